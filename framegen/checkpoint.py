@@ -1,0 +1,98 @@
+"""A model on disk, and all that a run needs to go on where it was."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from framegen import tensors
+from framegen.config import Config, from_dict, to_dict
+from framegen.errors import UserError
+from framegen.models import build
+from framegen.models.predictor import Predictor, State
+
+CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
+
+
+def save(path: Path, model: Predictor, config: Config, frame_shape: tuple[int, int, int], step: int) -> None:
+    """Write the weights, with the config in the metadata, so that the file alone rebuilds the model."""
+    metadata = {"config": to_dict(config), "frame_shape": frame_shape, "step": step}
+    tensors.save(path, model.state_dict(), metadata)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model and where it comes from."""
+
+    model: Predictor
+    config: Config
+    frame_shape: tuple[int, int, int]
+
+
+def load(path: Path | str) -> Checkpoint:
+    """Rebuild a model from a checkpoint file, or from the run folder that holds one; on the CPU, in eval mode.
+
+    Raises UserError that names the file where it is missing, truncated, a pickle, or of another shape.
+    """
+    path = Path(path)
+    path = path / CHECKPOINT if path.is_dir() else path
+    weights, metadata = tensors.load(path)
+    if "config" not in metadata or "frame_shape" not in metadata:
+        raise UserError(f"{path}: is not a framegen checkpoint (no config in its metadata)")
+    config = from_dict(metadata["config"], str(path))
+    channels, height, width = metadata["frame_shape"]
+    model = build(config.model, (channels, height, width), seed=0)
+    _load_weights(model, weights, path)
+    return Checkpoint(model.eval(), config, (channels, height, width))
+
+
+def _load_weights(model: Predictor, weights: dict[str, Tensor], path: Path) -> None:
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if expected != found:
+        name = next(name for name in [*expected, *found] if expected.get(name) != found.get(name))
+        raise UserError(
+            f"{path}: its weights do not fit its config: {name} has shape {found.get(name)}, expected {expected.get(name)}"
+        )
+    model.load_state_dict(weights)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands between two steps, besides the weights and the optimizer."""
+
+    step: int = 0
+    """Optimizer steps taken."""
+    state: State = None
+    """What the model carries into the next step, for a task whose clips are one stream."""
+    metrics_bytes: int = 0
+    """Length of metrics.jsonl at this step; what stands behind it will be computed again."""
+
+
+def save_progress(path: Path, model: Predictor, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    """Write everything that `load_progress` brings back, in one file that is replaced as a whole."""
+    content = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for index, values in optimizer.state_dict()["state"].items():
+        content |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
+    states = progress.state if isinstance(progress.state, tuple) else (progress.state,)
+    content |= {f"state.{index}": state for index, state in enumerate(states) if state is not None}
+    tensors.save(path, content, {"step": progress.step, "metrics_bytes": progress.metrics_bytes})
+
+
+def load_progress(path: Path, model: Predictor, optimizer: torch.optim.Optimizer) -> Progress:
+    """Bring the model and the optimizer to where the file left them. Raises UserError where the file does not fit."""
+    content, metadata = tensors.load(path)
+    _load_weights(model, _part(content, "model."), path)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in _part(content, "optimizer.").items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    carried = [value for _, value in sorted(_part(content, "state.").items())]
+    states: State = tuple(carried) if len(carried) > 1 else next(iter(carried), None)
+    return Progress(metadata["step"], states, metadata["metrics_bytes"])
+
+
+def _part(content: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in content.items() if name.startswith(prefix)}

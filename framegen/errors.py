@@ -1,0 +1,16 @@
+"""The one exception that a user is meant to see."""
+
+
+class UserError(Exception):
+    """Something the user can mend: the message names the file or option, and the way out.
+
+    The command line prints the message as one line, without a traceback, and exits with `exit_code`.
+    """
+
+    exit_code = 1
+
+
+class OptionError(UserError):
+    """An option whose value cannot work."""
+
+    exit_code = 2

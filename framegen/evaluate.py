@@ -1,0 +1,124 @@
+"""Evaluation: every predictor of a task side by side, one step ahead and closed-loop."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framegen.config import Orbit, Sine, Task
+from framegen.generate import generate
+from framegen.metrics import CONVENTION, psnr, skill
+from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression
+from framegen.models.bayes import BayesFilter
+from framegen.models.predictor import Predictor
+from framegen.tasks import orbit, sine
+from framegen.tasks.clips import Clips, Data, to_float
+
+CHUNK = 100
+"""Clips evaluated at once."""
+CONTEXT = 10
+"""Frames shown before a model runs closed-loop (fewer where clips have less than twice as many)."""
+LINEAR_FRAMES = (1, 2, 4)
+LINEAR_MAX_FEATURES = 2048
+"""Linear baselines with more inputs are left out: their fit grows with the cube."""
+
+Results = dict[str, Any]
+
+
+def optimal_predictor(task: Task) -> Predictor:
+    """The predictor that nobody can beat on this task."""
+    match task:
+        case Orbit():
+            clean, shifts = orbit.phase_grid(task)
+            return BayesFilter(clean, shifts, task.noise)
+        case Sine():
+            return AutoRegression(sine.optimal_weights(task), torch.zeros(1, dtype=torch.float64))
+
+
+def baselines(task: Task, data: Data) -> dict[str, Predictor]:
+    """Every reference predictor by its name, fitted on the training clips; the first is copy last, the last the optimum."""
+    frame_targets = to_float(data.train.targets).mean((0, 1))
+    pixels = frame_targets.numel()
+    linear = {
+        f"linear, {count} frame{'s' * (count > 1)}": fit_autoregression(_chunks(data.train), count)
+        for count in LINEAR_FRAMES
+        if count * pixels <= LINEAR_MAX_FEATURES
+    }
+    return {"copy last": CopyLast(), "mean frame": MeanFrame(frame_targets), **linear, "optimum": optimal_predictor(task)}
+
+
+def _chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
+    for start in range(0, len(clips), CHUNK):
+        yield clips.batch(slice(start, start + CHUNK))
+
+
+@torch.inference_mode()
+def one_step_errors(model: Predictor, clips: Clips, device: torch.device | str = "cpu") -> tuple[float, float]:
+    """Mean squared and mean absolute error, one step ahead (see metrics.CONVENTION); burn-in is not scored."""
+    squared = absolute = count = 0.0
+    for inputs, targets in _chunks(clips):
+        predictions, _ = model(inputs.to(device))
+        error = (predictions.cpu() - targets)[:, clips.burn_in :].double()
+        squared, absolute, count = squared + error.square().sum().item(), absolute + error.abs().sum().item(), count + error.numel()
+    return squared / count, absolute / count
+
+
+def closed_loop_errors(
+    model: Predictor, frames: Tensor, context: int, device: torch.device | str = "cpu"
+) -> tuple[list[float], list[float]]:
+    """Mean squared and mean absolute error at each horizon 1, 2, … of a rollout.
+
+    Args:
+        model: a predictor of the next frame.
+        frames: (N, T, C, H, W) clips, uint8 or float32; the first `context` frames are the prompt.
+        context: 1 to T - 1.
+    """
+    horizon = frames.shape[1] - context
+    squared, absolute = torch.zeros(horizon, dtype=torch.float64), torch.zeros(horizon, dtype=torch.float64)
+    for chunk in frames.split(CHUNK):
+        clips = to_float(chunk)
+        generated = generate(model, clips[:, :context].to(device), horizon).cpu()
+        error = (generated - clips[:, context:]).double().flatten(2)  # (B, horizon, P)
+        squared += error.square().mean(2).sum(0)
+        absolute += error.abs().mean(2).sum(0)
+    return (squared / len(frames)).tolist(), (absolute / len(frames)).tolist()
+
+
+def evaluate(model: Predictor, task: Task, data: Data, device: torch.device | str = "cpu") -> Results:
+    """The model and every baseline on the test clips.
+
+    Returns:
+        JSON values: "one_step" and "closed_loop" (None where the target is not the next frame) map each predictor
+        ("model", "copy last", …, "optimum") to mse, mae, psnr and skill; closed-loop also to mse_per_horizon, and
+        "context" and "horizon" count the frames. "convention" says what each metric means.
+    """
+    model.eval()
+    predictors = {"model": model, **baselines(task, data)}
+    devices = dict.fromkeys(predictors, "cpu") | {"model": device}
+    one_step = {name: one_step_errors(each, data.test, devices[name]) for name, each in predictors.items()}
+    results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, data.value_range), "closed_loop": None}
+    if data.test_frames is not None:
+        total = data.test_frames.shape[1]
+        context = min(CONTEXT, total // 2)
+        per_horizon = {
+            name: closed_loop_errors(each, data.test_frames, context, devices[name]) for name, each in predictors.items()
+        }
+        means = {name: (_mean(squared), _mean(absolute)) for name, (squared, absolute) in per_horizon.items()}
+        scores = _scores(means, data.value_range)
+        for name, (squared, _) in per_horizon.items():
+            scores[name]["mse_per_horizon"] = squared
+        results["closed_loop"] = {"context": context, "horizon": total - context, "predictors": scores}
+    return results
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _scores(errors: dict[str, tuple[float, float]], value_range: tuple[float, float]) -> dict[str, dict[str, Any]]:
+    copy_last, optimum = errors["copy last"][0], errors["optimum"][0]
+    return {
+        name: {"mse": mse, "mae": mae, "psnr": psnr(mse, value_range), "skill": skill(mse, copy_last, optimum)}
+        for name, (mse, mae) in errors.items()
+    }

@@ -1,0 +1,134 @@
+"""Line charts: losses, error over horizon, series over time, hidden states."""
+
+from collections.abc import Sequence
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from framegen.figures.style import BLACK, BLUE, GREEN, GREY, MODEL, OPTIMUM, ORANGE, PROMPT, TRUTH, new_figure
+
+LINE_STYLES = {
+    "model": {"color": MODEL, "linewidth": 2.2, "zorder": 5},
+    "optimum": {"color": OPTIMUM, "linewidth": 2, "linestyle": (0, (4, 1)), "zorder": 4},
+    "copy last": {"color": BLACK, "linestyle": ":"},
+    "mean frame": {"color": GREY, "linestyle": "-."},
+}
+OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, "#CC79A7", "#56B4E9")]
+
+
+def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
+    others = iter(OTHER_STYLES)
+    return {name: LINE_STYLES.get(name) or next(others) for name in names}
+
+
+def _finish(axes: Axes, x_label: str, y_label: str) -> None:
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def loss_curves(
+    steps: Sequence[int], losses: Sequence[float], val_steps: Sequence[int], val_mse: Sequence[float], references: dict[str, float]
+) -> Figure:
+    """Training loss and validation mse over optimizer steps, with reference errors as level lines.
+
+    Args:
+        references: mse of other predictors on the validation clips, by name.
+    """
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    axes.plot(steps, losses, color=BLUE, alpha=0.35, linewidth=0.8, label="training loss, each step")
+    axes.plot(val_steps, val_mse, color=MODEL, linewidth=2, label="validation, each epoch")
+    for name, style in _styles(list(references)).items():
+        axes.axhline(references[name], **style, label=f"{name} (validation)")  # pyright: ignore[reportArgumentType]
+    axes.set_yscale("log")
+    _finish(axes, "optimizer step", "mean squared error per pixel, one step ahead")
+    axes.legend(frameon=False)
+    return figure
+
+
+def error_over_horizon(per_horizon: dict[str, Sequence[float]], context: int) -> Figure:
+    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt."""
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    for name, style in _styles(list(per_horizon)).items():
+        errors = per_horizon[name]
+        axes.plot(range(1, len(errors) + 1), errors, **style, label=name)  # pyright: ignore[reportArgumentType]
+    axes.set_yscale("log")
+    axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
+    _finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def value_over_time(rows: dict[str, Tensor], prompt_frames: int) -> Figure:
+    """One-pixel frames as lines: each row (T,), time from the prompt's first frame; a dotted line where the prompt ends."""
+    figure = new_figure(8, 4)
+    axes = figure.subplots()
+    colors = {"truth": TRUTH, "generated": MODEL, "optimum": OPTIMUM}
+    for name, values in rows.items():
+        solid = name == "generated"
+        axes.plot(values, color=colors[name], linewidth=2 if solid else 1.3, linestyle="-" if solid else "--", label=name)
+    axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
+    _finish(axes, "frame (sample)", "value")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Sequence[int]) -> Figure:
+    """Input, target and prediction of chosen training windows over time, in units of pi.
+
+    Args:
+        inputs, targets, predictions: (windows, samples): window k spans [k pi, (k + 1) pi].
+        shown: the windows to draw, a panel each.
+    """
+    figure = new_figure(1.7 * len(shown) + 1.5, 3.6)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    samples = inputs.shape[1]
+    for axes, window in zip(panels, shown, strict=True):
+        time = window + torch.arange(samples) / samples
+        axes.plot(time, inputs[window], color=BLACK, linestyle=":", marker=".", markersize=3, linewidth=1, label="input")
+        axes.plot(time, targets[window], color=GREEN, linewidth=3, alpha=0.5, label="target")
+        axes.plot(time, predictions[window], color=MODEL, linewidth=1.5, label="prediction")
+        axes.set_title(f"window {window + 1}", fontsize=10)
+        _finish(axes, "time in units of \N{GREEK SMALL LETTER PI}", "")
+        axes.set_xticks([window, window + 1])
+    panels[0].set_ylabel("value")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
+    """Hidden states: one clip's units over time, and all clips in the plane of the two largest principal components.
+
+    Args:
+        hidden: (B, T, H).
+        turning: (B,) bool, True where the light turns counter-clockwise; None where nothing turns.
+    """
+    figure = new_figure(10, 4.5)
+    left, right = figure.subplots(1, 2)
+    units = hidden[0].T[:8]
+    colors = [BLUE, ORANGE, GREEN, MODEL, GREY, "#CC79A7", "#56B4E9", BLACK]
+    for index, (unit, color) in enumerate(zip(units, colors, strict=False)):
+        left.plot(unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
+    left.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
+    _finish(left, "frame", "hidden state")
+    left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    flat = hidden.flatten(0, 1)
+    plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
+    points = (hidden - flat.mean(0)) @ plane.T  # (B, T, 2 or 1)
+    for index, clip in enumerate(points):
+        counter = turning is None or bool(turning[index])
+        y = clip[:, 1] if clip.shape[1] > 1 else torch.zeros(len(clip))
+        right.plot(clip[:, 0], y, color=BLUE if counter else MODEL, linewidth=0.8, alpha=0.6)
+        right.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
+    title = f"{len(hidden)} clip{'s' * (len(hidden) > 1)} (dots: first frame)"
+    if turning is not None:
+        title += "\nblue: counter-clockwise, red: clockwise"
+    right.set_title(title, fontsize=10)
+    right.set_aspect("equal", adjustable="datalim")
+    _finish(right, "1st principal component of the hidden state", "2nd principal component")
+    return figure

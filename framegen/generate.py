@@ -1,0 +1,46 @@
+"""Generation: a model runs on from a prompt, closed-loop, frame by frame."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from framegen.models.predictor import Predictor
+
+
+@torch.inference_mode()
+def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+    """Continue the prompt, one frame at a time; memory does not grow with `num_frames`.
+
+    Each frame that the model predicts is what it is shown next (see `Predictor.feedback`).
+
+    Args:
+        model: any predictor whose target is the next frame.
+        prompt: (B, T, C, H, W) float32 in the task's value range, T >= 1.
+        num_frames: how many frames to generate.
+
+    Yields:
+        `num_frames` times the next frame, (B, C, H, W) float32; not clipped to the value range.
+    """
+    predictions, state = model(prompt)
+    frame = predictions[:, -1:]
+    for remaining in range(num_frames - 1, -1, -1):
+        yield frame[:, 0]
+        if remaining:
+            frame, state = model(model.feedback(frame), state)
+
+
+def generate(model: Predictor, prompt: Tensor, num_frames: int) -> Tensor:
+    """All frames of a `rollout` at once.
+
+    Args:
+        model: any predictor whose target is the next frame.
+        prompt: one clip (T, C, H, W) or several (B, T, C, H, W), float32 in the task's value range, T >= 1.
+        num_frames: how many frames to generate, at least 1.
+
+    Returns:
+        (num_frames, C, H, W), or (B, num_frames, C, H, W) for several clips; float32, not clipped.
+    """
+    batch = prompt if prompt.dim() == 5 else prompt[None]
+    frames = torch.stack(list(rollout(model, batch, num_frames)), 1)  # (B, num_frames, C, H, W)
+    return frames if prompt.dim() == 5 else frames[0]

@@ -1,0 +1,25 @@
+"""Errors of predictions. All are means over clips, frames and pixels of values in the task's own range."""
+
+import math
+
+CONVENTION = {
+    "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
+    "mae": "absolute error, mean over the same",
+    "psnr": "10 log10(range^2 / mse) in dB, range the width of the task's value range; of the mean mse, not a mean",
+    "skill": "(mse of copy-last - mse) / (mse of copy-last - mse of the optimum): 0 copies the last frame, 1 is optimal",
+}
+
+
+def psnr(mse: float, value_range: tuple[float, float]) -> float:
+    """Peak signal-to-noise ratio in dB; infinite for an mse of 0."""
+    width = value_range[1] - value_range[0]
+    return 10 * math.log10(width**2 / mse) if mse > 0 else math.inf
+
+
+def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float:
+    """How far a predictor has come from copying the last frame (0) to the best possible (1); below 0 it is worse.
+
+    NaN where there is nothing to gain: copying is optimal.
+    """
+    gain = mse_copy_last - mse_optimal
+    return (mse_copy_last - mse) / gain if gain > 0 else math.nan

@@ -1,0 +1,83 @@
+"""The Bayes-optimal predictor for a picture that is a function of an angle which turns at an unknown constant speed."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from framegen.models.predictor import Predictor, State
+
+QUANTISATION_VARIANCE = 1 / 255**2 / 12
+"""Of a value rounded to the nearest of 256 levels of [0, 1]."""
+
+
+class BayesFilter(Predictor):
+    """The exact posterior over (speed, angle) on a grid, and the mean of the next frame under it.
+
+    The hidden process: an angle on a ring of G grid points moves by one of S constant shifts a frame; both start
+    uniform. A frame is the clean picture of its angle plus Gaussian noise, clipped to [0, 1] and rounded to 256
+    levels: a censored Gaussian (Tobin, 1958). Since the grid moves with the angle, the filter is the forward
+    algorithm of a hidden Markov model whose transition is a rotation; the only approximation is the grid.
+
+    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. No predictor has a
+    smaller expected squared error than the posterior mean that this one returns.
+
+    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed), since its own prediction is no
+    evidence: h steps on, it renders the same posterior h frames later, which is the exact h-step forecast.
+    """
+
+    def __init__(self, clean: Tensor, shifts: Tensor, noise: float) -> None:
+        """
+        Args:
+            clean: (G, C, H, W), the clean picture at each angle, values in [0, 1].
+            shifts: (S,) integers, grid points that the angle may move by in one frame.
+            noise: standard deviation of the noise.
+        """
+        super().__init__()
+        picture = clean.double().flatten(1)  # (G, P)
+        deviation = math.sqrt(noise**2 + QUANTISATION_VARIANCE)
+        grid = torch.arange(len(picture))
+        # A net moves with .to(device), these tables stay on the CPU: not every accelerator has float64.
+        self.source = (grid - shifts[:, None]) % len(picture)  # (S, G): where each coming angle was one frame ago
+        self.expected = _censored_mean(picture, deviation)  # (G, P)
+        self.linear = ((picture - 0.5) / deviation**2).T  # (P, G)
+        self.square = ((picture - 0.5) ** 2 / (2 * deviation**2)).T  # (P, G)
+        half_level = 0.5 / 255
+        self.dark = torch.special.log_ndtr((half_level - picture) / deviation).T  # (P, G): log p(clipped to 0)
+        self.bright = torch.special.log_ndtr((picture - 1 + half_level) / deviation).T  # (P, G): log p(clipped to 1)
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        batch, steps = frames.shape[:2]
+        shifts, angles = self.source.shape
+        evidence = self._log_likelihood(frames.to("cpu", torch.float64).flatten(2))  # (B, T, G)
+        prior = torch.zeros(batch, shifts, angles, dtype=torch.float64) if state is None else state
+        speed = torch.arange(shifts)[:, None]  # (S, 1)
+        predictions = []
+        for t in range(steps):
+            posterior = prior + evidence[:, t, None]  # (B, S, G)
+            posterior = posterior - posterior.amax((1, 2), keepdim=True)
+            prior = posterior[:, speed, self.source]  # (B, S, G)
+            weight = prior.exp().sum(1)  # (B, G)
+            predictions.append(weight @ self.expected / weight.sum(1, keepdim=True))
+        return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
+
+    def feedback(self, predictions: Tensor) -> Tensor:
+        return torch.full_like(predictions, math.nan)
+
+    def _log_likelihood(self, frames: Tensor) -> Tensor:
+        """log p(frame | angle), up to what does not depend on the angle: (B, T, P) -> (B, T, G)."""
+        observed = ~frames.isnan()
+        dark, bright = observed & (frames <= 0), observed & (frames >= 1)
+        between = (observed & ~dark & ~bright).double()
+        result = ((frames.nan_to_num(0.5) - 0.5) * between) @ self.linear - between @ self.square
+        if dark.any() or bright.any():
+            result = result + dark.double() @ self.dark + bright.double() @ self.bright
+        return result
+
+
+def _censored_mean(mean: Tensor, deviation: float) -> Tensor:
+    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis, 19.3)."""
+    low, high = -mean / deviation, (1 - mean) / deviation
+    density = [(-(z**2) / 2).exp() / math.sqrt(2 * math.pi) for z in (low, high)]
+    below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
+    return mean * (1 - below - above) + deviation * (density[0] - density[1]) + above

@@ -1,0 +1,38 @@
+"""The one contract that every predictor of sequences speaks."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+State = Any
+"""What a model carries from step to step: None, a tensor or a tuple of tensors; batch size and all."""
+
+
+class Predictor(nn.Module):
+    """Predicts the target at every step from the frames up to and including that step.
+
+        predictions, state = model(frames, state)
+
+    `frames` and `predictions` have one shape, (B, T, C, H, W), float32. `predictions[:, t]` depends on the frames up
+    to t and on the state that went in, never on later frames. T = 1 is streaming: a sequence fed in one piece and
+    the same sequence fed frame by frame, the state handed on, give the same predictions. A `state` of None begins a
+    new sequence. Models never change the frames or the state that they are given.
+    """
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        raise NotImplementedError
+
+    def feedback(self, predictions: Tensor) -> Tensor:
+        """What the model is shown in place of the next frame when it runs closed-loop: its own prediction."""
+        return predictions
+
+
+def detach(state: State) -> State:
+    """The same state, cut off from the graph that computed it (truncated back-propagation through time)."""
+    match state:
+        case None:
+            return None
+        case Tensor():
+            return state.detach()
+        case _:
+            return tuple(detach(part) for part in state)

@@ -1,0 +1,189 @@
+"""All pictures and videos of a run, made from its model, data and results."""
+
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framegen.config import Config
+from framegen.evaluate import CONTEXT, Results, optimal_predictor
+from framegen.figures import curves, network, strips, style
+from framegen.generate import rollout
+from framegen.models.mlp import MemorylessNet
+from framegen.models.predictor import Predictor
+from framegen.models.recurrent import RecurrentNet
+from framegen.tasks.clips import Data, to_float
+from framegen.video_io import ANIMATIONS, enlarge, to_levels, write_array
+
+ENDINGS = (*ANIMATIONS, ".npy", ".png")
+FPS = 10.0
+Range = tuple[float, float]
+
+
+def context_of(frames: Tensor) -> int:
+    """How many of a test clip's frames, (…, T, C, H, W), are the prompt."""
+    return min(CONTEXT, frames.shape[-4] // 2)
+
+
+def write_generated(
+    out: Path,
+    prompt: Tensor,
+    generated: Iterable[Tensor],
+    num_frames: int,
+    value_range: Range,
+    truth: Tensor | None = None,
+    optimum: Iterable[Tensor] | None = None,
+    fps: float = FPS,
+) -> Path:
+    """Write generated frames as the ending of `out` says: .gif, .mp4, .png (film strip) or .npy.
+
+    The pictures show prompt and generated frames, told apart by colour, under the truth where there is one. A .npy
+    holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them.
+
+    Args:
+        prompt: (T, C, H, W).
+        generated, optimum: `num_frames` frames (C, H, W) each, as they come.
+        truth: (M, C, H, W), what really followed the prompt, M of any size.
+    """
+    if out.suffix == ".npy":
+        write_array(out, generated, num_frames)
+        return out
+    frames: dict[str, Iterator[Tensor | None]] = {}
+    if truth is not None:
+        frames["truth"] = itertools.chain(prompt, truth, itertools.repeat(None))
+    frames["generated"] = itertools.chain(prompt, generated)
+    if optimum is not None:
+        frames["optimum"] = itertools.chain(prompt, optimum)
+    total = len(prompt) + num_frames
+    if out.suffix == ".png" and prompt[0].numel() == 1:
+        rows = {
+            name: torch.tensor([math.nan if value is None else value.item() for value in itertools.islice(values, total)])
+            for name, values in frames.items()
+        }
+        return style.save(curves.value_over_time(rows, len(prompt)), out)
+    pictures = {
+        name: (None if frame is None else enlarge(to_levels(frame, value_range), strips.PANEL) for frame in values)
+        for name, values in frames.items()
+    }
+    if out.suffix == ".png":
+        columns = strips.spread(total, len(prompt))
+        chosen = {
+            name: [each for i, each in zip(range(total), row, strict=False) if i in columns] for name, row in pictures.items()
+        }
+        return style.save(strips.film_strip(chosen, columns, len(prompt)), out)
+    ANIMATIONS[out.suffix](out, strips.animate(pictures, len(prompt), total), fps)
+    return out
+
+
+def write_continuations(outs: list[Path], model: Predictor, config: Config, data: Data, device: torch.device) -> None:
+    """The first test clip, continued to its end by the model and by the optimum, in each of the files."""
+    assert data.test_frames is not None
+    clip = to_float(data.test_frames[0])
+    context = context_of(clip)
+    num_frames = len(clip) - context
+    prompt = clip[None, :context]
+    generated = [frame[0].cpu() for frame in rollout(model, prompt.to(device), num_frames)]
+    optimum = [frame[0] for frame in rollout(optimal_predictor(config.task), prompt, num_frames)]
+    for out in outs:
+        write_generated(out, clip[:context], generated, num_frames, data.value_range, clip[context:], optimum)
+
+
+def draw_run(run_dir: Path, model: Predictor, config: Config, data: Data, results: Results) -> list[Path]:
+    """Make every figure that fits the run, in `run_dir`/figures; returns their paths."""
+    folder = run_dir / "figures"
+    made = [style.save(_losses(run_dir / "metrics.jsonl", results), folder / "loss.png")]
+    if results["closed_loop"] is not None:
+        loop = results["closed_loop"]
+        per_horizon = {name: scores["mse_per_horizon"] for name, scores in loop["predictors"].items()}
+        made.append(style.save(curves.error_over_horizon(per_horizon, loop["context"]), folder / "horizon.png"))
+        made.append(folder / "filmstrip.png")
+        write_continuations(made[-1:], model, config, data, torch.device("cpu"))
+    if isinstance(model, RecurrentNet):
+        made.append(style.save(_trajectories(model, data), folder / "hidden.png"))
+    made.extend(_drawings(folder, model, data))
+    return made
+
+
+def _losses(metrics: Path, results: Results) -> Any:
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    train = [row for row in rows if "train/loss" in row]
+    val = [row for row in rows if "val/mse" in row]
+    return curves.loss_curves(
+        [row["step"] for row in train],
+        [row["train/loss"] for row in train],
+        [row["step"] for row in val],
+        [row["val/mse"] for row in val],
+        results["validation"],
+    )
+
+
+def draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:
+    """Input, target and the predictions made while training went on, every 15 windows.
+
+    Args:
+        predictions: by training window, (1, T, C, H, W), as they were when the window was trained on.
+    """
+    inputs, targets = data.train.batch(slice(None))  # (windows, T, 1, 1, 1)
+    made = torch.full_like(inputs, math.nan)
+    for window, prediction in predictions.items():
+        made[window] = prediction[0]
+    last = len(inputs) - 1
+    shown = sorted({*range(0, len(inputs), 15), last})
+    return style.save(curves.sine_windows(inputs.flatten(1), targets.flatten(1), made.flatten(1), shown), out)
+
+
+@torch.inference_mode()
+def _trajectories(model: RecurrentNet, data: Data) -> Any:
+    frames = to_float(data.test.inputs[:20])  # (B, T, C, H, W)
+    return curves.hidden_trajectories(model.hidden_states(frames), None if data.carry_state else _turning(frames))
+
+
+def _turning(frames: Tensor) -> Tensor:
+    """Whether the brightness goes round counter-clockwise as drawn (rows downward), (B,) bool."""
+    brightness = frames.mean(2) - frames.mean((1, 2, 3, 4))[:, None, None, None]
+    height, width = brightness.shape[2:]
+    x = (brightness * torch.linspace(-1, 1, width)).sum((2, 3))
+    y = -(brightness * torch.linspace(-1, 1, height)[:, None]).sum((2, 3))
+    return (x[:, :-1] * y[:, 1:] - x[:, 1:] * y[:, :-1]).sum(1) > 0
+
+
+@torch.inference_mode()
+def _drawings(folder: Path, model: Predictor, data: Data) -> list[Path]:
+    """The spatial and the temporal view, where the net is small enough to be seen."""
+    layers, head = _weights(model)
+    if max(len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers)) > network.MAX_UNITS:
+        return []
+    clips = data.test.inputs if data.test_frames is None else data.test_frames
+    inputs = to_float(clips[:1, data.test.burn_in :])
+    numbers = [1, 2, 3, inputs.shape[1]] if inputs.shape[1] > 4 else list(range(1, inputs.shape[1] + 1))
+    predictions = model(inputs)[0][0]
+    frames = [enlarge(to_levels(inputs[0, n - 1], data.value_range), 64) for n in numbers]
+    outputs = [enlarge(to_levels(predictions[n - 1], data.value_range), 64) for n in numbers]
+    spatial = network.spatial_view(layers, head, frames[0], outputs[0])
+    temporal = network.temporal_view(layers, head, frames, outputs, numbers)
+    return [style.save(spatial, folder / "spatial.png"), style.save(temporal, folder / "temporal.png")]
+
+
+def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:
+    """The weights that the drawings show: of a GRU or LSTM, the size over its gates."""
+    match model:
+        case RecurrentNet():
+            units = model.rnn.hidden_size
+            gates = len(model.rnn.all_weights[0][0]) // units
+
+            def folded(name: str) -> Tensor:
+                weight = getattr(model.rnn, name).detach()
+                return weight if gates == 1 else weight.view(gates, units, -1).square().sum(0).sqrt()
+
+            names = [f"_l{index}" for index in range(model.rnn.num_layers)]
+            layers = [network.Layer(folded(f"weight_ih{n}"), folded(f"weight_hh{n}"), gates == 1) for n in names]
+            return layers, model.head.weight.detach()
+        case MemorylessNet():
+            return [network.Layer(model.hidden.weight.detach(), None, True)], model.head.weight.detach()
+        case _:
+            raise TypeError(f"no drawing of a {type(model).__name__}")

@@ -1,0 +1,57 @@
+"""A live bar on a terminal, plain lines elsewhere."""
+
+import sys
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+PLAIN_LINES = 20
+"""About how many lines a whole training prints where there is no terminal."""
+
+
+class TrainingBar:
+    """Shows where a training stands. Use it as a context manager.
+
+    Args:
+        first_epoch: epochs done already.
+        show: False prints nothing at all.
+    """
+
+    def __init__(self, epochs: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
+        self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
+        self.show = show
+        self.terminal = sys.stderr.isatty()
+        self.text = ""
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[text]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            expand=True,
+            disable=not (show and self.terminal),
+        )
+        epoch = first_step // steps_per_epoch
+        self.task = self.bar.add_task(f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text="")
+
+    def __enter__(self) -> "TrainingBar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def step(self) -> None:
+        """One training step is done."""
+        self.bar.advance(self.task)
+
+    def epoch(self, done: int, loss: float, val_skill: float) -> None:
+        """An epoch is done; `loss` is its mean training loss."""
+        text = f"loss {loss:.5f}  val skill {val_skill:.3f}"
+        self.bar.update(self.task, description=f"epoch {done}/{self.epochs}", text=text)
+        every = max(1, self.epochs // PLAIN_LINES)
+        if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):
+            print(f"epoch {done}/{self.epochs}  {text}", file=sys.stderr, flush=True)

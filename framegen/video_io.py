@@ -1,0 +1,200 @@
+"""Videos from and to files: a user's prompt in, generated frames out."""
+
+import math
+import re
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framegen.errors import UserError
+from framegen.files import replacing
+
+MAX_PROMPT_FRAMES = 10_000
+MAX_ARRAY_BYTES = 4 * 2**30
+PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp"}
+ARRAYS = {".npy", ".npz"}
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def read_frames(path: Path, frame_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int | None) -> Tensor:
+    """A user's video, brought to the model's resolution and channels.
+
+    Args:
+        path: a video (MP4, MKV, WebM, …), GIF, APNG, picture, folder of pictures in the order of their names,
+            or an array: .npy, or .npz with one array. Arrays are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C);
+            uint8, or float in the value range.
+        frame_shape: (C, H, W) of the model.
+        value_range: lowest and highest value of the model's frames.
+        limit: read no more frames than this; None reads all.
+
+    Returns:
+        (T, C, H, W) float32, 1 <= T. Each frame is scaled until it covers the shape, and its middle is cut out.
+
+    Raises:
+        UserError: names the file where it is missing, empty, damaged, not a video or too large.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder")
+    try:
+        frames = list(_small_frames(path, frame_shape, value_range, limit))
+    except UserError:
+        raise
+    except Exception as error:  # imageio and its plugins raise a dozen kinds
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"{path}: cannot be read as a video: {reason or type(error).__name__}") from error
+    if not frames:
+        raise UserError(f"{path}: holds no frames")
+    return torch.stack(frames)
+
+
+def _small_frames(
+    path: Path, frame_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int | None
+) -> Iterator[Tensor]:
+    frames = _array_frames(path, value_range) if path.suffix.lower() in ARRAYS else _picture_frames(path, complete=limit is None)
+    for index, frame in enumerate(frames):
+        if index == limit:
+            return
+        if index == MAX_PROMPT_FRAMES:
+            raise UserError(f"{path}: has more than {MAX_PROMPT_FRAMES} frames; --context N takes its first N")
+        yield _fit(frame, frame_shape)
+
+
+def _fit(frame: Tensor, frame_shape: tuple[int, int, int]) -> Tensor:
+    """(C, H, W) float32 of any size, 1 or 3 channels -> the model's frame shape."""
+    channels, height, width = frame_shape
+    if tuple(frame.shape) == frame_shape:
+        return frame
+    # Only a prompt of another shape needs torchvision, whose import takes longer than all the rest.
+    from torchvision.transforms.v2 import functional
+
+    if frame.shape[0] != channels:
+        frame = functional.rgb_to_grayscale(frame) if channels == 1 else frame.expand(channels, -1, -1)
+    scale = max(height / frame.shape[1], width / frame.shape[2])
+    size = [max(height, round(frame.shape[1] * scale)), max(width, round(frame.shape[2] * scale))]
+    return functional.center_crop(functional.resize(frame, size, antialias=True), [height, width])
+
+
+def _array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tensor]:
+    array = _open_array(path)
+    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
+        raise UserError(f"{path}: holds {array.dtype}; frames are uint8, or float in [{value_range[0]:g}, {value_range[1]:g}]")
+    match array.shape:
+        case (_,):
+            array = array[:, None, None, None]
+        case (_, _, _):
+            array = array[:, None]
+        case (_, 1 | 3, _, _):
+            pass
+        case (_, _, _, 1 | 3):
+            array = array.transpose(0, 3, 1, 2)
+        case shape:
+            raise UserError(f"{path}: has shape {shape}; frames are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C), C 1 or 3")
+    if 0 in array.shape:
+        raise UserError(f"{path}: holds no frames (shape {array.shape})")
+    low, high = value_range
+    for row in array:
+        frame = torch.from_numpy(np.array(row)).float() / (255 if array.dtype == np.uint8 else 1)
+        if not (frame.isfinite().all() and frame.min() >= low - 0.5 and frame.max() <= high + 0.5):
+            raise UserError(
+                f"{path}: a value lies far outside [{low:g}, {high:g}] or is not finite (found {frame.min():g} to {frame.max():g})"
+            )
+        yield frame
+
+
+def _open_array(path: Path) -> Array:
+    if path.suffix.lower() == ".npy":
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > MAX_ARRAY_BYTES:
+        raise UserError(f"{path}: unpacks to {size / 2**30:.1f} GiB, more than {MAX_ARRAY_BYTES / 2**30:.0f}; save it as .npy")
+    with np.load(path, allow_pickle=False) as archive:
+        if len(archive.files) != 1:
+            raise UserError(f"{path}: holds the arrays {', '.join(archive.files) or 'none'}; a prompt is one array")
+        return archive[archive.files[0]]
+
+
+def _picture_frames(path: Path, complete: bool) -> Iterator[Tensor]:
+    import imageio.v3 as iio
+
+    if path.is_dir():
+        files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural_order)
+        if not files:
+            raise UserError(f"{path}: a folder without pictures ({', '.join(sorted(PICTURES))})")
+        for file in files:
+            yield _from_picture(iio.imread(file, plugin="pillow", mode="RGB", index=0))
+    elif path.suffix.lower() in PICTURES:
+        if path.suffix.lower() == ".gif" and complete and not path.read_bytes().endswith(b";"):
+            raise UserError(f"{path}: is truncated: a GIF ends in a semicolon byte")
+        for picture in iio.imiter(path, plugin="pillow", mode="RGB"):
+            yield _from_picture(picture)
+    else:
+        count = 0
+        for picture in iio.imiter(path, plugin="pyav", format="rgb24"):
+            count += 1
+            yield _from_picture(picture)
+        metadata = iio.immeta(path, plugin="pyav")
+        expected = metadata.get("duration", 0) * metadata.get("fps", 0)
+        if count < 0.95 * expected - 1:
+            raise UserError(f"{path}: is truncated: {count} of about {expected:.0f} frames can be read")
+
+
+def _natural_order(path: Path) -> list[tuple[int, str]]:
+    """frame2 before frame10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
+
+
+def _from_picture(picture: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255  # (3, H, W)
+
+
+def write_array(path: Path, frames: Iterable[Tensor], num_frames: int) -> None:
+    """The frames as they are, float32 (num_frames, C, H, W), written as they come."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        for index, frame in enumerate(frames):
+            values = frame.numpy().astype("<f4")
+            if index == 0:
+                header = {"descr": "<f4", "fortran_order": False, "shape": (num_frames, *values.shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(values.tobytes())
+
+
+def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
+    """(H, W, 3) uint8 pictures as a GIF that loops; a GIF's clock ticks in hundredths of a second."""
+    from PIL import Image
+
+    images = (Image.fromarray(picture).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for picture in pictures)
+    duration = max(20, 10 * round(100 / fps))
+    with replacing(path) as temporary:
+        next(images).save(temporary, save_all=True, append_images=images, duration=duration, loop=0, disposal=1)
+
+
+def write_mp4(path: Path, pictures: Iterable[Array], fps: float) -> None:
+    """(H, W, 3) uint8 pictures with even sides as H.264, written as they come."""
+    import imageio.v3 as iio
+
+    with replacing(path) as temporary, iio.imopen(temporary, "w", plugin="pyav") as file:
+        file.init_video_stream("libx264", fps=fps)  # pyright: ignore[reportAttributeAccessIssue]
+        for picture in pictures:
+            file.write_frame(picture)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+ANIMATIONS: dict[str, Callable[[Path, Iterable[Array], float], None]] = {".gif": write_gif, ".mp4": write_mp4}
+
+
+def to_levels(frame: Tensor, value_range: tuple[float, float]) -> Array:
+    """(C, H, W) values -> (H, W, 3) uint8, clipped to the value range."""
+    low, high = value_range
+    levels = ((frame.float() - low) / (high - low) * 255).clamp(0, 255).round().to(torch.uint8)
+    return levels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+
+def enlarge(picture: Array, target: int) -> Array:
+    """Whole-number nearest-neighbour enlargement until the longer side reaches about `target` pixels."""
+    factor = max(1, math.floor(target / max(picture.shape[:2])))
+    return picture.repeat(factor, 0).repeat(factor, 1)
