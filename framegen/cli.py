@@ -90,7 +90,7 @@ class Generate:
     clip: int = 0
     """Which test clip to continue, where there is no --prompt."""
     context: int | None = None
-    """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, 10 of a test clip."""
+    """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or evaluation's choice."""
     fps: float = 10
     """Frames a second of .gif and .mp4."""
     device: Device = "auto"

@@ -109,7 +109,7 @@ def generate_run(
     model = saved.model.to(target)
     if prompt is None:
         frames = _test_clip(data.test_frames, clip)
-        context = context or pictures.context_of(frames)
+        context = context or data.context
     else:
         limit = None if context is None else context + num_frames
         frames = video_io.read_frames(prompt, saved.frame_shape, data.value_range, limit)

@@ -126,7 +126,7 @@ class Training:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute; auto is a GPU where there is one."""
     media_every: int = 20
-    """Epochs between the videos and film strips made while training goes on; 0 makes none."""
+    """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"--epochs {self.epochs}: at least 1 epoch is needed")

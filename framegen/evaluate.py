@@ -17,8 +17,6 @@ from framegen.tasks.clips import Clips, Data, to_float
 
 CHUNK = 100
 """Clips evaluated at once."""
-CONTEXT = 10
-"""Frames shown before a model runs closed-loop (fewer where clips have less than twice as many)."""
 LINEAR_FRAMES = (1, 2, 4)
 LINEAR_MAX_FEATURES = 2048
 """Linear baselines with more inputs are left out: their fit grows with the cube."""
@@ -99,8 +97,7 @@ def evaluate(model: Predictor, task: Task, data: Data, device: torch.device | st
     one_step = {name: one_step_errors(each, data.test, devices[name]) for name, each in predictors.items()}
     results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, data.value_range), "closed_loop": None}
     if data.test_frames is not None:
-        total = data.test_frames.shape[1]
-        context = min(CONTEXT, total // 2)
+        context, horizon = data.context, data.test_frames.shape[1] - data.context
         per_horizon = {
             name: closed_loop_errors(each, data.test_frames, context, devices[name]) for name, each in predictors.items()
         }
@@ -108,7 +105,7 @@ def evaluate(model: Predictor, task: Task, data: Data, device: torch.device | st
         scores = _scores(means, data.value_range)
         for name, (squared, _) in per_horizon.items():
             scores[name]["mse_per_horizon"] = squared
-        results["closed_loop"] = {"context": context, "horizon": total - context, "predictors": scores}
+        results["closed_loop"] = {"context": context, "horizon": horizon, "predictors": scores}
     return results
 
 

@@ -4,7 +4,7 @@ from framegen.config import MLP, Config, Orbit, Recurrent, Sine, Training
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _SINE_NET = Recurrent(hidden_size=32)
-_SINE_TRAINING = Training(epochs=4, batch_size=1)
+_SINE_TRAINING = Training(epochs=10, batch_size=1, media_every=5)
 
 EXPERIMENTS: dict[str, Config] = {
     config.experiment: config

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from framegen.config import Config
-from framegen.evaluate import CONTEXT, Results, optimal_predictor
+from framegen.evaluate import Results, optimal_predictor
 from framegen.figures import curves, network, strips, style
 from framegen.generate import rollout
 from framegen.models.mlp import MemorylessNet
@@ -23,11 +23,6 @@ from framegen.video_io import ANIMATIONS, enlarge, to_levels, write_array
 ENDINGS = (*ANIMATIONS, ".npy", ".png")
 FPS = 10.0
 Range = tuple[float, float]
-
-
-def context_of(frames: Tensor) -> int:
-    """How many of a test clip's frames, (…, T, C, H, W), are the prompt."""
-    return min(CONTEXT, frames.shape[-4] // 2)
 
 
 def write_generated(
@@ -84,7 +79,7 @@ def write_continuations(outs: list[Path], model: Predictor, config: Config, data
     """The first test clip, continued to its end by the model and by the optimum, in each of the files."""
     assert data.test_frames is not None
     clip = to_float(data.test_frames[0])
-    context = context_of(clip)
+    context = data.context
     num_frames = len(clip) - context
     prompt = clip[None, :context]
     generated = [frame[0].cpu() for frame in rollout(model, prompt.to(device), num_frames)]
@@ -137,9 +132,16 @@ def draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:
     return style.save(curves.sine_windows(inputs.flatten(1), targets.flatten(1), made.flatten(1), shown), out)
 
 
+def _shown(data: Data) -> Tensor:
+    """The frames on which a net is drawn: 20 test clips, or three windows of a stream; (B, T, C, H, W)."""
+    if data.carry_state or data.test_frames is None:
+        return to_float(data.train.inputs[:3]).flatten(0, 1)[None]
+    return to_float(data.test_frames[:20])
+
+
 @torch.inference_mode()
 def _trajectories(model: RecurrentNet, data: Data) -> Any:
-    frames = to_float(data.test.inputs[:20])  # (B, T, C, H, W)
+    frames = _shown(data)
     return curves.hidden_trajectories(model.hidden_states(frames), None if data.carry_state else _turning(frames))
 
 
@@ -158,14 +160,14 @@ def _drawings(folder: Path, model: Predictor, data: Data) -> list[Path]:
     layers, head = _weights(model)
     if max(len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers)) > network.MAX_UNITS:
         return []
-    clips = data.test.inputs if data.test_frames is None else data.test_frames
-    inputs = to_float(clips[:1, data.test.burn_in :])
+    inputs = _shown(data)[:1]
     numbers = [1, 2, 3, inputs.shape[1]] if inputs.shape[1] > 4 else list(range(1, inputs.shape[1] + 1))
     predictions = model(inputs)[0][0]
     frames = [enlarge(to_levels(inputs[0, n - 1], data.value_range), 64) for n in numbers]
     outputs = [enlarge(to_levels(predictions[n - 1], data.value_range), 64) for n in numbers]
-    spatial = network.spatial_view(layers, head, frames[0], outputs[0])
-    temporal = network.temporal_view(layers, head, frames, outputs, numbers)
+    next_frame = data.test_frames is not None
+    spatial = network.spatial_view(layers, head, frames[0], outputs[0], next_frame)
+    temporal = network.temporal_view(layers, head, frames, outputs, numbers, next_frame)
     return [style.save(spatial, folder / "spatial.png"), style.save(temporal, folder / "temporal.png")]
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,31 +48,36 @@ class Tracker:
     ) -> None:
         self.run_dir = run_dir
         self.wandb_run = None if mode == "disabled" else _start_wandb(run_dir, mode, config, group, tags)
-        self.file = (run_dir / METRICS).open("ab")
-        self.file.truncate(metrics_bytes)
+        self.pending: list[bytes] = []
+        with (run_dir / METRICS).open("ab") as file:
+            file.truncate(metrics_bytes)
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.file.close()
+        with suppress(UserError):  # what brought us here says more
+            self.flush()
         if self.wandb_run is not None:
             _finish(self.wandb_run, exit_code=0 if kind is None else 1)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row of values that belong to an optimizer step."""
         row = {"step": step, **values}
-        self.file.write(json.dumps(row).encode() + b"\n")
+        self.pending.append(json.dumps(row).encode() + b"\n")
         if self.wandb_run is not None:
             self.wandb_run.log(row)
 
     def flush(self) -> int:
-        """Bring all rows to the disk and return the file's length in bytes. Raises UserError where the disk refuses."""
+        """Write all rows to metrics.jsonl and return its length in bytes. Raises UserError where the disk refuses."""
+        path = self.run_dir / METRICS
         try:
-            self.file.flush()
+            with path.open("ab") as file:
+                file.write(b"".join(self.pending))
         except OSError as error:
-            raise UserError(f"{self.run_dir / METRICS}: cannot be written: {error.strerror}") from error
-        return self.file.tell()
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+        self.pending.clear()
+        return path.stat().st_size
 
     def log_media(self, step: int, media: Mapping[str, Path]) -> None:
         """Show pictures (.png) and videos (.gif) in W&B; they are on disk already."""

@@ -184,7 +184,7 @@ def _fit(
             val_skill = skill(mse, val_references["copy last"], val_references["optimum"])
             done = {"epoch": epoch + 1, "val/mse": mse, "val/skill": val_skill}
             tracker.log(step, {**done, "train/clips_per_second": len(losses) * training.batch_size / seconds})
-            if training.media_every and (epoch + 1) % training.media_every == 0:
+            if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
                 _log_media(run_dir, config, data, model, tracker, step, epoch + 1, made)
             save()
             bar.epoch(epoch + 1, sum(losses) / len(losses), val_skill)
@@ -223,7 +223,7 @@ def _log_media(
         media = {"media/video": folder / f"epoch-{epoch:03}.gif", "media/filmstrip": folder / f"epoch-{epoch:03}.png"}
         pictures.write_continuations(list(media.values()), model, config, data, device)
     if data.carry_state:
-        media["media/windows"] = pictures.draw_windows(folder / f"windows-{epoch:03}.png", data, made)
+        media["media/windows"] = pictures.draw_windows(run_dir / "figures" / f"windows-epoch-{epoch:03}.png", data, made)
     tracker.log_media(step, media)
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -14,6 +13,8 @@ from framegen.figures.strips import Picture
 from framegen.figures.style import BLUE, GREY, RED, new_figure
 
 MAX_UNITS = 64
+MAX_EDGES = 128
+"""Of a denser matrix only this many weights are drawn, the largest."""
 Point = tuple[float, float]
 
 
@@ -38,11 +39,14 @@ def _spread(count: int, low: float, high: float) -> list[float]:
 def _edges(
     axes: Axes, sources: list[Point], ends: list[Point], weights: Tensor, largest: float, signed: bool, curve: float = 0
 ) -> None:
-    """An arrow from each source to each end: width by the size of its weight, colour by its sign."""
+    """An arrow from each source to each other end: width by the size of its weight, colour by its sign."""
     radius = _radius(max(len(sources), len(ends)))
+    weakest = weights.abs().flatten().sort(descending=True).values[:MAX_EDGES][-1].item()
     for j, end in enumerate(ends):
         for i, source in enumerate(sources):
             weight = weights[j, i].item()
+            if abs(weight) < weakest or source == end:
+                continue
             strength = abs(weight) / largest
             bend = curve * (0.35 + 0.65 / max(1.0, abs(end[1] - source[1]) / 0.3)) if curve else 0
             axes.add_patch(
@@ -107,17 +111,23 @@ def _largest(layers: list[Layer], head: Tensor) -> float:
     return max(m.abs().max().item() for m in matrices)
 
 
+def _omitted(layers: list[Layer]) -> str:
+    dense = any(m.numel() > MAX_EDGES for layer in layers for m in (layer.forward, layer.recurrent) if m is not None)
+    return f"; of each matrix the {MAX_EDGES} largest weights" if dense else ""
+
+
 def _sizes(layers: list[Layer], head: Tensor) -> str:
     return "-".join(str(n) for n in [layers[0].forward.shape[1], *(len(layer.forward) for layer in layers), len(head)])
 
 
-def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: Picture) -> Figure:
+def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: Picture, next_frame: bool) -> Figure:
     """The net in space: one frame goes in and one comes out at the same step; each hidden unit feeds all of its layer.
 
     Args:
         layers: the recurrent layers from the input on.
         head: (P, units) weights of the linear output.
-        frame, prediction: (H, W, 3) uint8, an actual frame and the model's prediction after it.
+        frame, prediction: (H, W, 3) uint8, an actual frame and what the model made of it.
+        next_frame: whether the prediction is of the next frame.
     """
     height, gap = 6.2, 2.6
     width = 2 * 1.9 + gap * (len(layers) + 1) + 0.6
@@ -142,10 +152,10 @@ def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: 
     outputs = [(x, y) for y in _spread(len(head), low + 0.3, high - 0.3)]
     _edges(axes, points, outputs, head, largest, signed=True)
     _units(axes, outputs, "black")
-    axes.text(x, high + 0.35, r"output $\hat{x}_{t+1}$", ha="center", fontsize=11)
+    axes.text(x, high + 0.35, r"output $\hat{x}_{t+1}$" if next_frame else r"output $\hat{y}_t$", ha="center", fontsize=11)
     middle = (low + high) / 2
     _frame(axes, frame, (1.0, middle), 1.3, "frame $t$")
-    _frame(axes, prediction, (x + 1.2, middle), 1.3, "predicted\nframe $t+1$")
+    _frame(axes, prediction, (x + 1.2, middle), 1.3, "predicted\nframe $t+1$" if next_frame else "prediction\nat frame $t$")
     recurrent = any(layer.recurrent is not None for layer in layers)
     title = f"Spatial view of the {_sizes(layers, head)} net: one frame in, one frame out at each step"
     axes.text(width / 2, height - 0.25, title, ha="center", va="top", fontsize=12)
@@ -154,6 +164,7 @@ def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: 
         if recurrent
         else "no recurrence: this net has no memory"
     )
+    note += _omitted(layers)
     axes.text(width / 2, 0.72, note, ha="center", fontsize=9, color="#444444")
     _legend(axes, all(layer.signed for layer in layers), largest)
     _limits(axes, width, height)
@@ -162,13 +173,9 @@ def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: 
 
 def _recurrence(axes: Axes, units: list[Point], weights: Tensor, largest: float, signed: bool) -> None:
     """Full recurrence within a layer: bent arrows between units, a loop from each to itself."""
-    off_diagonal = weights - torch.diag(weights.diagonal())
+    _edges(axes, units, units, weights, largest, signed, curve=0.75)
     radius = _radius(len(units))
-    for j, end in enumerate(units):
-        for i, source in enumerate(units):
-            if i != j:
-                _edges(axes, [source], [end], off_diagonal[j : j + 1, i : i + 1], largest, signed, curve=0.75)
-        weight = weights[j, j].item()
+    for end, weight in zip(units, weights.diagonal().tolist(), strict=True):
         strength = abs(weight) / largest
         loop = Circle((end[0] + 1.35 * radius, end[1] + 0.9 * radius), 0.8 * radius, fill=False)
         loop.set(edgecolor=_color(weight, signed), linewidth=0.3 + 3 * strength, alpha=0.25 + 0.6 * strength, zorder=2)
@@ -176,17 +183,23 @@ def _recurrence(axes: Axes, units: list[Point], weights: Tensor, largest: float,
 
 
 def temporal_view(
-    layers: list[Layer], head: Tensor, frames: list[Picture], predictions: list[Picture], numbers: list[int]
+    layers: list[Layer],
+    head: Tensor,
+    frames: list[Picture],
+    predictions: list[Picture],
+    numbers: list[int],
+    next_frame: bool,
 ) -> Figure:
     """The net unrolled in time: one feed-forward net a frame; its hidden layer feeds every hidden unit of the next one.
 
     Args:
         layers, head: as for `spatial_view`.
         frames, predictions: (H, W, 3) uint8, the frames shown and what the model predicted after each.
+        next_frame: as for `spatial_view`.
         numbers: their places in the clip, from 1; a gap between neighbours is drawn as dots.
     """
     column, level, tall = 3.3, 3.1, 2.3
-    width, height = column * len(numbers) + 0.6, 5.6 + level * len(layers)
+    width, height = column * len(numbers) + 0.6, 5.2 + level * len(layers)
     figure, axes = _canvas(width, height)
     largest = _largest(layers, head)
     bottom = 2.3
@@ -194,14 +207,16 @@ def temporal_view(
     for index, number in enumerate(numbers):
         x = 1.9 + column * index
         # Inputs stand below to the left and outputs above to the right, so that the way between the columns is free.
-        row = [(px, bottom) for px in _spread(layers[0].forward.shape[1], x - 0.1, x - 1.3)]
+        row = [(px, bottom) for px in _spread(layers[0].forward.shape[1], x - 0.25, x - 1.35)]
         gap = index > 0 and number != numbers[index - 1] + 1
-        _frame(axes, frames[index], (x - 0.7, bottom - 0.75), 0.75, f"frame {number}")
+        _frame(axes, frames[index], (x - 0.8, bottom - 0.75), 0.75, f"frame {number}")
         _units(axes, row, "black")
         hidden: list[list[Point]] = []
         for depth, layer in enumerate(layers):
             low = bottom + 0.75 + level * depth
-            units = [(x, y) for y in _spread(len(layer.forward), low, low + tall)]
+            heights = _spread(len(layer.forward), low, low + tall)
+            # Slanted, so that no unit stands in the way of another's arrows from below or to above.
+            units = [(x + 0.25 * (low + tall / 2 - y), y) for y in heights]
             _edges(axes, row, units, layer.forward, largest, layer.signed)
             if previous and layer.recurrent is not None and not gap:
                 _edges(axes, previous[depth], units, layer.recurrent, largest, layer.signed)
@@ -210,16 +225,23 @@ def temporal_view(
             hidden.append(units)
             row = units
         top = bottom + 0.75 + level * len(layers)
-        outputs = [(px, top) for px in _spread(len(head), x + 1.3, x + 0.1)]
+        outputs = [(px, top) for px in _spread(len(head), x + 1.35, x + 0.25)]
         _edges(axes, row, outputs, head, largest, signed=True)
         for units in hidden:
             _units(axes, units, BLUE)
         _units(axes, outputs, "black")
-        _frame(axes, predictions[index], (x + 0.7, top + 0.75), 0.75, f"predicted frame {number + 1}", below=False)
+        _frame(
+            axes,
+            predictions[index],
+            (x + 0.8, top + 0.75),
+            0.75,
+            f"predicted frame {number + 1}" if next_frame else f"prediction at {number}",
+            below=False,
+        )
         previous = hidden
     title = f"Temporal view: {numbers[-1]} feed-forward nets of {_sizes(layers, head)}, each handing its hidden layer to the next"
     axes.text(width / 2, height - 0.12, title, ha="center", va="top", fontsize=12)
-    note = "bottom: input units, middle: hidden units, top: output units; the same weights at every step, one step after another"
+    note = "bottom: input units, middle: hidden units, top: output units; the same weights at every step" + _omitted(layers)
     axes.text(width / 2, 0.55, note, ha="center", fontsize=9, color="#444444")
     _legend(axes, all(layer.signed for layer in layers), largest)
     _limits(axes, width, height)

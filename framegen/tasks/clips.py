@@ -48,6 +48,8 @@ class Data:
     """True: the training clips are one stream, gone through in order, and the state is carried (detached) on."""
     test_frames: Tensor | None
     """(N, T, C, H, W): clips for closed-loop generation; None where the target is not the next frame."""
+    context: int
+    """How many of those frames are the prompt."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:

@@ -17,6 +17,8 @@ from framegen.tasks.clips import Clips, Data
 
 RADIUS = 0.7
 BASE, AMPLITUDE = 0.2, 0.6
+CONTEXT = 10
+"""Frames of a test clip that are the prompt; half of a clip with less than twice as many."""
 SPLITS = ("train", "val", "test")
 
 
@@ -99,7 +101,8 @@ def load(config: Orbit, folder: Path) -> Data:
     if metadata.get("sha256") != _sha256(clips):
         raise UserError(f"{path}: is damaged (its SHA-256 does not match its content); {way_out}")
     train, val, test = (Clips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
-    return Data(train, val, test, value_range=(0.0, 1.0), carry_state=False, test_frames=clips["test"])
+    context = min(CONTEXT, config.num_frames // 2)
+    return Data(train, val, test, value_range=(0.0, 1.0), carry_state=False, test_frames=clips["test"], context=context)
 
 
 def data_file(config: Orbit, folder: Path) -> Path:

@@ -8,9 +8,6 @@ from torch import Tensor
 from framegen.config import Sine
 from framegen.tasks.clips import Clips, Data
 
-ROLLOUT_FRAMES = 50
-"""Length of the test clips for closed-loop generation."""
-
 
 def samples(config: Sine, start: int, count: int) -> Tensor:
     """sin(n * pi / window) for n = start ... start + count - 1: float32 (1, count, 1, 1, 1)."""
@@ -21,26 +18,27 @@ def samples(config: Sine, start: int, count: int) -> Tensor:
 def load(config: Sine) -> Data:
     """One stream, cut into windows [k pi, (k + 1) pi]; validation and test go on where training ends.
 
-    Those two begin with one full period that is fed but not scored, which brings the state into step.
+    Those two are fed from the stream's beginning, so that the state is carried on into the windows that are scored.
+    The clips for closed-loop generation begin all around the circle; one period of them is the prompt.
     """
 
-    def split(first_window: int, windows: int, burn_in: int = 0) -> Clips:
-        start, count = first_window * config.window - burn_in, windows * config.window + burn_in
-        return Clips(samples(config, start, count), samples(config, start - config.lag, count), burn_in)
+    def split(first_window: int, windows: int) -> Clips:
+        burn_in = first_window * config.window
+        count = burn_in + windows * config.window
+        return Clips(samples(config, 0, count), samples(config, -config.lag, count), burn_in)
 
     train = split(0, config.num_windows)
     windows = (config.num_windows, config.window, 1, 1, 1)
-    test_start = config.num_windows + config.num_val_windows
-    test = split(test_start, config.num_test_windows, 2 * config.window)
-    starts = range(0, 2 * config.window, max(1, config.window // 10))  # phases all around the circle
-    frames = torch.cat([samples(config, start, ROLLOUT_FRAMES) for start in starts])  # (N, T, 1, 1, 1)
+    period = 2 * config.window
+    frames = torch.cat([samples(config, start, 2 * period) for start in range(0, period, max(1, config.window // 10))])
     return Data(
         train=Clips(train.inputs.view(windows), train.targets.view(windows)),
-        val=split(config.num_windows, config.num_val_windows, 2 * config.window),
-        test=test,
+        val=split(config.num_windows, config.num_val_windows),
+        test=split(config.num_windows + config.num_val_windows, config.num_test_windows),
         value_range=(-1.0, 1.0),
         carry_state=True,
         test_frames=frames if config.lag == -1 else None,
+        context=period,
     )
 
 
