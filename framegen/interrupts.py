@@ -10,19 +10,21 @@ from types import FrameType, TracebackType
 class Interrupted(BaseException):
     """SIGINT or SIGTERM came. Not an Exception, so that nothing swallows it by accident."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(number).name}")
+    def __init__(self, number: int, advice: str) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}{advice}")
         self.exit_code = 128 + number
 
 
 class Interrupts:
     """While it is entered, SIGINT and SIGTERM raise `Interrupted`, or wait where `held` says so.
 
+    `advice` is what its message tells the user to do then.
     Outside the main thread, where Python delivers no signals, it does nothing.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.advice = ""
         self._holding = False
         self._previous: dict[int, object] = {}
 
@@ -39,7 +41,7 @@ class Interrupts:
     def _receive(self, number: int, _: FrameType | None) -> None:
         self.received = number
         if not self._holding:
-            raise Interrupted(number)
+            raise Interrupted(number, self.advice)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -53,4 +55,4 @@ class Interrupts:
     def check(self) -> None:
         """Raise `Interrupted` where a signal has come."""
         if self.received is not None:
-            raise Interrupted(self.received)
+            raise Interrupted(self.received, self.advice)

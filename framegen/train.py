@@ -104,6 +104,7 @@ def _run(run_dir: Path, config: Config, mode: Mode, data_dir: Path, show: bool) 
             if fresh:
                 shutil.rmtree(run_dir)
             raise
+        interrupts.advice = f"; all is saved, go on with: framegen train --resume {run_dir}"
         with tracker, _threads_for(model):
             seconds = _fit(run_dir, config, data, model, optimizer, progress, tracker, interrupts, show)
             _finish(run_dir, config, data, data_dir, model, tracker, {"parameters": parameters, "seconds": seconds})

@@ -1,0 +1,58 @@
+"""A small run, trained once, for all tests that need one."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+import torch
+
+from framegen import cli
+from framegen.config import Config, Orbit, Recurrent, Training
+from framegen.train import train
+
+mpl.use("Agg")
+torch.set_num_threads(1)
+os.environ["WANDB_MODE"] = "disabled"  # a test that tracks says so
+
+SMALL = Orbit(num_clips=40, num_val_clips=6, num_test_clips=8, num_frames=24)
+SMALL_CONFIG = Config(SMALL, Recurrent(), Training(epochs=2, batch_size=10, media_every=0), "video")
+
+
+@pytest.fixture(scope="session")
+def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of the runs and of the data that tests share and do not change."""
+    root = tmp_path_factory.mktemp("shared")
+    return root / "runs", root / "data"
+
+
+@pytest.fixture(scope="session")
+def small_run(places: tuple[Path, Path]) -> Path:
+    """The finished run of SMALL_CONFIG. Read only."""
+    return train(SMALL_CONFIG, "small", "disabled", *places, show=False)
+
+
+@pytest.fixture
+def framegen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["framegen", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def rows_of(run: Path) -> list[dict[str, float]]:
+    """metrics.jsonl without the one value that a clock decides."""
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in row.items() if name != "train/clips_per_second"} for row in rows]
