@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Description:
 
     config: Config
     track: Mode
+    wandb_id: str
     data_dir: Path
 
 
@@ -69,6 +71,7 @@ def write_config(run_dir: Path, config: Config, track: Mode, data_dir: Path) -> 
     content = {
         **to_dict(config),
         "track": track,
+        "wandb_id": f"{run_dir.name}-{secrets.token_hex(4)}",  # names come again on other machines, ids never
         "data_dir": str(data_dir.absolute()),
         "command": sys.argv,
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
@@ -89,7 +92,10 @@ def read_config(run_dir: Path) -> Description:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from error
     config = from_dict(content, str(path))
-    return Description(config, content.get("track", "offline"), Path(content.get("data_dir", "data")))
+    try:
+        return Description(config, content["track"], content["wandb_id"], Path(content["data_dir"]))
+    except KeyError as error:
+        raise UserError(f"{path}: lacks {error}") from error
 
 
 def _git() -> tuple[str | None, str | None]:

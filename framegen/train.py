@@ -65,7 +65,7 @@ def train(
     except BaseException:
         shutil.rmtree(run_dir)
         raise
-    return _run(run_dir, config, mode, data_dir, show)
+    return _run(run_dir, mode, show)
 
 
 def resume(run_dir: Path, track: Mode | None = None, show: bool = True) -> Path:
@@ -73,8 +73,7 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True) -> Path:
 
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
-    description = runs.read_config(run_dir)
-    return _run(run_dir, description.config, track or description.track, description.data_dir, show)
+    return _run(run_dir, track or runs.read_config(run_dir).track, show)
 
 
 def choose_device(name: str) -> torch.device:
@@ -87,7 +86,9 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _run(run_dir: Path, config: Config, mode: Mode, data_dir: Path, show: bool) -> Path:
+def _run(run_dir: Path, mode: Mode, show: bool) -> Path:
+    description = runs.read_config(run_dir)
+    config, data_dir = description.config, description.data_dir
     device = choose_device(config.training.device)
     fresh = not (run_dir / RESUME).exists()
     with Interrupts() as interrupts:
@@ -99,7 +100,7 @@ def _run(run_dir: Path, config: Config, mode: Mode, data_dir: Path, show: bool) 
             parameters = sum(parameter.numel() for parameter in model.parameters())
             shown = {**to_dict(config), "parameters": parameters, "device": str(device)}
             tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
-            tracker = Tracker(run_dir, mode, shown, config.experiment, tags, progress.metrics_bytes)
+            tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, progress.metrics_bytes)
         except BaseException:
             if fresh:
                 shutil.rmtree(run_dir)

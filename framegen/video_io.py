@@ -168,7 +168,7 @@ def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
     """(H, W, 3) uint8 pictures as a GIF that loops; a GIF's clock ticks in hundredths of a second."""
     from PIL import Image
 
-    images = (Image.fromarray(picture).quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE) for picture in pictures)
+    images = (Image.fromarray(picture).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE) for picture in pictures)
     duration = max(20, 10 * round(100 / fps))
     with replacing(path) as temporary:
         next(images).save(temporary, save_all=True, append_images=images, duration=duration, loop=0, disposal=1)

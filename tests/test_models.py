@@ -107,10 +107,11 @@ def test_the_temporal_view_is_literal() -> None:
     hidden = torch.zeros(2, 5).double()
     for t in range(50):
         into = frames[:, t].flatten(1).double() @ w["rnn.weight_ih_l0"].T + w["rnn.bias_ih_l0"]
-        fed = [
-            sum((w["rnn.weight_hh_l0"][j, i] * hidden[:, i] for i in range(5)), w["rnn.bias_hh_l0"][j]) for j in range(5)
-        ]  # each unit from every unit
-        hidden = torch.tanh(into + torch.stack([value.expand(2) for value in fed], 1))
+        fed = torch.zeros(2, 5).double()
+        for j in range(5):
+            for i in range(5):  # each unit is fed by every unit
+                fed[:, j] += w["rnn.weight_hh_l0"][j, i] * hidden[:, i]
+        hidden = torch.tanh(into + fed + w["rnn.bias_hh_l0"])
         outputs.append(hidden @ w["head.weight"].T + w["head.bias"])
     torch.testing.assert_close(model(frames)[0].double().flatten(2), torch.stack(outputs, 1), atol=1e-6, rtol=0)
 
