@@ -112,7 +112,7 @@ def _open_array(path: Path) -> Array:
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_ARRAY_BYTES:
-        raise UserError(f"{path}: unpacks to {size / 2**30:.1f} GiB, more than {MAX_ARRAY_BYTES / 2**30:.0f}; save it as .npy")
+        raise UserError(f"{path}: unpacks to {size / 2**20:.1f} MiB, more than {MAX_ARRAY_BYTES / 2**20:.0f}; save it as .npy")
     with np.load(path, allow_pickle=False) as archive:
         if len(archive.files) != 1:
             raise UserError(f"{path}: holds the arrays {', '.join(archive.files) or 'none'}; a prompt is one array")
@@ -138,10 +138,18 @@ def _picture_frames(path: Path, complete: bool) -> Iterator[Tensor]:
         for picture in iio.imiter(path, plugin="pyav", format="rgb24"):
             count += 1
             yield _from_picture(picture)
-        metadata = iio.immeta(path, plugin="pyav")
-        expected = metadata.get("duration", 0) * metadata.get("fps", 0)
+        expected = 0 if not complete else _announced_frames(path)
         if count < 0.95 * expected - 1:
             raise UserError(f"{path}: is truncated: {count} of about {expected:.0f} frames can be read")
+
+
+def _announced_frames(path: Path) -> float:
+    """How many frames the file's header promises: a file that is cut off may be read without an error, only shorter."""
+    import av
+
+    with av.open(str(path)) as container:
+        rate = container.streams.video[0].average_rate
+        return float((container.duration or 0) / av.time_base * (rate or 0))
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:

@@ -74,7 +74,7 @@ def test_any_length_can_be_written(frames: int, small_run: Path, tmp_path: Path)
 
 
 def _gif(path: Path) -> np.ndarray:
-    return iio.imread(path, plugin="pillow", mode="RGB", index=...)
+    return np.stack(list(iio.imiter(path, plugin="pillow", mode="RGB")))
 
 
 def test_a_gif_keeps_every_frame_and_tells_prompt_from_generated(small_run: Path, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_2x2_pixels_become_a_visible_picture_with_the_models_levels(small_run: P
     np.save(tmp_path / "p.npy", prompt)
     picture = _gif(generate_run(small_run, 1, tmp_path / "a.gif", prompt=tmp_path / "p.npy"))[0]
     for level in (10, 200, 90, 250):
-        assert ((picture == level).all(-1)).sum() == 80 * 80
+        assert 80 * 80 <= ((picture == level).all(-1)).sum() < 80 * 80 + 50  # some edges of letters have that level too
 
 
 def test_an_mp4_and_a_film_strip(small_run: Path, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
     keys = {name.split(".")[0] for row in logged for name in row}
     assert {"media/video", "media/filmstrip", "generated", "test/one_step", "figures/spatial", "figures/loss"} <= keys
     artifacts = {record["artifact"]["name"]: record["artifact"]["type"] for record in records if record["type"] == "artifact"}
-    assert sorted(artifacts.values()) == ["dataset", "model"]
+    assert sorted(artifacts.values()) == ["dataset", "model", "run_table"]
     summary: dict[str, Any] = {}
     for record in records:
         if record["type"] == "summary":

@@ -1,0 +1,98 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from framegen import checkpoint, tensors
+from framegen.errors import UserError
+from framegen.models import build
+from tests.conftest import SMALL_CONFIG
+
+Runner = Callable[..., tuple[int, str, str]]
+
+
+def test_a_checkpoint_alone_rebuilds_its_model(small_run: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(small_run / "checkpoint.safetensors", tmp_path / "elsewhere.safetensors")
+    saved = checkpoint.load(copy)
+    assert saved.config == SMALL_CONFIG
+    assert saved.frame_shape == (1, 2, 2)
+    assert not saved.model.training
+    again = checkpoint.load(small_run)
+    frames = torch.rand(2, 5, 1, 2, 2)
+    assert torch.equal(saved.model(frames)[0], again.model(frames)[0])
+
+
+def test_what_is_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
+    from framegen.config import Recurrent
+
+    for cell in ("tanh", "lstm"):
+        model = build(Recurrent(cell), (1, 2, 2), 0)
+        optimizer = torch.optim.Adam(model.parameters())
+        prediction, state = model(torch.rand(1, 5, 1, 2, 2))
+        prediction.square().mean().backward()
+        optimizer.step()
+        path = tmp_path / f"{cell}.safetensors"
+        checkpoint.save_progress(path, model, optimizer, checkpoint.Progress(7, state, 123))
+        other = build(Recurrent(cell), (1, 2, 2), 1)
+        optimizer_of_other = torch.optim.Adam(other.parameters())
+        progress = checkpoint.load_progress(path, other, optimizer_of_other)
+        assert (progress.step, progress.metrics_bytes) == (7, 123)
+        for ours, theirs in zip(model.parameters(), other.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+            for name, value in optimizer.state[ours].items():
+                assert torch.equal(value, optimizer_of_other.state[theirs][name])
+        flat = state if isinstance(state, tuple) else (state,)
+        back = progress.state if isinstance(progress.state, tuple) else (progress.state,)
+        assert all(torch.equal(a, b) for a, b in zip(flat, back, strict=True))
+
+
+def _damaged(run: Path, tmp_path: Path, damage: Callable[[Path], object]) -> Path:
+    shutil.copytree(run, tmp_path / "run")
+    damage(tmp_path / "run" / "checkpoint.safetensors")
+    return tmp_path / "run"
+
+
+def _other_shape(path: Path) -> None:
+    weights, metadata = tensors.load(path)
+    weights["head.bias"] = torch.zeros(9)
+    tensors.save(path, weights, metadata)
+
+
+def _no_config(path: Path) -> None:
+    tensors.save(path, tensors.load(path)[0], {})
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-20]), "truncated"),
+        (lambda path: path.write_bytes(path.read_bytes()[:30]), "truncated"),
+        (lambda path: path.write_bytes(b""), "truncated"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: torch.save({"a": torch.ones(1)}, path), "pickle"),
+        (lambda path: path.write_bytes(b"\x80\x04evil"), "pickle"),
+        (_other_shape, "head.bias has shape"),
+        (_no_config, "not a framegen checkpoint"),
+    ],
+    ids=["truncated", "header only", "empty", "missing", "torch.save", "pickle", "other shape", "no config"],
+)
+@pytest.mark.parametrize("command", ["evaluate", "draw", "generate"])
+def test_a_bad_checkpoint_is_named_in_one_line(
+    command: str, damage: Callable[[Path], object], reason: str, framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    run = _damaged(small_run, tmp_path, damage)
+    rest = ["--frames", "3", "--out", str(tmp_path / "a.gif")] if command == "generate" else []
+    code, out, err = framegen(command, run, *rest)
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert str(run / "checkpoint.safetensors") in err
+    assert reason in err
+    assert not (tmp_path / "a.gif").exists()
+
+
+def test_a_folder_in_a_files_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.safetensors").mkdir()
+    with pytest.raises(UserError, match=r"checkpoint.safetensors"):
+        checkpoint.load(tmp_path)
