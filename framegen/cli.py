@@ -80,7 +80,7 @@ class Generate:
     """Let a run's model continue a prompt, frame by frame."""
 
     run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs."""
+    """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is enough."""
     frames: int
     """Frames to generate."""
     out: Path

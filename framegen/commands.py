@@ -13,6 +13,7 @@ from framegen.evaluate import Results, evaluate, optimal_predictor
 from framegen.files import write_text
 from framegen.generate import rollout
 from framegen.models.predictor import Predictor
+from framegen.progress import counted
 from framegen.tasks import load_data
 from framegen.tasks.clips import Data, to_float
 from framegen.train import choose_device, validation_references
@@ -65,7 +66,7 @@ def _read_results(folder: Path) -> Results:
 
 
 def generate_run(
-    folder: Path,
+    run: Path,
     num_frames: int,
     out: Path,
     prompt: Path | None = None,
@@ -77,7 +78,7 @@ def generate_run(
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
     Args:
-        folder: the run folder.
+        run: the run folder; with a `prompt`, a checkpoint file alone is enough.
         num_frames: frames to generate, at least 1.
         out: a file ending in .gif, .mp4, .png (film strip) or .npy.
         prompt: a video, picture, folder of pictures or array (see `video_io.read_frames`); None takes a test clip.
@@ -100,29 +101,31 @@ def generate_run(
         raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
     if not 1 <= fps <= 50:
         raise OptionError(f"--fps {fps:g}: lies between 1 and 50")
-    saved = checkpoint.load(folder)
+    saved = checkpoint.load(run)
     task = saved.config.task
-    data = load_data(task, runs.read_config(folder).data_dir)
-    if data.test_frames is None:
-        raise UserError(f"{folder}: its model predicts a lagged value, not the next frame, so it cannot run on from a prompt")
+    if not task.next_frame:
+        raise UserError(f"{run}: its model predicts a lagged value, not the next frame, so it cannot run on from a prompt")
     target = choose_device(device)
     model = saved.model.to(target)
     if prompt is None:
+        data = load_data(task, runs.read_config(run).data_dir)
+        assert data.test_frames is not None
         frames = _test_clip(data.test_frames, clip)
         context = context or data.context
     else:
         limit = None if context is None else context + num_frames
-        frames = video_io.read_frames(prompt, saved.frame_shape, data.value_range, limit)
+        frames = video_io.read_frames(prompt, saved.frame_shape, task.value_range, limit)
         context = context or len(frames)
     if len(frames) < context:
         raise OptionError(f"--context {context}: the prompt {prompt or f'--clip {clip}'} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
-    generated = (frame[0].cpu() for frame in rollout(model, shown[None].to(target), num_frames))
+    frames_made = counted(rollout(model, shown[None].to(target), num_frames), num_frames, "generating")
+    generated = (frame[0].cpu() for frame in frames_made)
     optimum = None
     if prompt is None and out.suffix != ".npy":
         optimum = (frame[0] for frame in rollout(optimal_predictor(task), shown[None], num_frames))
     return pictures.write_generated(
-        out, shown, generated, num_frames, data.value_range, truth if len(truth) else None, optimum, fps
+        out, shown, generated, num_frames, task.value_range, truth if len(truth) else None, optimum, fps
     )
 
 

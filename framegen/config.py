@@ -5,7 +5,7 @@ The modules that do the work stand in `tasks/`, `models/` and `train.py`, each b
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from framegen.errors import OptionError, UserError
 
@@ -18,6 +18,9 @@ def _check(condition: bool, message: str) -> None:
 @dataclass(frozen=True)
 class Orbit:
     """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
+
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    next_frame: ClassVar[bool] = True
 
     size: int = 2
     """Height and width of a frame in pixels."""
@@ -61,6 +64,8 @@ class Orbit:
 class Sine:
     """A sampled sine goes in, the same sine shifted by `lag` samples is the target; the state is carried on."""
 
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
     lag: int = 1
     """Samples by which the target lags behind the input; -1 is one sample ahead: the next frame."""
     window: int = 20
@@ -78,6 +83,11 @@ class Sine:
         _check(abs(self.lag) <= self.window, f"--lag {self.lag}: is longer than the window of {self.window} samples")
         for name in ("num_windows", "num_val_windows", "num_test_windows"):
             _check(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 window is needed")
+
+    @property
+    def next_frame(self) -> bool:
+        """Whether the target is the next frame, so that a model can run on by itself."""
+        return self.lag == -1
 
 
 @dataclass(frozen=True)

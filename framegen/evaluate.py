@@ -95,14 +95,14 @@ def evaluate(model: Predictor, task: Task, data: Data, device: torch.device | st
     predictors = {"model": model, **baselines(task, data)}
     devices = dict.fromkeys(predictors, "cpu") | {"model": device}
     one_step = {name: one_step_errors(each, data.test, devices[name]) for name, each in predictors.items()}
-    results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, data.value_range), "closed_loop": None}
+    results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, task.value_range), "closed_loop": None}
     if data.test_frames is not None:
         context, horizon = data.context, data.test_frames.shape[1] - data.context
         per_horizon = {
             name: closed_loop_errors(each, data.test_frames, context, devices[name]) for name, each in predictors.items()
         }
         means = {name: (_mean(squared), _mean(absolute)) for name, (squared, absolute) in per_horizon.items()}
-        scores = _scores(means, data.value_range)
+        scores = _scores(means, task.value_range)
         for name, (squared, _) in per_horizon.items():
             scores[name]["mse_per_horizon"] = squared
         results["closed_loop"] = {"context": context, "horizon": horizon, "predictors": scores}

@@ -85,7 +85,7 @@ def write_continuations(outs: list[Path], model: Predictor, config: Config, data
     generated = [frame[0].cpu() for frame in rollout(model, prompt.to(device), num_frames)]
     optimum = [frame[0] for frame in rollout(optimal_predictor(config.task), prompt, num_frames)]
     for out in outs:
-        write_generated(out, clip[:context], generated, num_frames, data.value_range, clip[context:], optimum)
+        write_generated(out, clip[:context], generated, num_frames, config.task.value_range, clip[context:], optimum)
 
 
 def draw_run(run_dir: Path, model: Predictor, config: Config, data: Data, results: Results) -> list[Path]:
@@ -100,7 +100,7 @@ def draw_run(run_dir: Path, model: Predictor, config: Config, data: Data, result
         write_continuations(made[-1:], model, config, data, torch.device("cpu"))
     if isinstance(model, RecurrentNet):
         made.append(style.save(_trajectories(model, data), folder / "hidden.png"))
-    made.extend(_drawings(folder, model, data))
+    made.extend(_drawings(folder, model, config, data))
     return made
 
 
@@ -155,7 +155,7 @@ def _turning(frames: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _drawings(folder: Path, model: Predictor, data: Data) -> list[Path]:
+def _drawings(folder: Path, model: Predictor, config: Config, data: Data) -> list[Path]:
     """The spatial and the temporal view, where the net is small enough to be seen."""
     layers, head = _weights(model)
     if max(len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers)) > network.MAX_UNITS:
@@ -163,9 +163,9 @@ def _drawings(folder: Path, model: Predictor, data: Data) -> list[Path]:
     inputs = _shown(data)[:1]
     numbers = [1, 2, 3, inputs.shape[1]] if inputs.shape[1] > 4 else list(range(1, inputs.shape[1] + 1))
     predictions = model(inputs)[0][0]
-    frames = [enlarge(to_levels(inputs[0, n - 1], data.value_range), 64) for n in numbers]
-    outputs = [enlarge(to_levels(predictions[n - 1], data.value_range), 64) for n in numbers]
-    next_frame = data.test_frames is not None
+    frames = [enlarge(to_levels(inputs[0, n - 1], config.task.value_range), 64) for n in numbers]
+    outputs = [enlarge(to_levels(predictions[n - 1], config.task.value_range), 64) for n in numbers]
+    next_frame = config.task.next_frame
     spatial = network.spatial_view(layers, head, frames[0], outputs[0], next_frame)
     temporal = network.temporal_view(layers, head, frames, outputs, numbers, next_frame)
     return [style.save(spatial, folder / "spatial.png"), style.save(temporal, folder / "temporal.png")]

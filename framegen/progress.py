@@ -1,13 +1,24 @@
 """A live bar on a terminal, plain lines elsewhere."""
 
 import sys
+from collections.abc import Iterable, Iterator
 from types import TracebackType
+from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
 
 PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
+
+
+Item = TypeVar("Item")
+
+
+def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """The same items, with a bar on a terminal while they come."""
+    console = Console(stderr=True)
+    yield from track(items, what, total, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
 class TrainingBar:

@@ -46,9 +46,9 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
 
 
 def find(run: str, runs_dir: Path) -> Path:
-    """A run folder by its path or by its name in `runs_dir`. Raises UserError where there is none."""
+    """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where there is none."""
     for path in (Path(run), runs_dir / run):
-        if path.is_dir():
+        if path.exists():
             return path
     known = sorted(path.parent.name for path in runs_dir.glob(f"*/{CONFIG}"))
     hint = f"runs there: {', '.join(known[-8:])}" if known else "there are none yet; `framegen train` makes one"
@@ -72,7 +72,7 @@ def write_config(run_dir: Path, config: Config, track: Mode, data_dir: Path) -> 
         **to_dict(config),
         "track": track,
         "wandb_id": f"{run_dir.name}-{secrets.token_hex(4)}",  # names come again on other machines, ids never
-        "data_dir": str(data_dir.absolute()),
+        "data_dir": str(data_dir),
         "command": sys.argv,
         "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": platform.machine()},

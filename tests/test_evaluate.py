@@ -72,7 +72,6 @@ def test_evaluation_never_looks_at_what_it_does_not_score(small_run: Path, data:
         data.train,
         data.val,
         Clips(255 - data.test.inputs, data.test.targets),
-        data.value_range,
         False,
         data.test_frames,
         data.context,

@@ -1,4 +1,5 @@
 import json
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -125,6 +126,15 @@ def test_a_longer_prompt_file_leaves_the_truth_over(small_run: Path, tmp_path: P
     without = _gif(generate_run(small_run, 5, tmp_path / "b.gif", prompt=tmp_path / "p.npy"))
     assert with_truth.shape[1] > without.shape[1]
     assert (len(with_truth), len(without)) == (25, 35)
+
+
+def test_a_checkpoint_alone_continues_a_file(small_run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.full((4, 2, 2), 0.5))
+    alone = shutil.copy(small_run / "checkpoint.safetensors", tmp_path / "model.safetensors")
+    ours, theirs = (
+        generate_run(run, 6, tmp_path / f"{i}.npy", tmp_path / "p.npy") for i, run in enumerate((Path(alone), small_run))
+    )
+    assert np.array_equal(np.load(ours), np.load(theirs))
 
 
 def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, tmp_path: Path) -> None:

@@ -42,8 +42,6 @@ class Data:
     train: Clips
     val: Clips
     test: Clips
-    value_range: tuple[float, float]
-    """Lowest and highest value that a frame can have."""
     carry_state: bool
     """True: the training clips are one stream, gone through in order, and the state is carried (detached) on."""
     test_frames: Tensor | None

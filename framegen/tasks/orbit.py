@@ -102,7 +102,7 @@ def load(config: Orbit, folder: Path) -> Data:
         raise UserError(f"{path}: is damaged (its SHA-256 does not match its content); {way_out}")
     train, val, test = (Clips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
     context = min(CONTEXT, config.num_frames // 2)
-    return Data(train, val, test, value_range=(0.0, 1.0), carry_state=False, test_frames=clips["test"], context=context)
+    return Data(train, val, test, carry_state=False, test_frames=clips["test"], context=context)
 
 
 def data_file(config: Orbit, folder: Path) -> Path:

@@ -35,9 +35,8 @@ def load(config: Sine) -> Data:
         train=Clips(train.inputs.view(windows), train.targets.view(windows)),
         val=split(config.num_windows, config.num_val_windows),
         test=split(config.num_windows + config.num_val_windows, config.num_test_windows),
-        value_range=(-1.0, 1.0),
         carry_state=True,
-        test_frames=frames if config.lag == -1 else None,
+        test_frames=frames if config.next_frame else None,
         context=period,
     )
 
