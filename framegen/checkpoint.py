@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from framegen import tensors
 from framegen.config import Config, from_dict, to_dict
+from framegen.engine import AdamState, TorchEngine
 from framegen.errors import UserError
 from framegen.models import build
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import Predictor
 
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 
@@ -58,40 +58,36 @@ def _load_weights(model: Predictor, weights: dict[str, Tensor], path: Path) -> N
     model.load_state_dict(weights)
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a training stands between two steps, besides the weights and the optimizer."""
+def save_progress(path: Path, engine: TorchEngine, step: int, metrics_bytes: int) -> None:
+    """Write everything that `load_progress` brings back, in one file that is replaced as a whole.
 
-    step: int = 0
-    """Optimizer steps taken."""
-    state: State = None
-    """What the model carries into the next step, for a task whose clips are one stream."""
-    metrics_bytes: int = 0
-    """Length of metrics.jsonl at this step; what stands behind it will be computed again."""
-
-
-def save_progress(path: Path, model: Predictor, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
-    """Write everything that `load_progress` brings back, in one file that is replaced as a whole."""
-    content = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        content |= {f"optimizer.{index}.{name}": value for name, value in values.items()}
-    states = progress.state if isinstance(progress.state, tuple) else (progress.state,)
+    Args:
+        step: optimizer steps taken.
+        metrics_bytes: length of metrics.jsonl at this step; what comes behind it will be computed again.
+    """
+    content = {f"model.{name}": value for name, value in engine.model.state_dict().items()}
+    for index, values in engine.adam().items():
+        content |= {f"adam.{index}.{name}": value for name, value in values.items()}
+    states = engine.state if isinstance(engine.state, tuple) else (engine.state,)
     content |= {f"state.{index}": state for index, state in enumerate(states) if state is not None}
-    tensors.save(path, content, {"step": progress.step, "metrics_bytes": progress.metrics_bytes})
+    tensors.save(path, content, {"step": step, "metrics_bytes": metrics_bytes})
 
 
-def load_progress(path: Path, model: Predictor, optimizer: torch.optim.Optimizer) -> Progress:
-    """Bring the model and the optimizer to where the file left them. Raises UserError where the file does not fit."""
+def load_progress(path: Path, engine: TorchEngine) -> tuple[int, int]:
+    """Bring model, Adam and carried state to where the file left them; returns its `step` and `metrics_bytes`.
+
+    Raises UserError that names the file where it is damaged or of another shape.
+    """
     content, metadata = tensors.load(path)
-    _load_weights(model, _part(content, "model."), path)
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in _part(content, "optimizer.").items():
+    _load_weights(engine.model, _part(content, "model."), path)
+    adam: AdamState = {}
+    for key, value in _part(content, "adam.").items():
         index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    carried = [value for _, value in sorted(_part(content, "state.").items())]
-    states: State = tuple(carried) if len(carried) > 1 else next(iter(carried), None)
-    return Progress(metadata["step"], states, metadata["metrics_bytes"])
+        adam.setdefault(int(index), {})[name] = value
+    engine.load_adam(adam)
+    carried = [value.to(engine.device) for _, value in sorted(_part(content, "state.").items())]
+    engine.state = tuple(carried) if len(carried) > 1 else next(iter(carried), None)
+    return metadata["step"], metadata["metrics_bytes"]
 
 
 def _part(content: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

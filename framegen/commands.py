@@ -1,60 +1,45 @@
 """What the commands do with a finished run: measure it again, draw it, let it generate."""
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import Tensor
 
 from framegen import checkpoint, pictures, runs, video_io
-from framegen.config import Config
 from framegen.errors import OptionError, UserError
-from framegen.evaluate import Results, evaluate, optimal_predictor
-from framegen.files import write_text
+from framegen.evaluate import Results, baselines, optimal_predictor
 from framegen.generate import rollout
-from framegen.models.predictor import Predictor
 from framegen.progress import counted
+from framegen.run import Run
 from framegen.tasks import load_data
-from framegen.tasks.clips import Data, to_float
-from framegen.train import choose_device, validation_references
+from framegen.tasks.clips import to_float
+from framegen.train import choose_device, measure
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run folder, opened: its trained model (on the CPU), config and data."""
-
-    folder: Path
-    model: Predictor
-    config: Config
-    data: Data
-
-
-def open_run(folder: Path) -> Run:
+def open_run(folder: Path, device: str = "cpu") -> Run:
     """Load a run. Raises UserError where its checkpoint or its data is missing or damaged."""
     saved = checkpoint.load(folder)
-    return Run(folder, saved.model, saved.config, load_data(saved.config.task, runs.read_config(folder).data_dir))
+    task = saved.config.task
+    data = load_data(task, runs.read_config(folder).data_dir)
+    return Run(folder, saved.config, data, saved.model.to(choose_device(device)), baselines(task, data))
 
 
 def evaluate_run(folder: Path, device: str = "auto") -> Results:
     """Measure a run's model and every baseline on the test clips; see `evaluate.evaluate` for what is returned.
 
-    Writes results.json and the figures anew.
+    Writes results.json and the pictures anew.
     """
-    run = open_run(folder)
-    target = choose_device(device)
-    results = evaluate(run.model.to(target), run.config.task, run.data, target)
-    results["validation"] = validation_references(run.config, run.data)
-    results["training"] = _read_results(folder).get("training", {})
-    write_text(folder / "results.json", json.dumps(results, indent=2))
-    pictures.draw_run(folder, run.model.cpu(), run.config, run.data, results)
+    facts = _read_results(folder).get("training", {})
+    run = open_run(folder, device)
+    results = measure(run, facts)
+    pictures.draw_run(run, results)
     return results
 
 
 def draw_run(folder: Path) -> list[Path]:
-    """Make a run's figures anew from its files; returns their paths."""
+    """Make a run's pictures anew from its files; returns their paths."""
     run = open_run(folder)
-    results = _read_results(folder) or evaluate_run(folder)
-    return pictures.draw_run(folder, run.model, run.config, run.data, results)
+    return pictures.draw_run(run, _read_results(folder) or measure(run, {}))
 
 
 def _read_results(folder: Path) -> Results:
@@ -105,8 +90,7 @@ def generate_run(
     task = saved.config.task
     if not task.next_frame:
         raise UserError(f"{run}: its model predicts a lagged value, not the next frame, so it cannot run on from a prompt")
-    target = choose_device(device)
-    model = saved.model.to(target)
+    model = saved.model.to(choose_device(device))
     if prompt is None:
         data = load_data(task, runs.read_config(run).data_dir)
         assert data.test_frames is not None
@@ -119,8 +103,8 @@ def generate_run(
     if len(frames) < context:
         raise OptionError(f"--context {context}: the prompt {prompt or f'--clip {clip}'} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
-    frames_made = counted(rollout(model, shown[None].to(target), num_frames), num_frames, "generating")
-    generated = (frame[0].cpu() for frame in frames_made)
+    frames_made = counted(rollout(model, shown[None], num_frames), num_frames, "generating")
+    generated = (frame[0] for frame in frames_made)
     optimum = None
     if prompt is None and out.suffix != ".npy":
         optimum = (frame[0] for frame in rollout(optimal_predictor(task), shown[None], num_frames))

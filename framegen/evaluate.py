@@ -11,7 +11,7 @@ from framegen.generate import generate
 from framegen.metrics import CONVENTION, psnr, skill
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression
 from framegen.models.bayes import BayesFilter
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Predictor, device_of
 from framegen.tasks import orbit, sine
 from framegen.tasks.clips import Clips, Data, to_float
 
@@ -52,8 +52,9 @@ def _chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 @torch.inference_mode()
-def one_step_errors(model: Predictor, clips: Clips, device: torch.device | str = "cpu") -> tuple[float, float]:
+def one_step_errors(model: Predictor, clips: Clips) -> tuple[float, float]:
     """Mean squared and mean absolute error, one step ahead (see metrics.CONVENTION); burn-in is not scored."""
+    device = device_of(model)
     squared = absolute = count = 0.0
     for inputs, targets in _chunks(clips):
         predictions, _ = model(inputs.to(device))
@@ -62,9 +63,7 @@ def one_step_errors(model: Predictor, clips: Clips, device: torch.device | str =
     return squared / count, absolute / count
 
 
-def closed_loop_errors(
-    model: Predictor, frames: Tensor, context: int, device: torch.device | str = "cpu"
-) -> tuple[list[float], list[float]]:
+def closed_loop_errors(model: Predictor, frames: Tensor, context: int) -> tuple[list[float], list[float]]:
     """Mean squared and mean absolute error at each horizon 1, 2, … of a rollout.
 
     Args:
@@ -76,15 +75,19 @@ def closed_loop_errors(
     squared, absolute = torch.zeros(horizon, dtype=torch.float64), torch.zeros(horizon, dtype=torch.float64)
     for chunk in frames.split(CHUNK):
         clips = to_float(chunk)
-        generated = generate(model, clips[:, :context].to(device), horizon).cpu()
+        generated = generate(model, clips[:, :context], horizon)
         error = (generated - clips[:, context:]).double().flatten(2)  # (B, horizon, P)
         squared += error.square().mean(2).sum(0)
         absolute += error.abs().mean(2).sum(0)
     return (squared / len(frames)).tolist(), (absolute / len(frames)).tolist()
 
 
-def evaluate(model: Predictor, task: Task, data: Data, device: torch.device | str = "cpu") -> Results:
+def evaluate(model: Predictor, task: Task, data: Data, references: dict[str, Predictor] | None = None) -> Results:
     """The model and every baseline on the test clips.
+
+    Args:
+        model: on any device.
+        references: what `baselines(task, data)` gives; None fits them here.
 
     Returns:
         JSON values: "one_step" and "closed_loop" (None where the target is not the next frame) map each predictor
@@ -92,15 +95,12 @@ def evaluate(model: Predictor, task: Task, data: Data, device: torch.device | st
         "context" and "horizon" count the frames. "convention" says what each metric means.
     """
     model.eval()
-    predictors = {"model": model, **baselines(task, data)}
-    devices = dict.fromkeys(predictors, "cpu") | {"model": device}
-    one_step = {name: one_step_errors(each, data.test, devices[name]) for name, each in predictors.items()}
+    predictors = {"model": model, **(references or baselines(task, data))}
+    one_step = {name: one_step_errors(each, data.test) for name, each in predictors.items()}
     results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, task.value_range), "closed_loop": None}
     if data.test_frames is not None:
         context, horizon = data.context, data.test_frames.shape[1] - data.context
-        per_horizon = {
-            name: closed_loop_errors(each, data.test_frames, context, devices[name]) for name, each in predictors.items()
-        }
+        per_horizon = {name: closed_loop_errors(each, data.test_frames, context) for name, each in predictors.items()}
         means = {name: (_mean(squared), _mean(absolute)) for name, (squared, absolute) in per_horizon.items()}
         scores = _scores(means, task.value_range)
         for name, (squared, _) in per_horizon.items():

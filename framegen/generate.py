@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Predictor, device_of
 
 
 @torch.inference_mode()
@@ -15,17 +15,17 @@ def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tenso
     Each frame that the model predicts is what it is shown next (see `Predictor.feedback`).
 
     Args:
-        model: any predictor whose target is the next frame.
+        model: any predictor whose target is the next frame, on any device.
         prompt: (B, T, C, H, W) float32 in the task's value range, T >= 1.
         num_frames: how many frames to generate.
 
     Yields:
-        `num_frames` times the next frame, (B, C, H, W) float32; not clipped to the value range.
+        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; not clipped to the value range.
     """
-    predictions, state = model(prompt)
+    predictions, state = model(prompt.to(device_of(model)))
     frame = predictions[:, -1:]
     for remaining in range(num_frames - 1, -1, -1):
-        yield frame[:, 0]
+        yield frame[:, 0].cpu()
         if remaining:
             frame, state = model(model.feedback(frame), state)
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framegen.config import Config
-from framegen.evaluate import Results, optimal_predictor
+from framegen.evaluate import Results
 from framegen.figures import curves, network, strips, style
-from framegen.generate import rollout
+from framegen.generate import generate
 from framegen.models.mlp import MemorylessNet
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Predictor, device_of
 from framegen.models.recurrent import RecurrentNet
+from framegen.run import Run
 from framegen.tasks.clips import Data, to_float
 from framegen.video_io import ANIMATIONS, enlarge, to_levels, write_array
 
@@ -75,32 +75,46 @@ def write_generated(
     return out
 
 
-def write_continuations(outs: list[Path], model: Predictor, config: Config, data: Data, device: torch.device) -> None:
+def write_continuations(run: Run, outs: list[Path]) -> None:
     """The first test clip, continued to its end by the model and by the optimum, in each of the files."""
-    assert data.test_frames is not None
-    clip = to_float(data.test_frames[0])
-    context = data.context
+    assert run.data.test_frames is not None
+    clip, context = to_float(run.data.test_frames[0]), run.data.context
     num_frames = len(clip) - context
-    prompt = clip[None, :context]
-    generated = [frame[0].cpu() for frame in rollout(model, prompt.to(device), num_frames)]
-    optimum = [frame[0] for frame in rollout(optimal_predictor(config.task), prompt, num_frames)]
+    prompt, truth = clip[:context], clip[context:]
+    generated, optimum = generate(run.model, prompt, num_frames), generate(run.references["optimum"], prompt, num_frames)
     for out in outs:
-        write_generated(out, clip[:context], generated, num_frames, config.task.value_range, clip[context:], optimum)
+        write_generated(out, prompt, generated, num_frames, run.config.task.value_range, truth, optimum)
 
 
-def draw_run(run_dir: Path, model: Predictor, config: Config, data: Data, results: Results) -> list[Path]:
-    """Make every figure that fits the run, in `run_dir`/figures; returns their paths."""
-    folder = run_dir / "figures"
-    made = [style.save(_losses(run_dir / "metrics.jsonl", results), folder / "loss.png")]
+def draw_epoch(run: Run, epoch: int, windows: dict[int, Tensor]) -> dict[str, Path]:
+    """The model as it is after an epoch: a video and a film strip; of a sine the windows as they were trained on.
+
+    Args:
+        windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
+    """
+    media: dict[str, Path] = {}
+    if run.data.test_frames is not None:
+        folder = run.folder / "media"
+        media = {"media/video": folder / f"epoch-{epoch:03}.gif", "media/filmstrip": folder / f"epoch-{epoch:03}.png"}
+        write_continuations(run, list(media.values()))
+    if run.data.carry_state:
+        media["media/windows"] = _draw_windows(run.folder / "figures" / f"windows-epoch-{epoch:03}.png", run.data, windows)
+    return media
+
+
+def draw_run(run: Run, results: Results) -> list[Path]:
+    """Make every picture that fits the run; returns their paths: `figures` and, where it can generate, `generated.gif`."""
+    folder = run.folder / "figures"
+    made = [style.save(_losses(run.folder / "metrics.jsonl", results), folder / "loss.png")]
     if results["closed_loop"] is not None:
         loop = results["closed_loop"]
         per_horizon = {name: scores["mse_per_horizon"] for name, scores in loop["predictors"].items()}
         made.append(style.save(curves.error_over_horizon(per_horizon, loop["context"]), folder / "horizon.png"))
-        made.append(folder / "filmstrip.png")
-        write_continuations(made[-1:], model, config, data, torch.device("cpu"))
-    if isinstance(model, RecurrentNet):
-        made.append(style.save(_trajectories(model, data), folder / "hidden.png"))
-    made.extend(_drawings(folder, model, config, data))
+        made += [folder / "filmstrip.png", run.folder / "generated.gif"]
+        write_continuations(run, made[-2:])
+    if isinstance(run.model, RecurrentNet):
+        made.append(style.save(_trajectories(run.model, run.data), folder / "hidden.png"))
+    made.extend(_drawings(run))
     return made
 
 
@@ -117,12 +131,8 @@ def _losses(metrics: Path, results: Results) -> Any:
     )
 
 
-def draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:
-    """Input, target and the predictions made while training went on, every 15 windows.
-
-    Args:
-        predictions: by training window, (1, T, C, H, W), as they were when the window was trained on.
-    """
+def _draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:
+    """Input, target and prediction, every 15 windows."""
     inputs, targets = data.train.batch(slice(None))  # (windows, T, 1, 1, 1)
     made = torch.full_like(inputs, math.nan)
     for window, prediction in predictions.items():
@@ -142,7 +152,9 @@ def _shown(data: Data) -> Tensor:
 @torch.inference_mode()
 def _trajectories(model: RecurrentNet, data: Data) -> Any:
     frames = _shown(data)
-    return curves.hidden_trajectories(model.hidden_states(frames), None if data.carry_state else _turning(frames))
+    return curves.hidden_trajectories(
+        model.hidden_states(frames.to(device_of(model))).cpu(), None if data.carry_state else _turning(frames)
+    )
 
 
 def _turning(frames: Tensor) -> Tensor:
@@ -155,17 +167,18 @@ def _turning(frames: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def _drawings(folder: Path, model: Predictor, config: Config, data: Data) -> list[Path]:
+def _drawings(run: Run) -> list[Path]:
     """The spatial and the temporal view, where the net is small enough to be seen."""
-    layers, head = _weights(model)
+    folder, task = run.folder / "figures", run.config.task
+    layers, head = _weights(run.model)
     if max(len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers)) > network.MAX_UNITS:
         return []
-    inputs = _shown(data)[:1]
+    inputs = _shown(run.data)[:1]
     numbers = [1, 2, 3, inputs.shape[1]] if inputs.shape[1] > 4 else list(range(1, inputs.shape[1] + 1))
-    predictions = model(inputs)[0][0]
-    frames = [enlarge(to_levels(inputs[0, n - 1], config.task.value_range), 64) for n in numbers]
-    outputs = [enlarge(to_levels(predictions[n - 1], config.task.value_range), 64) for n in numbers]
-    next_frame = config.task.next_frame
+    predictions = run.model(inputs.to(device_of(run.model)))[0][0].cpu()
+    frames = [enlarge(to_levels(inputs[0, n - 1], task.value_range), 64) for n in numbers]
+    outputs = [enlarge(to_levels(predictions[n - 1], task.value_range), 64) for n in numbers]
+    next_frame = task.next_frame
     spatial = network.spatial_view(layers, head, frames[0], outputs[0], next_frame)
     temporal = network.temporal_view(layers, head, frames, outputs, numbers, next_frame)
     return [style.save(spatial, folder / "spatial.png"), style.save(temporal, folder / "temporal.png")]
@@ -179,13 +192,13 @@ def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:
             gates = len(model.rnn.all_weights[0][0]) // units
 
             def folded(name: str) -> Tensor:
-                weight = getattr(model.rnn, name).detach()
+                weight = getattr(model.rnn, name).detach().cpu()
                 return weight if gates == 1 else weight.view(gates, units, -1).square().sum(0).sqrt()
 
             names = [f"_l{index}" for index in range(model.rnn.num_layers)]
             layers = [network.Layer(folded(f"weight_ih{n}"), folded(f"weight_hh{n}"), gates == 1) for n in names]
-            return layers, model.head.weight.detach()
+            return layers, model.head.weight.detach().cpu()
         case MemorylessNet():
-            return [network.Layer(model.hidden.weight.detach(), None, True)], model.head.weight.detach()
+            return [network.Layer(model.hidden.weight.detach().cpu(), None, True)], model.head.weight.detach().cpu()
         case _:
             raise TypeError(f"no drawing of a {type(model).__name__}")

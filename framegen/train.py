@@ -10,22 +10,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from framegen import checkpoint, pictures, runs
-from framegen.checkpoint import CHECKPOINT, RESUME, Progress
+from framegen.checkpoint import CHECKPOINT, RESUME
 from framegen.config import Config, Training, to_dict
+from framegen.engine import TorchEngine
 from framegen.errors import OptionError, UserError
-from framegen.evaluate import Results, evaluate, one_step_errors, optimal_predictor
+from framegen.evaluate import Results, baselines, evaluate, one_step_errors
 from framegen.files import write_text
 from framegen.interrupts import Interrupts
 from framegen.metrics import skill
 from framegen.models import build
-from framegen.models.baselines import CopyLast
-from framegen.models.predictor import Predictor, detach
+from framegen.models.predictor import Predictor
 from framegen.progress import TrainingBar
+from framegen.run import Run
 from framegen.tasks import data_file, load_data
-from framegen.tasks.clips import Data
 from framegen.tracking import Mode, Tracker, resolve_mode
 
 SMALL_MODEL = 100_000
@@ -95,55 +95,43 @@ def _run(run_dir: Path, mode: Mode, show: bool) -> Path:
         try:
             data = load_data(config.task, data_dir)
             model = build(config.model, data.frame_shape, config.training.seed).to(device)
-            optimizer = torch.optim.Adam(model.parameters(), lr=config.training.learning_rate, fused=True)
-            progress = Progress() if fresh else checkpoint.load_progress(run_dir / RESUME, model, optimizer)
-            parameters = sum(parameter.numel() for parameter in model.parameters())
-            shown = {**to_dict(config), "parameters": parameters, "device": str(device)}
+            run = Run(run_dir, config, data, model, baselines(config.task, data))
+            engine = TorchEngine(model, data.train.to(device), config.training, data.carry_state)
+            step, metrics_bytes = (0, 0) if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
+            facts = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "device": str(device)}
             tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
-            tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, progress.metrics_bytes)
+            shown = {**to_dict(config), **facts}
+            tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, metrics_bytes)
         except BaseException:
             if fresh:
                 shutil.rmtree(run_dir)
             raise
         interrupts.advice = f"; all is saved, go on with: framegen train --resume {run_dir}"
         with tracker, _threads_for(model):
-            seconds = _fit(run_dir, config, data, model, optimizer, progress, tracker, interrupts, show)
-            _finish(run_dir, config, data, data_dir, model, tracker, {"parameters": parameters, "seconds": seconds})
+            began = time.perf_counter()
+            _fit(run, engine, step, tracker, interrupts, show)
+            _finish(run, data_dir, tracker, {**facts, "seconds": time.perf_counter() - began})
     return run_dir
 
 
-def _fit(
-    run_dir: Path,
-    config: Config,
-    data: Data,
-    model: Predictor,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    tracker: Tracker,
-    interrupts: Interrupts,
-    show: bool,
-) -> float:
-    """The loop. Saves after each epoch and when a signal comes; returns the seconds that it took."""
-    training = config.training
-    device = next(model.parameters()).device
-    clips = data.train.to(device)
-    val_references = validation_references(config, data)
-    steps_per_epoch = math.ceil(len(clips) / training.batch_size)
-    total_steps = training.epochs * steps_per_epoch
-    step, state, saved_step = progress.step, progress.state, progress.step
-    began = time.perf_counter()
+def _fit(run: Run, engine: TorchEngine, step: int, tracker: Tracker, interrupts: Interrupts, show: bool) -> None:
+    """The loop, from `step` on. Saves after each epoch and when a signal comes."""
+    training, data, model = run.config.training, run.data, run.model
+    references = validation(run)
+    steps_per_epoch = math.ceil(len(data.train) / training.batch_size)
+    saved_step = step
 
     def save() -> None:
         nonlocal saved_step
-        checkpoint.save(run_dir / CHECKPOINT, model, config, data.frame_shape, step)
-        checkpoint.save_progress(run_dir / RESUME, model, optimizer, Progress(step, state, tracker.flush()))
+        checkpoint.save(run.folder / CHECKPOINT, model, run.config, data.frame_shape, step)
+        checkpoint.save_progress(run.folder / RESUME, engine, step, tracker.flush())
         saved_step = step
 
     def stop_unless_finite(value: float, what: str) -> None:
         if not math.isfinite(value):
             raise UserError(
-                f"{run_dir}: the {what} is {value} at step {step}; the last good checkpoint is {run_dir / CHECKPOINT}, "
-                f"step {saved_step}; a smaller --learning-rate than {training.learning_rate:g} may help"
+                f"{run.folder}: the {what} is {value} at step {step + 1}; the last good checkpoint, step {saved_step}, is "
+                f"{run.folder / CHECKPOINT}; a smaller --learning-rate than {training.learning_rate:g} may help"
             )
 
     if step == 0:
@@ -151,47 +139,36 @@ def _fit(
     with TrainingBar(training.epochs, steps_per_epoch, step, show) as bar, interrupts.held():
         for epoch in range(step // steps_per_epoch, training.epochs):
             model.train()
-            losses: list[float] = []
-            made: dict[int, Tensor] = {}
-            epoch_began = time.perf_counter()
-            first = step % steps_per_epoch
+            began, first, total_loss = time.perf_counter(), step % steps_per_epoch, 0.0
+            windows: dict[int, Tensor] = {}
             if first == 0:
-                state = None
-            for index in epoch_order(training, epoch, len(clips), data.carry_state)[first:]:
-                learning_rate = learning_rate_at(training, step, total_steps)
-                for group in optimizer.param_groups:
-                    group["lr"] = learning_rate
-                inputs, targets = clips.batch(index.to(device))  # (B, T, C, H, W)
-                predictions, state = model(inputs, state)
-                state = detach(state) if data.carry_state else None
-                loss = nn.functional.mse_loss(predictions, targets)
-                optimizer.zero_grad()
-                loss.backward()
-                norm = nn.utils.clip_grad_norm_(model.parameters(), training.max_grad_norm)
-                losses.append(loss.item())
-                stop_unless_finite(losses[-1], "training loss")
-                optimizer.step()
+                engine.state = None
+            batches = epoch_order(training, epoch, len(data.train), data.carry_state)[first:]
+            for index in batches:
+                learning_rate = learning_rate_at(training, step, training.epochs * steps_per_epoch)
+                loss, norm, predictions = engine.step(index, learning_rate)
+                stop_unless_finite(loss, "training loss")
                 step += 1
-                tracker.log(step, {"train/loss": losses[-1], "train/grad_norm": norm.item(), "train/learning_rate": learning_rate})
+                total_loss += loss
+                tracker.log(step, {"train/loss": loss, "train/grad_norm": norm, "train/learning_rate": learning_rate})
                 bar.step()
                 if data.carry_state:
-                    made[int(index)] = predictions.detach().cpu()
+                    windows[int(index)] = predictions.cpu()
                 if interrupts.received is not None and step % steps_per_epoch:
                     save()
                     interrupts.check()
-            seconds = time.perf_counter() - epoch_began
+            clips_per_second = sum(map(len, batches)) / (time.perf_counter() - began)
             model.eval()
-            mse, _ = one_step_errors(model, data.val, device)
+            mse, _ = one_step_errors(model, data.val)
             stop_unless_finite(mse, "validation mse")
-            val_skill = skill(mse, val_references["copy last"], val_references["optimum"])
-            done = {"epoch": epoch + 1, "val/mse": mse, "val/skill": val_skill}
-            tracker.log(step, {**done, "train/clips_per_second": len(losses) * training.batch_size / seconds})
+            val_skill = skill(mse, references["copy last"], references["optimum"])
+            row = {"epoch": epoch + 1, "val/mse": mse, "val/skill": val_skill, "train/clips_per_second": clips_per_second}
+            tracker.log(step, row)
             if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
-                _log_media(run_dir, config, data, model, tracker, step, epoch + 1, made)
+                tracker.log_media(step, pictures.draw_epoch(run, epoch + 1, windows))
             save()
-            bar.epoch(epoch + 1, sum(losses) / len(losses), val_skill)
+            bar.epoch(epoch + 1, total_loss / len(batches), val_skill)
             interrupts.check()
-    return time.perf_counter() - began
 
 
 def epoch_order(training: Training, epoch: int, num_clips: int, in_order: bool) -> tuple[Tensor, ...]:
@@ -209,56 +186,37 @@ def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
             return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def validation_references(config: Config, data: Data) -> dict[str, float]:
-    """One-step mse of copying and of the optimum on the validation clips."""
-    references = {"copy last": CopyLast(), "optimum": optimal_predictor(config.task)}
-    return {name: one_step_errors(model, data.val)[0] for name, model in references.items()}
-
-
-def _log_media(
-    run_dir: Path, config: Config, data: Data, model: Predictor, tracker: Tracker, step: int, epoch: int, made: dict[int, Tensor]
-) -> None:
-    """A video and a film strip of the model as it is now; for a sine the windows as they were trained on."""
-    folder, device = run_dir / "media", next(model.parameters()).device
-    media: dict[str, Path] = {}
-    if data.test_frames is not None:
-        media = {"media/video": folder / f"epoch-{epoch:03}.gif", "media/filmstrip": folder / f"epoch-{epoch:03}.png"}
-        pictures.write_continuations(list(media.values()), model, config, data, device)
-    if data.carry_state:
-        media["media/windows"] = pictures.draw_windows(run_dir / "figures" / f"windows-epoch-{epoch:03}.png", data, made)
-    tracker.log_media(step, media)
-
-
-def _finish(
-    run_dir: Path, config: Config, data: Data, data_dir: Path, model: Predictor, tracker: Tracker, facts: dict[str, float]
-) -> Results:
+def _finish(run: Run, data_dir: Path, tracker: Tracker, facts: dict[str, float | str]) -> None:
     """Measure the trained model on the test clips, draw it, and leave both in the run folder and in W&B."""
-    device = next(model.parameters()).device
-    step = config.training.epochs * math.ceil(len(data.train) / config.training.batch_size)
-    results = evaluate(model, config.task, data, device)
-    results = {**results, "validation": validation_references(config, data), "training": facts}
-    write_text(run_dir / "results.json", json.dumps(results, indent=2))
+    step = run.config.training.epochs * math.ceil(len(run.data.train) / run.config.training.batch_size)
     tracker.flush()
-    figures = pictures.draw_run(run_dir, model.cpu(), config, data, results)
-    media = {f"figures/{path.stem}": path for path in figures}
-    if data.test_frames is not None:
-        media["generated"] = run_dir / "generated.gif"
-        pictures.write_continuations([media["generated"]], model, config, data, torch.device("cpu"))
-    tracker.log_media(step, media)
+    results = measure(run, facts)
+    made = pictures.draw_run(run, results)
+    tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
     one_step = results["one_step"]
-    tracker.log_table(
-        step, "test/one_step", ["predictor", *one_step["model"]], [[name, *row.values()] for name, row in one_step.items()]
-    )
+    rows = [[name, *scores.values()] for name, scores in one_step.items()]
+    tracker.log_table(step, "test/one_step", ["predictor", *one_step["model"]], rows)
     summary = {f"test/{name}": value for name, value in one_step["model"].items()}
     if results["closed_loop"] is not None:
-        summary |= {
-            f"test/closed_loop_{k}": v for k, v in results["closed_loop"]["predictors"]["model"].items() if k != "mse_per_horizon"
-        }
+        closed = results["closed_loop"]["predictors"]["model"]
+        summary |= {f"test/closed_loop_{name}": closed[name] for name in one_step["model"]}
     tracker.log_summary(summary)
-    tracker.log_file(f"{run_dir.name}-checkpoint", "model", run_dir / CHECKPOINT)
-    if (path := data_file(config.task, data_dir)) is not None:
+    tracker.log_file(f"{run.folder.name}-checkpoint", "model", run.folder / CHECKPOINT)
+    if (path := data_file(run.config.task, data_dir)) is not None:
         tracker.log_file(path.stem, "dataset", path)
+
+
+def measure(run: Run, facts: dict[str, float | str]) -> Results:
+    """Evaluate a run's model on the test clips and write results.json; `facts` about its training go in too."""
+    results = evaluate(run.model, run.config.task, run.data, run.references)
+    results = {**results, "validation": validation(run), "training": facts}
+    write_text(run.folder / "results.json", json.dumps(results, indent=2))
     return results
+
+
+def validation(run: Run) -> dict[str, float]:
+    """One-step mse of copying and of the optimum on the validation clips."""
+    return {name: one_step_errors(run.references[name], run.data.val)[0] for name in ("copy last", "optimum")}
 
 
 @contextmanager

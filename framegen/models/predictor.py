@@ -1,7 +1,9 @@
 """The one contract that every predictor of sequences speaks."""
 
+import itertools
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 State = Any
@@ -25,6 +27,12 @@ class Predictor(nn.Module):
     def feedback(self, predictions: Tensor) -> Tensor:
         """What the model is shown in place of the next frame when it runs closed-loop: its own prediction."""
         return predictions
+
+
+def device_of(model: Predictor) -> torch.device:
+    """Where the model computes; a model without parameters or buffers is on the CPU."""
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
 def detach(state: State) -> State:
