@@ -1,6 +1,6 @@
 """A model on disk, and all that a run needs to go on where it was."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -41,8 +41,11 @@ def load(path: Path | str) -> Checkpoint:
     if "config" not in metadata or "frame_shape" not in metadata:
         raise UserError(f"{path}: is not a framegen checkpoint (no config in its metadata)")
     config = from_dict(metadata["config"], str(path))
-    channels, height, width = metadata["frame_shape"]
-    model = build(config.model, (channels, height, width), seed=0)
+    match metadata["frame_shape"]:
+        case [int(channels), int(height), int(width)] if min(channels, height, width) > 0:
+            model = build(config.model, (channels, height, width), seed=0)
+        case shape:
+            raise UserError(f"{path}: its metadata says that frames have the shape {shape}")
     _load_weights(model, weights, path)
     return Checkpoint(model.eval(), config, (channels, height, width))
 
@@ -55,26 +58,35 @@ def _load_weights(model: Predictor, weights: dict[str, Tensor], path: Path) -> N
         raise UserError(
             f"{path}: its weights do not fit its config: {name} has shape {found.get(name)}, expected {expected.get(name)}"
         )
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise UserError(f"{path}: holds weights that are not finite")
     model.load_state_dict(weights)
 
 
-def save_progress(path: Path, engine: TorchEngine, step: int, metrics_bytes: int) -> None:
-    """Write everything that `load_progress` brings back, in one file that is replaced as a whole.
+@dataclass(frozen=True)
+class Place:
+    """Where a training stands between two steps."""
 
-    Args:
-        step: optimizer steps taken.
-        metrics_bytes: length of metrics.jsonl at this step; what comes behind it will be computed again.
-    """
+    step: int = 0
+    """Optimizer steps taken."""
+    metrics_bytes: int = 0
+    """Length of metrics.jsonl at this step; what comes behind it will be computed again."""
+    seconds: float = 0.0
+    """Time spent on training so far."""
+
+
+def save_progress(path: Path, engine: TorchEngine, place: Place) -> None:
+    """Write everything that `load_progress` brings back, in one file that is replaced as a whole."""
     content = {f"model.{name}": value for name, value in engine.model.state_dict().items()}
     for index, values in engine.adam().items():
         content |= {f"adam.{index}.{name}": value for name, value in values.items()}
     states = engine.state if isinstance(engine.state, tuple) else (engine.state,)
     content |= {f"state.{index}": state for index, state in enumerate(states) if state is not None}
-    tensors.save(path, content, {"step": step, "metrics_bytes": metrics_bytes})
+    tensors.save(path, content, {"place": asdict(place)})
 
 
-def load_progress(path: Path, engine: TorchEngine) -> tuple[int, int]:
-    """Bring model, Adam and carried state to where the file left them; returns its `step` and `metrics_bytes`.
+def load_progress(path: Path, engine: TorchEngine) -> Place:
+    """Bring model, Adam and carried state to where the file left them; returns what place that is.
 
     Raises UserError that names the file where it is damaged or of another shape.
     """
@@ -84,10 +96,16 @@ def load_progress(path: Path, engine: TorchEngine) -> tuple[int, int]:
     for key, value in _part(content, "adam.").items():
         index, name = key.split(".")
         adam.setdefault(int(index), {})[name] = value
+    moments = [tuple(values["exp_avg"].shape) for _, values in sorted(adam.items()) if "exp_avg" in values]
+    if adam and moments != [tuple(parameter.shape) for parameter in engine.model.parameters()]:
+        raise UserError(f"{path}: Adam's state in it does not fit the model")
     engine.load_adam(adam)
     carried = [value.to(engine.device) for _, value in sorted(_part(content, "state.").items())]
     engine.state = tuple(carried) if len(carried) > 1 else next(iter(carried), None)
-    return metadata["step"], metadata["metrics_bytes"]
+    try:
+        return Place(**metadata["place"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: its metadata does not say where the training stood") from error
 
 
 def _part(content: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

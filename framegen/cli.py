@@ -4,12 +4,12 @@ import difflib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 from rich.console import Console
 
-from framegen.config import Config, Model, Task, Training
+from framegen.config import Config, Device, Mode, Model, Task, Training
 from framegen.errors import OptionError, UserError
 from framegen.experiments import DESCRIPTIONS, EXPERIMENTS
 
@@ -20,8 +20,6 @@ COMMANDS = {
     "draw": "draw a run's net and its curves: framegen draw RUN",
 }
 Positional = tyro.conf.Positional
-Mode = Literal["online", "offline", "disabled"]
-Device = Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)
@@ -182,10 +180,11 @@ def _report(folder: Path) -> None:
 
     results = json.loads((folder / "results.json").read_text())
     print_results(results, Console())
-    made = sorted(path for path in folder.rglob("*") if path.suffix in (".png", ".gif") and path.parent.name != "media")
+    made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
     print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
-    following = "generate {} --frames 200 --out clip.gif" if results["closed_loop"] else "evaluate {}"
-    print(f"Next: uv run framegen {following.format(folder)}")
+    clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
+    following = f"generate {folder} --frames 100 --out {clip}" if results["closed_loop"] else f"evaluate {folder}"
+    print(f"Next: uv run framegen {following}")
 
 
 def _evaluate(options: Evaluate) -> None:

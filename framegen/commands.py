@@ -1,6 +1,7 @@
 """What the commands do with a finished run: measure it again, draw it, let it generate."""
 
 import json
+import sys
 from pathlib import Path
 
 from torch import Tensor
@@ -9,11 +10,13 @@ from framegen import checkpoint, pictures, runs, video_io
 from framegen.errors import OptionError, UserError
 from framegen.evaluate import Results, baselines, optimal_predictor
 from framegen.generate import rollout
-from framegen.progress import counted
+from framegen.progress import counted, say
 from framegen.run import Run
 from framegen.tasks import load_data
 from framegen.tasks.clips import to_float
-from framegen.train import choose_device, measure
+from framegen.train import RESULTS, choose_device, measure, validation, write_results
+
+MAX_FRAMES = 10_000_000
 
 
 def open_run(folder: Path, device: str = "cpu") -> Run:
@@ -29,25 +32,36 @@ def evaluate_run(folder: Path, device: str = "auto") -> Results:
 
     Writes results.json and the pictures anew.
     """
-    facts = _read_results(folder).get("training", {})
     run = open_run(folder, device)
-    results = measure(run, facts)
+    try:
+        facts = _read_results(folder).get("training", {})
+    except UserError:  # it is written anew
+        facts = {}
+    results = {**measure(run), "validation": validation(run), "training": facts}
     pictures.draw_run(run, results)
+    write_results(run, results)
     return results
 
 
 def draw_run(folder: Path) -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths."""
-    run = open_run(folder)
-    return pictures.draw_run(run, _read_results(folder) or measure(run, {}))
+    results = _read_results(folder)
+    if not results:
+        raise UserError(f"{folder}: has no {RESULTS} yet; `uv run framegen evaluate {folder}` makes it and the pictures")
+    return pictures.draw_run(open_run(folder), results)
 
 
 def _read_results(folder: Path) -> Results:
-    path = folder / "results.json"
+    path = folder / RESULTS
+    if not path.exists():
+        return {}
     try:
-        return json.loads(path.read_text()) if path.exists() else {}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete it and `framegen evaluate` makes it anew") from error
+        results = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); `uv run framegen evaluate {folder}` makes it anew") from error
+    if not (isinstance(results, dict) and {"one_step", "closed_loop", "validation"} <= set(results)):
+        raise UserError(f"{path}: does not hold results; `uv run framegen evaluate {folder}` makes it anew")
+    return results
 
 
 def generate_run(
@@ -78,9 +92,9 @@ def generate_run(
     Raises:
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
     """
-    if num_frames < 1:
-        raise OptionError(f"--frames {num_frames}: at least 1 frame must be generated")
-    if out.suffix not in pictures.ENDINGS:
+    if not 1 <= num_frames <= MAX_FRAMES:
+        raise OptionError(f"--frames {num_frames}: lies between 1 and {MAX_FRAMES}")
+    if out.suffix.lower() not in pictures.ENDINGS:
         raise OptionError(f"--out {out}: the ending says what to write: {', '.join(pictures.ENDINGS)}")
     if context is not None and context < 1:
         raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
@@ -92,12 +106,15 @@ def generate_run(
         raise UserError(f"{run}: its model predicts a lagged value, not the next frame, so it cannot run on from a prompt")
     model = saved.model.to(choose_device(device))
     if prompt is None:
+        if not run.is_dir():
+            raise OptionError(f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue")
         data = load_data(task, runs.read_config(run).data_dir)
         assert data.test_frames is not None
         frames = _test_clip(data.test_frames, clip)
         context = context or data.context
     else:
         limit = None if context is None else context + num_frames
+        say(f"reading {prompt}", sys.stderr.isatty())
         frames = video_io.read_frames(prompt, saved.frame_shape, task.value_range, limit)
         context = context or len(frames)
     if len(frames) < context:

@@ -4,10 +4,17 @@ This file imports no torch, so that `--help` and a wrong option answer at once.
 The modules that do the work stand in `tasks/`, `models/` and `train.py`, each beside the meaning of its knobs.
 """
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from framegen.errors import OptionError, UserError
+
+Device = Literal["auto", "cpu", "cuda", "mps"]
+
+
+MAX_SEED = 2**63 - 1
+MAX_BYTES = 4 * 2**30
 
 
 def _check(condition: bool, message: str) -> None:
@@ -35,7 +42,7 @@ class Orbit:
     period: int = 12
     """Frames a revolution takes at speed 1."""
     speeds: tuple[int, ...] = (1,)
-    """Speeds a clip's light may have, as multiples of the slowest; each in both directions."""
+    """Speeds a clip's light may have, in revolutions a period, separated by spaces; each in both directions."""
     noise: float = 0.05
     """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
     light_width: float = 0.6
@@ -44,11 +51,16 @@ class Orbit:
     """Seed of the clips; the training seed is another."""
 
     def __post_init__(self) -> None:
-        _check(1 <= self.size <= 256, f"--size {self.size}: a frame has 1 to 256 pixels a side")
+        _check(2 <= self.size <= 64, f"--size {self.size}: a frame has 2 to 64 pixels a side")
         _check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
         for name in ("num_clips", "num_val_clips", "num_test_clips"):
             _check(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 clip is needed")
-        _check(self.period >= 2, f"--period {self.period}: a revolution takes at least 2 frames")
+        size = (self.num_clips + self.num_val_clips + self.num_test_clips) * self.num_frames * self.size**2
+        _check(
+            size <= MAX_BYTES,
+            f"--num-clips, --num-frames, --size: {size / 2**30:.1f} GiB of clips; at most {MAX_BYTES / 2**30:.0f}",
+        )
+        _check(2 <= self.period <= 1000, f"--period {self.period}: a revolution takes 2 to 1000 frames")
         _check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
         _check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed stands twice")
         _check(
@@ -56,8 +68,13 @@ class Orbit:
             f"--speeds {self.speeds}: each lies in 1 ... {self.period} (--period)",
         )
         _check(0 <= self.noise <= 1, f"--noise {self.noise}: lies between 0 and 1")
-        _check(self.light_width > 0, f"--light-width {self.light_width}: must be positive")
-        _check(self.data_seed >= 0, f"--data-seed {self.data_seed}: must not be negative")
+        _check(0.05 <= self.light_width <= 10, f"--light-width {self.light_width}: lies between 0.05 and 10")
+        _check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
+        return math.sqrt(self.noise**2 + 1 / 255**2 / 12)
 
 
 @dataclass(frozen=True)
@@ -78,11 +95,12 @@ class Sine:
     """Windows after those, measured once at the end."""
 
     def __post_init__(self) -> None:
-        _check(self.window >= 2, f"--window {self.window}: a window needs at least 2 samples")
+        _check(2 <= self.window <= 1000, f"--window {self.window}: a window has 2 to 1000 samples")
         _check(self.lag != 0, "--lag 0: the target would be the input itself")
         _check(abs(self.lag) <= self.window, f"--lag {self.lag}: is longer than the window of {self.window} samples")
         for name in ("num_windows", "num_val_windows", "num_test_windows"):
-            _check(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 window is needed")
+            number = getattr(self, name)
+            _check(1 <= number <= 10_000, f"--{name.replace('_', '-')} {number}: lies between 1 and 10000 windows")
 
     @property
     def next_frame(self) -> bool:
@@ -102,8 +120,8 @@ class Recurrent:
     """Recurrent layers."""
 
     def __post_init__(self) -> None:
-        _check(self.hidden_size >= 1, f"--hidden-size {self.hidden_size}: at least 1 hidden unit is needed")
-        _check(self.num_layers >= 1, f"--num-layers {self.num_layers}: at least 1 layer is needed")
+        _check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
+        _check(1 <= self.num_layers <= 32, f"--num-layers {self.num_layers}: lies between 1 and 32")
 
 
 @dataclass(frozen=True)
@@ -114,7 +132,7 @@ class MLP:
     """Hidden units."""
 
     def __post_init__(self) -> None:
-        _check(self.hidden_size >= 1, f"--hidden-size {self.hidden_size}: at least 1 hidden unit is needed")
+        _check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
 
 
 @dataclass(frozen=True)
@@ -133,20 +151,22 @@ class Training:
     """The gradient is scaled down to this norm where it is longer; inf never clips."""
     seed: int = 0
     """Seed of the initial weights and of the order of the clips."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute; auto is a GPU where there is one."""
+    device: Device = "auto"
+    """Where to compute; auto is CUDA where there is one, else the CPU."""
     media_every: int = 20
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"--epochs {self.epochs}: at least 1 epoch is needed")
         _check(self.batch_size >= 1, f"--batch-size {self.batch_size}: at least 1 clip is needed")
-        _check(self.learning_rate > 0, f"--learning-rate {self.learning_rate}: must be positive")
+        _check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: must be positive")
         _check(self.max_grad_norm > 0, f"--max-grad-norm {self.max_grad_norm}: must be positive; inf never clips")
-        _check(self.seed >= 0, f"--seed {self.seed}: must not be negative")
+        _check(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: lies between 0 and {MAX_SEED}")
         _check(self.media_every >= 0, f"--media-every {self.media_every}: must not be negative; 0 makes none")
 
 
+Mode = Literal["online", "offline", "disabled"]
+"""How Weights & Biases tracks a run."""
 Task = Orbit | Sine
 Model = Recurrent | MLP
 

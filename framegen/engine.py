@@ -29,8 +29,8 @@ class TorchEngine:
     def step(self, index: Tensor, learning_rate: float) -> tuple[float, float, Tensor]:
         """Train on the clips of one batch, (B,) indices.
 
-        Returns the loss and the norm of the gradient before clipping, and the predictions, (B, T, C, H, W). Where the
-        loss is not finite, the weights stay as they were.
+        Returns the loss and the norm of the gradient before clipping, and the predictions, (B, T, C, H, W). Where
+        one of the two numbers is not finite, the weights stay as they were.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
@@ -41,7 +41,7 @@ class TorchEngine:
         self.optimizer.zero_grad()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.training.max_grad_norm)
-        if loss.isfinite():
+        if loss.isfinite() and norm.isfinite():
             self.optimizer.step()
         return loss.item(), norm.item(), predictions.detach()
 

@@ -29,7 +29,7 @@ def optimal_predictor(task: Task) -> Predictor:
     match task:
         case Orbit():
             clean, shifts = orbit.phase_grid(task)
-            return BayesFilter(clean, shifts, task.noise)
+            return BayesFilter(clean, shifts, task.deviation)
         case Sine():
             return AutoRegression(sine.optimal_weights(task), torch.zeros(1, dtype=torch.float64))
 
@@ -90,11 +90,10 @@ def evaluate(model: Predictor, task: Task, data: Data, references: dict[str, Pre
         references: what `baselines(task, data)` gives; None fits them here.
 
     Returns:
-        JSON values: "one_step" and "closed_loop" (None where the target is not the next frame) map each predictor
-        ("model", "copy last", …, "optimum") to mse, mae, psnr and skill; closed-loop also to mse_per_horizon, and
-        "context" and "horizon" count the frames. "convention" says what each metric means.
+        JSON values. "one_step" and "closed_loop" (None where the target is not the next frame) map each predictor
+        ("model", "copy last", …, "optimum") to mse, mae, psnr and skill; closed-loop also to "per_horizon", lists of
+        the same four. "context" and "horizon" count the frames; "convention" says what each metric means.
     """
-    model.eval()
     predictors = {"model": model, **(references or baselines(task, data))}
     one_step = {name: one_step_errors(each, data.test) for name, each in predictors.items()}
     results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, task.value_range), "closed_loop": None}
@@ -103,8 +102,12 @@ def evaluate(model: Predictor, task: Task, data: Data, references: dict[str, Pre
         per_horizon = {name: closed_loop_errors(each, data.test_frames, context) for name, each in predictors.items()}
         means = {name: (_mean(squared), _mean(absolute)) for name, (squared, absolute) in per_horizon.items()}
         scores = _scores(means, task.value_range)
-        for name, (squared, _) in per_horizon.items():
-            scores[name]["mse_per_horizon"] = squared
+        steps = [
+            _scores({name: (squared[h], absolute[h]) for name, (squared, absolute) in per_horizon.items()}, task.value_range)
+            for h in range(horizon)
+        ]
+        for name, row in scores.items():
+            row["per_horizon"] = {metric: [step[name][metric] for step in steps] for metric in ("mse", "mae", "psnr", "skill")}
         results["closed_loop"] = {"context": context, "horizon": horizon, "predictors": scores}
     return results
 

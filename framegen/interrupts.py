@@ -39,13 +39,13 @@ class Interrupts:
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-        if not self._holding:
+        second, self.received = self.received is not None, number
+        if second or not self._holding:
             raise Interrupted(number, self.advice)
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, a signal only sets `received`; whoever holds it looks there and calls `check` when it may stop."""
+        """Inside, a first signal only sets `received`; whoever holds it looks there and calls `check` when it may stop."""
         self._holding = True
         try:
             yield

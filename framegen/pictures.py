@@ -1,7 +1,6 @@
 """All pictures and videos of a run, made from its model, data and results."""
 
 import itertools
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,10 +17,13 @@ from framegen.models.predictor import Predictor, device_of
 from framegen.models.recurrent import RecurrentNet
 from framegen.run import Run
 from framegen.tasks.clips import Data, to_float
+from framegen.tracking import read_metrics
 from framegen.video_io import ANIMATIONS, enlarge, to_levels, write_array
 
 ENDINGS = (*ANIMATIONS, ".npy", ".png")
 FPS = 10.0
+SHOWN_PROMPT = 20
+"""Of a longer prompt only the last frames are shown."""
 Range = tuple[float, float]
 
 
@@ -45,9 +47,11 @@ def write_generated(
         generated, optimum: `num_frames` frames (C, H, W) each, as they come.
         truth: (M, C, H, W), what really followed the prompt, M of any size.
     """
-    if out.suffix == ".npy":
+    ending = out.suffix.lower()
+    if ending == ".npy":
         write_array(out, generated, num_frames)
         return out
+    prompt = prompt[-SHOWN_PROMPT:]
     frames: dict[str, Iterator[Tensor | None]] = {}
     if truth is not None:
         frames["truth"] = itertools.chain(prompt, truth, itertools.repeat(None))
@@ -55,7 +59,7 @@ def write_generated(
     if optimum is not None:
         frames["optimum"] = itertools.chain(prompt, optimum)
     total = len(prompt) + num_frames
-    if out.suffix == ".png" and prompt[0].numel() == 1:
+    if ending == ".png" and prompt[0].numel() == 1:
         rows = {
             name: torch.tensor([math.nan if value is None else value.item() for value in itertools.islice(values, total)])
             for name, values in frames.items()
@@ -65,13 +69,13 @@ def write_generated(
         name: (None if frame is None else enlarge(to_levels(frame, value_range), strips.PANEL) for frame in values)
         for name, values in frames.items()
     }
-    if out.suffix == ".png":
+    if ending == ".png":
         columns = strips.spread(total, len(prompt))
         chosen = {
             name: [each for i, each in zip(range(total), row, strict=False) if i in columns] for name, row in pictures.items()
         }
         return style.save(strips.film_strip(chosen, columns, len(prompt)), out)
-    ANIMATIONS[out.suffix](out, strips.animate(pictures, len(prompt), total), fps)
+    ANIMATIONS[ending](out, strips.animate(pictures, len(prompt), total), fps)
     return out
 
 
@@ -93,7 +97,7 @@ def draw_epoch(run: Run, epoch: int, windows: dict[int, Tensor]) -> dict[str, Pa
         windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
     """
     media: dict[str, Path] = {}
-    if run.data.test_frames is not None:
+    if run.config.task.next_frame and not run.data.carry_state:
         folder = run.folder / "media"
         media = {"media/video": folder / f"epoch-{epoch:03}.gif", "media/filmstrip": folder / f"epoch-{epoch:03}.png"}
         write_continuations(run, list(media.values()))
@@ -105,21 +109,23 @@ def draw_epoch(run: Run, epoch: int, windows: dict[int, Tensor]) -> dict[str, Pa
 def draw_run(run: Run, results: Results) -> list[Path]:
     """Make every picture that fits the run; returns their paths: `figures` and, where it can generate, `generated.gif`."""
     folder = run.folder / "figures"
-    made = [style.save(_losses(run.folder / "metrics.jsonl", results), folder / "loss.png")]
+    made = [style.save(_losses(run.folder, results), folder / "loss.png")]
     if results["closed_loop"] is not None:
         loop = results["closed_loop"]
-        per_horizon = {name: scores["mse_per_horizon"] for name, scores in loop["predictors"].items()}
+        per_horizon = {name: scores["per_horizon"]["mse"] for name, scores in loop["predictors"].items()}
         made.append(style.save(curves.error_over_horizon(per_horizon, loop["context"]), folder / "horizon.png"))
-        made += [folder / "filmstrip.png", run.folder / "generated.gif"]
-        write_continuations(run, made[-2:])
+        video = [folder / "filmstrip.png", run.folder / "generated.gif"]
+        outs = [folder / "continuation.png"] if run.data.carry_state else video
+        write_continuations(run, outs)
+        made += outs
     if isinstance(run.model, RecurrentNet):
         made.append(style.save(_trajectories(run.model, run.data), folder / "hidden.png"))
     made.extend(_drawings(run))
     return made
 
 
-def _losses(metrics: Path, results: Results) -> Any:
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+def _losses(folder: Path, results: Results) -> Any:
+    rows = read_metrics(folder)
     train = [row for row in rows if "train/loss" in row]
     val = [row for row in rows if "val/mse" in row]
     return curves.loss_curves(
@@ -179,7 +185,9 @@ def _drawings(run: Run) -> list[Path]:
     frames = [enlarge(to_levels(inputs[0, n - 1], task.value_range), 64) for n in numbers]
     outputs = [enlarge(to_levels(predictions[n - 1], task.value_range), 64) for n in numbers]
     next_frame = task.next_frame
-    spatial = network.spatial_view(layers, head, frames[0], outputs[0], next_frame)
+    settled = min(10, inputs.shape[1]) - 1  # by then the net knows where the light goes
+    pair = [enlarge(to_levels(frame, task.value_range), 64) for frame in (inputs[0, settled], predictions[settled])]
+    spatial = network.spatial_view(layers, head, pair[0], pair[1], next_frame)
     temporal = network.temporal_view(layers, head, frames, outputs, numbers, next_frame)
     return [style.save(spatial, folder / "spatial.png"), style.save(temporal, folder / "temporal.png")]
 

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
 
 PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
@@ -21,11 +21,17 @@ def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     yield from track(items, what, total, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
+def say(text: str, show: bool) -> None:
+    """One line about what is done now, where it may take a while."""
+    if show:
+        print(text, file=sys.stderr, flush=True)
+
+
 class TrainingBar:
     """Shows where a training stands. Use it as a context manager.
 
     Args:
-        first_epoch: epochs done already.
+        first_step: steps done already.
         show: False prints nothing at all.
     """
 
@@ -33,20 +39,19 @@ class TrainingBar:
         self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
         self.show = show
         self.terminal = sys.stderr.isatty()
-        self.text = ""
+        blank = " " * 35  # what comes there later, so that the bar keeps its length
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[text]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
             TimeRemainingColumn(),
+            TextColumn("left"),
             console=Console(stderr=True),
             expand=True,
             disable=not (show and self.terminal),
         )
-        epoch = first_step // steps_per_epoch
-        self.task = self.bar.add_task(f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text="")
+        epoch = min(first_step // steps_per_epoch + 1, epochs)
+        self.task = self.bar.add_task(f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text=blank)
 
     def __enter__(self) -> "TrainingBar":
         self.bar.start()
@@ -62,7 +67,7 @@ class TrainingBar:
     def epoch(self, done: int, loss: float, val_skill: float) -> None:
         """An epoch is done; `loss` is its mean training loss."""
         text = f"loss {loss:.5f}  val skill {val_skill:.3f}"
-        self.bar.update(self.task, description=f"epoch {done}/{self.epochs}", text=text)
+        self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):
             print(f"epoch {done}/{self.epochs}  {text}", file=sys.stderr, flush=True)

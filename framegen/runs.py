@@ -1,13 +1,14 @@
 """Run folders: their names, and the config.json that says how a run came to be."""
 
 import json
+import os
 import platform
 import re
 import secrets
 import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
     if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise OptionError(f"--name {name}: letters, digits, dots, dashes and underscores make a name, at most 100")
     try:
+        if runs_dir.exists() and not runs_dir.is_dir():
+            raise UserError(f"{runs_dir}: is not a folder, so it cannot keep runs")
         runs_dir.mkdir(parents=True, exist_ok=True)
         if name is not None:
             (runs_dir / name).mkdir()
@@ -48,10 +51,10 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
 def find(run: str, runs_dir: Path) -> Path:
     """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where there is none."""
     for path in (Path(run), runs_dir / run):
-        if path.exists():
+        if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
             return path
     known = sorted(path.parent.name for path in runs_dir.glob(f"*/{CONFIG}"))
-    hint = f"runs there: {', '.join(known[-8:])}" if known else "there are none yet; `framegen train` makes one"
+    hint = f"runs there: {', '.join(known)}" if known else "there are none yet; `framegen train` makes one"
     raise UserError(f"{run}: no such run, neither as a path nor in {runs_dir}; {hint}")
 
 
@@ -74,7 +77,7 @@ def write_config(run_dir: Path, config: Config, track: Mode, data_dir: Path) -> 
         "wandb_id": f"{run_dir.name}-{secrets.token_hex(4)}",  # names come again on other machines, ids never
         "data_dir": str(data_dir),
         "command": sys.argv,
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": {"python": platform.python_version(), **{package: _version(package) for package in PACKAGES}},
         "machine": {"system": platform.platform(), "processor": platform.machine()},
         "commit": commit,
         "uncommitted_diff": diff,
@@ -94,8 +97,15 @@ def read_config(run_dir: Path) -> Description:
     config = from_dict(content, str(path))
     try:
         return Description(config, content["track"], content["wandb_id"], Path(content["data_dir"]))
-    except KeyError as error:
-        raise UserError(f"{path}: lacks {error}") from error
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: lacks a value, or has one of a wrong type ({error})") from error
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # framegen run from a checkout that is not installed
+        return None
 
 
 def _git() -> tuple[str | None, str | None]:
@@ -105,7 +115,9 @@ def _git() -> tuple[str | None, str | None]:
         return None, None
     try:
         commit, diff = (
-            subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True).stdout
+            subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, errors="replace", check=True
+            ).stdout
             for arguments in (["rev-parse", "HEAD"], ["diff", "HEAD"])
         )
     except (OSError, subprocess.CalledProcessError):

@@ -14,10 +14,10 @@ def print_results(results: Results, console: Console) -> None:
     for title in ["mse, 1 step", "skill", *(["mse, closed loop", "skill"] if loop else [])]:
         table.add_column(title, justify="right")
     for name, scores in results["one_step"].items():
-        row = [f"{scores['mse']:.3g}", f"{scores['skill']:.3f}"]
+        row = [f"{scores['mse']:#.3g}", f"{scores['skill']:.3f}"]
         if loop:
             closed = loop["predictors"][name]
-            row += [f"{closed['mse']:.3g}", f"{closed['skill']:.3f}"]
+            row += [f"{closed['mse']:#.3g}", f"{closed['skill']:.3f}"]
         table.add_row("this model" if name == "model" else name, *row, style="bold" if name == "model" else None)
     console.print(table)
     if loop:

@@ -23,10 +23,6 @@ def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> No
 def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save` wrote. Raises UserError that names the file where it is missing, cut short or foreign."""
     try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start.startswith(PICKLE_STARTS):
-            raise UserError(f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors only")
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
@@ -36,4 +32,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        if path.read_bytes()[:4].startswith(PICKLE_STARTS):
+            raise UserError(
+                f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors only"
+            ) from error
         raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from framegen.config import Mode
 from framegen.errors import UserError
 
 METRICS = "metrics.jsonl"
@@ -16,8 +17,6 @@ ONLINE_TIMEOUT = 5
 """Seconds that W&B's server may take to answer at the start."""
 FINISH_TIMEOUT = 30
 """Seconds that an upload may take after the end of a training; the rest waits on disk for `wandb sync`."""
-
-Mode = Literal["online", "offline", "disabled"]
 
 
 def resolve_mode(track: Mode | None) -> Mode:
@@ -59,8 +58,7 @@ class Tracker:
         if mode != "disabled":
             self.wandb_run = _start_wandb(run_dir, mode, identity, config, group, tags)
         self.pending: list[bytes] = []
-        with (run_dir / METRICS).open("ab") as file:
-            file.truncate(metrics_bytes)
+        _cut(run_dir / METRICS, metrics_bytes)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -135,21 +133,50 @@ class Tracker:
             print(f"framegen: W&B broke off ({error!r}); the run goes on, its metrics are in {METRICS}", file=sys.stderr)
 
 
+def _cut(path: Path, length: int) -> None:
+    """Bring a file to the length it had; a new one is empty."""
+    try:
+        with path.open("ab") as file:
+            if file.tell() < length:
+                raise UserError(f"{path}: is shorter than when the run was saved; it was changed or damaged since")
+            file.truncate(length)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
+    """All rows of a run's metrics.jsonl; a last line that was not finished when the run was killed is left out.
+
+    Raises UserError where the file is missing or holds something else.
+    """
+    path = run_dir / METRICS
+    try:
+        *lines, _unfinished = path.read_text().split("\n")
+        return [dict(json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
+
+
 def _start_wandb(run_dir: Path, mode: Mode, identity: str, config: Mapping[str, Any], group: str, tags: list[str]) -> Any:
     # W&B stages tables and artifacts in a folder of the user's, unless these point elsewhere.
     root = run_dir.parent.absolute() / "wandb"
     root.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("WANDB_SILENT", "true")
     for name in ("DATA", "CACHE", "ARTIFACT"):
-        os.environ.setdefault(f"WANDB_{name}_DIR", str(root / name.lower()))
-
-    import wandb
-    import wandb.errors
+        os.environ[f"WANDB_{name}_DIR"] = str(root / name.lower())
+    try:
+        import wandb
+        import wandb.errors
+    except ImportError as error:
+        if mode == "online":
+            raise UserError("--track online: wandb is not installed here; install it, or choose --track disabled") from error
+        print(f"framegen: wandb is not installed here; the run's values are in {METRICS} alone", file=sys.stderr)
+        return None
 
     way_out = "choose --track offline (nothing is lost: `wandb sync` uploads the run later) or --track disabled"
     try:
         if mode == "online" and not wandb.login(prompt=False, verify=False, timeout=ONLINE_TIMEOUT):
-            raise UserError(f"--track online: no W&B key on this machine; run `wandb login` once, or {way_out}")
+            raise UserError(f"--track online: no W&B key on this machine; run `uv run wandb login` once, or {way_out}")
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             dir=str(run_dir.parent),
@@ -164,8 +191,8 @@ def _start_wandb(run_dir: Path, mode: Mode, identity: str, config: Mapping[str, 
                 console="off", silent=True, init_timeout=ONLINE_TIMEOUT, finish_timeout=FINISH_TIMEOUT, finish_timeout_raises=True
             ),
         )
-    except (wandb.errors.Error, wandb.errors.UsageError, TimeoutError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (wandb.errors.Error, TimeoutError, OSError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"--track {mode}: W&B does not start ({reason}); {way_out}") from error
     run.define_metric("*", step_metric="step")
     return run

@@ -2,18 +2,21 @@
 
 import json
 import math
+import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from framegen import checkpoint, pictures, runs
-from framegen.checkpoint import CHECKPOINT, RESUME
+from framegen.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.config import Config, Training, to_dict
 from framegen.engine import TorchEngine
 from framegen.errors import OptionError, UserError
@@ -23,11 +26,12 @@ from framegen.interrupts import Interrupts
 from framegen.metrics import skill
 from framegen.models import build
 from framegen.models.predictor import Predictor
-from framegen.progress import TrainingBar
+from framegen.progress import TrainingBar, say
 from framegen.run import Run
 from framegen.tasks import data_file, load_data
 from framegen.tracking import Mode, Tracker, resolve_mode
 
+RESULTS = "results.json"
 SMALL_MODEL = 100_000
 """Parameters below which a second CPU thread costs more than it gives."""
 
@@ -51,7 +55,7 @@ def train(
 
     Returns:
         The run folder: config.json, metrics.jsonl, checkpoint.safetensors, resume.safetensors, results.json,
-        figures/ and, for video, generated.gif.
+        figures/ and, where the target is the next frame, generated.gif.
 
     Raises:
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is not
@@ -65,7 +69,7 @@ def train(
     except BaseException:
         shutil.rmtree(run_dir)
         raise
-    return _run(run_dir, mode, show)
+    return _run(run_dir, mode, show, created=True)
 
 
 def resume(run_dir: Path, track: Mode | None = None, show: bool = True) -> Path:
@@ -73,58 +77,96 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True) -> Path:
 
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
-    return _run(run_dir, track or runs.read_config(run_dir).track, show)
+    stored = runs.read_config(run_dir).track
+    if (run_dir / RESULTS).exists():
+        say(f"{run_dir}: is finished already; nothing was changed", show)
+        return run_dir
+    mode = resolve_mode(track) if track or "WANDB_MODE" in os.environ else stored
+    if (run_dir / CHECKPOINT).exists() and not (run_dir / RESUME).exists():
+        raise UserError(f"{run_dir / RESUME}: is missing, so the training cannot go on where it was; the checkpoint is untouched")
+    for leftover in run_dir.glob(".*.tmp*"):  # half-written when the run was killed
+        leftover.unlink()
+    return _run(run_dir, mode, show, created=False)
 
 
 def choose_device(name: str) -> torch.device:
-    """The device by its name; "auto" is a GPU where there is one. Raises OptionError where it is not at hand."""
+    """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at hand."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(each for each, there in available.items() if there)
+        name = "cuda" if available["cuda"] else "cpu"
     if not available[name]:
         raise OptionError(f"--device {name}: torch finds no such device here; --device auto takes what there is")
     return torch.device(name)
 
 
-def _run(run_dir: Path, mode: Mode, show: bool) -> Path:
+def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
     description = runs.read_config(run_dir)
     config, data_dir = description.config, description.data_dir
     device = choose_device(config.training.device)
+    lock = _lock(run_dir)
     fresh = not (run_dir / RESUME).exists()
-    with Interrupts() as interrupts:
+    with lock, Interrupts() as interrupts:
         try:
+            say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
             data = load_data(config.task, data_dir)
             model = build(config.model, data.frame_shape, config.training.seed).to(device)
             run = Run(run_dir, config, data, model, baselines(config.task, data))
             engine = TorchEngine(model, data.train.to(device), config.training, data.carry_state)
-            step, metrics_bytes = (0, 0) if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
+            place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
             facts = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "device": str(device)}
             tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
             shown = {**to_dict(config), **facts}
-            tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, metrics_bytes)
+            tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, place.metrics_bytes)
         except BaseException:
-            if fresh:
+            if created:
                 shutil.rmtree(run_dir)
             raise
-        interrupts.advice = f"; all is saved, go on with: framegen train --resume {run_dir}"
-        with tracker, _threads_for(model):
-            began = time.perf_counter()
-            _fit(run, engine, step, tracker, interrupts, show)
-            _finish(run, data_dir, tracker, {**facts, "seconds": time.perf_counter() - began})
+        interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+        with tracker:
+            say("computing the best possible prediction of the validation clips", show)
+            references = validation(run)
+            with _threads_for(model):
+                seconds = _fit(run, engine, place, references, tracker, interrupts, show)
+            say("measuring every predictor on the test clips, drawing pictures", show)
+            results = {**measure(run), "validation": references, "training": {**facts, "seconds": seconds}}
+            _finish(run, results, data_dir, tracker)
     return run_dir
 
 
-def _fit(run: Run, engine: TorchEngine, step: int, tracker: Tracker, interrupts: Interrupts, show: bool) -> None:
-    """The loop, from `step` on. Saves after each epoch and when a signal comes."""
+def _lock(run_dir: Path) -> TextIO:
+    """Keeps a second process from training the same run, as long as the file is open."""
+    file = (run_dir / ".lock").open("w")
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise UserError(f"{run_dir}: is being trained by another process") from error
+    return file
+
+
+def _fit(
+    run: Run,
+    engine: TorchEngine,
+    place: Place,
+    references: dict[str, float],
+    tracker: Tracker,
+    interrupts: Interrupts,
+    show: bool,
+) -> float:
+    """The loop, from `place` on. Saves after each epoch and when a signal comes; returns the seconds of training in all."""
     training, data, model = run.config.training, run.data, run.model
-    references = validation(run)
+    step, started = place.step, time.perf_counter()
     steps_per_epoch = math.ceil(len(data.train) / training.batch_size)
     saved_step = step
 
     def save() -> None:
         nonlocal saved_step
         checkpoint.save(run.folder / CHECKPOINT, model, run.config, data.frame_shape, step)
-        checkpoint.save_progress(run.folder / RESUME, engine, step, tracker.flush())
+        now = Place(step, tracker.flush(), place.seconds + time.perf_counter() - started)
+        checkpoint.save_progress(run.folder / RESUME, engine, now)
         saved_step = step
 
     def stop_unless_finite(value: float, what: str) -> None:
@@ -148,6 +190,7 @@ def _fit(run: Run, engine: TorchEngine, step: int, tracker: Tracker, interrupts:
                 learning_rate = learning_rate_at(training, step, training.epochs * steps_per_epoch)
                 loss, norm, predictions = engine.step(index, learning_rate)
                 stop_unless_finite(loss, "training loss")
+                stop_unless_finite(norm, "gradient's norm")
                 step += 1
                 total_loss += loss
                 tracker.log(step, {"train/loss": loss, "train/grad_norm": norm, "train/learning_rate": learning_rate})
@@ -164,11 +207,12 @@ def _fit(run: Run, engine: TorchEngine, step: int, tracker: Tracker, interrupts:
             val_skill = skill(mse, references["copy last"], references["optimum"])
             row = {"epoch": epoch + 1, "val/mse": mse, "val/skill": val_skill, "train/clips_per_second": clips_per_second}
             tracker.log(step, row)
+            save()
             if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
                 tracker.log_media(step, pictures.draw_epoch(run, epoch + 1, windows))
-            save()
             bar.epoch(epoch + 1, total_loss / len(batches), val_skill)
             interrupts.check()
+    return place.seconds + time.perf_counter() - started
 
 
 def epoch_order(training: Training, epoch: int, num_clips: int, in_order: bool) -> tuple[Tensor, ...]:
@@ -186,11 +230,10 @@ def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
             return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def _finish(run: Run, data_dir: Path, tracker: Tracker, facts: dict[str, float | str]) -> None:
-    """Measure the trained model on the test clips, draw it, and leave both in the run folder and in W&B."""
+def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker) -> None:
+    """Draw the trained model, and leave pictures and results in the run folder and in W&B."""
     step = run.config.training.epochs * math.ceil(len(run.data.train) / run.config.training.batch_size)
     tracker.flush()
-    results = measure(run, facts)
     made = pictures.draw_run(run, results)
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
     one_step = results["one_step"]
@@ -204,14 +247,17 @@ def _finish(run: Run, data_dir: Path, tracker: Tracker, facts: dict[str, float |
     tracker.log_file(f"{run.folder.name}-checkpoint", "model", run.folder / CHECKPOINT)
     if (path := data_file(run.config.task, data_dir)) is not None:
         tracker.log_file(path.stem, "dataset", path)
+    write_results(run, results)  # last, since a run that has them is finished
 
 
-def measure(run: Run, facts: dict[str, float | str]) -> Results:
-    """Evaluate a run's model on the test clips and write results.json; `facts` about its training go in too."""
-    results = evaluate(run.model, run.config.task, run.data, run.references)
-    results = {**results, "validation": validation(run), "training": facts}
-    write_text(run.folder / "results.json", json.dumps(results, indent=2))
-    return results
+def measure(run: Run) -> Results:
+    """Evaluate a run's model and its references on the test clips."""
+    return evaluate(run.model, run.config.task, run.data, run.references)
+
+
+def write_results(run: Run, results: Results) -> None:
+    """Write results.json."""
+    write_text(run.folder / RESULTS, json.dumps(results, indent=2))
 
 
 def validation(run: Run) -> dict[str, float]:

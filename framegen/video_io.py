@@ -1,7 +1,9 @@
 """Videos from and to files: a user's prompt in, generated frames out."""
 
 import math
+import os
 import re
+import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,7 +17,8 @@ from framegen.errors import UserError
 from framegen.files import replacing
 
 MAX_PROMPT_FRAMES = 10_000
-MAX_ARRAY_BYTES = 4 * 2**30
+MAX_ARRAY_BYTES = 2 * 2**30
+MAX_PIXELS = 64_000_000
 PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp"}
 ARRAYS = {".npy", ".npz"}
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -30,7 +33,7 @@ def read_frames(path: Path, frame_shape: tuple[int, int, int], value_range: tupl
             uint8, or float in the value range.
         frame_shape: (C, H, W) of the model.
         value_range: lowest and highest value of the model's frames.
-        limit: read no more frames than this; None reads all.
+        limit: read no more frames than this; None reads all. Pictures and uint8 span the value range.
 
     Returns:
         (T, C, H, W) float32, 1 <= T. Each frame is scaled until it covers the shape, and its middle is cut out.
@@ -38,8 +41,12 @@ def read_frames(path: Path, frame_shape: tuple[int, int, int], value_range: tupl
     Raises:
         UserError: names the file where it is missing, empty, damaged, not a video or too large.
     """
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder")
+    try:
+        kind = path.stat().st_mode
+    except OSError as error:
+        raise UserError(f"{path}: no such file or folder") from error
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UserError(f"{path}: is neither a file nor a folder")
     try:
         frames = list(_small_frames(path, frame_shape, value_range, limit))
     except UserError:
@@ -55,9 +62,13 @@ def read_frames(path: Path, frame_shape: tuple[int, int, int], value_range: tupl
 def _small_frames(
     path: Path, frame_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int | None
 ) -> Iterator[Tensor]:
-    frames = _array_frames(path, value_range) if path.suffix.lower() in ARRAYS else _picture_frames(path, complete=limit is None)
+    low, high = value_range
+    if path.suffix.lower() in ARRAYS:
+        frames = _array_frames(path, value_range)
+    else:
+        frames = (low + frame * (high - low) for frame in _picture_frames(path, complete=limit is None))
     for index, frame in enumerate(frames):
-        if index == limit:
+        if limit is not None and index == min(limit, MAX_PROMPT_FRAMES):
             return
         if index == MAX_PROMPT_FRAMES:
             raise UserError(f"{path}: has more than {MAX_PROMPT_FRAMES} frames; --context N takes its first N")
@@ -94,11 +105,15 @@ def _array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tens
             array = array.transpose(0, 3, 1, 2)
         case shape:
             raise UserError(f"{path}: has shape {shape}; frames are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C), C 1 or 3")
+    if math.prod(array.shape[1:]) > MAX_PIXELS:
+        raise UserError(f"{path}: a frame of shape {array.shape[1:]} is enormous; at most {MAX_PIXELS} values are read")
     if 0 in array.shape:
         raise UserError(f"{path}: holds no frames (shape {array.shape})")
     low, high = value_range
     for row in array:
-        frame = torch.from_numpy(np.array(row)).float() / (255 if array.dtype == np.uint8 else 1)
+        frame = torch.from_numpy(np.array(row)).float()
+        if array.dtype == np.uint8:
+            frame = low + frame / 255 * (high - low)
         if not (frame.isfinite().all() and frame.min() >= low - 0.5 and frame.max() <= high + 0.5):
             raise UserError(
                 f"{path}: a value lies far outside [{low:g}, {high:g}] or is not finite (found {frame.min():g} to {frame.max():g})"
@@ -127,13 +142,16 @@ def _picture_frames(path: Path, complete: bool) -> Iterator[Tensor]:
         if not files:
             raise UserError(f"{path}: a folder without pictures ({', '.join(sorted(PICTURES))})")
         for file in files:
+            _check_picture(file)
             yield _from_picture(iio.imread(file, plugin="pillow", mode="RGB", index=0))
     elif path.suffix.lower() in PICTURES:
-        if path.suffix.lower() == ".gif" and complete and not path.read_bytes().endswith(b";"):
+        if path.suffix.lower() == ".gif" and complete and not _tail(path).rstrip(b"\0").endswith(b";"):
             raise UserError(f"{path}: is truncated: a GIF ends in a semicolon byte")
+        _check_picture(path)
         for picture in iio.imiter(path, plugin="pillow", mode="RGB"):
             yield _from_picture(picture)
     else:
+        _check_video(path)
         count = 0
         for picture in iio.imiter(path, plugin="pyav", format="rgb24"):
             count += 1
@@ -143,13 +161,44 @@ def _picture_frames(path: Path, complete: bool) -> Iterator[Tensor]:
             raise UserError(f"{path}: is truncated: {count} of about {expected:.0f} frames can be read")
 
 
+def _check_picture(path: Path) -> None:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise UserError(f"{path}: {image.width}x{image.height} pixels are enormous; at most {MAX_PIXELS} are read")
+        if image.mode.startswith(("I", "F")):
+            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8, or its numbers as .npy")
+
+
+def _check_video(path: Path) -> None:
+    import av
+
+    with av.open(str(path)) as container:
+        # FFmpeg would play any text as a film of a terminal.
+        if not container.streams.video or container.format.name == "tty":
+            raise UserError(f"{path}: holds no video, or is cut off")
+
+
 def _announced_frames(path: Path) -> float:
     """How many frames the file's header promises: a file that is cut off may be read without an error, only shorter."""
     import av
 
     with av.open(str(path)) as container:
-        rate = container.streams.video[0].average_rate
-        return float((container.duration or 0) / av.time_base * (rate or 0))
+        video = container.streams.video[0]
+        if video.frames:
+            return video.frames
+        if video.duration and video.time_base:
+            seconds = float(video.duration * video.time_base)
+        else:  # of the whole file, so only where nothing but the video can make it long
+            seconds = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
+        return seconds * float(video.average_rate or 0)
+
+
+def _tail(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(-min(path.stat().st_size, 64), os.SEEK_END)
+        return file.read()
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
@@ -185,11 +234,16 @@ def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
 def write_mp4(path: Path, pictures: Iterable[Array], fps: float) -> None:
     """(H, W, 3) uint8 pictures with even sides as H.264, written as they come."""
     import imageio.v3 as iio
+    from av.error import FFmpegError
 
-    with replacing(path) as temporary, iio.imopen(temporary, "w", plugin="pyav") as file:
-        file.init_video_stream("libx264", fps=fps)  # pyright: ignore[reportAttributeAccessIssue]
-        for picture in pictures:
-            file.write_frame(picture)  # pyright: ignore[reportAttributeAccessIssue]
+    with replacing(path) as temporary:
+        try:
+            with iio.imopen(temporary, "w", plugin="pyav") as file:
+                file.init_video_stream("libx264", fps=fps)  # pyright: ignore[reportAttributeAccessIssue]
+                for picture in pictures:
+                    file.write_frame(picture)  # pyright: ignore[reportAttributeAccessIssue]
+        except FFmpegError as error:  # a full disk comes as one of these, not always as an OSError
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 ANIMATIONS: dict[str, Callable[[Path, Iterable[Array], float], None]] = {".gif": write_gif, ".mp4": write_mp4}

@@ -33,8 +33,8 @@ def test_what_is_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
         ours, theirs = (TorchEngine(build(Recurrent(cell), (1, 2, 2), seed), clips, Training(), True) for seed in (0, 1))
         ours.step(torch.tensor([0]), 0.01)
         path = tmp_path / f"{cell}.safetensors"
-        checkpoint.save_progress(path, ours, 7, 123)
-        assert checkpoint.load_progress(path, theirs) == (7, 123)
+        checkpoint.save_progress(path, ours, checkpoint.Place(7, 123, 4.5))
+        assert checkpoint.load_progress(path, theirs) == checkpoint.Place(7, 123, 4.5)
         # Whatever they were, from here on they are the same.
         assert ours.step(torch.tensor([1]), 0.01)[:2] == theirs.step(torch.tensor([1]), 0.01)[:2]
         for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
@@ -53,6 +53,16 @@ def _other_shape(path: Path) -> None:
     tensors.save(path, weights, metadata)
 
 
+def _not_finite(path: Path) -> None:
+    weights, metadata = tensors.load(path)
+    tensors.save(path, {name: value / 0 for name, value in weights.items()}, metadata)
+
+
+def _odd_frames(path: Path) -> None:
+    weights, metadata = tensors.load(path)
+    tensors.save(path, weights, {**metadata, "frame_shape": [1, -2, 2]})
+
+
 def _no_config(path: Path) -> None:
     tensors.save(path, tensors.load(path)[0], {})
 
@@ -68,8 +78,21 @@ def _no_config(path: Path) -> None:
         (lambda path: path.write_bytes(b"\x80\x04evil"), "pickle"),
         (_other_shape, "head.bias has shape"),
         (_no_config, "not a framegen checkpoint"),
+        (_not_finite, "not finite"),
+        (_odd_frames, "frames have the shape"),
     ],
-    ids=["truncated", "header only", "empty", "missing", "torch.save", "pickle", "other shape", "no config"],
+    ids=[
+        "truncated",
+        "header only",
+        "empty",
+        "missing",
+        "torch.save",
+        "pickle",
+        "other shape",
+        "no config",
+        "not finite",
+        "odd frames",
+    ],
 )
 @pytest.mark.parametrize("command", ["evaluate", "draw", "generate"])
 def test_a_bad_checkpoint_is_named_in_one_line(
@@ -83,6 +106,16 @@ def test_a_bad_checkpoint_is_named_in_one_line(
     assert str(run / "checkpoint.safetensors") in err
     assert reason in err
     assert not (tmp_path / "a.gif").exists()
+
+
+def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path: Path) -> None:
+    for padding in range(300):
+        tensors.save(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {"text": "x" * padding})
+        if (tmp_path / "a.safetensors").read_bytes()[0] == 0x80:
+            break
+    else:
+        raise AssertionError("no such length was met")
+    assert tensors.load(tmp_path / "a.safetensors")[1] == {"text": "x" * padding}
 
 
 def test_a_folder_in_a_files_place_is_named(tmp_path: Path) -> None:

@@ -120,8 +120,50 @@ def test_two_layers_and_no_memory_are_drawn_too(framegen: Runner, tmp_path: Path
     assert "spatial.png" not in figures["wide"]
 
 
+def test_a_whole_run_at_64x64(framegen: Runner, tmp_path: Path) -> None:
+    places = ["--runs-dir", tmp_path / "runs", "--data-dir", tmp_path / "data", "--epochs", "1", "--media-every", "0"]
+    small = ["--size", "64", "--num-clips", "10", "--num-val-clips", "2", "--num-test-clips", "2", "--num-frames", "6"]
+    assert framegen("train", "video-gru", "--name", "large", *small, *places)[0] == 0
+    assert (tmp_path / "runs" / "large" / "generated.gif").exists()
+
+
 def test_a_runs_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, _, err = framegen("train", "--runs-dir", tmp_path / "file" / "runs", "--data-dir", tmp_path / "data")
     assert code == 1
     assert str(tmp_path / "file" / "runs") in err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"one_step": 1}'])
+def test_damaged_results_are_named_by_draw_and_mended_by_evaluate(
+    content: str, framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    path = tmp_path / "run" / "results.json"
+    path.write_text(content)
+    code, _, err = framegen("draw", tmp_path / "run")
+    assert code == 1
+    assert "framegen evaluate" in err
+    assert len(err.splitlines()) == 1
+    assert framegen("evaluate", tmp_path / "run")[0] == 0
+    assert "one_step" in json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda path: path.unlink(), lambda path: path.write_text("3\n"), lambda path: path.write_bytes(b"\xff\n")]
+)
+def test_damaged_metrics_are_named(damage: Callable[[Path], object], framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    damage(tmp_path / "run" / "metrics.jsonl")
+    code, _, err = framegen("draw", tmp_path / "run")
+    assert code == 1
+    assert err.startswith(f"framegen: {tmp_path / 'run' / 'metrics.jsonl'}: cannot be read")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) -> None:
+    before = (small_run / "results.json").stat().st_mtime_ns
+    code, _, err = framegen("train", "--resume", small_run)
+    assert code == 0
+    assert "is finished already" in err
+    assert (small_run / "results.json").stat().st_mtime_ns == before

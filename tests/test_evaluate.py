@@ -8,6 +8,7 @@ import torch
 
 from framegen import checkpoint, metrics
 from framegen.evaluate import baselines, closed_loop_errors, evaluate, one_step_errors
+from framegen.generate import generate
 from framegen.models.baselines import CopyLast
 from framegen.tasks import load_data
 from framegen.tasks.clips import Clips, Data, to_float
@@ -60,9 +61,30 @@ def test_results_are_calibrated_between_copying_and_the_optimum(small_run: Path,
     loop = results["closed_loop"]
     assert loop["context"] + loop["horizon"] == 24
     for row in loop["predictors"].values():
-        assert len(row["mse_per_horizon"]) == loop["horizon"]
-        assert row["mse"] == pytest.approx(sum(row["mse_per_horizon"]) / loop["horizon"])
+        assert [len(values) for values in row["per_horizon"].values()] == [loop["horizon"]] * 4
+        assert row["mse"] == pytest.approx(sum(row["per_horizon"]["mse"]) / loop["horizon"])
     assert set(results["convention"]) == {"mse", "mae", "psnr", "skill"}
+
+
+def test_what_is_measured_is_the_test_split(small_run: Path, data: Data) -> None:
+    saved = checkpoint.load(small_run)
+    results = evaluate(saved.model, saved.config.task, data)
+    frames = to_float(data.test.inputs), to_float(data.test.targets)
+    with torch.inference_mode():
+        expected = (saved.model(frames[0])[0] - frames[1]).square().mean().item()
+    assert results["one_step"]["model"]["mse"] == pytest.approx(expected, rel=1e-5)
+    assert data.test_frames is not None
+    prompt, truth = to_float(data.test_frames).split([10, 14], 1)
+    closed = (generate(saved.model, prompt, 14) - truth).square().mean().item()
+    assert results["closed_loop"]["predictors"]["model"]["mse"] == pytest.approx(closed, rel=1e-5)
+
+
+def test_the_device_option_is_used(framegen: Runner, small_run: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    code, _, err = framegen("evaluate", small_run, "--device", "cuda")
+    assert code == 2
+    assert "--device cuda" in err
 
 
 def test_evaluation_never_looks_at_what_it_does_not_score(small_run: Path, data: Data) -> None:

@@ -83,7 +83,7 @@ def test_forecasts_equal_a_brute_force_posterior(world: Orbit) -> None:
 
 @pytest.mark.parametrize("world", [WORLD, SPEEDS, replace(WORLD, noise=0.3)], ids=["orbit", "speeds", "30%"])
 def test_refining_the_grid_changes_nothing(world: Orbit) -> None:
-    coarse, fine = (BayesFilter(*orbit.phase_grid(world, refine), world.noise) for refine in (1, 3))
+    coarse, fine = (BayesFilter(*orbit.phase_grid(world, refine), world.deviation) for refine in (1, 3))
     assert _one_step(coarse, world) == pytest.approx(_one_step(fine, world), rel=1e-5)
 
 

@@ -57,6 +57,36 @@ def test_higher_resolutions(size: int, tmp_path: Path) -> None:
     assert data.test_frames.shape == (1, 6, 1, size, size)
 
 
+@pytest.mark.parametrize(
+    ("change", "train", "val", "test"),
+    [
+        ({}, (40, 23), (6, 23), (8, 23)),
+        ({"num_clips": 7}, (7, 23), (6, 23), (8, 23)),
+        ({"num_val_clips": 7}, (40, 23), (7, 23), (8, 23)),
+        ({"num_test_clips": 7}, (40, 23), (6, 23), (7, 23)),
+        ({"num_frames": 7}, (40, 6), (6, 6), (8, 6)),
+    ],
+)
+def test_options_of_the_size_of_orbit(change: dict[str, int], train: object, val: object, test: object, tmp_path: Path) -> None:
+    data = load_data(replace(SMALL, **change), tmp_path)
+    assert [tuple(split.inputs.shape[:2]) for split in (data.train, data.val, data.test)] == [train, val, test]
+
+
+@pytest.mark.parametrize(
+    ("change", "train", "val", "test"),
+    [
+        ({}, (75, 20), (1, 2000), (1, 3000)),
+        ({"window": 10}, (75, 10), (1, 1000), (1, 1500)),
+        ({"num_windows": 5}, (5, 20), (1, 600), (1, 1600)),
+        ({"num_val_windows": 5}, (75, 20), (1, 1600), (1, 2600)),
+        ({"num_test_windows": 5}, (75, 20), (1, 2000), (1, 2100)),
+    ],
+)
+def test_options_of_the_size_of_sine(change: dict[str, int], train: object, val: object, test: object, tmp_path: Path) -> None:
+    data = load_data(Sine(**change), tmp_path)
+    assert [tuple(split.inputs.shape[:2]) for split in (data.train, data.val, data.test)] == [train, val, test]
+
+
 def test_the_next_frame_is_the_target_and_the_file_is_used_again(tmp_path: Path) -> None:
     data = load_data(SMALL, tmp_path)
     path = data_file(SMALL, tmp_path)

@@ -4,7 +4,6 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +12,18 @@ import torch
 
 from framegen import checkpoint, files, train
 from framegen.config import MLP, Config, Recurrent, Sine, Training
+from framegen.engine import TorchEngine
 from framegen.errors import OptionError, UserError
 from framegen.experiments import EXPERIMENTS
+from framegen.models import build
+from framegen.tasks.clips import Clips
 from tests.conftest import SMALL, SMALL_CONFIG, rows_of
 
 STREAM = Config(
-    Sine(num_windows=6, num_val_windows=2, num_test_windows=2), Recurrent("lstm", 4), Training(epochs=2, batch_size=1), "sine-lag"
+    Sine(num_windows=6, num_val_windows=2, num_test_windows=2),
+    Recurrent("lstm", 4),
+    Training(epochs=2, batch_size=1, device="cpu"),
+    "sine-lag",
 )
 STOPPED = Path(__file__).parent / "stopped_training.py"
 
@@ -95,13 +100,61 @@ def test_each_training_option_has_an_effect(change: dict[str, object], small_run
     assert not _same_weights(small_run, other)
 
 
-def test_clipping_holds_the_gradient_to_the_norm(small_run: Path) -> None:
-    model = checkpoint.load(small_run).model
-    loss = (model(torch.rand(2, 5, 1, 2, 2))[0] * 100).square().mean()
-    loss.backward()
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
-    norm = math.sqrt(sum(p.grad.square().sum().item() for p in model.parameters() if p.grad is not None))
-    assert norm == pytest.approx(0.5, rel=1e-4)
+def _engine(config: Config, carry_state: bool = False, **training: object) -> TorchEngine:
+    random = torch.Generator().manual_seed(0)
+    clips = Clips(torch.rand(4, 6, 1, 2, 2, generator=random) * 9, torch.rand(4, 6, 1, 2, 2, generator=random))
+    return TorchEngine(build(config.model, (1, 2, 2), 0), clips, replace(config.training, **training), carry_state)
+
+
+def test_clipping_holds_the_gradient_to_the_norm() -> None:
+    def norms(max_norm: float) -> tuple[float, float]:
+        engine = _engine(SMALL_CONFIG, max_grad_norm=max_norm)
+        _, before, _ = engine.step(torch.tensor([0, 1]), 0.01)
+        gradients = [p.grad for p in engine.model.parameters() if p.grad is not None]
+        return before, math.sqrt(sum(gradient.square().sum().item() for gradient in gradients))
+
+    (before, free), (same, clipped) = norms(math.inf), norms(0.05)
+    assert before == same == pytest.approx(free)
+    assert clipped == pytest.approx(0.05, rel=1e-4)
+
+
+def test_one_step_is_adam_written_out() -> None:
+    """Kingma and Ba, "Adam", 2015, algorithm 1, on the gradient that autograd gives."""
+    engine, reference = _engine(SMALL_CONFIG, max_grad_norm=math.inf), build(SMALL_CONFIG.model, (1, 2, 2), 0)
+    m = v = 0
+    for number in (1, 2, 3):
+        index = torch.tensor([number % 4, 0])
+        inputs, targets = engine.clips.batch(index)
+        loss = (reference(inputs)[0] - targets).square().mean()
+        gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(reference.parameters()))]).double()
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        step = 0.02 * (m / (1 - 0.9**number)) / ((v / (1 - 0.999**number)).sqrt() + 1e-8)
+        weights = torch.cat([p.detach().flatten() for p in reference.parameters()]) - step.float()
+        torch.nn.utils.vector_to_parameters(weights, reference.parameters())
+        assert engine.step(index, 0.02)[0] == pytest.approx(loss.item(), rel=1e-5)
+        for ours, theirs in zip(engine.model.parameters(), reference.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_a_step_that_is_not_finite_leaves_the_weights_alone() -> None:
+    engine = _engine(SMALL_CONFIG)
+    before = {name: value.clone() for name, value in engine.model.state_dict().items()}
+    engine.clips.targets[2] = math.nan
+    loss, _, _ = engine.step(torch.tensor([1, 2]), 0.01)
+    assert math.isnan(loss)
+    assert all(torch.equal(value, before[name]) for name, value in engine.model.state_dict().items())
+
+
+@pytest.mark.parametrize("carry_state", [True, False])
+def test_the_state_is_carried_on_only_in_a_stream(carry_state: bool) -> None:
+    engine = _engine(STREAM, carry_state)
+    state = None
+    for number in range(3):
+        inputs, _ = engine.clips.batch(torch.tensor([number]))
+        with torch.no_grad():
+            expected, state = engine.model(inputs, state if carry_state else None)
+        _, _, predictions = engine.step(torch.tensor([number]), 0.05)
+        torch.testing.assert_close(predictions, expected)
 
 
 def test_media_are_made_at_the_epochs_asked_for(tmp_path: Path) -> None:
@@ -110,11 +163,18 @@ def test_media_are_made_at_the_epochs_asked_for(tmp_path: Path) -> None:
     assert made == {f"epoch-00{epoch}.{kind}" for epoch in (1, 2, 4) for kind in ("gif", "png")}
 
 
-def test_a_stream_carries_its_state_between_windows(tmp_path: Path) -> None:
+def test_a_stream_shows_its_windows_as_they_are_trained_on(tmp_path: Path) -> None:
     run = _train(replace(STREAM, training=replace(STREAM.training, media_every=1)), tmp_path)
     assert {path.name for path in (run / "figures").glob("windows*")} == {"windows-epoch-001.png", "windows-epoch-002.png"}
-    short = _train(replace(STREAM, task=replace(STREAM.task, lag=3)), tmp_path, "lag3")
-    assert not _same_weights(run, short)
+
+
+@pytest.mark.parametrize("name", ["sine-lag", "sine-next"])
+def test_the_sines_are_learned_and_need_memory(name: str, tmp_path: Path) -> None:
+    config = EXPERIMENTS[name]
+    run = _train(replace(config, training=replace(config.training, media_every=0, device="cpu")), tmp_path)
+    one_step = json.loads((run / "results.json").read_text())["one_step"]
+    assert one_step["model"]["mse"] <= 1e-3
+    assert one_step["linear, 1 frame"]["mse"] > 1e-2
 
 
 def test_names_are_fresh_and_never_overwritten(tmp_path: Path) -> None:
@@ -239,6 +299,7 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
 
 def test_a_damaged_resume_file_is_named_and_left_alone(tmp_path: Path) -> None:
     run = _train(SMALL_CONFIG, tmp_path)
+    (run / "results.json").unlink()
     path = run / "resume.safetensors"
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match=f"{path}.*truncated"):
@@ -287,13 +348,53 @@ def test_replacing_is_all_or_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-Runner = Callable[..., tuple[int, str, str]]
+def test_small_models_train_on_one_thread_and_the_caller_gets_its_threads_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: set[int] = set()
+    step = TorchEngine.step
 
+    def watched(self: TorchEngine, index: torch.Tensor, learning_rate: float) -> tuple[float, float, torch.Tensor]:
+        seen.add(torch.get_num_threads())
+        return step(self, index, learning_rate)
 
-def test_small_models_get_one_thread_and_the_caller_gets_its_threads_back(tmp_path: Path) -> None:
+    monkeypatch.setattr(TorchEngine, "step", watched)
     torch.set_num_threads(2)
     try:
-        _train(replace(SMALL_CONFIG, training=Training(epochs=1, media_every=0)), tmp_path)
+        _train(SMALL_CONFIG, tmp_path)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+    assert seen == {1}
+
+
+def test_a_run_without_its_resume_file_is_refused_and_kept(tmp_path: Path) -> None:
+    run = _train(SMALL_CONFIG, tmp_path)
+    (run / "results.json").unlink()
+    (run / "resume.safetensors").unlink()
+    before = (run / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(UserError, match=r"resume.safetensors: is missing"):
+        train.resume(run, show=False)
+    assert (run / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_metrics_that_were_cut_short_are_refused(tmp_path: Path) -> None:
+    run = _train(SMALL_CONFIG, tmp_path)
+    (run / "results.json").unlink()
+    (run / "metrics.jsonl").write_bytes(b"{}\n")
+    with pytest.raises(UserError, match=r"metrics.jsonl: is shorter"):
+        train.resume(run, show=False)
+    assert (run / "metrics.jsonl").read_bytes() == b"{}\n"
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    import fcntl
+
+    run = _train(SMALL_CONFIG, tmp_path)
+    (run / "results.json").unlink()
+    with (run / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process"):
+            train.resume(run, show=False)
+    train.resume(run, show=False)
+    assert (run / "results.json").exists()

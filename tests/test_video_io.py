@@ -121,12 +121,17 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "levels as floats": ("a.npy", lambda path: np.save(path, SMOOTH.astype(np.float32)), "far outside"),
     "nan": ("a.npy", lambda path: np.save(path, np.full((3, 2, 2), np.nan, np.float32)), "not finite"),
     "truncated gif": ("a.gif", _truncated(".gif", 0.6), "truncated|cannot be read"),
-    "truncated mp4": ("a.mp4", _truncated(".mp4", 0.6), "truncated|cannot be read"),
+    "truncated mp4": ("a.mp4", _truncated(".mp4", 0.6), "truncated|cannot be read|cut off"),
     "truncated mkv": ("a.mkv", _truncated(".mkv", 0.6), "truncated|cannot be read"),
     "truncated npy": ("a.npy", _truncated(".npy", 0.6), "cannot be read"),
     "truncated npz": ("a.npz", _truncated(".npz", 0.6), "cannot be read"),
     "decompression bomb": ("a.npz", _bomb, "unpacks to 5.0 MiB"),
-    "enormous picture": ("a.png", _big_png, "cannot be read"),
+    "enormous picture": ("a.png", _big_png, "cannot be read|enormous"),
+    "enormous array": ("a.npy", lambda path: np.lib.format.open_memmap(path, "w+", "u1", (2, 9000, 9000)), "enormous"),
+    "16 bits": ("a.png", lambda path: iio.imwrite(path, np.full((9, 9), 16384, np.uint16)), "more than 8 bits"),
+    "text as video": ("a.txt", _write(b"hello, not a video" * 50), "holds no video|cannot be read"),
+    "pipe": ("a.gif", os.mkfifo, "neither a file nor a folder"),
+    "long name": ("a" * 400 + ".gif", lambda _: None, "no such file"),
 }
 
 

@@ -23,6 +23,12 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
     return {name: LINE_STYLES.get(name) or next(others) for name in names}
 
 
+def _floor(curves: dict[str, Sequence[float]]) -> float | None:
+    """Where the axis of errors ends: what is a hundred times below the model would only squeeze the rest together."""
+    model = min(value for value in curves["model"] if value > 0)
+    return model / 100 if min(map(min, curves.values())) < model / 100 else None
+
+
 def _finish(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
@@ -43,9 +49,10 @@ def loss_curves(
     axes.plot(steps, losses, color=BLUE, alpha=0.35, linewidth=0.8, label="training loss, each step")
     axes.plot(val_steps, val_mse, color=MODEL, linewidth=2, label="validation, each epoch")
     for name, style in _styles(list(references)).items():
-        axes.axhline(references[name], **style, label=f"{name} (validation)")  # pyright: ignore[reportArgumentType]
+        axes.axhline(references[name], **style, label=f"{name}, {references[name]:.2g}")  # pyright: ignore[reportArgumentType]
     axes.set_yscale("log")
-    _finish(axes, "optimizer step", "mean squared error per pixel, one step ahead")
+    axes.set_ylim(bottom=_floor({"model": val_mse, "others": list(references.values())}))
+    _finish(axes, "optimizer step", "mean squared error of one prediction")
     axes.legend(frameon=False)
     return figure
 
@@ -56,8 +63,10 @@ def error_over_horizon(per_horizon: dict[str, Sequence[float]], context: int) ->
     axes = figure.subplots()
     for name, style in _styles(list(per_horizon)).items():
         errors = per_horizon[name]
-        axes.plot(range(1, len(errors) + 1), errors, **style, label=name)  # pyright: ignore[reportArgumentType]
+        label = "this model" if name == "model" else name
+        axes.plot(range(1, len(errors) + 1), errors, **style, label=label)  # pyright: ignore[reportArgumentType]
     axes.set_yscale("log")
+    axes.set_ylim(bottom=_floor(per_horizon))
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
     _finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -68,10 +77,13 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int) -> Figure:
     """One-pixel frames as lines: each row (T,), time from the prompt's first frame; a dotted line where the prompt ends."""
     figure = new_figure(8, 4)
     axes = figure.subplots()
-    colors = {"truth": TRUTH, "generated": MODEL, "optimum": OPTIMUM}
+    styles = {
+        "truth": {"color": TRUTH, "linewidth": 5, "alpha": 0.25},
+        "generated": {"color": MODEL, "linewidth": 2},
+        "optimum": {"color": OPTIMUM, "linewidth": 1.3, "linestyle": "--"},
+    }
     for name, values in rows.items():
-        solid = name == "generated"
-        axes.plot(values, color=colors[name], linewidth=2 if solid else 1.3, linestyle="-" if solid else "--", label=name)
+        axes.plot(values, **styles[name], label=name)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
     _finish(axes, "frame (sample)", "value")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -127,7 +139,7 @@ def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
         right.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
     title = f"{len(hidden)} clip{'s' * (len(hidden) > 1)} (dots: first frame)"
     if turning is not None:
-        title += "\nblue: counter-clockwise, red: clockwise"
+        title += "\nblue: counter-clockwise, orange: clockwise"
     right.set_title(title, fontsize=10)
     right.set_aspect("equal", adjustable="datalim")
     _finish(right, "1st principal component of the hidden state", "2nd principal component")

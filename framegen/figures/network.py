@@ -100,9 +100,9 @@ def _limits(axes: Axes, width: float, height: float) -> None:
 
 
 def _legend(axes: Axes, signed: bool, largest: float) -> None:
-    colors = {"weight > 0": BLUE, "weight < 0": RED} if signed else {"size of all gates' weights": GREY}
+    colors = {"weight > 0": BLUE, "weight < 0": RED} | ({} if signed else {"root sum of squares over the gates": GREY})
     handles = [Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in colors.items()]
-    handles.append(Line2D([], [], color="black", linewidth=3.3, label=f"widest line: |weight| = {largest:.2f}"))
+    handles.append(Line2D([], [], color="black", linewidth=3.3, label=f"widest line: {largest:.2f}"))
     axes.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9)
 
 
@@ -160,7 +160,7 @@ def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: 
     title = f"Spatial view of the {_sizes(layers, head)} net: one frame in, one frame out at each step"
     axes.text(width / 2, height - 0.25, title, ha="center", va="top", fontsize=12)
     note = (
-        "bent arrows and loops: to every unit of the layer at the next step"
+        "bent arrows and loops: what the hidden units hand on to the next step"
         if recurrent
         else "no recurrence: this net has no memory"
     )
@@ -239,7 +239,9 @@ def temporal_view(
             below=False,
         )
         previous = hidden
-    title = f"Temporal view: {numbers[-1]} feed-forward nets of {_sizes(layers, head)}, each handing its hidden layer to the next"
+    recurrent = any(layer.recurrent is not None for layer in layers)
+    handing = "each handing its hidden layer to the next" if recurrent else "none knowing of the others"
+    title = f"Temporal view: {numbers[-1]} feed-forward nets of {_sizes(layers, head)}, {handing}"
     axes.text(width / 2, height - 0.12, title, ha="center", va="top", fontsize=12)
     note = "bottom: input units, middle: hidden units, top: output units; the same weights at every step" + _omitted(layers)
     axes.text(width / 2, 0.55, note, ha="center", fontsize=9, color="#444444")

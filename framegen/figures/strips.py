@@ -78,7 +78,10 @@ def animate(rows: Mapping[str, Iterator[Picture | None]], prompt_frames: int, nu
             top = HEADER + line * step
             draw.rectangle((left - 4, top - 4, left + width + 3, top + height + 3), fill=color)
             canvas.paste(Image.fromarray(blank).resize((width, height)) if panel is None else Image.fromarray(panel), (left, top))
-            draw.text((MARGIN, top + height // 2), name, fill="black", font=small, anchor="lm")
+            label = "prompt" if prompting and name != "truth" else name
+            draw.text((MARGIN, top + height // 2), label, fill="black", font=small, anchor="lm")
+            if panel is None:
+                draw.text((left + width // 2, top + height // 2), "no truth", fill="black", font=small, anchor="mm")
         _draw_timeline(draw, left, total_height - TIMELINE + 4, max(width, 120), prompt_frames, number, num_frames)
         yield np.asarray(canvas)
 

@@ -7,9 +7,6 @@ from torch import Tensor
 
 from framegen.models.predictor import Predictor, State
 
-QUANTISATION_VARIANCE = 1 / 255**2 / 12
-"""Of a value rounded to the nearest of 256 levels of [0, 1]."""
-
 
 class BayesFilter(Predictor):
     """The exact posterior over (speed, angle) on a grid, and the mean of the next frame under it.
@@ -26,16 +23,15 @@ class BayesFilter(Predictor):
     evidence: h steps on, it renders the same posterior h frames later, which is the exact h-step forecast.
     """
 
-    def __init__(self, clean: Tensor, shifts: Tensor, noise: float) -> None:
+    def __init__(self, clean: Tensor, shifts: Tensor, deviation: float) -> None:
         """
         Args:
             clean: (G, C, H, W), the clean picture at each angle, values in [0, 1].
             shifts: (S,) integers, grid points that the angle may move by in one frame.
-            noise: standard deviation of the noise.
+            deviation: standard deviation of a pixel about its clean value, noise and rounding together.
         """
         super().__init__()
         picture = clean.double().flatten(1)  # (G, P)
-        deviation = math.sqrt(noise**2 + QUANTISATION_VARIANCE)
         grid = torch.arange(len(picture))
         # A net moves with .to(device), these tables stay on the CPU: not every accelerator has float64.
         self.source = (grid - shifts[:, None]) % len(picture)  # (S, G): where each coming angle was one frame ago

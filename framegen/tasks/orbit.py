@@ -17,6 +17,8 @@ from framegen.tasks.clips import Clips, Data
 
 RADIUS = 0.7
 BASE, AMPLITUDE = 0.2, 0.6
+MAX_ANGLES = 4096
+"""Where a clip would pin the angle down further, between two of these the picture differs by less than its rounding."""
 CONTEXT = 10
 """Frames of a test clip that are the prompt; half of a clip with less than twice as many."""
 SPLITS = ("train", "val", "test")
@@ -74,11 +76,11 @@ def phase_grid(config: Orbit, refine: int = 1) -> tuple[Tensor, Tensor]:
     Returns:
         (G, 1, size, size) float64 pictures, and (2 * len(speeds),) shifts in grid points a frame.
     """
-    noise_variance = config.noise**2 + 1 / 255**2 / 12
     phase = torch.linspace(0, 2 * math.pi, 1001, dtype=torch.float64)
     slope = render(config, phase).diff(dim=0) / (phase[1] - phase[0])
-    information = (slope**2).sum((1, 2, 3)).max().item() / noise_variance * config.num_frames
-    per_step = math.ceil(2 * math.pi * math.sqrt(information) / config.period) * refine
+    information = (slope**2).sum((1, 2, 3)).max().item() / config.deviation**2 * config.num_frames
+    needed = min(2 * math.pi * math.sqrt(information), MAX_ANGLES)
+    per_step = max(1, math.ceil(needed / config.period)) * refine
     angles = per_step * config.period
     grid = torch.arange(angles, dtype=torch.float64) * 2 * math.pi / angles
     shifts = [sign * speed * per_step for speed in config.speeds for sign in (1, -1)]
