@@ -189,10 +189,10 @@ def _report(folder: Path) -> None:
 
 def _evaluate(options: Evaluate) -> None:
     from framegen import commands, runs
-    from framegen.tables import print_results
+    from framegen.tables import print_all_metrics
 
     folder = runs.find(options.run, options.runs_dir)
-    print_results(commands.evaluate_run(folder, options.device), Console())
+    print_all_metrics(commands.evaluate_run(folder, options.device), Console())
     print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
 
 

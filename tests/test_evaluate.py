@@ -115,7 +115,17 @@ def test_the_command_says_the_same_as_the_training(framegen: Runner, small_run: 
     before = json.loads((small_run / "results.json").read_text())
     code, out, _ = framegen("evaluate", small_run)
     assert code == 0
-    assert "this model" in out
+    for word in (
+        "this model",
+        "mse",
+        "mae",
+        "psnr",
+        "skill",
+        "Closed loop: 14 frames",
+        "prompt of 10",
+        metrics.CONVENTION["mse"][:40],
+    ):
+        assert word in out
     assert "optimum" in out
     after = json.loads((small_run / "results.json").read_text())
     assert after == before

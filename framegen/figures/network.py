@@ -160,7 +160,7 @@ def spatial_view(layers: list[Layer], head: Tensor, frame: Picture, prediction: 
     title = f"Spatial view of the {_sizes(layers, head)} net: one frame in, one frame out at each step"
     axes.text(width / 2, height - 0.25, title, ha="center", va="top", fontsize=12)
     note = (
-        "bent arrows and loops: what the hidden units hand on to the next step"
+        "inputs and outputs from the top: the pixels row by row; bent arrows and loops: what is handed on to the next step"
         if recurrent
         else "no recurrence: this net has no memory"
     )
