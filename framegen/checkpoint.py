@@ -9,6 +9,7 @@ from framegen import tensors
 from framegen.config import Config, from_dict, to_dict
 from framegen.engine import AdamState, TorchEngine
 from framegen.errors import UserError
+from framegen.fused import FusedEngine
 from framegen.models import build
 from framegen.models.predictor import Predictor
 
@@ -75,7 +76,7 @@ class Place:
     """Time spent on training so far."""
 
 
-def save_progress(path: Path, engine: TorchEngine, place: Place) -> None:
+def save_progress(path: Path, engine: TorchEngine | FusedEngine, place: Place) -> None:
     """Write everything that `load_progress` brings back, in one file that is replaced as a whole."""
     content = {f"model.{name}": value for name, value in engine.model.state_dict().items()}
     for index, values in engine.adam().items():
@@ -85,7 +86,7 @@ def save_progress(path: Path, engine: TorchEngine, place: Place) -> None:
     tensors.save(path, content, {"place": asdict(place)})
 
 
-def load_progress(path: Path, engine: TorchEngine) -> Place:
+def load_progress(path: Path, engine: TorchEngine | FusedEngine) -> Place:
     """Bring model, Adam and carried state to where the file left them; returns what place that is.
 
     Raises UserError that names the file where it is damaged or of another shape.

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from framegen.errors import OptionError, UserError
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Engine = Literal["auto", "fused", "torch"]
 
 
 MAX_SEED = 2**63 - 1
@@ -153,6 +154,8 @@ class Training:
     """Seed of the initial weights and of the order of the clips."""
     device: Device = "auto"
     """Where to compute; auto is CUDA where there is one, else the CPU."""
+    engine: Engine = "auto"
+    """What takes the steps: fused is compiled code for the plain RNN, torch is PyTorch; auto is fused where it can be."""
     media_every: int = 20
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 

@@ -1,5 +1,7 @@
 """How optimizer steps are taken; the loop in `train.py` says when."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -20,18 +22,29 @@ class TorchEngine:
         carry_state: the clips are one stream: what the model carries goes on, detached, from batch to batch.
     """
 
+    chunk = 1
+    """How many batches `run` should be handed at once."""
+
     def __init__(self, model: Predictor, clips: Clips, training: Training, carry_state: bool) -> None:
         self.model, self.clips, self.training, self.carry_state = model, clips, training, carry_state
         self.state: State = None
         self.device = clips.inputs.device
         self.optimizer = torch.optim.Adam(model.parameters(), fused=True)
 
-    def step(self, index: Tensor, learning_rate: float) -> tuple[float, float, Tensor]:
-        """Train on the clips of one batch, (B,) indices.
+    @property
+    def predictor(self) -> Predictor:
+        """The model as it is now, for measuring it while it is trained."""
+        return self.model
 
-        Returns the loss and the norm of the gradient before clipping, and the predictions, (B, T, C, H, W). Where
-        one of the two numbers is not finite, the weights stay as they were.
+    def run(self, batches: Sequence[Tensor], learning_rates: Sequence[float]) -> list[tuple[float, float]]:
+        """Train on some batches, each (B,) indices of clips, one after another.
+
+        Returns for each the loss and the norm of the gradient before clipping. Where one of the two is not finite, the
+        weights stay as they were before that batch.
         """
+        return [self._step(index, rate) for index, rate in zip(batches, learning_rates, strict=True)]
+
+    def _step(self, index: Tensor, learning_rate: float) -> tuple[float, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         inputs, targets = self.clips.batch(index.to(self.device))  # (B, T, C, H, W)
@@ -43,7 +56,7 @@ class TorchEngine:
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.training.max_grad_norm)
         if loss.isfinite() and norm.isfinite():
             self.optimizer.step()
-        return loss.item(), norm.item(), predictions.detach()
+        return loss.item(), norm.item()
 
     def adam(self) -> AdamState:
         """What Adam remembers, to be saved."""

@@ -22,6 +22,8 @@ from framegen.video_io import ANIMATIONS, enlarge, to_levels, write_array
 
 ENDINGS = (*ANIMATIONS, ".npy", ".png")
 FPS = 10.0
+WINDOWS_APART = 15
+"""Of a stream every 15th window is shown as it is trained on, as in the article."""
 SHOWN_PROMPT = 20
 """Of a longer prompt only the last frames are shown."""
 Range = tuple[float, float]
@@ -138,13 +140,12 @@ def _losses(folder: Path, results: Results) -> Any:
 
 
 def _draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:
-    """Input, target and prediction, every 15 windows."""
+    """Input, target and prediction of the windows that were looked at."""
     inputs, targets = data.train.batch(slice(None))  # (windows, T, 1, 1, 1)
     made = torch.full_like(inputs, math.nan)
     for window, prediction in predictions.items():
         made[window] = prediction[0]
-    last = len(inputs) - 1
-    shown = sorted({*range(0, len(inputs), 15), last})
+    shown = range(0, len(inputs), WINDOWS_APART)
     return style.save(curves.sine_windows(inputs.flatten(1), targets.flatten(1), made.flatten(1), shown), out)
 
 

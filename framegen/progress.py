@@ -60,9 +60,9 @@ class TrainingBar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.bar.stop()
 
-    def step(self) -> None:
-        """One training step is done."""
-        self.bar.advance(self.task)
+    def step(self, count: int) -> None:
+        """So many more training steps are done."""
+        self.bar.advance(self.task, count)
 
     def epoch(self, done: int, loss: float, val_skill: float) -> None:
         """An epoch is done; `loss` is its mean training loss."""

@@ -15,20 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen import checkpoint, pictures, runs
+from framegen import checkpoint, fused, pictures, runs
 from framegen.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.config import Config, Training, to_dict
 from framegen.engine import TorchEngine
 from framegen.errors import OptionError, UserError
 from framegen.evaluate import Results, baselines, evaluate, one_step_errors
 from framegen.files import write_text
+from framegen.fused import FusedEngine, FusedUnavailable
 from framegen.interrupts import Interrupts
 from framegen.metrics import skill
 from framegen.models import build
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Predictor, State, device_of
 from framegen.progress import TrainingBar, say
 from framegen.run import Run
 from framegen.tasks import data_file, load_data
+from framegen.tasks.clips import Data
 from framegen.tracking import Mode, Tracker, resolve_mode
 
 RESULTS = "results.json"
@@ -99,6 +101,24 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | FusedEngine:
+    """The engine that the config asks for, "auto" being the fused one where it can train this model here.
+
+    Raises OptionError where the fused engine is asked for and cannot be had.
+    """
+    training, clips = run.config.training, run.data.train
+    if training.engine != "torch":
+        try:
+            fused.check(run.model, device)
+            say("engine: fused (compiled for this net and this processor)", show)
+            return FusedEngine(run.model, clips, training, run.data.carry_state)
+        except FusedUnavailable as reason:
+            if training.engine == "fused":
+                raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
+            say(f"engine: torch (the fused engine is not for this run: {reason})", show)
+    return TorchEngine(run.model, clips.to(device), training, run.data.carry_state)
+
+
 def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
     description = runs.read_config(run_dir)
     config, data_dir = description.config, description.data_dir
@@ -111,9 +131,10 @@ def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
             data = load_data(config.task, data_dir)
             model = build(config.model, data.frame_shape, config.training.seed).to(device)
             run = Run(run_dir, config, data, model, baselines(config.task, data))
-            engine = TorchEngine(model, data.train.to(device), config.training, data.carry_state)
+            engine = choose_engine(run, device, show)
             place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
             facts = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "device": str(device)}
+            facts["engine"] = "fused" if isinstance(engine, FusedEngine) else "torch"
             tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
             shown = {**to_dict(config), **facts}
             tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, place.metrics_bytes)
@@ -149,7 +170,7 @@ def _lock(run_dir: Path) -> TextIO:
 
 def _fit(
     run: Run,
-    engine: TorchEngine,
+    engine: TorchEngine | FusedEngine,
     place: Place,
     references: dict[str, float],
     tracker: Tracker,
@@ -185,24 +206,27 @@ def _fit(
             windows: dict[int, Tensor] = {}
             if first == 0:
                 engine.state = None
-            batches = epoch_order(training, epoch, len(data.train), data.carry_state)[first:]
-            for index in batches:
-                learning_rate = learning_rate_at(training, step, training.epochs * steps_per_epoch)
-                loss, norm, predictions = engine.step(index, learning_rate)
-                stop_unless_finite(loss, "training loss")
-                stop_unless_finite(norm, "gradient's norm")
-                step += 1
-                total_loss += loss
-                tracker.log(step, {"train/loss": loss, "train/grad_norm": norm, "train/learning_rate": learning_rate})
-                bar.step()
-                if data.carry_state:
-                    windows[int(index)] = predictions.cpu()
-                if interrupts.received is not None and step % steps_per_epoch:
+            batches = epoch_order(training, epoch, len(data.train), data.carry_state)
+            begin = first
+            while begin < len(batches):
+                end = min((begin // engine.chunk + 1) * engine.chunk, len(batches))
+                if data.carry_state and begin % pictures.WINDOWS_APART == 0:
+                    windows[begin] = _predict_window(model, data, begin, engine.state)
+                rates = [learning_rate_at(training, step + k, training.epochs * steps_per_epoch) for k in range(end - begin)]
+                for (loss, norm), rate in zip(engine.run(batches[begin:end], rates), rates, strict=True):
+                    stop_unless_finite(loss, "training loss")
+                    stop_unless_finite(norm, "gradient's norm")
+                    step += 1
+                    total_loss += loss
+                    tracker.log(step, {"train/loss": loss, "train/grad_norm": norm, "train/learning_rate": rate})
+                bar.step(end - begin)
+                begin = end
+                if interrupts.received is not None and begin < len(batches):
                     save()
                     interrupts.check()
-            clips_per_second = sum(map(len, batches)) / (time.perf_counter() - began)
+            clips_per_second = sum(map(len, batches[first:])) / (time.perf_counter() - began)
             model.eval()
-            mse, _ = one_step_errors(model, data.val)
+            mse, _ = one_step_errors(engine.predictor, data.val)
             stop_unless_finite(mse, "validation mse")
             val_skill = skill(mse, references["copy last"], references["optimum"])
             row = {"epoch": epoch + 1, "val/mse": mse, "val/skill": val_skill, "train/clips_per_second": clips_per_second}
@@ -210,9 +234,16 @@ def _fit(
             save()
             if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
                 tracker.log_media(step, pictures.draw_epoch(run, epoch + 1, windows))
-            bar.epoch(epoch + 1, total_loss / len(batches), val_skill)
+            bar.epoch(epoch + 1, total_loss / (len(batches) - first), val_skill)
             interrupts.check()
     return place.seconds + time.perf_counter() - started
+
+
+@torch.inference_mode()
+def _predict_window(model: Predictor, data: Data, window: int, state: State) -> Tensor:
+    """What the model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
+    inputs, _ = data.train.batch(slice(window, window + 1))
+    return model(inputs.to(device_of(model)), state)[0].cpu()
 
 
 def epoch_order(training: Training, epoch: int, num_clips: int, in_order: bool) -> tuple[Tensor, ...]:

@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 os.environ["WANDB_MODE"] = "disabled"  # a test that tracks says so
 
 SMALL = Orbit(num_clips=40, num_val_clips=6, num_test_clips=8, num_frames=24)
-SMALL_CONFIG = Config(SMALL, Recurrent(), Training(epochs=2, batch_size=10, media_every=0, device="cpu"), "video")
+SMALL_CONFIG = Config(SMALL, Recurrent(), Training(epochs=2, batch_size=10, media_every=0, device="cpu", engine="torch"), "video")
 
 
 @pytest.fixture(scope="session")

@@ -31,12 +31,12 @@ def test_what_is_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
     for cell in ("tanh", "lstm"):
         clips = Clips(torch.rand(3, 5, 1, 2, 2), torch.rand(3, 5, 1, 2, 2))
         ours, theirs = (TorchEngine(build(Recurrent(cell), (1, 2, 2), seed), clips, Training(), True) for seed in (0, 1))
-        ours.step(torch.tensor([0]), 0.01)
+        ours.run([torch.tensor([0])], [0.01])
         path = tmp_path / f"{cell}.safetensors"
         checkpoint.save_progress(path, ours, checkpoint.Place(7, 123, 4.5))
         assert checkpoint.load_progress(path, theirs) == checkpoint.Place(7, 123, 4.5)
         # Whatever they were, from here on they are the same.
-        assert ours.step(torch.tensor([1]), 0.01)[:2] == theirs.step(torch.tensor([1]), 0.01)[:2]
+        assert ours.run([torch.tensor([1])], [0.01]) == theirs.run([torch.tensor([1])], [0.01])
         for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
             assert torch.equal(a, b)
 

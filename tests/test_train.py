@@ -4,6 +4,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from framegen import checkpoint, files, train
-from framegen.config import MLP, Config, Recurrent, Sine, Training
+from framegen.config import MLP, Config, Engine, Recurrent, Sine, Training
 from framegen.engine import TorchEngine
 from framegen.errors import OptionError, UserError
 from framegen.experiments import EXPERIMENTS
@@ -22,7 +23,7 @@ from tests.conftest import SMALL, SMALL_CONFIG, rows_of
 STREAM = Config(
     Sine(num_windows=6, num_val_windows=2, num_test_windows=2),
     Recurrent("lstm", 4),
-    Training(epochs=2, batch_size=1, device="cpu"),
+    Training(epochs=2, batch_size=1, device="cpu", engine="torch"),
     "sine-lag",
 )
 STOPPED = Path(__file__).parent / "stopped_training.py"
@@ -109,7 +110,7 @@ def _engine(config: Config, carry_state: bool = False, **training: object) -> To
 def test_clipping_holds_the_gradient_to_the_norm() -> None:
     def norms(max_norm: float) -> tuple[float, float]:
         engine = _engine(SMALL_CONFIG, max_grad_norm=max_norm)
-        _, before, _ = engine.step(torch.tensor([0, 1]), 0.01)
+        ((_, before),) = engine.run([torch.tensor([0, 1])], [0.01])
         gradients = [p.grad for p in engine.model.parameters() if p.grad is not None]
         return before, math.sqrt(sum(gradient.square().sum().item() for gradient in gradients))
 
@@ -131,7 +132,7 @@ def test_one_step_is_adam_written_out() -> None:
         step = 0.02 * (m / (1 - 0.9**number)) / ((v / (1 - 0.999**number)).sqrt() + 1e-8)
         weights = torch.cat([p.detach().flatten() for p in reference.parameters()]) - step.float()
         torch.nn.utils.vector_to_parameters(weights, reference.parameters())
-        assert engine.step(index, 0.02)[0] == pytest.approx(loss.item(), rel=1e-5)
+        assert engine.run([index], [0.02])[0][0] == pytest.approx(loss.item(), rel=1e-5)
         for ours, theirs in zip(engine.model.parameters(), reference.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
@@ -140,7 +141,7 @@ def test_a_step_that_is_not_finite_leaves_the_weights_alone() -> None:
     engine = _engine(SMALL_CONFIG)
     before = {name: value.clone() for name, value in engine.model.state_dict().items()}
     engine.clips.targets[2] = math.nan
-    loss, _, _ = engine.step(torch.tensor([1, 2]), 0.01)
+    ((loss, _),) = engine.run([torch.tensor([1, 2])], [0.01])
     assert math.isnan(loss)
     assert all(torch.equal(value, before[name]) for name, value in engine.model.state_dict().items())
 
@@ -153,8 +154,8 @@ def test_the_state_is_carried_on_only_in_a_stream(carry_state: bool) -> None:
         inputs, _ = engine.clips.batch(torch.tensor([number]))
         with torch.no_grad():
             expected, state = engine.model(inputs, state if carry_state else None)
-        _, _, predictions = engine.step(torch.tensor([number]), 0.05)
-        torch.testing.assert_close(predictions, expected)
+        loss = (expected - engine.clips.targets[number : number + 1]).square().mean().item()
+        assert engine.run([torch.tensor([number])], [0.05])[0][0] == pytest.approx(loss, rel=1e-5)
 
 
 def test_media_are_made_at_the_epochs_asked_for(tmp_path: Path) -> None:
@@ -208,8 +209,9 @@ def test_a_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
     assert path.read_bytes() == b"garbage"
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_way_back(tmp_path: Path) -> None:
-    wild = Training(epochs=3, batch_size=10, learning_rate=1e20, media_every=0)
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_way_back(engine: Engine, tmp_path: Path) -> None:
+    wild = Training(epochs=3, batch_size=10, learning_rate=1e20, media_every=0, engine=engine)
     with pytest.raises(UserError, match=r"(nan|inf) at step \d+.*last good checkpoint.*step \d+.*--learning-rate") as stopped:
         _train(Config(SMALL, Recurrent("relu"), wild, "video"), tmp_path)
     assert stopped.value.exit_code == 1
@@ -235,7 +237,7 @@ def _stopped(config: Config, folder: Path, stop: str, moment: str, count: int) -
     for part in (config.task, config.model, config.training):
         default = {**vars(EXPERIMENTS[config.experiment].task), **vars(EXPERIMENTS[config.experiment].model), **vars(Training())}
         for name, value in vars(part).items():
-            if default[name] != value or name in ("epochs", "batch_size", "media_every"):
+            if default[name] != value or name in ("epochs", "batch_size", "media_every", "engine"):
                 command += [f"--{name.replace('_', '-')}", str(value)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
@@ -352,13 +354,13 @@ def test_small_models_train_on_one_thread_and_the_caller_gets_its_threads_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: set[int] = set()
-    step = TorchEngine.step
+    run = TorchEngine.run
 
-    def watched(self: TorchEngine, index: torch.Tensor, learning_rate: float) -> tuple[float, float, torch.Tensor]:
+    def watched(self: TorchEngine, batches: Sequence[torch.Tensor], rates: Sequence[float]) -> list[tuple[float, float]]:
         seen.add(torch.get_num_threads())
-        return step(self, index, learning_rate)
+        return run(self, batches, rates)
 
-    monkeypatch.setattr(TorchEngine, "step", watched)
+    monkeypatch.setattr(TorchEngine, "run", watched)
     torch.set_num_threads(2)
     try:
         _train(SMALL_CONFIG, tmp_path)

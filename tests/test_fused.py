@@ -1,0 +1,247 @@
+"""The fused engine against autograd and PyTorch's loop; and everything that can go wrong around a compiler."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from framegen import checkpoint, fused, train
+from framegen.config import MLP, Config, Engine, Recurrent, Training
+from framegen.engine import TorchEngine
+from framegen.errors import OptionError
+from framegen.fused import FusedEngine, FusedPredictor, FusedUnavailable, Shape, library, pointer
+from framegen.models import build
+from framegen.models.recurrent import RecurrentNet
+from framegen.tasks.clips import Clips
+from tests.conftest import SMALL_CONFIG, rows_of
+from tests.test_train import STREAM
+
+FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fused"))
+
+
+def _gradients(shape: Shape, batch: int, steps: int) -> tuple[Tensor, Tensor, float, float]:
+    """Gradient and loss of the fused engine and of autograd, on random clips of which some are picked."""
+    random = torch.Generator().manual_seed(batch * 1000 + steps)
+    dtype = torch.float64 if shape.double else torch.float32
+
+    def draw(*sizes: int) -> Tensor:
+        return torch.rand(*sizes, dtype=dtype, generator=random)
+
+    rnn = nn.RNN(shape.inputs, shape.hidden, nonlinearity=shape.cell, batch_first=True, dtype=dtype)
+    head = nn.Linear(shape.hidden, shape.outputs, dtype=dtype)
+    parameters = [*rnn.parameters(), *head.parameters()]
+    for parameter in parameters:
+        parameter.data = (draw(*parameter.shape) - 0.5) / shape.hidden**0.5
+    inputs, targets = draw(40, steps, shape.inputs), draw(40, steps, shape.outputs)
+    index, state = torch.randperm(40, generator=random)[:batch], draw(batch, shape.hidden)
+    weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
+    gradient, carried = torch.empty_like(weights), state.clone()
+    loss = library(shape).loss_and_gradient(
+        *map(pointer, (inputs, targets, index)), batch, steps, *map(pointer, (weights, carried, gradient))
+    )
+    hidden, last = rnn(inputs[index], state[None])
+    expected = nn.functional.mse_loss(head(hidden), targets[index])
+    torch.testing.assert_close(carried, last[0].detach(), atol=2e-6, rtol=0)
+    reference = torch.cat([part.flatten() for part in torch.autograd.grad(expected, parameters)])
+    return gradient, reference, loss, expected.item()
+
+
+SIZES = [(4, 5, 4, 10, 49), (4, 5, 4, 1, 2), (3, 7, 2, 17, 12), (1, 1, 1, 33, 5), (4, 64, 4, 17, 9), (1, 32, 1, 1, 20)]
+
+
+@pytest.mark.parametrize("cell", ["tanh", "relu"])
+@pytest.mark.parametrize(("inputs", "hidden", "outputs", "batch", "steps"), SIZES)
+def test_gradients_are_autograds(inputs: int, hidden: int, outputs: int, batch: int, steps: int, cell: str) -> None:
+    for double, tolerance in ((False, 2e-6), (True, 1e-12)):
+        gradient, reference, loss, expected = _gradients(Shape(inputs, hidden, outputs, cell, double), batch, steps)
+        assert loss == pytest.approx(expected, rel=tolerance)
+        assert (gradient - reference).abs().max() <= tolerance * reference.abs().max()
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32])
+def test_every_width_gives_the_same_gradient(lanes: int) -> None:
+    gradient, reference, _, _ = _gradients(Shape(4, 5, 4, "tanh", lanes=lanes), 17, 20)
+    assert (gradient - reference).abs().max() <= 2e-6 * reference.abs().max()
+
+
+def _engines(config: Config, num_clips: int, carry_state: bool = False) -> tuple[TorchEngine, FusedEngine]:
+    random = torch.Generator().manual_seed(0)
+    clips = Clips(torch.rand(num_clips, 20, 1, 2, 2, generator=random), torch.rand(num_clips, 20, 1, 2, 2, generator=random))
+    models = [build(config.model, (1, 2, 2), 0) for _ in range(2)]
+    return (
+        TorchEngine(models[0], clips, config.training, carry_state),
+        FusedEngine(models[1], clips, config.training, carry_state),
+    )
+
+
+@pytest.mark.parametrize("max_norm", [0.02, 1.0])
+@pytest.mark.parametrize("carry_state", [False, True])
+@pytest.mark.parametrize("cell", ["tanh", "relu"])
+def test_300_steps_are_those_of_pytorch(cell, carry_state: bool, max_norm: float) -> None:
+    size = 1 if carry_state else 10
+    training = Training(batch_size=size, max_grad_norm=max_norm)
+    ours, theirs = _engines(Config(SMALL_CONFIG.task, Recurrent(cell), replace(training, batch_size=10)), 45, carry_state)
+    for engine in (ours, theirs):
+        engine.state = None
+    if carry_state:
+        theirs._state = torch.zeros(1, 1, 5)
+    batches = [index for epoch in range(60) for index in train.epoch_order(training, epoch, 45, carry_state)][:300]
+    rates = [train.learning_rate_at(training, step, 300) for step in range(300)]
+    ours, theirs = (torch.tensor(engine.run(batches, rates)) for engine in (ours, theirs))  # (300, 2): loss, norm
+    torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-4)
+
+
+def test_what_one_engine_saves_the_other_goes_on_with(tmp_path: Path) -> None:
+    ours, theirs = _engines(SMALL_CONFIG, 30)
+    batches, rates = [torch.arange(10) + 10 * k for k in range(3)], [0.01] * 3
+    ours.run(batches, rates)
+    checkpoint.save_progress(tmp_path / "a.safetensors", ours, checkpoint.Place(3))
+    checkpoint.load_progress(tmp_path / "a.safetensors", theirs)
+    torch.testing.assert_close(torch.tensor(ours.run(batches, rates)), torch.tensor(theirs.run(batches, rates)))
+    checkpoint.save_progress(tmp_path / "b.safetensors", theirs, checkpoint.Place(6))
+    checkpoint.load_progress(tmp_path / "b.safetensors", ours)
+    torch.testing.assert_close(torch.tensor(ours.run(batches, rates)), torch.tensor(theirs.run(batches, rates)))
+
+
+@pytest.mark.parametrize("cell", ["tanh", "relu"])
+def test_predictions_are_the_models_in_one_piece_or_in_steps(cell) -> None:
+    model = build(Recurrent(cell, 7), (1, 2, 2), 0)
+    assert isinstance(model, RecurrentNet)
+    frames = torch.rand(37, 9, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    compiled = FusedPredictor(model)
+    with torch.inference_mode():
+        expected, last = model(frames)
+    predictions, state = compiled(frames)
+    torch.testing.assert_close(predictions, expected, atol=2e-6, rtol=0)
+    torch.testing.assert_close(state, last, atol=2e-6, rtol=0)
+    first, state = compiled(frames[:, :4])
+    second, _ = compiled(frames[:, 4:], state)
+    assert torch.equal(torch.cat([first, second], 1), predictions)
+
+
+def _run(config: Config, folder: Path, engine: Engine, name: str) -> Path:
+    config = replace(config, training=replace(config.training, engine=engine))
+    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False)
+
+
+@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+def test_both_engines_leave_the_same_run(config: Config, tmp_path: Path) -> None:
+    config = replace(config, model=Recurrent("tanh", 6))
+    ours, theirs = (_run(config, tmp_path, engine, engine) for engine in ("fused", "torch"))
+    rows = list(zip(rows_of(ours), rows_of(theirs), strict=True))
+    assert len(rows) > 8
+    for one, other in rows:
+        assert list(one) == list(other)
+        assert list(one.values()) == pytest.approx(list(other.values()), rel=1e-3)
+    assert {path.name for path in ours.rglob("*")} == {path.name for path in theirs.rglob("*")}
+    again = _run(config, tmp_path, "fused", "again")
+    assert rows_of(again) == rows_of(ours)
+
+
+@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+def test_stopped_and_resumed_equals_never_stopped(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(config, model=Recurrent("tanh", 6))
+    reference = _run(config, tmp_path, "fused", "reference")
+    save, calls = checkpoint.save_progress, 0
+
+    def killed(*arguments) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_progress", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _run(config, tmp_path, "fused", "run")
+    monkeypatch.undo()
+    run = train.resume(tmp_path / "runs" / "run", show=False)
+    weights = [checkpoint.load(folder).model.state_dict() for folder in (run, reference)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert rows_of(run) == rows_of(reference)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (MLP(), "plain RNN only"),
+        (Recurrent("gru"), "plain RNN only"),
+        (Recurrent(num_layers=2), "one recurrent layer"),
+        (Recurrent(hidden_size=65), "64"),
+    ],
+)
+def test_what_it_cannot_train_goes_to_pytorch_and_is_said(
+    model, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(FUSED, model=model)
+    with pytest.raises(OptionError, match=f"--engine fused: .*{reason}"):
+        _run(config, tmp_path, "fused", "no")
+    assert not (tmp_path / "runs" / "no").exists()
+    config = replace(config, training=replace(config.training, engine="auto", epochs=1))
+    train.train(config, "yes", "disabled", tmp_path / "runs", tmp_path / "data")
+    assert reason in capsys.readouterr().err
+
+
+def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> subprocess.Popen[str]:
+    """The smallest training in a process of its own, with a cache folder of its own."""
+    command = [
+        sys.executable,
+        "-c",
+        "from framegen.cli import main; main()",
+        "train",
+        "--epochs",
+        "1",
+        "--num-clips",
+        "20",
+        "--name",
+        name,
+    ]
+    command += ["--num-val-clips", "2", "--num-test-clips", "2", "--num-frames", "12", "--media-every", "0", "--track", "disabled"]
+    command += ["--runs-dir", str(folder / "runs"), "--data-dir", str(folder / "data")]
+    variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), **environment}
+    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _ended(process: subprocess.Popen[str]) -> str:
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    return err
+
+
+def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path: Path) -> None:
+    both = [_train_elsewhere(tmp_path, name) for name in ("one", "two")]
+    assert all("engine: fused" in _ended(process) for process in both)
+    (compiled,) = (tmp_path / "cache" / "framegen").iterdir()
+    whole = compiled.read_bytes()
+    compiled.write_bytes(whole[:1000])
+    assert "engine: fused" in _ended(_train_elsewhere(tmp_path, "three"))
+    assert len(compiled.read_bytes()) == len(whole)
+
+
+def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file")
+    assert "engine: fused" in _ended(_train_elsewhere(tmp_path))
+
+
+def test_without_a_compiler_pytorch_trains(tmp_path: Path) -> None:
+    err = _ended(_train_elsewhere(tmp_path, PATH=str(tmp_path), CXX=""))
+    assert "engine: torch (the fused engine is not for this run: no C++ compiler" in err
+
+
+def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(fused, "FLAGS", ("--no-such-flag",))
+    with pytest.raises(FusedUnavailable, match="does not compile"):
+        library(Shape(4, 3, 4, "tanh", lanes=2))
+    assert list((tmp_path / "framegen").iterdir()) == []
+
+
+def test_the_run_says_which_engine_it_had(tmp_path: Path) -> None:
+    run = _run(FUSED, tmp_path, "fused", "run")
+    assert json.loads((run / "results.json").read_text())["training"]["engine"] == "fused"
