@@ -73,7 +73,7 @@ class Place:
     metrics_bytes: int = 0
     """Length of metrics.jsonl at this step; what comes behind it will be computed again."""
     seconds: float = 0.0
-    """Time spent on training so far."""
+    """Time spent on optimizer steps so far."""
 
 
 def save_progress(path: Path, engine: TorchEngine | FusedEngine, place: Place) -> None:

@@ -177,17 +177,16 @@ def _fit(
     interrupts: Interrupts,
     show: bool,
 ) -> float:
-    """The loop, from `place` on. Saves after each epoch and when a signal comes; returns the seconds of training in all."""
+    """The loop, from `place` on. Saves after each epoch and when a signal comes; returns the seconds that all steps took."""
     training, data, model = run.config.training, run.data, run.model
-    step, started = place.step, time.perf_counter()
+    step, seconds = place.step, place.seconds
     steps_per_epoch = math.ceil(len(data.train) / training.batch_size)
     saved_step = step
 
     def save() -> None:
         nonlocal saved_step
         checkpoint.save(run.folder / CHECKPOINT, model, run.config, data.frame_shape, step)
-        now = Place(step, tracker.flush(), place.seconds + time.perf_counter() - started)
-        checkpoint.save_progress(run.folder / RESUME, engine, now)
+        checkpoint.save_progress(run.folder / RESUME, engine, Place(step, tracker.flush(), seconds))
         saved_step = step
 
     def stop_unless_finite(value: float, what: str) -> None:
@@ -202,7 +201,7 @@ def _fit(
     with TrainingBar(training.epochs, steps_per_epoch, step, show) as bar, interrupts.held():
         for epoch in range(step // steps_per_epoch, training.epochs):
             model.train()
-            began, first, total_loss = time.perf_counter(), step % steps_per_epoch, 0.0
+            first, before, total_loss = step % steps_per_epoch, seconds, 0.0
             windows: dict[int, Tensor] = {}
             if first == 0:
                 engine.state = None
@@ -213,7 +212,10 @@ def _fit(
                 if data.carry_state and begin % pictures.WINDOWS_APART == 0:
                     windows[begin] = _predict_window(model, data, begin, engine.state)
                 rates = [learning_rate_at(training, step + k, training.epochs * steps_per_epoch) for k in range(end - begin)]
-                for (loss, norm), rate in zip(engine.run(batches[begin:end], rates), rates, strict=True):
+                started = time.perf_counter()
+                results = engine.run(batches[begin:end], rates)
+                seconds += time.perf_counter() - started
+                for (loss, norm), rate in zip(results, rates, strict=True):
                     stop_unless_finite(loss, "training loss")
                     stop_unless_finite(norm, "gradient's norm")
                     step += 1
@@ -224,7 +226,7 @@ def _fit(
                 if interrupts.received is not None and begin < len(batches):
                     save()
                     interrupts.check()
-            clips_per_second = sum(map(len, batches[first:])) / (time.perf_counter() - began)
+            clips_per_second = sum(map(len, batches[first:])) / (seconds - before)
             model.eval()
             mse, _ = one_step_errors(engine.predictor, data.val)
             stop_unless_finite(mse, "validation mse")
@@ -236,7 +238,7 @@ def _fit(
                 tracker.log_media(step, pictures.draw_epoch(run, epoch + 1, windows))
             bar.epoch(epoch + 1, total_loss / (len(batches) - first), val_skill)
             interrupts.check()
-    return place.seconds + time.perf_counter() - started
+    return seconds
 
 
 @torch.inference_mode()

@@ -12,11 +12,19 @@ import torch
 
 from framegen import cli
 from framegen.config import Config, Orbit, Recurrent, Training
+from framegen.fused import FusedUnavailable, Shape, library
 from framegen.train import train
 
 mpl.use("Agg")
 torch.set_num_threads(1)
 os.environ["WANDB_MODE"] = "disabled"  # a test that tracks says so
+
+try:
+    library(Shape(1, 1, 1, "tanh"))
+    COMPILER = True
+except FusedUnavailable:
+    COMPILER = False
+needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler is here")
 
 SMALL = Orbit(num_clips=40, num_val_clips=6, num_test_clips=8, num_frames=24)
 SMALL_CONFIG = Config(SMALL, Recurrent(), Training(epochs=2, batch_size=10, media_every=0, device="cpu", engine="torch"), "video")

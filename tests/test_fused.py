@@ -19,7 +19,7 @@ from framegen.fused import FusedEngine, FusedPredictor, FusedUnavailable, Shape,
 from framegen.models import build
 from framegen.models.recurrent import RecurrentNet
 from framegen.tasks.clips import Clips
-from tests.conftest import SMALL_CONFIG, rows_of
+from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of
 from tests.test_train import STREAM
 
 FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fused"))
@@ -55,6 +55,7 @@ def _gradients(shape: Shape, batch: int, steps: int) -> tuple[Tensor, Tensor, fl
 SIZES = [(4, 5, 4, 10, 49), (4, 5, 4, 1, 2), (3, 7, 2, 17, 12), (1, 1, 1, 33, 5), (4, 64, 4, 17, 9), (1, 32, 1, 1, 20)]
 
 
+@needs_compiler
 @pytest.mark.parametrize("cell", ["tanh", "relu"])
 @pytest.mark.parametrize(("inputs", "hidden", "outputs", "batch", "steps"), SIZES)
 def test_gradients_are_autograds(inputs: int, hidden: int, outputs: int, batch: int, steps: int, cell: str) -> None:
@@ -64,6 +65,7 @@ def test_gradients_are_autograds(inputs: int, hidden: int, outputs: int, batch: 
         assert (gradient - reference).abs().max() <= tolerance * reference.abs().max()
 
 
+@needs_compiler
 @pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32])
 def test_every_width_gives_the_same_gradient(lanes: int) -> None:
     gradient, reference, _, _ = _gradients(Shape(4, 5, 4, "tanh", lanes=lanes), 17, 20)
@@ -80,23 +82,23 @@ def _engines(config: Config, num_clips: int, carry_state: bool = False) -> tuple
     )
 
 
+@needs_compiler
 @pytest.mark.parametrize("max_norm", [0.02, 1.0])
 @pytest.mark.parametrize("carry_state", [False, True])
 @pytest.mark.parametrize("cell", ["tanh", "relu"])
 def test_300_steps_are_those_of_pytorch(cell, carry_state: bool, max_norm: float) -> None:
     size = 1 if carry_state else 10
     training = Training(batch_size=size, max_grad_norm=max_norm)
-    ours, theirs = _engines(Config(SMALL_CONFIG.task, Recurrent(cell), replace(training, batch_size=10)), 45, carry_state)
+    ours, theirs = _engines(Config(SMALL_CONFIG.task, Recurrent(cell), training), 45, carry_state)
     for engine in (ours, theirs):
         engine.state = None
-    if carry_state:
-        theirs._state = torch.zeros(1, 1, 5)
     batches = [index for epoch in range(60) for index in train.epoch_order(training, epoch, 45, carry_state)][:300]
     rates = [train.learning_rate_at(training, step, 300) for step in range(300)]
     ours, theirs = (torch.tensor(engine.run(batches, rates)) for engine in (ours, theirs))  # (300, 2): loss, norm
     torch.testing.assert_close(ours, theirs, atol=2e-5, rtol=2e-4)
 
 
+@needs_compiler
 def test_what_one_engine_saves_the_other_goes_on_with(tmp_path: Path) -> None:
     ours, theirs = _engines(SMALL_CONFIG, 30)
     batches, rates = [torch.arange(10) + 10 * k for k in range(3)], [0.01] * 3
@@ -109,6 +111,7 @@ def test_what_one_engine_saves_the_other_goes_on_with(tmp_path: Path) -> None:
     torch.testing.assert_close(torch.tensor(ours.run(batches, rates)), torch.tensor(theirs.run(batches, rates)))
 
 
+@needs_compiler
 @pytest.mark.parametrize("cell", ["tanh", "relu"])
 def test_predictions_are_the_models_in_one_piece_or_in_steps(cell) -> None:
     model = build(Recurrent(cell, 7), (1, 2, 2), 0)
@@ -130,6 +133,7 @@ def _run(config: Config, folder: Path, engine: Engine, name: str) -> Path:
     return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False)
 
 
+@needs_compiler
 @pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
 def test_both_engines_leave_the_same_run(config: Config, tmp_path: Path) -> None:
     config = replace(config, model=Recurrent("tanh", 6))
@@ -144,6 +148,7 @@ def test_both_engines_leave_the_same_run(config: Config, tmp_path: Path) -> None
     assert rows_of(again) == rows_of(ours)
 
 
+@needs_compiler
 @pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
 def test_stopped_and_resumed_equals_never_stopped(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(config, model=Recurrent("tanh", 6))
@@ -214,6 +219,7 @@ def _ended(process: subprocess.Popen[str]) -> str:
     return err
 
 
+@needs_compiler
 def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path: Path) -> None:
     both = [_train_elsewhere(tmp_path, name) for name in ("one", "two")]
     assert all("engine: fused" in _ended(process) for process in both)
@@ -224,6 +230,7 @@ def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path
     assert len(compiled.read_bytes()) == len(whole)
 
 
+@needs_compiler
 def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert "engine: fused" in _ended(_train_elsewhere(tmp_path))
@@ -234,6 +241,7 @@ def test_without_a_compiler_pytorch_trains(tmp_path: Path) -> None:
     assert "engine: torch (the fused engine is not for this run: no C++ compiler" in err
 
 
+@needs_compiler
 def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(fused, "FLAGS", ("--no-such-flag",))
@@ -242,6 +250,7 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert list((tmp_path / "framegen").iterdir()) == []
 
 
+@needs_compiler
 def test_the_run_says_which_engine_it_had(tmp_path: Path) -> None:
     run = _run(FUSED, tmp_path, "fused", "run")
     assert json.loads((run / "results.json").read_text())["training"]["engine"] == "fused"

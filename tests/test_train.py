@@ -18,7 +18,7 @@ from framegen.errors import OptionError, UserError
 from framegen.experiments import EXPERIMENTS
 from framegen.models import build
 from framegen.tasks.clips import Clips
-from tests.conftest import SMALL, SMALL_CONFIG, rows_of
+from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of
 
 STREAM = Config(
     Sine(num_windows=6, num_val_windows=2, num_test_windows=2),
@@ -209,7 +209,7 @@ def test_a_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
     assert path.read_bytes() == b"garbage"
 
 
-@pytest.mark.parametrize("engine", ["torch", "fused"])
+@pytest.mark.parametrize("engine", ["torch", pytest.param("fused", marks=needs_compiler)])
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_way_back(engine: Engine, tmp_path: Path) -> None:
     wild = Training(epochs=3, batch_size=10, learning_rate=1e20, media_every=0, engine=engine)
     with pytest.raises(UserError, match=r"(nan|inf) at step \d+.*last good checkpoint.*step \d+.*--learning-rate") as stopped:
