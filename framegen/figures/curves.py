@@ -64,6 +64,7 @@ def error_over_horizon(per_horizon: dict[str, Sequence[float]], context: int) ->
     for name, style in _styles(list(per_horizon)).items():
         errors = per_horizon[name]
         label = "this model" if name == "model" else name
+        label += " (below the axis)" if max(errors) < (_floor(per_horizon) or 0) else ""
         axes.plot(range(1, len(errors) + 1), errors, **style, label=label)  # pyright: ignore[reportArgumentType]
     axes.set_yscale("log")
     axes.set_ylim(bottom=_floor(per_horizon))
