@@ -178,23 +178,21 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
     }
 }
 
-// Predictions (B, T, O) of one network; `state` (B, H) goes in and comes out. Where T exceeds the `given` frames, the
-// net runs on closed-loop: each prediction is the next input (O = I).
-void predict(const REAL* inputs, int B, int given, int T, const REAL* w, REAL* state, REAL* predictions) {
+// Predictions (B, T, O) of one network; `state` (B, H) goes in and comes out.
+void predict(const REAL* inputs, int B, int T, const REAL* w, REAL* state, REAL* predictions) {
 #pragma omp parallel for schedule(static) if (B > 8 * (int)LANES)
     for (int b0 = 0; b0 < B; b0 += LANES) {
         const int n = B - b0 < (int)LANES ? B - b0 : (int)LANES;
-        vec x[I > O ? I : O] = {}, h[H] = {};
+        vec x[I] = {}, h[H] = {};
         for (int j = 0; j < H; j++)
             for (int l = 0; l < n; l++) h[j][l] = state[(size_t)(b0 + l) * H + j];
         for (int t = 0; t < T; t++) {
-            if (t < given)
-                for (int l = 0; l < n; l++)
-                    for (int i = 0; i < I; i++) x[i][l] = inputs[((size_t)(b0 + l) * given + t) * I + i];
+            for (int l = 0; l < n; l++)
+                for (int i = 0; i < I; i++) x[i][l] = inputs[((size_t)(b0 + l) * T + t) * I + i];
             cell(w, x, h, h);
             for (int o = 0; o < O; o++) {
-                x[o] = head(w, h, o);
-                for (int l = 0; l < n; l++) predictions[((size_t)(b0 + l) * T + t) * O + o] = x[o][l];
+                const vec y = head(w, h, o);
+                for (int l = 0; l < n; l++) predictions[((size_t)(b0 + l) * T + t) * O + o] = y[l];
             }
         }
         for (int j = 0; j < H; j++)

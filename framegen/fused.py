@@ -119,7 +119,7 @@ def _declare(compiled: ctypes.CDLL, shape: Shape) -> ctypes.CDLL:
     compiled.loss_and_gradient.restype = real
     compiled.train.argtypes = [Pointer] * 3 + [integer] * 4 + [Pointer] * 4 + [wide, Pointer, ctypes.c_double] + [Pointer] * 2
     compiled.train.restype = None
-    compiled.predict.argtypes = [Pointer] + [integer] * 3 + [Pointer] * 3
+    compiled.predict.argtypes = [Pointer] + [integer] * 2 + [Pointer] * 3
     compiled.predict.restype = None
     return compiled
 
@@ -237,5 +237,5 @@ class FusedPredictor(Predictor):
         batch, steps = frames.shape[:2]
         inputs, predictions = frames.contiguous(), torch.empty(frames.shape)
         state = torch.zeros(1, batch, self.hidden) if state is None else state.clone()
-        self.compiled.predict(pointer(inputs), batch, steps, steps, *map(pointer, (self.weights, state, predictions)))
+        self.compiled.predict(pointer(inputs), batch, steps, *map(pointer, (self.weights, state, predictions)))
         return predictions, state
