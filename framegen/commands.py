@@ -123,7 +123,7 @@ def generate_run(
     frames_made = counted(rollout(model, shown[None], num_frames), num_frames, "generating")
     generated = (frame[0] for frame in frames_made)
     optimum = None
-    if prompt is None and out.suffix != ".npy":
+    if prompt is None and out.suffix.lower() != ".npy":
         optimum = (frame[0] for frame in rollout(optimal_predictor(task), shown[None], num_frames))
     return pictures.write_generated(
         out, shown, generated, num_frames, task.value_range, truth if len(truth) else None, optimum, fps

@@ -146,6 +146,11 @@ def _shape(model: RecurrentNet) -> Shape:
     return Shape(model.rnn.input_size, model.rnn.hidden_size, model.head.out_features, str(getattr(model.rnn, "nonlinearity", "")))
 
 
+def _flat(model: Predictor) -> Tensor:
+    """A copy of all parameters in one row, in torch's order, which is the compiled code's too."""
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
 class FusedEngine:
     """The same steps as `engine.TorchEngine` takes, many in one call; with the same arguments and the same contract.
 
@@ -160,7 +165,7 @@ class FusedEngine:
         self.compiled = library(_shape(model))
         inputs, targets = clips.batch(slice(None))
         self.inputs, self.targets = inputs.flatten(2).contiguous(), targets.flatten(2).contiguous()  # (N, T, I), (N, T, O)
-        self.weights, self.steps = torch.cat([p.detach().flatten() for p in model.parameters()]), 0
+        self.weights, self.steps = _flat(model), 0
         self.mean, self.variance = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         for parameter, view in zip(model.parameters(), self._split(self.weights), strict=True):
             parameter.data = view
@@ -218,11 +223,12 @@ class FusedEngine:
 
     def load_adam(self, state: AdamState) -> None:
         """Go on from what `adam` of either engine once gave."""
+        if not state:
+            return
         for k, (mean, variance) in enumerate(zip(self._split(self.mean), self._split(self.variance), strict=True)):
-            if state:
-                mean.copy_(state[k]["exp_avg"])
-                variance.copy_(state[k]["exp_avg_sq"])
-        self.steps = int(state[0]["step"]) if state else 0
+            mean.copy_(state[k]["exp_avg"])
+            variance.copy_(state[k]["exp_avg_sq"])
+        self.steps = int(state[0]["step"])
 
 
 class FusedPredictor(Predictor):
@@ -231,7 +237,7 @@ class FusedPredictor(Predictor):
     def __init__(self, model: RecurrentNet) -> None:
         super().__init__()
         self.compiled, self.hidden = library(_shape(model)), model.rnn.hidden_size
-        self.weights = torch.cat([p.detach().flatten() for p in model.parameters()])
+        self.weights = _flat(model)
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         batch, steps = frames.shape[:2]

@@ -67,16 +67,18 @@ def write_generated(
             for name, values in frames.items()
         }
         return style.save(curves.value_over_time(rows, len(prompt)), out)
-    pictures = {
-        name: (None if frame is None else enlarge(to_levels(frame, value_range), strips.PANEL) for frame in values)
-        for name, values in frames.items()
-    }
+
+    def picture(frame: Tensor | None) -> strips.Picture | None:
+        return None if frame is None else enlarge(to_levels(frame, value_range), strips.PANEL)
+
     if ending == ".png":
         columns = strips.spread(total, len(prompt))
         chosen = {
-            name: [each for i, each in zip(range(total), row, strict=False) if i in columns] for name, row in pictures.items()
+            name: [picture(frame) for number, frame in enumerate(itertools.islice(values, total)) if number in columns]
+            for name, values in frames.items()
         }
         return style.save(strips.film_strip(chosen, columns, len(prompt)), out)
+    pictures = {name: map(picture, values) for name, values in frames.items()}
     ANIMATIONS[ending](out, strips.animate(pictures, len(prompt), total), fps)
     return out
 
@@ -98,13 +100,11 @@ def draw_epoch(run: Run, epoch: int, windows: dict[int, Tensor]) -> dict[str, Pa
     Args:
         windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
     """
-    media: dict[str, Path] = {}
-    if run.config.task.next_frame and not run.data.carry_state:
-        folder = run.folder / "media"
-        media = {"media/video": folder / f"epoch-{epoch:03}.gif", "media/filmstrip": folder / f"epoch-{epoch:03}.png"}
-        write_continuations(run, list(media.values()))
     if run.data.carry_state:
-        media["media/windows"] = _draw_windows(run.folder / "figures" / f"windows-epoch-{epoch:03}.png", run.data, windows)
+        return {"media/windows": _draw_windows(run.folder / "figures" / f"windows-epoch-{epoch:03}.png", run.data, windows)}
+    folder = run.folder / "media"
+    media = {"media/video": folder / f"epoch-{epoch:03}.gif", "media/filmstrip": folder / f"epoch-{epoch:03}.png"}
+    write_continuations(run, list(media.values()))
     return media
 
 

@@ -133,8 +133,11 @@ def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
             run = Run(run_dir, config, data, model, baselines(config.task, data))
             engine = choose_engine(run, device, show)
             place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
-            facts = {"parameters": sum(parameter.numel() for parameter in model.parameters()), "device": str(device)}
-            facts["engine"] = "fused" if isinstance(engine, FusedEngine) else "torch"
+            facts = {
+                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "device": str(device),
+                "engine": "fused" if isinstance(engine, FusedEngine) else "torch",
+            }
             tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
             shown = {**to_dict(config), **facts}
             tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, place.metrics_bytes)

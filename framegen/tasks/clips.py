@@ -37,7 +37,7 @@ class Clips:
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data. The three splits share no clip."""
+    """A task's data. The three splits share no clip; those of a sine are windows of one stream, one after another."""
 
     train: Clips
     val: Clips
