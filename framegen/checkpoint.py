@@ -1,39 +1,61 @@
-"""A model on disk, and all that a run needs to go on where it was."""
+"""Models on disk, and all that a run needs to go on where it was."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from framegen import tensors
 from framegen.config import Config, from_dict, to_dict
-from framegen.engine import AdamState, TorchEngine
+from framegen.engine import TorchEngine
 from framegen.errors import UserError
 from framegen.fused import FusedEngine
 from framegen.models import build
 from framegen.models.predictor import Predictor
+from framegen.run import Run
 
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 
 
-def save(path: Path, model: Predictor, config: Config, frame_shape: tuple[int, int, int], step: int) -> None:
-    """Write the weights, with the config in the metadata, so that the file alone rebuilds the model."""
-    metadata = {"config": to_dict(config), "frame_shape": frame_shape, "step": step}
-    tensors.save(path, model.state_dict(), metadata)
+def save(path: Path, run: Run, step: int, shown: int) -> None:
+    """Write the weights, with the config in the metadata, so that the file alone rebuilds the models.
+
+    Args:
+        shown: the seed of the model that `load` takes unless told otherwise.
+    """
+    metadata = {"config": to_dict(run.config), "frame_shape": run.data.frame_shape, "step": step, "shown": shown}
+    weights = _stack(list(run.models.values()))
+    tensors.save(path, weights if run.config.seeds else {name: value[0] for name, value in weights.items()}, metadata)
+
+
+def _stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
+    """The weights of all models by name, each (K, …): torch.func.functional_call under vmap takes them as they are."""
+    states = [model.state_dict() for model in models]
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained model and where it comes from."""
+    """Trained models, by seed, and where they come from."""
 
-    model: Predictor
+    models: dict[int, Predictor]
     config: Config
     frame_shape: tuple[int, int, int]
+    shown: int
+    """The seed of the model to take unless told otherwise: the only one, or of a population the median one."""
+
+    @property
+    def model(self) -> Predictor:
+        """The model to take unless told otherwise."""
+        return self.models[self.shown]
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Rebuild a model from a checkpoint file, or from the run folder that holds one; on the CPU, in eval mode.
+    """Rebuild the models from a checkpoint file, or from the run folder that holds one; on the CPU, in eval mode.
 
+    A population's weights have an axis more in the file, the first, which numbers the members.
     Raises UserError that names the file where it is missing, truncated, a pickle, or of another shape.
     """
     path = Path(path)
@@ -42,26 +64,29 @@ def load(path: Path | str) -> Checkpoint:
     if "config" not in metadata or "frame_shape" not in metadata:
         raise UserError(f"{path}: is not a framegen checkpoint (no config in its metadata)")
     config = from_dict(metadata["config"], str(path))
+    if metadata.get("shown") not in config.members:
+        raise UserError(f"{path}: its metadata names the seed {metadata.get('shown')}, which its config does not hold")
     match metadata["frame_shape"]:
         case [int(channels), int(height), int(width)] if min(channels, height, width) > 0:
-            model = build(config.model, (channels, height, width), seed=0)
+            models = {seed: build(config.model, (channels, height, width), seed).eval() for seed in config.members}
         case shape:
             raise UserError(f"{path}: its metadata says that frames have the shape {shape}")
-    _load_weights(model, weights, path)
-    return Checkpoint(model.eval(), config, (channels, height, width))
+    stacked = weights if config.seeds else {name: value[None] for name, value in weights.items()}
+    _load_weights(list(models.values()), stacked, path)
+    return Checkpoint(models, config, (channels, height, width), metadata["shown"])
 
 
-def _load_weights(model: Predictor, weights: dict[str, Tensor], path: Path) -> None:
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+def _load_weights(models: Sequence[Predictor], weights: dict[str, Tensor], path: Path) -> None:
+    expected = {name: (len(models), *value.shape) for name, value in models[0].state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     if expected != found:
         name = next(name for name in [*expected, *found] if expected.get(name) != found.get(name))
-        raise UserError(
-            f"{path}: its weights do not fit its config: {name} has shape {found.get(name)}, expected {expected.get(name)}"
-        )
+        shapes = " and not ".join(str(shape and shape[1:]) for shape in (found.get(name), expected.get(name)))
+        raise UserError(f"{path}: its weights do not fit its config: {name} has shape {shapes}")
     if not all(value.isfinite().all() for value in weights.values()):
         raise UserError(f"{path}: holds weights that are not finite")
-    model.load_state_dict(weights)
+    for k, model in enumerate(models):
+        model.load_state_dict({name: value[k] for name, value in weights.items()})
 
 
 @dataclass(frozen=True)
@@ -78,35 +103,35 @@ class Place:
 
 def save_progress(path: Path, engine: TorchEngine | FusedEngine, place: Place) -> None:
     """Write everything that `load_progress` brings back, in one file that is replaced as a whole."""
-    content = {f"model.{name}": value for name, value in engine.model.state_dict().items()}
-    for index, values in engine.adam().items():
-        content |= {f"adam.{index}.{name}": value for name, value in values.items()}
-    states = engine.state if isinstance(engine.state, tuple) else (engine.state,)
-    content |= {f"state.{index}": state for index, state in enumerate(states) if state is not None}
+    content = {f"model.{name}": value for name, value in _stack(engine.models).items()}
+    content["adam.mean"], content["adam.variance"] = engine.moments()
+    states = [state if isinstance(state, tuple) else (state,) for state in engine.states]
+    parts = [part for part in zip(*states, strict=True) if part[0] is not None]
+    content |= {f"state.{index}": torch.stack(part) for index, part in enumerate(parts)}
     tensors.save(path, content, {"place": asdict(place)})
 
 
 def load_progress(path: Path, engine: TorchEngine | FusedEngine) -> Place:
-    """Bring model, Adam and carried state to where the file left them; returns what place that is.
+    """Bring models, Adam and carried state to where the file left them; returns what place that is.
 
     Raises UserError that names the file where it is damaged or of another shape.
     """
     content, metadata = tensors.load(path)
-    _load_weights(engine.model, _part(content, "model."), path)
-    adam: AdamState = {}
-    for key, value in _part(content, "adam.").items():
-        index, name = key.split(".")
-        adam.setdefault(int(index), {})[name] = value
-    moments = [tuple(values["exp_avg"].shape) for _, values in sorted(adam.items()) if "exp_avg" in values]
-    if adam and moments != [tuple(parameter.shape) for parameter in engine.model.parameters()]:
-        raise UserError(f"{path}: Adam's state in it does not fit the model")
-    engine.load_adam(adam)
-    carried = [value.to(engine.device) for _, value in sorted(_part(content, "state.").items())]
-    engine.state = tuple(carried) if len(carried) > 1 else next(iter(carried), None)
+    _load_weights(engine.models, _part(content, "model."), path)
     try:
-        return Place(**metadata["place"])
+        place = Place(**metadata["place"])
+        moments = content["adam.mean"], content["adam.variance"]
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: its metadata does not say where the training stood") from error
+        raise UserError(f"{path}: does not say where the training stood") from error
+    if any(moment.shape != own.shape for moment, own in zip(moments, engine.moments(), strict=True)):
+        raise UserError(f"{path}: Adam's state in it does not fit the model")
+    engine.restore(place.step, moments)
+    carried = [value.to(engine.device) for _, value in sorted(_part(content, "state.").items())]
+    engine.states = [
+        None if not carried else carried[0][k] if len(carried) == 1 else tuple(value[k] for value in carried)
+        for k in range(len(engine.models))
+    ]
+    return place
 
 
 def _part(content: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
 
 import difflib
+import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ COMMANDS = {
     "generate": "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
     "draw": "draw a run's net and its curves: framegen draw RUN",
 }
+SWEPT = ("--learning-rate", "--hidden-size")
+"""Options that may have several values: one run for each."""
 Positional = tyro.conf.Positional
 
 
@@ -29,6 +32,8 @@ class Train:
     task: Task
     model: Model
     training: Training
+    seeds: tuple[int, ...] = ()
+    """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of seeds."""
     name: str | None = None
     """Name of the run; None takes the experiment's with the next free number."""
     track: Mode | None = None
@@ -93,6 +98,8 @@ class Generate:
     """Frames a second of .gif and .mp4."""
     device: Device = "auto"
     """Where to compute."""
+    seed: int | None = None
+    """Which member of a population; None takes the median one."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
 
@@ -158,19 +165,58 @@ def _train(arguments: list[str]) -> None:
     name, rest = ("video", arguments) if not arguments or arguments[0].startswith("-") else (arguments[0], arguments[1:])
     if name not in EXPERIMENTS:
         raise OptionError(f"{name}: no such experiment{_nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}")
+    chosen = [(label, _train_options(name, each)) for label, each in _sweep(rest)]  # all are checked before one is trained
+    from framegen import train
+
+    folders = []
+    for number, (label, options) in enumerate(chosen):
+        if len(chosen) > 1:
+            print(f"{number + 1} of {len(chosen)}:{label.replace('-', ' ')}", file=sys.stderr)
+        config = Config(options.task, options.model, options.training, name, _seeds(options))
+        folders.append(train.train(config, options.name, options.track, options.runs_dir, options.data_dir, label=label))
+    if len(folders) == 1:
+        _report(folders[0])
+    else:
+        _compare(folders)
+
+
+def _train_options(name: str, arguments: list[str]) -> Train:
     default = EXPERIMENTS[name]
     options = tyro.cli(
         Train,
         prog=f"framegen train {name}",
         description=f"{name}: {DESCRIPTIONS[name]}. Go on with a stopped run: framegen train --resume RUN.",
-        args=rest,
+        args=arguments,
         default=Train(default.task, default.model, default.training),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
     )
-    config = Config(options.task, options.model, options.training, name)
-    from framegen import train
+    Config(options.task, options.model, options.training, name, _seeds(options))  # checks what goes together
+    return options
 
-    _report(train.train(config, options.name, options.track, options.runs_dir, options.data_dir))
+
+def _seeds(options: Train) -> tuple[int, ...]:
+    """The seeds of the population that is asked for: a single number counts them; () is none."""
+    if options.seeds and options.training.seed:
+        raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")
+    if len(options.seeds) != 1:
+        return options.seeds
+    if options.seeds[0] < 1:
+        raise OptionError(f"--seeds {options.seeds[0]}: a population has at least 1 net")
+    return tuple(range(options.seeds[0]))
+
+
+def _sweep(arguments: list[str]) -> list[tuple[str, list[str]]]:
+    """The same arguments once for each value where an option of SWEPT has several; each with a label that tells it."""
+    for position, argument in enumerate(arguments):
+        values = list(itertools.takewhile(lambda value: not value.startswith("-"), arguments[position + 1 :]))
+        if (option := argument.replace("_", "-")) in SWEPT and len(values) > 1:
+            before, after = arguments[:position], _sweep(arguments[position + 1 + len(values) :])
+            return [
+                (f"{option[1:]}-{value}{label}", [*before, option, value, *rest])
+                for value in dict.fromkeys(values)
+                for label, rest in after
+            ]
+    return [("", arguments)]
 
 
 def _report(folder: Path) -> None:
@@ -185,6 +231,15 @@ def _report(folder: Path) -> None:
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     following = f"generate {folder} --frames 100 --out {clip}" if results["closed_loop"] else f"evaluate {folder}"
     print(f"Next: uv run framegen {following}")
+
+
+def _compare(folders: list[Path]) -> None:
+    import json
+
+    from framegen.tables import print_comparison
+
+    print_comparison({folder.name: json.loads((folder / "results.json").read_text()) for folder in folders}, Console())
+    print("\nEverything is in", *(f"  {folder}" for folder in folders), sep="\n")
 
 
 def _evaluate(options: Evaluate) -> None:
@@ -202,7 +257,15 @@ def _generate(options: Generate) -> None:
     folder = runs.find(options.run, options.runs_dir)
     print(
         commands.generate_run(
-            folder, options.frames, options.out, options.prompt, options.clip, options.context, options.fps, options.device
+            folder,
+            options.frames,
+            options.out,
+            options.prompt,
+            options.clip,
+            options.context,
+            options.fps,
+            options.device,
+            options.seed,
         )
     )
 

@@ -2,11 +2,12 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from framegen import checkpoint, pictures, runs, video_io
+from framegen import checkpoint, fused, pictures, runs, video_io
 from framegen.errors import OptionError, UserError
 from framegen.evaluate import Results, baselines, optimal_predictor
 from framegen.generate import rollout
@@ -20,11 +21,12 @@ MAX_FRAMES = 10_000_000
 
 
 def open_run(folder: Path, device: str = "cpu") -> Run:
-    """Load a run. Raises UserError where its checkpoint or its data is missing or damaged."""
+    """Load a run with all its models. Raises UserError where its checkpoint or its data is missing or damaged."""
     saved = checkpoint.load(folder)
     task = saved.config.task
     data = load_data(task, runs.read_config(folder).data_dir)
-    return Run(folder, saved.config, data, saved.model.to(choose_device(device)), baselines(task, data))
+    models = {seed: model.to(choose_device(device)) for seed, model in saved.models.items()}
+    return Run(folder, saved.config, data, models, baselines(task, data), saved.shown)
 
 
 def evaluate_run(folder: Path, device: str = "auto") -> Results:
@@ -38,6 +40,7 @@ def evaluate_run(folder: Path, device: str = "auto") -> Results:
     except UserError:  # it is written anew
         facts = {}
     results = {**measure(run), "validation": validation(run), "training": facts}
+    run = replace(run, shown=results["median_seed"])
     pictures.draw_run(run, results)
     write_results(run, results)
     return results
@@ -59,7 +62,7 @@ def _read_results(folder: Path) -> Results:
         results = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); `uv run framegen evaluate {folder}` makes it anew") from error
-    if not (isinstance(results, dict) and {"one_step", "closed_loop", "validation"} <= set(results)):
+    if not (isinstance(results, dict) and {"one_step", "closed_loop", "validation", "members"} <= set(results)):
         raise UserError(f"{path}: does not hold results; `uv run framegen evaluate {folder}` makes it anew")
     return results
 
@@ -73,6 +76,7 @@ def generate_run(
     context: int | None = None,
     fps: float = pictures.FPS,
     device: str = "auto",
+    seed: int | None = None,
 ) -> Path:
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
@@ -85,6 +89,7 @@ def generate_run(
         context: how many frames of the prompt the model is shown; what follows them is shown as the truth. None: all
             of a file, and of a test clip as many as evaluation uses.
         fps: frames a second of .gif and .mp4.
+        seed: which member of a population; None takes the median one.
 
     Returns:
         `out`.
@@ -104,7 +109,10 @@ def generate_run(
     task = saved.config.task
     if not task.next_frame:
         raise UserError(f"{run}: its model predicts a lagged value, not the next frame, so it cannot run on from a prompt")
-    model = saved.model.to(choose_device(device))
+    if seed is not None and seed not in saved.models:
+        raise OptionError(f"--seed {seed}: {run} has no such member; its seeds are {', '.join(map(str, saved.models))}")
+    member = saved.models[saved.shown if seed is None else seed]
+    model = fused.compiled(member.to(choose_device(device)), saved.config.training.engine)
     if prompt is None:
         if not run.is_dir():
             raise OptionError(f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue")

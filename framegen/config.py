@@ -15,6 +15,7 @@ Engine = Literal["auto", "fused", "torch"]
 
 
 MAX_SEED = 2**63 - 1
+MAX_SEEDS = 4096
 MAX_BYTES = 4 * 2**30
 
 
@@ -116,7 +117,7 @@ class Recurrent:
     cell: Literal["tanh", "relu", "gru", "lstm"] = "tanh"
     """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN."""
     hidden_size: int = 5
-    """Recurrent units a layer."""
+    """Recurrent units a layer; of several values on the command line, each makes a run."""
     num_layers: int = 1
     """Recurrent layers."""
 
@@ -130,7 +131,7 @@ class MLP:
     """A feed-forward net without memory: the current frame -> `hidden_size` tanh units -> the next frame."""
 
     hidden_size: int = 32
-    """Hidden units."""
+    """Hidden units; of several values on the command line, each makes a run."""
 
     def __post_init__(self) -> None:
         _check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
@@ -145,7 +146,7 @@ class Training:
     batch_size: int = 10
     """Clips a training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
-    """Adam's learning rate at the start."""
+    """Adam's learning rate at the start; of several values on the command line, each makes a run."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate goes on: down to 0 along half a cosine, or unchanged."""
     max_grad_norm: float = 1.0
@@ -182,8 +183,13 @@ class Config:
     model: Model
     training: Training = field(default_factory=Training)
     experiment: str = "custom"
+    seeds: tuple[int, ...] = ()
+    """A population: one net for each of these seeds, which then stand in place of the training's own; () is one net."""
 
     def __post_init__(self) -> None:
+        _check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
+        _check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed stands twice")
+        _check(all(0 <= seed <= MAX_SEED for seed in self.seeds), f"--seeds: each lies between 0 and {MAX_SEED}")
         match self.task:
             case Orbit(num_clips=clips):
                 size = self.training.batch_size
@@ -191,6 +197,11 @@ class Config:
             case Sine():
                 size = self.training.batch_size
                 _check(size == 1, f"--batch-size {size}: a sine is one stream, trained one window at a time: 1")
+
+    @property
+    def members(self) -> tuple[int, ...]:
+        """The seed of every net that is trained, in order."""
+        return self.seeds or (self.training.seed,)
 
 
 _KINDS = {kind.__name__: kind for kind in (Orbit, Sine, Recurrent, MLP)}
@@ -211,7 +222,7 @@ def from_dict(values: dict[str, Any], source: str) -> Config:
         task, model = (_KINDS[part.pop("kind")](**_tuples(part)) for part in parts.values())
         if not isinstance(task, Task) or not isinstance(model, Model):
             raise TypeError("task and model are mixed up")
-        return Config(task, model, Training(**values["training"]), values["experiment"])
+        return Config(task, model, Training(**values["training"]), values["experiment"], tuple(values["seeds"]))
     except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{source}: holds no config that this version of framegen knows ({error!r})") from error
     except OptionError as error:

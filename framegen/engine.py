@@ -1,6 +1,9 @@
-"""How optimizer steps are taken; the loop in `train.py` says when."""
+"""How optimizer steps are taken; the loop in `train.py` says when.
 
-from collections.abc import Sequence
+An engine trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or one.
+"""
+
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,59 +12,95 @@ from framegen.config import Training
 from framegen.models.predictor import Predictor, State, detach
 from framegen.tasks.clips import Clips
 
-AdamState = dict[int, dict[str, Tensor]]
-"""Adam's moments and step count, by the number of the parameter: torch.optim.Adam's own "state"."""
+Moments = tuple[Tensor, Tensor]
+"""Adam's running means of the gradient and of its square, (K, P) each, in the order of the parameters."""
+
+
+def flatten(tensors: Iterable[Tensor]) -> Tensor:
+    """A copy of all values in one row, (P,)."""
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def split(row: Tensor, model: Predictor) -> list[Tensor]:
+    """Views of a row (P,) in the shapes of the model's parameters."""
+    parameters = list(model.parameters())
+    parts = row.split([parameter.numel() for parameter in parameters])
+    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
 
 
 class TorchEngine:
     """One step after another: forward, backward, clipping and Adam, through PyTorch.
 
     Args:
-        model: trained in place, on its own device.
+        models: trained in place, on their own device.
         clips: the training clips, on the same device.
-        carry_state: the clips are one stream: what the model carries goes on, detached, from batch to batch.
+        carry_state: the clips are one stream: what a model carries goes on, detached, from batch to batch.
     """
 
     chunk = 1
     """How many batches `run` should be handed at once."""
 
-    def __init__(self, model: Predictor, clips: Clips, training: Training, carry_state: bool) -> None:
-        self.model, self.clips, self.training, self.carry_state = model, clips, training, carry_state
-        self.state: State = None
+    def __init__(self, models: Sequence[Predictor], clips: Clips, training: Training, carry_state: bool) -> None:
+        self.models, self.clips, self.training, self.carry_state = models, clips, training, carry_state
+        self.states: list[State] = [None] * len(models)
+        """What each model carries into the next step."""
         self.device = clips.inputs.device
-        self.optimizer = torch.optim.Adam(model.parameters(), fused=True)
+        self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
 
     @property
-    def predictor(self) -> Predictor:
-        """The model as it is now, for measuring it while it is trained."""
-        return self.model
+    def predictors(self) -> Sequence[Predictor]:
+        """The models as they are now, for measuring them while they are trained."""
+        return self.models
 
-    def run(self, batches: Sequence[Tensor], learning_rates: Sequence[float]) -> list[tuple[float, float]]:
-        """Train on some batches, each (B,) indices of clips, one after another.
+    def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Train on some batches, one after another.
 
-        Returns for each the loss and the norm of the gradient before clipping. Where one of the two is not finite, the
-        weights stay as they were before that batch.
+        Args:
+            order: (K, N) indices of clips, a row a model, to be taken `training.batch_size` at a time.
+            learning_rates: one a batch.
+
+        Returns:
+            The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two is not
+            finite, that model's weights stay as they were before that batch.
         """
-        return [self._step(index, rate) for index, rate in zip(batches, learning_rates, strict=True)]
+        batches = zip(order.split(self.training.batch_size, 1), learning_rates, strict=True)
+        results = [[self._step(k, index, rate) for k, index in enumerate(batch)] for batch, rate in batches]
+        losses, norms = torch.tensor(results).unbind(2)
+        return losses, norms
 
-    def _step(self, index: Tensor, learning_rate: float) -> tuple[float, float]:
-        for group in self.optimizer.param_groups:
+    def _step(self, k: int, index: Tensor, learning_rate: float) -> tuple[float, float]:
+        model, optimizer = self.models[k], self.optimizers[k]
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate
         inputs, targets = self.clips.batch(index.to(self.device))  # (B, T, C, H, W)
-        predictions, state = self.model(inputs, self.state)
-        self.state = detach(state) if self.carry_state else None
+        predictions, state = model(inputs, self.states[k])
+        self.states[k] = detach(state) if self.carry_state else None
         loss = nn.functional.mse_loss(predictions, targets)
-        self.optimizer.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.training.max_grad_norm)
+        norm = nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
         if loss.isfinite() and norm.isfinite():
-            self.optimizer.step()
+            optimizer.step()
         return loss.item(), norm.item()
 
-    def adam(self) -> AdamState:
+    def moments(self) -> Moments:
         """What Adam remembers, to be saved."""
-        return self.optimizer.state_dict()["state"]
 
-    def load_adam(self, state: AdamState) -> None:
-        """Go on from what `adam` once gave."""
-        self.optimizer.load_state_dict({"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]})
+        def rows(name: str) -> Tensor:
+            zero = {name: torch.zeros(())}  # before the first step there is none
+            optimizers = zip(self.models, self.optimizers, strict=True)
+            return torch.stack(
+                [flatten(adam.state.get(p, zero)[name].expand_as(p) for p in model.parameters()) for model, adam in optimizers]
+            )
+
+        return rows("exp_avg"), rows("exp_avg_sq")
+
+    def restore(self, step: int, moments: Moments) -> None:
+        """Go on from what `moments` of either engine gave after so many steps."""
+        for model, adam, mean, variance in zip(self.models, self.optimizers, *moments, strict=True):
+            parts = zip(split(mean, model), split(variance, model), strict=True)
+            state = {
+                k: {"step": torch.tensor(float(step)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+                for k, (m, v) in enumerate(parts)
+            }
+            adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})

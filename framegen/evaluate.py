@@ -1,6 +1,6 @@
 """Evaluation: every predictor of a task side by side, one step ahead and closed-loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from framegen.config import Orbit, Sine, Task
 from framegen.generate import generate
-from framegen.metrics import CONVENTION, psnr, skill
+from framegen.metrics import CONVENTION, median_index, psnr, skill, spread
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression
 from framegen.models.bayes import BayesFilter
 from framegen.models.predictor import Predictor, device_of
@@ -82,21 +82,24 @@ def closed_loop_errors(model: Predictor, frames: Tensor, context: int) -> tuple[
     return (squared / len(frames)).tolist(), (absolute / len(frames)).tolist()
 
 
-def evaluate(model: Predictor, task: Task, data: Data, references: dict[str, Predictor] | None = None) -> Results:
-    """The model and every baseline on the test clips.
+def evaluate(models: Mapping[int, Predictor], task: Task, data: Data, references: dict[str, Predictor] | None = None) -> Results:
+    """Every model and every baseline on the test clips.
 
     Args:
-        model: on any device.
+        models: by seed, on any device: one, or a population.
         references: what `baselines(task, data)` gives; None fits them here.
 
     Returns:
         JSON values. "one_step" and "closed_loop" (None where the target is not the next frame) map each predictor
         ("model", "copy last", …, "optimum") to mse, mae, psnr and skill; closed-loop also to "per_horizon", lists of
         the same four. "context" and "horizon" count the frames; "convention" says what each metric means.
+        "members" holds the same for each seed; "model" is the member whose one-step mse is the median one, and
+        "median_seed" its seed. Of a population, "spread" has mean, sd, min and max over the members of each metric.
     """
-    predictors = {"model": model, **(references or baselines(task, data))}
-    one_step = {name: one_step_errors(each, data.test) for name, each in predictors.items()}
-    results: Results = {"convention": CONVENTION, "one_step": _scores(one_step, task.value_range), "closed_loop": None}
+    names = {f"seed {seed}": seed for seed in models}
+    predictors = dict(zip(names, models.values(), strict=True)) | (references or baselines(task, data))
+    one_step = _scores({name: one_step_errors(each, data.test) for name, each in predictors.items()}, task.value_range)
+    results: Results = {"convention": CONVENTION, "one_step": one_step, "closed_loop": None}
     if data.test_frames is not None:
         context, horizon = data.context, data.test_frames.shape[1] - data.context
         per_horizon = {name: closed_loop_errors(each, data.test_frames, context) for name, each in predictors.items()}
@@ -107,8 +110,29 @@ def evaluate(model: Predictor, task: Task, data: Data, references: dict[str, Pre
             for h in range(horizon)
         ]
         for name, row in scores.items():
-            row["per_horizon"] = {metric: [step[name][metric] for step in steps] for metric in ("mse", "mae", "psnr", "skill")}
+            row["per_horizon"] = {metric: [step[name][metric] for step in steps] for metric in CONVENTION}
         results["closed_loop"] = {"context": context, "horizon": horizon, "predictors": scores}
+    return _with_members(results, names)
+
+
+def _with_members(results: Results, names: dict[str, int]) -> Results:
+    """Results in which the median member alone stands among the predictors, and all of them in "members"."""
+    tables = {"one_step": results["one_step"]}
+    if results["closed_loop"] is not None:
+        tables["closed_loop"] = results["closed_loop"]["predictors"]
+    members = [
+        {"seed": seed, "closed_loop": None, **{part: table[name] for part, table in tables.items()}} for name, seed in names.items()
+    ]
+    median = members[median_index([member["one_step"]["mse"] for member in members])]
+    for part, table in tables.items():
+        others = {name: scores for name, scores in table.items() if name not in names}
+        table.clear()
+        table |= {"model": median[part], **others}
+    results |= {"median_seed": median["seed"], "members": members}
+    if len(members) > 1:
+        results["spread"] = {
+            part: {metric: spread([member[part][metric] for member in members]) for metric in CONVENTION} for part in tables
+        }
     return results
 
 

@@ -1,4 +1,4 @@
-"""The fused engine: forward, loss, back-propagation and Adam of a plain RNN in one compiled call (see fused.cpp).
+"""The fused engine: forward, loss, back-propagation and Adam of plain RNNs in one compiled call (see fused.cpp).
 
 PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small operations; the
 arithmetic takes microseconds. The source is compiled at first use by the machine's own compiler and kept in the user's
@@ -20,9 +20,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from framegen.config import Training
-from framegen.engine import AdamState
-from framegen.models.predictor import Predictor, State
+from framegen.config import Engine, Training
+from framegen.engine import Moments, flatten, split
+from framegen.models.predictor import Predictor, State, device_of
 from framegen.models.recurrent import RecurrentNet
 from framegen.tasks.clips import Clips
 
@@ -30,7 +30,8 @@ SOURCE = Path(__file__).with_name("fused.cpp")
 MAX_HIDDEN = 64
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
 DIGEST_BYTES = 32
-Pointer = ctypes.c_void_p
+CALL = 200_000_000
+"""About how many multiplications of weights one call may do: a fraction of a second, so that a signal is soon heard."""
 
 
 class FusedUnavailable(Exception):
@@ -59,22 +60,20 @@ class Shape:
 @functools.cache
 def library(shape: Shape) -> ctypes.CDLL:
     """The compiled source for a shape. Raises FusedUnavailable where there is no compiler or it fails."""
-    compiler = next(
-        (path for name in (os.environ.get("CXX"), "c++", "g++", "clang++") if name and (path := shutil.which(name))), None
-    )
+    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
+    compiler = next((path for name in names if name and (path := shutil.which(name))), None)
     if compiler is None:
         raise FusedUnavailable("no C++ compiler was found")
     command = [compiler, *FLAGS, *shape.defines(), str(SOURCE)]
     version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), version, _processor()])).hexdigest()[:24]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framegen"
-    path = folder / f"{key}.so"
+    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framegen" / f"{key}.so"
     if not _whole(path):
         try:
             path = _compile(command, path)
         except OSError:  # an unwritable cache folder: this process compiles for itself
             path = _compile(command, Path(tempfile.mkdtemp(prefix="framegen-")) / path.name)
-    return _declare(ctypes.CDLL(str(path)), shape)
+    return _declare(ctypes.CDLL(str(path)), ctypes.c_double if shape.double else ctypes.c_float)
 
 
 def _processor() -> bytes:
@@ -112,15 +111,14 @@ def _compile(command: list[str], path: Path) -> Path:
     raise FusedUnavailable(f"{command[0]} does not compile it ({done.stderr.strip().splitlines()[-1:]})")
 
 
-def _declare(compiled: ctypes.CDLL, shape: Shape) -> ctypes.CDLL:
-    real = ctypes.c_double if shape.double else ctypes.c_float
-    integer, wide = ctypes.c_int, ctypes.c_int64
-    compiled.loss_and_gradient.argtypes = [Pointer] * 3 + [integer] * 2 + [Pointer] * 3
-    compiled.loss_and_gradient.restype = real
-    compiled.train.argtypes = [Pointer] * 3 + [integer] * 4 + [Pointer] * 4 + [wide, Pointer, ctypes.c_double] + [Pointer] * 2
-    compiled.train.restype = None
-    compiled.predict.argtypes = [Pointer] + [integer] * 2 + [Pointer] * 3
-    compiled.predict.restype = None
+def _declare(compiled: ctypes.CDLL, real: type) -> ctypes.CDLL:
+    address, integer = ctypes.c_void_p, ctypes.c_int
+    compiled.gradient.argtypes = [address] * 3 + [integer] * 2 + [address] * 3
+    compiled.gradient.restype = real
+    compiled.train.argtypes = (
+        [address] * 3 + [integer] * 4 + [address] * 4 + [ctypes.c_int64, address, ctypes.c_double, *[address] * 2]
+    )
+    compiled.predict.argtypes = [address] + [integer] * 3 + [address] * 3
     return compiled
 
 
@@ -146,102 +144,96 @@ def _shape(model: RecurrentNet) -> Shape:
     return Shape(model.rnn.input_size, model.rnn.hidden_size, model.head.out_features, str(getattr(model.rnn, "nonlinearity", "")))
 
 
-def _flat(model: Predictor) -> Tensor:
-    """A copy of all parameters in one row, in torch's order, which is the compiled code's too."""
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+def compiled(model: Predictor, engine: Engine) -> Predictor:
+    """The model as it is now, run by the compiled code unless that cannot be had, or the engine is PyTorch."""
+    try:
+        if engine == "torch":
+            return model
+        check(model, device_of(model))
+    except FusedUnavailable:
+        return model
+    return FusedPredictor(model)
 
 
 class FusedEngine:
     """The same steps as `engine.TorchEngine` takes, many in one call; with the same arguments and the same contract.
 
-    The model's parameters become views of one flat tensor, in which the compiled code trains them in place.
+    The models' parameters become views of one tensor, in which the compiled code trains them in place.
     """
 
-    chunk = 15
-
-    def __init__(self, model: Predictor, clips: Clips, training: Training, carry_state: bool) -> None:
+    def __init__(self, models: Sequence[Predictor], clips: Clips, training: Training, carry_state: bool) -> None:
+        self.models, self.training, self.carry_state = models, training, carry_state
+        model = models[0]
         assert isinstance(model, RecurrentNet)
-        self.model, self.training, self.carry_state = model, training, carry_state
         self.compiled = library(_shape(model))
         inputs, targets = clips.batch(slice(None))
         self.inputs, self.targets = inputs.flatten(2).contiguous(), targets.flatten(2).contiguous()  # (N, T, I), (N, T, O)
-        self.weights, self.steps = _flat(model), 0
-        self.mean, self.variance = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
-        for parameter, view in zip(model.parameters(), self._split(self.weights), strict=True):
-            parameter.data = view
+        self.weights = torch.stack([flatten(each.parameters()) for each in models])  # (K, P)
+        self.mean, self.variance, self.steps = torch.zeros_like(self.weights), torch.zeros_like(self.weights), 0
+        for each, row in zip(models, self.weights, strict=True):
+            for parameter, view in zip(each.parameters(), split(row, each), strict=True):
+                parameter.data = view
         self.device = self.weights.device
-        self._state = torch.zeros(1, training.batch_size, model.rnn.hidden_size)
-
-    def _split(self, flat: Tensor) -> list[Tensor]:
-        sizes = [parameter.numel() for parameter in self.model.parameters()]
-        return [part.view_as(p) for part, p in zip(flat.split(sizes), self.model.parameters(), strict=True)]
+        self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
+        work = self.weights.numel() * training.batch_size * inputs.shape[1]
+        self.chunk = max(1, min(100, CALL // work))
 
     @property
-    def state(self) -> State:
-        """What is carried into the next step, (1, B, hidden_size), or None."""
-        return self._state.clone() if self.carry_state else None
+    def states(self) -> list[State]:
+        """What each model carries into the next step, (1, B, hidden_size), or None."""
+        return [state.clone() if self.carry_state else None for state in self._state]
 
-    @state.setter
-    def state(self, state: State) -> None:
-        self._state = torch.zeros_like(self._state) if state is None else state.clone()
+    @states.setter
+    def states(self, states: Sequence[State]) -> None:
+        for own, state in zip(self._state, states, strict=True):
+            own.copy_(torch.zeros(()) if state is None else state)
 
     @property
-    def predictor(self) -> Predictor:
-        """The model as it is now, run by the compiled code."""
-        return FusedPredictor(self.model)
+    def predictors(self) -> list[Predictor]:
+        """The models as they are now, run by the compiled code."""
+        return [FusedPredictor(model) for model in self.models]
 
-    def run(self, batches: Sequence[Tensor], learning_rates: Sequence[float]) -> list[tuple[float, float]]:
-        """Train on the batches, one after another; see `engine.TorchEngine.run`."""
-        results: list[tuple[float, float]] = []
-        begin = 0
-        while begin < len(batches):  # a call takes batches of one size: the last of an epoch may be smaller
-            size = len(batches[begin])
-            end = next((k for k in range(begin, len(batches)) if len(batches[k]) != size), len(batches))
-            results += self._run(
-                torch.stack(list(batches[begin:end])), torch.tensor(learning_rates[begin:end], dtype=torch.float64)
-            )
-            begin = end
-        return results
-
-    def _run(self, index: Tensor, learning_rates: Tensor) -> list[tuple[float, float]]:
-        steps, size = index.shape
-        losses, norms = torch.full((steps,), torch.nan), torch.full((steps,), torch.nan)
+    def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Train on some batches; see `engine.TorchEngine.run`."""
+        models, clips = order.shape
+        order, steps = order.contiguous(), len(learning_rates)
+        rates = torch.tensor(learning_rates, dtype=torch.float64)
+        losses, norms = torch.full((2, models, steps), torch.nan)
         self.compiled.train(
-            *map(pointer, (self.inputs, self.targets, index)), 1, steps, size, self.inputs.shape[1],
+            *map(pointer, (self.inputs, self.targets, order)), models, clips, self.training.batch_size, self.inputs.shape[1],
             *map(pointer, (self.weights, self.mean, self.variance, self._state if self.carry_state else None)),
-            self.steps, pointer(learning_rates), self.training.max_grad_norm, *map(pointer, (losses, norms)),
+            self.steps, pointer(rates), self.training.max_grad_norm, *map(pointer, (losses, norms)),
         )  # fmt: skip
         self.steps += steps
-        return list(zip(losses.tolist(), norms.tolist(), strict=True))
+        return losses.T, norms.T
 
-    def adam(self) -> AdamState:
-        """What Adam remembers, in the form of torch.optim.Adam."""
-        if not self.steps:
-            return {}
-        moments = zip(self._split(self.mean), self._split(self.variance), strict=True)
-        return {k: {"step": torch.tensor(float(self.steps)), "exp_avg": m, "exp_avg_sq": v} for k, (m, v) in enumerate(moments)}
+    def moments(self) -> Moments:
+        """What Adam remembers, to be saved."""
+        return self.mean, self.variance
 
-    def load_adam(self, state: AdamState) -> None:
-        """Go on from what `adam` of either engine once gave."""
-        if not state:
-            return
-        for k, (mean, variance) in enumerate(zip(self._split(self.mean), self._split(self.variance), strict=True)):
-            mean.copy_(state[k]["exp_avg"])
-            variance.copy_(state[k]["exp_avg_sq"])
-        self.steps = int(state[0]["step"])
+    def restore(self, step: int, moments: Moments) -> None:
+        """Go on from what `moments` of either engine gave after so many steps."""
+        self.steps = step
+        for own, moment in zip(self.moments(), moments, strict=True):
+            own.copy_(moment)
 
 
 class FusedPredictor(Predictor):
-    """A plain RNN behind the contract, run by the compiled code; it shares the model's weights as they are now."""
+    """A plain RNN as it is now, behind the contract, run by the compiled code."""
 
-    def __init__(self, model: RecurrentNet) -> None:
+    frames_at_once = 1000
+
+    def __init__(self, model: Predictor) -> None:
         super().__init__()
-        self.compiled, self.hidden = library(_shape(model)), model.rnn.hidden_size
-        self.weights = _flat(model)
+        assert isinstance(model, RecurrentNet)
+        self.compiled, self.hidden, self.weights = library(_shape(model)), model.rnn.hidden_size, flatten(model.parameters())
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
-        batch, steps = frames.shape[:2]
-        inputs, predictions = frames.contiguous(), torch.empty(frames.shape)
+        return self.run_on(frames, state, frames.shape[1])
+
+    def run_on(self, frames: Tensor, state: State, num_frames: int) -> tuple[Tensor, State]:
+        batch, given = frames.shape[:2]
+        inputs, predictions = frames.contiguous(), torch.empty(batch, num_frames, *frames.shape[2:])
         state = torch.zeros(1, batch, self.hidden) if state is None else state.clone()
-        self.compiled.predict(pointer(inputs), batch, steps, *map(pointer, (self.weights, state, predictions)))
+        self.compiled.predict(pointer(inputs), batch, given, num_frames, *map(pointer, (self.weights, state, predictions)))
         return predictions, state

@@ -22,12 +22,14 @@ def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tenso
     Yields:
         `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; not clipped to the value range.
     """
-    predictions, state = model(prompt.to(device_of(model)))
-    frame = predictions[:, -1:]
-    for remaining in range(num_frames - 1, -1, -1):
-        yield frame[:, 0].cpu()
-        if remaining:
-            frame, state = model(model.feedback(frame), state)
+    made, state = model(prompt.to(device_of(model)))
+    made = made[:, -1:]
+    while True:
+        yield from made.cpu().unbind(1)
+        num_frames -= made.shape[1]
+        if num_frames <= 0:
+            return
+        made, state = model.run_on(model.feedback(made[:, -1:]), state, min(model.frames_at_once, num_frames))
 
 
 def generate(model: Predictor, prompt: Tensor, num_frames: int) -> Tensor:

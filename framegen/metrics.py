@@ -1,6 +1,11 @@
-"""Errors of predictions. All are means over clips, frames and pixels of values in the task's own range."""
+"""Errors of predictions, and how they vary from seed to seed.
+
+All errors are means over clips, frames and pixels of values in the task's own range.
+"""
 
 import math
+import statistics
+from collections.abc import Sequence
 
 CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
@@ -23,3 +28,13 @@ def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float:
     """
     gain = mse_copy_last - mse_optimal
     return (mse_copy_last - mse) / gain if gain > 0 else math.nan
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Mean, standard deviation (of a sample: n - 1), smallest and largest of at least two values."""
+    return {"mean": statistics.fmean(values), "sd": statistics.stdev(values), "min": min(values), "max": max(values)}
+
+
+def median_index(values: Sequence[float]) -> int:
+    """Where the median stands; of an even number of values the smaller of the two in the middle."""
+    return sorted(range(len(values)), key=values.__getitem__)[(len(values) - 1) // 2]

@@ -1,5 +1,6 @@
 """A run, opened: what training, evaluation and the pictures work on."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +11,18 @@ from framegen.tasks.clips import Data
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder with its config, its data, its model and the reference predictors, by name, fitted on that data."""
+    """A run folder with its config, its data, its models and the reference predictors, by name, fitted on that data."""
 
     folder: Path
     config: Config
     data: Data
-    model: Predictor
+    models: Mapping[int, Predictor]
+    """By seed: one, or a population."""
     references: dict[str, Predictor]
+    shown: int
+    """The seed of the model that pictures and videos show."""
+
+    @property
+    def model(self) -> Predictor:
+        """The model that pictures and videos show."""
+        return self.models[self.shown]

@@ -6,8 +6,9 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
@@ -24,7 +25,7 @@ from framegen.evaluate import Results, baselines, evaluate, one_step_errors
 from framegen.files import write_text
 from framegen.fused import FusedEngine, FusedUnavailable
 from framegen.interrupts import Interrupts
-from framegen.metrics import skill
+from framegen.metrics import CONVENTION, median_index, skill
 from framegen.models import build
 from framegen.models.predictor import Predictor, State, device_of
 from framegen.progress import TrainingBar, say
@@ -45,8 +46,9 @@ def train(
     runs_dir: Path = Path("runs"),
     data_dir: Path = Path("data"),
     show: bool = True,
+    label: str = "",
 ) -> Path:
-    """Train a model and leave everything about it in a run folder.
+    """Train a model, or one for each of `config.seeds`, and leave everything about it in a run folder.
 
     Args:
         config: what to train; see `framegen.experiments.EXPERIMENTS`.
@@ -54,6 +56,7 @@ def train(
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
+        label: what the folder's name says beside that.
 
     Returns:
         The run folder: config.json, metrics.jsonl, checkpoint.safetensors, resume.safetensors, results.json,
@@ -65,7 +68,7 @@ def train(
     """
     choose_device(config.training.device)
     mode = resolve_mode(track)
-    run_dir = runs.create(runs_dir, config.experiment, name)
+    run_dir = runs.create(runs_dir, config.experiment + label, name and name + label)
     try:
         runs.write_config(run_dir, config, mode, data_dir)
     except BaseException:
@@ -106,17 +109,17 @@ def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | F
 
     Raises OptionError where the fused engine is asked for and cannot be had.
     """
-    training, clips = run.config.training, run.data.train
+    training, models, clips = run.config.training, list(run.models.values()), run.data.train
     if training.engine != "torch":
         try:
             fused.check(run.model, device)
             say("engine: fused (compiled for this net and this processor)", show)
-            return FusedEngine(run.model, clips, training, run.data.carry_state)
+            return FusedEngine(models, clips, training, run.data.carry_state)
         except FusedUnavailable as reason:
             if training.engine == "fused":
                 raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
             say(f"engine: torch (the fused engine is not for this run: {reason})", show)
-    return TorchEngine(run.model, clips.to(device), training, run.data.carry_state)
+    return TorchEngine(models, clips.to(device), training, run.data.carry_state)
 
 
 def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
@@ -129,12 +132,12 @@ def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
         try:
             say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
             data = load_data(config.task, data_dir)
-            model = build(config.model, data.frame_shape, config.training.seed).to(device)
-            run = Run(run_dir, config, data, model, baselines(config.task, data))
+            models = {seed: build(config.model, data.frame_shape, seed).to(device) for seed in config.members}
+            run = Run(run_dir, config, data, models, baselines(config.task, data), config.members[0])
             engine = choose_engine(run, device, show)
             place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
             facts = {
-                "parameters": sum(parameter.numel() for parameter in model.parameters()),
+                "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
                 "device": str(device),
                 "engine": "fused" if isinstance(engine, FusedEngine) else "torch",
             }
@@ -149,7 +152,7 @@ def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
         with tracker:
             say("computing the best possible prediction of the validation clips", show)
             references = validation(run)
-            with _threads_for(model):
+            with _threads_for(run.model):
                 seconds = _fit(run, engine, place, references, tracker, interrupts, show)
             say("measuring every predictor on the test clips, drawing pictures", show)
             results = {**measure(run), "validation": references, "training": {**facts, "seconds": seconds}}
@@ -181,67 +184,93 @@ def _fit(
     show: bool,
 ) -> float:
     """The loop, from `place` on. Saves after each epoch and when a signal comes; returns the seconds that all steps took."""
-    training, data, model = run.config.training, run.data, run.model
+    training, data, seeds = run.config.training, run.data, run.config.members
     step, seconds = place.step, place.seconds
     steps_per_epoch = math.ceil(len(data.train) / training.batch_size)
-    saved_step = step
+    saved_step, shown = step, seeds[0]
 
     def save() -> None:
         nonlocal saved_step
-        checkpoint.save(run.folder / CHECKPOINT, model, run.config, data.frame_shape, step)
+        checkpoint.save(run.folder / CHECKPOINT, run, step, shown)
         checkpoint.save_progress(run.folder / RESUME, engine, Place(step, tracker.flush(), seconds))
         saved_step = step
 
-    def stop_unless_finite(value: float, what: str) -> None:
-        if not math.isfinite(value):
-            raise UserError(
-                f"{run.folder}: the {what} is {value} at step {step + 1}; the last good checkpoint, step {saved_step}, is "
-                f"{run.folder / CHECKPOINT}; a smaller --learning-rate than {training.learning_rate:g} may help"
-            )
+    def stop_unless_finite(values: Tensor, what: str) -> None:
+        for seed, value in zip(seeds, values.tolist(), strict=True):
+            if not math.isfinite(value):
+                last_good = f"the last good checkpoint, step {saved_step}, is {run.folder / CHECKPOINT}"
+                way_out = f"a smaller --learning-rate than {training.learning_rate:g} may help"
+                raise UserError(f"{run.folder}: the {what} of seed {seed} is {value} at step {step + 1}; {last_good}; {way_out}")
 
     if step == 0:
         save()
     with TrainingBar(training.epochs, steps_per_epoch, step, show) as bar, interrupts.held():
         for epoch in range(step // steps_per_epoch, training.epochs):
-            model.train()
-            first, before, total_loss = step % steps_per_epoch, seconds, 0.0
+            for model in engine.models:
+                model.train()
+            begin, first, before, total_loss = step % steps_per_epoch, step % steps_per_epoch, seconds, 0.0
             windows: dict[int, Tensor] = {}
-            if first == 0:
-                engine.state = None
-            batches = epoch_order(training, epoch, len(data.train), data.carry_state)
-            begin = first
-            while begin < len(batches):
-                end = min((begin // engine.chunk + 1) * engine.chunk, len(batches))
-                if data.carry_state and begin % pictures.WINDOWS_APART == 0:
-                    windows[begin] = _predict_window(model, data, begin, engine.state)
+            if begin == 0:
+                engine.states = [None] * len(seeds)
+            order = torch.stack([epoch_order(seed, epoch, len(data.train), data.carry_state) for seed in seeds])  # (K, N)
+            while begin < steps_per_epoch:
+                end = min(begin + engine.chunk, steps_per_epoch)
+                if data.carry_state:  # stop where the next window is to be shown
+                    end = min(end, (begin // pictures.WINDOWS_APART + 1) * pictures.WINDOWS_APART)
+                    if begin % pictures.WINDOWS_APART == 0:
+                        windows[begin] = _predict_window(engine.models[0], data, begin, engine.states[0])
                 rates = [learning_rate_at(training, step + k, training.epochs * steps_per_epoch) for k in range(end - begin)]
                 started = time.perf_counter()
-                results = engine.run(batches[begin:end], rates)
+                losses, norms = engine.run(order[:, begin * training.batch_size : end * training.batch_size], rates)
                 seconds += time.perf_counter() - started
-                for (loss, norm), rate in zip(results, rates, strict=True):
-                    stop_unless_finite(loss, "training loss")
-                    stop_unless_finite(norm, "gradient's norm")
+                good = int((losses.isfinite() & norms.isfinite()).all(1).long().cumprod(0).sum())
+                for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates):
                     step += 1
-                    total_loss += loss
-                    tracker.log(step, {"train/loss": loss, "train/grad_norm": norm, "train/learning_rate": rate})
+                    total_loss += row["train/loss"]
+                    tracker.log(step, row)
+                if good < len(rates):
+                    stop_unless_finite(losses[good], "training loss")
+                    stop_unless_finite(norms[good], "gradient's norm")
                 bar.step(end - begin)
                 begin = end
-                if interrupts.received is not None and begin < len(batches):
+                if interrupts.received is not None and begin < steps_per_epoch:
                     save()
                     interrupts.check()
-            clips_per_second = sum(map(len, batches[first:])) / (seconds - before)
-            model.eval()
-            mse, _ = one_step_errors(engine.predictor, data.val)
+            clips_per_second = len(seeds) * (len(data.train) - first * training.batch_size) / (seconds - before)
+            for model in engine.models:
+                model.eval()
+            mse = torch.tensor([one_step_errors(predictor, data.val)[0] for predictor in engine.predictors])
             stop_unless_finite(mse, "validation mse")
-            val_skill = skill(mse, references["copy last"], references["optimum"])
-            row = {"epoch": epoch + 1, "val/mse": mse, "val/skill": val_skill, "train/clips_per_second": clips_per_second}
-            tracker.log(step, row)
+            shown = seeds[median_index(mse.tolist())]
+            val_skill = torch.tensor([skill(value, references["copy last"], references["optimum"]) for value in mse.tolist()])
+            row = {**_summary("val/mse", mse), **_summary("val/skill", val_skill)}
+            tracker.log(step, {"epoch": epoch + 1, **row, "train/clips_per_second": clips_per_second})
             save()
             if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
                 tracker.log_media(step, pictures.draw_epoch(run, epoch + 1, windows))
-            bar.epoch(epoch + 1, total_loss / (len(batches) - first), val_skill)
+            bar.epoch(epoch + 1, total_loss / (steps_per_epoch - first), row["val/skill"])
             interrupts.check()
     return seconds
+
+
+def _summary(name: str, values: Tensor) -> dict[str, float]:
+    """A value of one net, or the mean over a population beside its standard deviation, smallest and largest."""
+    return {key: column.item() for key, column in _columns(name, values.double()).items()}
+
+
+def _rows(values: dict[str, Tensor], learning_rates: Sequence[float]) -> list[dict[str, float]]:
+    """Rows to log, one a step, from values (steps, K)."""
+    columns = {key: column.tolist() for name, each in values.items() for key, column in _columns(name, each).items()}
+    columns["train/learning_rate"] = list(learning_rates)
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)]
+
+
+def _columns(name: str, values: Tensor) -> dict[str, Tensor]:
+    """What is logged of values (..., K) over the members of a population."""
+    if values.shape[-1] == 1:
+        return {name: values[..., 0]}
+    low, high = values.aminmax(dim=-1)
+    return {name: values.mean(-1), f"{name}_sd": values.std(-1), f"{name}_min": low, f"{name}_max": high}
 
 
 @torch.inference_mode()
@@ -251,10 +280,9 @@ def _predict_window(model: Predictor, data: Data, window: int, state: State) -> 
     return model(inputs.to(device_of(model)), state)[0].cpu()
 
 
-def epoch_order(training: Training, epoch: int, num_clips: int, in_order: bool) -> tuple[Tensor, ...]:
-    """The batches of one epoch as indices of clips, (B,) each: a function of seed and epoch alone."""
-    order = np.arange(num_clips) if in_order else np.random.default_rng([training.seed, epoch]).permutation(num_clips)
-    return torch.from_numpy(order).split(training.batch_size)
+def epoch_order(seed: int, epoch: int, num_clips: int, in_order: bool) -> Tensor:
+    """The clips of one epoch in the order in which a net sees them, (num_clips,): a function of seed and epoch alone."""
+    return torch.from_numpy(np.arange(num_clips) if in_order else np.random.default_rng([seed, epoch]).permutation(num_clips))
 
 
 def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
@@ -270,16 +298,18 @@ def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker) -> Non
     """Draw the trained model, and leave pictures and results in the run folder and in W&B."""
     step = run.config.training.epochs * math.ceil(len(run.data.train) / run.config.training.batch_size)
     tracker.flush()
+    run = replace(run, shown=results["median_seed"])
+    checkpoint.save(run.folder / CHECKPOINT, run, step, run.shown)
     made = pictures.draw_run(run, results)
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
-    one_step = results["one_step"]
-    rows = [[name, *scores.values()] for name, scores in one_step.items()]
-    tracker.log_table(step, "test/one_step", ["predictor", *one_step["model"]], rows)
-    summary = {f"test/{name}": value for name, value in one_step["model"].items()}
-    if results["closed_loop"] is not None:
-        closed = results["closed_loop"]["predictors"]["model"]
-        summary |= {f"test/closed_loop_{name}": closed[name] for name in one_step["model"]}
-    tracker.log_summary(summary)
+    one_step, loop = results["one_step"], results["closed_loop"]
+    tracker.log_table(step, "test/one_step", ["predictor", *CONVENTION], [[n, *s.values()] for n, s in one_step.items()])
+    parts = {"test/": "one_step"} | ({"test/closed_loop_": "closed_loop"} if loop else {})
+    members = {f"{prefix}{m}": [each[part][m] for each in results["members"]] for prefix, part in parts.items() for m in CONVENTION}
+    if run.config.seeds:
+        rows = [list(row) for row in zip(run.config.seeds, *members.values(), strict=True)]
+        tracker.log_table(step, "test/members", ["seed", *(name.removeprefix("test/") for name in members)], rows)
+    tracker.log_summary({k: v for name, values in members.items() for k, v in _summary(name, torch.tensor(values)).items()})
     tracker.log_file(f"{run.folder.name}-checkpoint", "model", run.folder / CHECKPOINT)
     if (path := data_file(run.config.task, data_dir)) is not None:
         tracker.log_file(path.stem, "dataset", path)
@@ -287,8 +317,9 @@ def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker) -> Non
 
 
 def measure(run: Run) -> Results:
-    """Evaluate a run's model and its references on the test clips."""
-    return evaluate(run.model, run.config.task, run.data, run.references)
+    """Evaluate a run's models and its references on the test clips."""
+    models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
+    return evaluate(models, run.config.task, run.data, run.references)
 
 
 def write_results(run: Run, results: Results) -> None:

@@ -30,15 +30,19 @@ def test_a_checkpoint_alone_rebuilds_its_model(small_run: Path, tmp_path: Path) 
 def test_what_is_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
     for cell in ("tanh", "lstm"):
         clips = Clips(torch.rand(3, 5, 1, 2, 2), torch.rand(3, 5, 1, 2, 2))
-        ours, theirs = (TorchEngine(build(Recurrent(cell), (1, 2, 2), seed), clips, Training(), True) for seed in (0, 1))
-        ours.run([torch.tensor([0])], [0.01])
+        ours, theirs = (
+            TorchEngine([build(Recurrent(cell), (1, 2, 2), seed + k) for k in range(2)], clips, Training(), True) for seed in (0, 2)
+        )
+        ours.run(torch.tensor([[0], [2]]), [0.01])
         path = tmp_path / f"{cell}.safetensors"
-        checkpoint.save_progress(path, ours, checkpoint.Place(7, 123, 4.5))
-        assert checkpoint.load_progress(path, theirs) == checkpoint.Place(7, 123, 4.5)
+        checkpoint.save_progress(path, ours, checkpoint.Place(1, 123, 4.5))
+        assert checkpoint.load_progress(path, theirs) == checkpoint.Place(1, 123, 4.5)
         # Whatever they were, from here on they are the same.
-        assert ours.run([torch.tensor([1])], [0.01]) == theirs.run([torch.tensor([1])], [0.01])
-        for a, b in zip(ours.model.parameters(), theirs.model.parameters(), strict=True):
-            assert torch.equal(a, b)
+        order = torch.tensor([[1], [0]])
+        assert all(torch.equal(a, b) for a, b in zip(ours.run(order, [0.01]), theirs.run(order, [0.01]), strict=True))
+        for one, other in zip(ours.models, theirs.models, strict=True):
+            for a, b in zip(one.parameters(), other.parameters(), strict=True):
+                assert torch.equal(a, b)
 
 
 def _damaged(run: Path, tmp_path: Path, damage: Callable[[Path], object]) -> Path:

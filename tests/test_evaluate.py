@@ -51,7 +51,7 @@ def test_closed_loop_errors_stand_at_their_horizon() -> None:
 
 def test_results_are_calibrated_between_copying_and_the_optimum(small_run: Path, data: Data) -> None:
     saved = checkpoint.load(small_run)
-    results = evaluate(saved.model, saved.config.task, data)
+    results = evaluate(saved.models, saved.config.task, data)
     for scores in (results["one_step"], results["closed_loop"]["predictors"]):
         assert scores["copy last"]["skill"] == 0
         assert scores["optimum"]["skill"] == 1
@@ -68,7 +68,7 @@ def test_results_are_calibrated_between_copying_and_the_optimum(small_run: Path,
 
 def test_what_is_measured_is_the_test_split(small_run: Path, data: Data) -> None:
     saved = checkpoint.load(small_run)
-    results = evaluate(saved.model, saved.config.task, data)
+    results = evaluate(saved.models, saved.config.task, data)
     frames = to_float(data.test.inputs), to_float(data.test.targets)
     with torch.inference_mode():
         expected = (saved.model(frames[0])[0] - frames[1]).square().mean().item()

@@ -77,12 +77,11 @@ def test_the_learning_rate_follows_its_schedule() -> None:
 
 
 def test_each_epoch_sees_every_clip_once_in_an_order_of_its_own() -> None:
-    first, second = (torch.cat(train.epoch_order(Training(), epoch, 25, in_order=False)) for epoch in (0, 1))
+    first, second = (train.epoch_order(0, epoch, 25, in_order=False) for epoch in (0, 1))
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(25))
     assert first.tolist() != second.tolist()
-    assert [len(batch) for batch in train.epoch_order(Training(), 0, 25, in_order=False)] == [10, 10, 5]
-    assert torch.cat(train.epoch_order(Training(), 3, 25, in_order=True)).tolist() == list(range(25))
-    assert torch.cat(train.epoch_order(Training(seed=1), 0, 25, in_order=False)).tolist() != first.tolist()
+    assert train.epoch_order(0, 3, 25, in_order=True).tolist() == list(range(25))
+    assert train.epoch_order(1, 0, 25, in_order=False).tolist() != first.tolist()
 
 
 def test_the_same_seed_gives_the_same_bits(small_run: Path, tmp_path: Path) -> None:
@@ -104,14 +103,19 @@ def test_each_training_option_has_an_effect(change: dict[str, object], small_run
 def _engine(config: Config, carry_state: bool = False, **training: object) -> TorchEngine:
     random = torch.Generator().manual_seed(0)
     clips = Clips(torch.rand(4, 6, 1, 2, 2, generator=random) * 9, torch.rand(4, 6, 1, 2, 2, generator=random))
-    return TorchEngine(build(config.model, (1, 2, 2), 0), clips, replace(config.training, **training), carry_state)
+    return TorchEngine([build(config.model, (1, 2, 2), 0)], clips, replace(config.training, **training), carry_state)
+
+
+def _step(engine: TorchEngine, clips: list[int], learning_rate: float) -> tuple[float, float]:
+    losses, norms = engine.run(torch.tensor([clips]), [learning_rate])
+    return losses.item(), norms.item()
 
 
 def test_clipping_holds_the_gradient_to_the_norm() -> None:
     def norms(max_norm: float) -> tuple[float, float]:
         engine = _engine(SMALL_CONFIG, max_grad_norm=max_norm)
-        ((_, before),) = engine.run([torch.tensor([0, 1])], [0.01])
-        gradients = [p.grad for p in engine.model.parameters() if p.grad is not None]
+        _, before = _step(engine, [0, 1], 0.01)
+        gradients = [p.grad for p in engine.models[0].parameters() if p.grad is not None]
         return before, math.sqrt(sum(gradient.square().sum().item() for gradient in gradients))
 
     (before, free), (same, clipped) = norms(math.inf), norms(0.05)
@@ -132,18 +136,18 @@ def test_one_step_is_adam_written_out() -> None:
         step = 0.02 * (m / (1 - 0.9**number)) / ((v / (1 - 0.999**number)).sqrt() + 1e-8)
         weights = torch.cat([p.detach().flatten() for p in reference.parameters()]) - step.float()
         torch.nn.utils.vector_to_parameters(weights, reference.parameters())
-        assert engine.run([index], [0.02])[0][0] == pytest.approx(loss.item(), rel=1e-5)
-        for ours, theirs in zip(engine.model.parameters(), reference.parameters(), strict=True):
+        assert _step(engine, index.tolist(), 0.02)[0] == pytest.approx(loss.item(), rel=1e-5)
+        for ours, theirs in zip(engine.models[0].parameters(), reference.parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
 
 
 def test_a_step_that_is_not_finite_leaves_the_weights_alone() -> None:
     engine = _engine(SMALL_CONFIG)
-    before = {name: value.clone() for name, value in engine.model.state_dict().items()}
+    before = {name: value.clone() for name, value in engine.models[0].state_dict().items()}
     engine.clips.targets[2] = math.nan
-    ((loss, _),) = engine.run([torch.tensor([1, 2])], [0.01])
+    loss, _ = _step(engine, [1, 2], 0.01)
     assert math.isnan(loss)
-    assert all(torch.equal(value, before[name]) for name, value in engine.model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in engine.models[0].state_dict().items())
 
 
 @pytest.mark.parametrize("carry_state", [True, False])
@@ -153,9 +157,9 @@ def test_the_state_is_carried_on_only_in_a_stream(carry_state: bool) -> None:
     for number in range(3):
         inputs, _ = engine.clips.batch(torch.tensor([number]))
         with torch.no_grad():
-            expected, state = engine.model(inputs, state if carry_state else None)
+            expected, state = engine.models[0](inputs, state if carry_state else None)
         loss = (expected - engine.clips.targets[number : number + 1]).square().mean().item()
-        assert engine.run([torch.tensor([number])], [0.05])[0][0] == pytest.approx(loss, rel=1e-5)
+        assert _step(engine, [number], 0.05)[0] == pytest.approx(loss, rel=1e-5)
 
 
 def test_media_are_made_at_the_epochs_asked_for(tmp_path: Path) -> None:
@@ -356,9 +360,9 @@ def test_small_models_train_on_one_thread_and_the_caller_gets_its_threads_back(
     seen: set[int] = set()
     run = TorchEngine.run
 
-    def watched(self: TorchEngine, batches: Sequence[torch.Tensor], rates: Sequence[float]) -> list[tuple[float, float]]:
+    def watched(self: TorchEngine, order: torch.Tensor, rates: Sequence[float]) -> tuple[torch.Tensor, torch.Tensor]:
         seen.add(torch.get_num_threads())
-        return run(self, batches, rates)
+        return run(self, order, rates)
 
     monkeypatch.setattr(TorchEngine, "run", watched)
     torch.set_num_threads(2)

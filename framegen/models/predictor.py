@@ -21,12 +21,31 @@ class Predictor(nn.Module):
     new sequence. Models never change the frames or the state that they are given.
     """
 
+    frames_at_once = 1
+    """How many frames a rollout asks for in one go: more only where the call costs more than the frame."""
+
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         raise NotImplementedError
 
     def feedback(self, predictions: Tensor) -> Tensor:
         """What the model is shown in place of the next frame when it runs closed-loop: its own prediction."""
         return predictions
+
+    def run_on(self, frames: Tensor, state: State, num_frames: int) -> tuple[Tensor, State]:
+        """Predict, and from the end of the frames go on closed-loop.
+
+        Args:
+            frames: (B, T, C, H, W), T from 1 to `num_frames`.
+
+        Returns:
+            `num_frames` predictions (B, num_frames, C, H, W), the last ones each made from the one before, and the state.
+        """
+        made, state = self(frames, state)
+        parts = [made]
+        for _ in range(num_frames - frames.shape[1]):
+            made, state = self(self.feedback(made[:, -1:]), state)
+            parts.append(made)
+        return torch.cat(parts, 1), state
 
 
 def device_of(model: Predictor) -> torch.device:
