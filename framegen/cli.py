@@ -228,6 +228,8 @@ def _report(folder: Path) -> None:
     print_results(results, Console())
     made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
     print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
+    if len(results["members"]) > 1:
+        print(f"Videos and drawings show seed {results['median_seed']}, the median one; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     following = f"generate {folder} --frames 100 --out {clip}" if results["closed_loop"] else f"evaluate {folder}"
     print(f"Next: uv run framegen {following}")

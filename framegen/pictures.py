@@ -112,10 +112,13 @@ def draw_run(run: Run, results: Results) -> list[Path]:
     """Make every picture that fits the run; returns their paths: `figures` and, where it can generate, `generated.gif`."""
     folder = run.folder / "figures"
     made = [style.save(_losses(run.folder, results), folder / "loss.png")]
+    if len(results["members"]) > 1:
+        made.append(style.save(_members(results), folder / "members.png"))
     if results["closed_loop"] is not None:
         loop = results["closed_loop"]
-        per_horizon = {name: scores["per_horizon"]["mse"] for name, scores in loop["predictors"].items()}
-        made.append(style.save(curves.error_over_horizon(per_horizon, loop["context"]), folder / "horizon.png"))
+        references = {name: scores["per_horizon"]["mse"] for name, scores in loop["predictors"].items() if name != "model"}
+        members = [member["closed_loop"]["per_horizon"]["mse"] for member in results["members"]]
+        made.append(style.save(curves.error_over_horizon(members, references, loop["context"]), folder / "horizon.png"))
         video = [folder / "filmstrip.png", run.folder / "generated.gif"]
         outs = [folder / "continuation.png"] if run.data.carry_state else video
         write_continuations(run, outs)
@@ -128,15 +131,25 @@ def draw_run(run: Run, results: Results) -> list[Path]:
 
 def _losses(folder: Path, results: Results) -> Any:
     rows = read_metrics(folder)
-    train = [row for row in rows if "train/loss" in row]
-    val = [row for row in rows if "val/mse" in row]
-    return curves.loss_curves(
-        [row["step"] for row in train],
-        [row["train/loss"] for row in train],
-        [row["step"] for row in val],
-        [row["val/mse"] for row in val],
-        results["validation"],
-    )
+
+    def curve(name: str) -> curves.Curve:
+        chosen = [row for row in rows if name in row]
+        ends = (f"{name}_min", f"{name}_max") if f"{name}_min" in chosen[0] else ()
+        return curves.Curve(*([row[key] for row in chosen] for key in ("step", name, *ends)))
+
+    return curves.loss_curves(curve("train/loss"), curve("val/mse"), results["validation"], len(results["members"]))
+
+
+def _members(results: Results) -> Any:
+    """Every seed's skill, beside the references that come near."""
+    predictors = {"one step ahead": results["one_step"]}
+    if results["closed_loop"] is not None:
+        predictors["closed loop"] = results["closed_loop"]["predictors"]
+    parts = dict(zip(predictors, ("one_step", "closed_loop"), strict=False))
+    skills = {what: {member["seed"]: member[part]["skill"] for member in results["members"]} for what, part in parts.items()}
+    nearest = [name for name in results["one_step"] if name.startswith("linear")][-1:]
+    references = {what: {name: each[name]["skill"] for name in [*nearest, "optimum"]} for what, each in predictors.items()}
+    return curves.members(skills, references, results["median_seed"])
 
 
 def _draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:

@@ -224,7 +224,7 @@ def _fit(
                 losses, norms = engine.run(order[:, begin * training.batch_size : end * training.batch_size], rates)
                 seconds += time.perf_counter() - started
                 good = int((losses.isfinite() & norms.isfinite()).all(1).long().cumprod(0).sum())
-                for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates):
+                for row in _rows({"train/loss": losses, "train/grad_norm": norms}, rates)[:good]:
                     step += 1
                     total_loss += row["train/loss"]
                     tracker.log(step, row)

@@ -58,15 +58,33 @@ def test_every_weight_is_an_arrow_of_its_width_and_colour() -> None:
 
 
 def test_curves_show_the_numbers_they_are_given() -> None:
-    figure = curves.loss_curves([1, 2, 3], [0.5, 0.4, 0.3], [3], [0.35], {"copy last": 0.9, "optimum": 0.2})
+    train, val = curves.Curve([1, 2, 3], [0.5, 0.4, 0.3]), curves.Curve([3], [0.35])
+    figure = curves.loss_curves(train, val, {"copy last": 0.9, "optimum": 0.2}, members=1)
     drawn = [line.get_ydata() for line in figure.axes[0].lines]
     assert [list(np.ravel(np.asarray(values, float))) for values in drawn] == [[0.5, 0.4, 0.3], [0.35], [0.9, 0.9], [0.2, 0.2]]
-    figure = curves.error_over_horizon({"model": [0.2, 0.3], "copy last": [0.4, 0.5], "optimum": [0.1, 0.1]}, 10)
+    figure = curves.error_over_horizon([[0.2, 0.3]], {"copy last": [0.4, 0.5], "optimum": [0.1, 0.1]}, 10)
     assert [list(np.asarray(line.get_ydata(), float)) for line in figure.axes[0].lines] == [[0.2, 0.3], [0.4, 0.5], [0.1, 0.1]]
 
 
+def test_a_population_is_its_mean_and_a_band_from_the_lowest_to_the_highest() -> None:
+    figure = curves.error_over_horizon([[0.2, 0.4], [0.4, 0.2], [0.3, 0.3]], {"copy last": [0.5, 0.5], "optimum": [0.1, 0.1]}, 10)
+    axes = figure.axes[0]
+    assert list(np.asarray(axes.lines[0].get_ydata(), float)) == pytest.approx([0.3, 0.3])
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(corner) for corner in np.asarray(corners).round(6).tolist()} == {(1, 0.2), (2, 0.2), (1, 0.4), (2, 0.4)}
+
+
+def test_every_member_is_a_dot_and_three_are_named() -> None:
+    skills = {"one step ahead": {3: 0.9, 5: 0.2, 8: 0.7}}
+    figure = curves.members(skills, {"one step ahead": {"optimum": 1.0}}, median=8)
+    axes = figure.axes[0]
+    assert [0.2, 0.7, 0.9] in [list(np.asarray(line.get_ydata(), float)) for line in axes.lines]
+    said = [text.get_text() for text in axes.texts]
+    assert said == ["worst: seed 5, 0.200", "median: seed 8, 0.700", "best: seed 3, 0.900"]
+
+
 def test_what_is_far_below_the_model_does_not_squeeze_the_rest() -> None:
-    figure = curves.error_over_horizon({"model": [1e-3, 2e-3], "copy last": [0.5, 0.4], "optimum": [1e-15, 1e-15]}, 10)
+    figure = curves.error_over_horizon([[1e-3, 2e-3]], {"copy last": [0.5, 0.4], "optimum": [1e-15, 1e-15]}, 10)
     assert figure.axes[0].get_ylim()[0] == pytest.approx(1e-5)
 
 

@@ -1,7 +1,10 @@
 """Line charts: losses, error over horizon, series over time, hidden states."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,41 +39,99 @@ def _finish(axes: Axes, x_label: str, y_label: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def loss_curves(
-    steps: Sequence[int], losses: Sequence[float], val_steps: Sequence[int], val_mse: Sequence[float], references: dict[str, float]
-) -> Figure:
+@dataclass(frozen=True)
+class Curve:
+    """Values over steps; of a population their mean, and the smallest and the largest at each step."""
+
+    steps: Sequence[float]
+    values: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+def _draw(axes: Axes, curve: Curve, label: str, **style: Any) -> None:
+    axes.plot(curve.steps, curve.values, **style, label=label)
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def loss_curves(train: Curve, validation: Curve, references: dict[str, float], members: int) -> Figure:
     """Training loss and validation mse over optimizer steps, with reference errors as level lines.
 
     Args:
         references: mse of other predictors on the validation clips, by name.
+        members: how many nets are shown; of more than one, means and bands from the lowest to the highest.
     """
     figure = new_figure(8, 5)
     axes = figure.subplots()
-    axes.plot(steps, losses, color=BLUE, alpha=0.35, linewidth=0.8, label="training loss, each step")
-    axes.plot(val_steps, val_mse, color=MODEL, linewidth=2, label="validation, each epoch")
+    _draw(axes, train, "training loss, each step", color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8)
+    _draw(axes, validation, "validation, each epoch", color=MODEL, linewidth=2)
+    if members > 1:
+        axes.set_title(f"{members} seeds: mean, and band from the lowest to the highest", fontsize=11)
     for name, style in _styles(list(references)).items():
         axes.axhline(references[name], **style, label=f"{name}, {references[name]:.2g}")  # pyright: ignore[reportArgumentType]
     axes.set_yscale("log")
-    axes.set_ylim(bottom=_floor({"model": val_mse, "others": list(references.values())}))
+    axes.set_ylim(bottom=_floor({"model": validation.low or validation.values, "others": list(references.values())}))
     _finish(axes, "optimizer step", "mean squared error of one prediction")
     axes.legend(frameon=False)
     return figure
 
 
-def error_over_horizon(per_horizon: dict[str, Sequence[float]], context: int) -> Figure:
-    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt."""
+def error_over_horizon(members: Sequence[Sequence[float]], references: dict[str, Sequence[float]], context: int) -> Figure:
+    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members mean, lowest and highest."""
     figure = new_figure(8, 5)
     axes = figure.subplots()
+    errors = np.array(members)
+    low, high = (errors.min(0).tolist(), errors.max(0).tolist()) if len(errors) > 1 else (None, None)
+    horizons = range(1, errors.shape[1] + 1)
+    per_horizon: dict[str, Sequence[float]] = {"model": errors.mean(0).tolist(), **references}
     for name, style in _styles(list(per_horizon)).items():
-        errors = per_horizon[name]
-        label = "this model" if name == "model" else name
-        label += " (below the axis)" if max(errors) < (_floor(per_horizon) or 0) else ""
-        axes.plot(range(1, len(errors) + 1), errors, **style, label=label)  # pyright: ignore[reportArgumentType]
+        label = name
+        if name == "model":
+            label = f"{len(errors)} seeds: mean,\nbest to worst" if len(errors) > 1 else "this model"
+        label += " (below the axis)" if max(per_horizon[name]) < (_floor(per_horizon) or 0) else ""
+        _draw(axes, Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())), label, **style)
     axes.set_yscale("log")
     axes.set_ylim(bottom=_floor(per_horizon))
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
     _finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def members(skills: dict[str, dict[int, float]], references: dict[str, dict[str, float]], median: int) -> Figure:
+    """The skill of each member of a population, sorted by the first kind of skill.
+
+    Args:
+        skills: by what is measured ("one step ahead", …), by seed.
+        references: by what is measured, the skill of other predictors by name.
+        median: the seed to mark as the median one.
+    """
+    figure = new_figure(5 * len(skills) + 1, 4.5)
+    first = next(iter(skills.values()))
+    order = sorted(first, key=first.__getitem__)
+    for axes, (what, skill) in zip(figure.subplots(1, len(skills), squeeze=False)[0], skills.items(), strict=True):
+        values = np.array([skill[seed] for seed in order])
+        mean, deviation = values.mean(), values.std(ddof=1)
+        axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
+        axes.axhline(mean, color=MODEL, linewidth=1.5, label=f"mean {mean:.3f} ± {deviation:.3f}")
+        axes.plot(range(1, len(order) + 1), values, "o", color=BLUE, markersize=4)
+        labels = (
+            ("worst", order[0], (8, -4), "left"),
+            ("median", median, (0, -24), "center"),
+            ("best", order[-1], (0, -18), "right"),
+        )
+        for name, seed, offset, align in labels:
+            place = order.index(seed)
+            text = f"{name}: seed {seed}, {values[place]:.3f}"
+            point = (place + 1, values[place])
+            axes.annotate(text, point, xytext=offset, textcoords="offset points", ha=align, fontsize=8)
+            axes.plot(place + 1, values[place], "o", color=BLACK, markersize=6)
+        for name, style in _styles(list(references[what])).items():
+            axes.axhline(references[what][name], **style, label=f"{name}, {references[what][name]:.3f}")  # pyright: ignore[reportArgumentType]
+        axes.set_title(what, fontsize=11)
+        _finish(axes, "seeds, from the worst to the best one step ahead", "skill")
+        axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.02))
     return figure
 
 
