@@ -23,18 +23,34 @@ def _records(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _tracked(folder: Path, name: str, changes: str) -> Path:
     """A run tracked offline, made by a process of its own, as a user makes it."""
-    folder = tmp_path_factory.mktemp("tracked")
     program = (
         "import sys; from pathlib import Path; from framegen.train import train; from tests.conftest import SMALL_CONFIG;"
-        "from dataclasses import replace;"
-        "config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, media_every=1));"
-        "train(config, 'seen', 'offline', Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'data', show=False)"
+        f"from dataclasses import replace; config = replace(SMALL_CONFIG, {changes});"
+        f"train(config, '{name}', 'offline', Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'data', show=False)"
     )
     subprocess.run([sys.executable, "-c", program, str(folder)], check=True, timeout=120, cwd=Path(__file__).parent.parent)
     return folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _tracked(tmp_path_factory.mktemp("tracked"), "seen", "training=replace(SMALL_CONFIG.training, media_every=1)")
+
+
+def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(tmp_path: Path) -> None:
+    runs = _tracked(tmp_path, "three", "seeds=(2, 0, 5)")
+    records = _records(runs)  # of the one run that is there
+    history = [record["history"]["item"] for record in records if record["type"] == "history"]
+    keys = {name.split(".")[0] for item in history for name in item}
+    assert {f"{name}{end}" for name in ("train/loss", "val/mse", "val/skill") for end in ("", "_sd", "_min", "_max")} <= keys
+    assert {"test/members", "figures/members"} <= keys
+    (table,) = runs.glob("wandb/**/media/table/test/members*.json")
+    content = json.loads(table.read_text())
+    members = json.loads((runs / "three" / "results.json").read_text())["members"]
+    assert content["columns"][:3] == ["seed", "mse", "mae"]
+    assert [row[:2] for row in content["data"]] == [[member["seed"], member["one_step"]["mse"]] for member in members]
 
 
 def test_offline_files_hold_the_whole_run(tracked: Path) -> None:

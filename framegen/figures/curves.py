@@ -88,7 +88,7 @@ def error_over_horizon(members: Sequence[Sequence[float]], references: dict[str,
     for name, style in _styles(list(per_horizon)).items():
         label = name
         if name == "model":
-            label = f"{len(errors)} seeds: mean,\nbest to worst" if len(errors) > 1 else "this model"
+            label = f"{len(errors)} seeds: mean, and\nband from best to worst" if len(errors) > 1 else "this model"
         label += " (below the axis)" if max(per_horizon[name]) < (_floor(per_horizon) or 0) else ""
         _draw(axes, Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())), label, **style)
     axes.set_yscale("log")
@@ -116,12 +116,9 @@ def members(skills: dict[str, dict[int, float]], references: dict[str, dict[str,
         axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
         axes.axhline(mean, color=MODEL, linewidth=1.5, label=f"mean {mean:.3f} ± {deviation:.3f}")
         axes.plot(range(1, len(order) + 1), values, "o", color=BLUE, markersize=4)
-        labels = (
-            ("worst", order[0], (8, -4), "left"),
-            ("median", median, (0, -24), "center"),
-            ("best", order[-1], (0, -18), "right"),
-        )
-        for name, seed, offset, align in labels:
+        worst, middle, best = ((8, -4), "left"), ((0, -24), "center"), ((0, -18), "right")
+        labels = {"worst": (order[0], *worst), "median": (median, *middle), "best": (order[-1], *best)}
+        for name, (seed, offset, align) in labels.items():
             place = order.index(seed)
             text = f"{name}: seed {seed}, {values[place]:.3f}"
             point = (place + 1, values[place])
