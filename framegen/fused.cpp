@@ -12,13 +12,7 @@
 #include <vector>
 
 #ifndef LANES
-#if defined(__AVX512F__)
-#define LANES (64 / sizeof(REAL))
-#elif defined(__AVX__)
-#define LANES (32 / sizeof(REAL))
-#else
-#define LANES (16 / sizeof(REAL))
-#endif
+#define LANES (__BIGGEST_ALIGNMENT__ / sizeof(REAL)) /* as many as fill a register: 64 bytes of AVX-512, 32 of AVX, else 16 */
 #endif
 
 typedef REAL vec __attribute__((vector_size(sizeof(REAL) * LANES)));
@@ -124,7 +118,8 @@ static vec backward(const REAL* w, const vec* x, const vec* y, const vec* h, int
 extern "C" {
 
 // Loss of one batch and its gradient g (P); `state` (B, H) goes in and comes out, none is a state of 0.
-REAL gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* w, REAL* state, REAL* g) {
+void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* w, REAL* state, REAL* g,
+              REAL* mean_loss) {
     thread_local std::vector<vec> G, x, y, h;
     G.assign(P, vec{}), x.resize((size_t)T * I), y.resize((size_t)T * O), h.resize((size_t)(T + 1) * H);
     vec loss = {};
@@ -144,22 +139,23 @@ REAL gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int
     }
     for (int p = 0; p < P; p++) g[p] = sum(G[p]);
     for (int j = 0; j < H; j++) g[B_HH + j] = g[B_IH + j];
-    return sum(loss) / count;
+    *mean_loss = sum(loss) / count;
 }
 
 // Adam (Kingma and Ba, 2015, algorithm 1) on each of K networks, after n0 steps: each takes its N clips, `index` (K, N),
 // in batches of B, the last one smaller where N is no multiple. Losses and norms (K, steps), learning_rate (steps).
 void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K, int N, int B, int T, REAL* weights, REAL* means,
-           REAL* variances, REAL* state, int64_t n0, const double* learning_rate, double max_norm, REAL* losses, REAL* norms) {
+           REAL* variances, REAL* state, int64_t n0, const double* learning_rate, double max_norm, REAL* losses, REAL* norms,
+           int threads) {
     const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     const int S = (N + B - 1) / B;
-#pragma omp parallel for schedule(dynamic)
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int k = 0; k < K; k++) {
         REAL g[P], *w = weights + (size_t)k * P, *m = means + (size_t)k * P, *v = variances + (size_t)k * P;
         for (int s = 0; s < S; s++) {
             const int64_t* batch = index + (size_t)k * N + (size_t)s * B;
             REAL &loss = losses[(size_t)k * S + s], &norm = norms[(size_t)k * S + s];
-            loss = gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, state ? state + (size_t)k * B * H : nullptr, g);
+            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, state ? state + (size_t)k * B * H : nullptr, g, &loss);
             double squared = 0;
             for (int p = 0; p < P; p++) squared += (double)g[p] * g[p];
             norm = std::sqrt(squared);

@@ -9,7 +9,6 @@ import ctypes
 import functools
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -65,24 +64,16 @@ def library(shape: Shape) -> ctypes.CDLL:
     if compiler is None:
         raise FusedUnavailable("no C++ compiler was found")
     command = [compiler, *FLAGS, *shape.defines(), str(SOURCE)]
-    version = subprocess.run([compiler, "--version"], capture_output=True, check=False).stdout
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), version, _processor()])).hexdigest()[:24]
+    # All that the compiler predefines: its version, and what this processor can do.
+    machine = subprocess.run([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False).stdout
+    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), machine])).hexdigest()[:24]
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framegen" / f"{key}.so"
     if not _whole(path):
         try:
             path = _compile(command, path)
         except OSError:  # an unwritable cache folder: this process compiles for itself
             path = _compile(command, Path(tempfile.mkdtemp(prefix="framegen-")) / path.name)
-    return _declare(ctypes.CDLL(str(path)), ctypes.c_double if shape.double else ctypes.c_float)
-
-
-def _processor() -> bytes:
-    """What -march=native depends on."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        lines = info.read_text().splitlines()
-        return "".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})).encode()
-    return (platform.machine() + platform.processor()).encode()
+    return ctypes.CDLL(str(path))
 
 
 def _whole(path: Path) -> bool:
@@ -111,20 +102,9 @@ def _compile(command: list[str], path: Path) -> Path:
     raise FusedUnavailable(f"{command[0]} does not compile it ({done.stderr.strip().splitlines()[-1:]})")
 
 
-def _declare(compiled: ctypes.CDLL, real: type) -> ctypes.CDLL:
-    address, integer = ctypes.c_void_p, ctypes.c_int
-    compiled.gradient.argtypes = [address] * 3 + [integer] * 2 + [address] * 3
-    compiled.gradient.restype = real
-    compiled.train.argtypes = (
-        [address] * 3 + [integer] * 4 + [address] * 4 + [ctypes.c_int64, address, ctypes.c_double, *[address] * 2]
-    )
-    compiled.predict.argtypes = [address] + [integer] * 3 + [address] * 3
-    return compiled
-
-
-def pointer(tensor: Tensor | None) -> int | None:
-    """Where a contiguous CPU tensor's values begin."""
-    return None if tensor is None else tensor.data_ptr()
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where a contiguous CPU tensor's values begin; 0 for none."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
 def check(model: Predictor, device: torch.device) -> None:
@@ -173,7 +153,7 @@ class FusedEngine:
         for each, row in zip(models, self.weights, strict=True):
             for parameter, view in zip(each.parameters(), split(row, each), strict=True):
                 parameter.data = view
-        self.device = self.weights.device
+        self.device, self.threads = self.weights.device, torch.get_num_threads()
         self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
         work = self.weights.numel() * training.batch_size * inputs.shape[1]
         self.chunk = max(1, min(100, CALL // work))
@@ -202,7 +182,8 @@ class FusedEngine:
         self.compiled.train(
             *map(pointer, (self.inputs, self.targets, order)), models, clips, self.training.batch_size, self.inputs.shape[1],
             *map(pointer, (self.weights, self.mean, self.variance, self._state if self.carry_state else None)),
-            self.steps, pointer(rates), self.training.max_grad_norm, *map(pointer, (losses, norms)),
+            ctypes.c_int64(self.steps), pointer(rates), ctypes.c_double(self.training.max_grad_norm),
+            *map(pointer, (losses, norms)), self.threads,
         )  # fmt: skip
         self.steps += steps
         return losses.T, norms.T

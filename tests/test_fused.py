@@ -44,15 +44,15 @@ def _gradients(shape: Shape, batch: int, steps: int) -> tuple[Tensor, Tensor, fl
     inputs, targets = draw(40, steps, shape.inputs), draw(40, steps, shape.outputs)
     index, state = torch.randperm(40, generator=random)[:batch], draw(batch, shape.hidden)
     weights = flatten(parameters)
-    gradient, carried = torch.empty_like(weights), state.clone()
-    loss = library(shape).gradient(
-        *map(pointer, (inputs, targets, index)), batch, steps, *map(pointer, (weights, carried, gradient))
+    gradient, carried, loss = torch.empty_like(weights), state.clone(), torch.empty((), dtype=dtype)
+    library(shape).gradient(
+        *map(pointer, (inputs, targets, index)), batch, steps, *map(pointer, (weights, carried, gradient, loss))
     )
     rnn, head = rnn.double(), head.double()
     hidden, last = rnn(inputs[index].double(), state[None].double())
     expected = nn.functional.mse_loss(head(hidden), targets[index].double())
     torch.testing.assert_close(carried.double(), last[0].detach(), atol=1e-6, rtol=0)
-    return gradient, flatten(torch.autograd.grad(expected, [*rnn.parameters(), *head.parameters()])), loss, expected.item()
+    return gradient, flatten(torch.autograd.grad(expected, [*rnn.parameters(), *head.parameters()])), loss.item(), expected.item()
 
 
 SIZES = [(4, 5, 4, 10, 49), (4, 5, 4, 1, 2), (3, 7, 2, 17, 12), (1, 1, 1, 33, 5), (4, 64, 4, 17, 9), (1, 32, 1, 1, 20)]
