@@ -21,6 +21,8 @@ from torch import Tensor
 
 from framegen.config import Engine, Training
 from framegen.engine import Moments, flatten, split
+from framegen.errors import UserError
+from framegen.files import replacing
 from framegen.models.predictor import Predictor, State, device_of
 from framegen.models.recurrent import RecurrentNet
 from framegen.tasks.clips import Clips
@@ -49,18 +51,16 @@ class Shape:
     lanes: int = 0
 
     def defines(self) -> list[str]:
-        names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "REAL": "double" if self.double else "float"}
-        flags = [f"-D{name}={value}" for name, value in names.items()]
-        flags += ["-DRELU"] if self.cell == "relu" else []
-        flags += ["-DEXACT_TANH"] if self.double else []
+        flags = [f"-DI={self.inputs}", f"-DH={self.hidden}", f"-DO={self.outputs}", f"-D{self.cell.upper()}"]
+        flags += ["-DREAL=double", "-DEXACT_TANH"] if self.double else ["-DREAL=float"]
         return flags + ([f"-DLANES={self.lanes}"] if self.lanes else [])
 
 
 @functools.cache
 def library(shape: Shape) -> ctypes.CDLL:
     """The compiled source for a shape. Raises FusedUnavailable where there is no compiler or it fails."""
-    names = (os.environ.get("CXX"), "c++", "g++", "clang++")
-    compiler = next((path for name in names if name and (path := shutil.which(name))), None)
+    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+    compiler = next(filter(None, map(shutil.which, names)), None)
     if compiler is None:
         raise FusedUnavailable("no C++ compiler was found")
     command = [compiler, *FLAGS, *shape.defines(), str(SOURCE)]
@@ -71,7 +71,7 @@ def library(shape: Shape) -> ctypes.CDLL:
     if not _whole(path):
         try:
             path = _compile(command, path)
-        except OSError:  # an unwritable cache folder: this process compiles for itself
+        except UserError:  # an unwritable cache folder: this process compiles for itself
             path = _compile(command, Path(tempfile.mkdtemp(prefix="framegen-")) / path.name)
     return ctypes.CDLL(str(path))
 
@@ -86,20 +86,15 @@ def _whole(path: Path) -> bool:
 
 
 def _compile(command: list[str], path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(suffix=".so", dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
+    with replacing(path) as temporary:
+        temporary.touch()  # where this cannot be done, it is not the compiler that fails
         for openmp in (["-fopenmp"], []):  # some compilers come without OpenMP: then one network after another
-            done = subprocess.run([*command, *openmp, "-o", name], capture_output=True, text=True, check=False)
+            done = subprocess.run([*command, *openmp, "-o", str(temporary)], capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 content = temporary.read_bytes()
                 temporary.write_bytes(content + hashlib.sha256(content).digest())
-                return temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    raise FusedUnavailable(f"{command[0]} does not compile it ({done.stderr.strip().splitlines()[-1:]})")
+                return path
+        raise FusedUnavailable(f"{command[0]} does not compile it ({done.stderr.strip().splitlines()[-1:]})")
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
