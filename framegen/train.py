@@ -47,6 +47,7 @@ def train(
     data_dir: Path = Path("data"),
     show: bool = True,
     label: str = "",
+    draw: bool = True,
 ) -> Path:
     """Train a model, or one for each of `config.seeds`, and leave everything about it in a run folder.
 
@@ -57,6 +58,7 @@ def train(
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
         label: what the folder's name says beside that.
+        draw: whether to make the pictures of the trained model.
 
     Returns:
         The run folder: config.json, metrics.jsonl, checkpoint.safetensors, resume.safetensors, results.json,
@@ -74,10 +76,10 @@ def train(
     except BaseException:
         shutil.rmtree(run_dir)
         raise
-    return _run(run_dir, mode, show, created=True)
+    return _run(run_dir, mode, show, draw, created=True)
 
 
-def resume(run_dir: Path, track: Mode | None = None, show: bool = True) -> Path:
+def resume(run_dir: Path, track: Mode | None = None, show: bool = True, draw: bool = True) -> Path:
     """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
 
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
@@ -91,7 +93,7 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True) -> Path:
         raise UserError(f"{run_dir / RESUME}: is missing, so the training cannot go on where it was; the checkpoint is untouched")
     for leftover in run_dir.glob(".*.tmp*"):  # half-written when the run was killed
         leftover.unlink()
-    return _run(run_dir, mode, show, created=False)
+    return _run(run_dir, mode, show, draw, created=False)
 
 
 def choose_device(name: str) -> torch.device:
@@ -122,7 +124,7 @@ def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | F
     return TorchEngine(models, clips.to(device), training, run.data.carry_state)
 
 
-def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
+def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Path:
     description = runs.read_config(run_dir)
     config, data_dir = description.config, description.data_dir
     device = choose_device(config.training.device)
@@ -156,7 +158,7 @@ def _run(run_dir: Path, mode: Mode, show: bool, created: bool) -> Path:
                 seconds = _fit(run, engine, place, references, tracker, interrupts, show)
             say("measuring every predictor on the test clips, drawing pictures", show)
             results = {**measure(run), "validation": references, "training": {**facts, "seconds": seconds}}
-            _finish(run, results, data_dir, tracker)
+            _finish(run, results, data_dir, tracker, draw)
     return run_dir
 
 
@@ -294,13 +296,13 @@ def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
             return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
 
 
-def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker) -> None:
-    """Draw the trained model, and leave pictures and results in the run folder and in W&B."""
+def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker, draw: bool) -> None:
+    """Draw the trained model, if asked for, and leave pictures and results in the run folder and in W&B."""
     step = run.config.training.epochs * math.ceil(len(run.data.train) / run.config.training.batch_size)
     tracker.flush()
     run = replace(run, shown=results["median_seed"])
     checkpoint.save(run.folder / CHECKPOINT, run, step, run.shown)
-    made = pictures.draw_run(run, results)
+    made = pictures.draw_run(run, results) if draw else []
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
     one_step, loop = results["one_step"], results["closed_loop"]
     tracker.log_table(step, "test/one_step", ["predictor", *CONVENTION], [[n, *s.values()] for n, s in one_step.items()])
