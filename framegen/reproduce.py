@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from framegen import runs, train
 from framegen.claims import CLAIMS, NEEDS, Runs, planned
-from framegen.config import Config, Mode, Recurrent
+from framegen.config import Config, Mode, Orbit, Recurrent
 from framegen.errors import OptionError, UserError
 from framegen.interrupts import Interrupted, Interrupts
 from framegen.options import parse_train
@@ -162,7 +162,8 @@ def _part_done(run_dir: Path, config: Config) -> float:
 
 def _cost(config: Config) -> float:
     """About how long a run takes, in seconds on one core of no particular machine: for the order and the bar alone."""
-    steps = config.training.epochs * 1000 / config.training.batch_size
+    clips = config.task.num_clips if isinstance(config.task, Orbit) else config.task.num_windows
+    steps = config.training.epochs * clips / config.training.batch_size
     model = config.model
     if isinstance(model, Recurrent) and model.cell in ("tanh", "relu") and model.num_layers == 1:
         return 1 + len(config.members) * steps * (8 + model.hidden_size**2 / 12) * 1e-6

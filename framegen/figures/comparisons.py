@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from framegen.figures.style import BLACK, BLUE, GREEN, MODEL, OPTIMUM, ORANGE, new_figure
 
+MAX_TICKS = 10
 COLORS = (MODEL, BLUE, GREEN, ORANGE, "#CC79A7", "#56B4E9")
 
 
@@ -56,7 +57,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One chart of a `line_plot`; `marks` are level or upright dotted lines, by their label."""
+    """One chart of a `line_plot`."""
 
     title: str
     x_label: str
@@ -65,6 +66,7 @@ class Panel:
     log_x: bool = False
     log_y: bool = False
     upright: tuple[str, float] | None = None
+    """A dotted line: its label, and where it stands."""
 
 
 def line_plot(panels: Sequence[Panel]) -> Figure:
@@ -83,6 +85,9 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
             axes.axvline(panel.upright[1], color=BLACK, linestyle=":", linewidth=1, label=panel.upright[0])
         if panel.log_x:
             axes.set_xscale("log")
+            if len(places := sorted({x for line in panel.lines.values() for x in line.x})) <= MAX_TICKS:
+                axes.set_xticks(places, [f"{place:g}" for place in places])
+                axes.minorticks_off()
         if panel.log_y:
             axes.set_yscale("log")
         axes.set_title(panel.title, fontsize=11)
