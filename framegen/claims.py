@@ -81,14 +81,14 @@ def _spread(values: Sequence[float], digits: int = 3) -> str:
 
 def memory(runs: Runs) -> Claim:
     panels, found, values = {}, [], {}
-    for task, prefix in (("video: one speed", ""), ("video-speeds: eight speeds", "speeds-")):
+    for task, prefix in (("one speed", ""), ("eight speeds", "speeds-")):
         names = {"4-5-4 RNN": prefix.rstrip("-") or "video", "LSTM, 32 units": f"{prefix}lstm", "GRU, 32 units": f"{prefix}gru"}
         results = {name: runs.results(run) for name, run in {"no memory: MLP": f"{prefix}mlp", **names}.items()}
         references = results["4-5-4 RNN"]["one_step"]
         rows = {name: [references[name]["skill"]] for name in references if name.startswith(("copy", "linear"))}
         rows |= {name: _skills(each) for name, each in results.items()}
-        panels[task] = {**rows, "optimum": [1.0]}
-        found.append(f"{task}: {_spread(rows['4-5-4 RNN'])} with memory, {_spread(rows['no memory: MLP'])} without")
+        panels[f"Light with {task}"] = {**rows, "optimum": [1.0]}
+        found.append(f"{task}, {_spread(rows['4-5-4 RNN'])} with memory and {_spread(rows['no memory: MLP'])} without")
         values |= {f"memory/{prefix}{name}": statistics.fmean(row) for name, row in rows.items()}
     picture = style.save(comparisons.strip_plot(panels, "skill, one step ahead", lowest=-0.05), runs.picture("memory"))
     return Claim(
@@ -97,7 +97,7 @@ def memory(runs: Runs) -> Claim:
         "Systems with memory need more than a feed-forward net, whose output depends on the current input alone. "
         "One noisy frame tells where the light is, not which way it goes: how much of the possible gain does each "
         "predictor reach?",
-        "Skill on " + "; on ".join(found) + "; the optimum is 1.",
+        "Skill of the 4-5-4 RNN and of the MLP: " + "; ".join(found) + "; the optimum is 1.",
         [picture],
         ["Skill one step ahead on the test clips. A linear map of k frames has a memory of exactly k frames."],
         [runs.command(name) for name in NEEDS[1]],
@@ -150,7 +150,7 @@ def width_and_depth(runs: Runs) -> Claim:
         f"Skill {ends}; {_spread(by_depth[1])} with one layer of 5, {_spread(by_depth[3])} with three (batches of 20 clips).",
         made,
         [
-            "The article's net has 5 units; a dozen more bring it close to the optimum.",
+            "Skill over the number of hidden units; the article's net has 5.",
             "Layers of 5 units, trained with batches of 20 clips, half as many steps as with 10.",
         ],
         [runs.command(name) for name in NEEDS[3]],

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from PIL import Image
 
+from framegen.figures.style import DPI
 from framegen.files import write_text
 
 
@@ -33,7 +35,7 @@ class Claim:
 
 STYLE = """
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff }
-h2 { margin: 3rem 0 .3rem } figure { margin: 1rem 0 } img { max-width: 100%; background: #fff }
+h2 { margin: 3rem 0 .3rem } figure { margin: 1rem 0 } img { max-width: 100%; height: auto; background: #fff }
 figcaption, footer { color: #555; font-size: .9rem }
 .found { font-size: 1.15rem; font-weight: 600; border-left: 4px solid #D55E00; padding-left: .8rem }
 pre { background: #f2f2f2; padding: .6rem .8rem; overflow-x: auto; font-size: .85rem }
@@ -75,5 +77,8 @@ def _section(claim: Claim) -> str:
 
 def _figure(picture: Path, caption: str) -> str:
     content = base64.b64encode(picture.read_bytes()).decode()
-    shown = f'<img src="data:image/{picture.suffix[1:]};base64,{content}" alt="{html.escape(caption, quote=True)}">'
+    with Image.open(picture) as image:
+        width = round(image.width * 96 / DPI) if picture.suffix == ".png" else image.width  # so that letters have one size
+    source = f"data:image/{picture.suffix[1:]};base64,{content}"
+    shown = f'<img src="{source}" width="{width}" alt="{html.escape(caption, quote=True)}">'
     return f"<figure>{shown}<figcaption>{html.escape(caption)}</figcaption></figure>"
