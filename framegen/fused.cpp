@@ -4,34 +4,30 @@
 // loss and back-propagation through time together; the same source serves every register width and both precisions.
 // More lanes than the machine's registers hold would be several times slower, fewer leave some of it idle.
 //
-// Compiled for one shape: I inputs, H hidden units, O outputs. A network's P parameters stand in PyTorch's own order:
-// weight_ih (H, I), weight_hh (H, H), bias_ih (H), bias_hh (H), head weight (O, H), head bias (O).
+// Compiled for one shape: I inputs, H hidden units, O outputs; RELU 0 or 1, REAL float or double, LANES 0 for as many as
+// fill a register. A network's P parameters stand in PyTorch's own order: weight_ih (H, I), weight_hh (H, H), bias_ih (H),
+// bias_hh (H), head weight (O, H), head bias (O).
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
 
-#ifndef LANES
-#define LANES (__BIGGEST_ALIGNMENT__ / sizeof(REAL)) /* as many as fill a register: 64 bytes of AVX-512, 32 of AVX, else 16 */
-#endif
-
-typedef REAL vec __attribute__((vector_size(sizeof(REAL) * LANES)));
-constexpr int L = LANES, W_HH = H * I, B_IH = W_HH + H * H, B_HH = B_IH + H, W_O = B_HH + H, B_O = W_O + O * H, P = B_O + O;
+constexpr int L = LANES ? LANES : __BIGGEST_ALIGNMENT__ / sizeof(REAL);  // 64 bytes of AVX-512, 32 of AVX, else 16
+typedef REAL vec __attribute__((vector_size(sizeof(REAL) * L)));
+constexpr int W_HH = H * I, B_IH = W_HH + H * H, B_HH = B_IH + H, W_O = B_HH + H, B_O = W_O + O * H, P = B_O + O;
 
 static inline vec splat(REAL a) { return vec{} + a; }
 static inline vec pick(decltype(vec{} < vec{}) mask, vec a, vec b) { return mask ? a : b; }
 
 static inline vec activation(vec x) {
-#ifdef RELU
-    return pick(x > 0, x, vec{});
-#elif defined(EXACT_TANH)
-    for (int l = 0; l < L; l++) x[l] = std::tanh(x[l]);
-    return x;
-#else
+    if (RELU) return pick(x > 0, x, vec{});
+    if (sizeof(REAL) == sizeof(double)) {  // which is for tests: exact, not fast
+        for (int l = 0; l < L; l++) x[l] = std::tanh(x[l]);
+        return x;
+    }
     // Rational minimax approximation on [-7.9, 7.9], absolute error below 4e-7; tanhf would not vectorise.
     const vec bound = splat(7.90531110763549805f);
-    x = pick(x < bound, x, bound);
-    x = pick(x > -bound, x, -bound);
+    x = pick(x < bound, pick(x > -bound, x, -bound), bound);
     const vec z = x * x;
     vec p = z * -2.76076847742355e-16f + 2.00018790482477e-13f;
     p = p * z - 8.60467152213735e-11f;
@@ -42,16 +38,9 @@ static inline vec activation(vec x) {
     vec q = z * 1.19825839466702e-06f + 1.18534705686654e-04f;
     q = q * z + 2.26843463243900e-03f;
     return p / (q * z + 4.89352518554385e-03f);
-#endif
 }
 
-static inline vec slope(vec h) {  // of the activation, from its value
-#ifdef RELU
-    return pick(h > 0, splat(1), vec{});
-#else
-    return 1 - h * h;
-#endif
-}
+static inline vec slope(vec h) { return RELU ? pick(h > 0, splat(1), vec{}) : 1 - h * h; }  // of the activation, from its value
 
 // One step of the recurrent layer: h from x and the last h, which may stand in the same place.
 static inline void cell(const REAL* w, const vec* x, const vec* last, vec* h) {

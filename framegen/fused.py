@@ -51,9 +51,9 @@ class Shape:
     lanes: int = 0
 
     def defines(self) -> list[str]:
-        flags = [f"-DI={self.inputs}", f"-DH={self.hidden}", f"-DO={self.outputs}", f"-D{self.cell.upper()}"]
-        flags += ["-DREAL=double", "-DEXACT_TANH"] if self.double else ["-DREAL=float"]
-        return flags + ([f"-DLANES={self.lanes}"] if self.lanes else [])
+        names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "RELU": int(self.cell == "relu")}
+        names |= {"REAL": "double" if self.double else "float", "LANES": self.lanes}
+        return [f"-D{name}={value}" for name, value in names.items()]
 
 
 @functools.cache
@@ -141,8 +141,7 @@ class FusedEngine:
         model = models[0]
         assert isinstance(model, RecurrentNet)
         self.compiled = library(_shape(model))
-        inputs, targets = clips.batch(slice(None))
-        self.inputs, self.targets = inputs.flatten(2).contiguous(), targets.flatten(2).contiguous()  # (N, T, I), (N, T, O)
+        self.inputs, self.targets = (each.flatten(2).contiguous() for each in clips.batch(slice(None)))  # (N, T, I), (N, T, O)
         self.weights = torch.stack([flatten(each.parameters()) for each in models])  # (K, P)
         self.mean, self.variance, self.steps = torch.zeros_like(self.weights), torch.zeros_like(self.weights), 0
         for each, row in zip(models, self.weights, strict=True):
@@ -150,7 +149,7 @@ class FusedEngine:
                 parameter.data = view
         self.device, self.threads = self.weights.device, torch.get_num_threads()
         self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
-        work = self.weights.numel() * training.batch_size * inputs.shape[1]
+        work = self.weights.numel() * training.batch_size * self.inputs.shape[1]
         self.chunk = max(1, min(100, CALL // work))
 
     @property
