@@ -1,6 +1,5 @@
 """What the commands do with a finished run: measure it again, draw it, let it generate."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +7,15 @@ from pathlib import Path
 from torch import Tensor
 
 from framegen import checkpoint, fused, pictures, runs, video_io
+from framegen.engine import choose_device
 from framegen.errors import OptionError, UserError
 from framegen.evaluate import Results, baselines, optimal_predictor
 from framegen.generate import rollout
 from framegen.progress import counted, say
+from framegen.results import RESULTS, measure, read_results, validation, write_results
 from framegen.run import Run
 from framegen.tasks import load_data
 from framegen.tasks.clips import to_float
-from framegen.train import RESULTS, choose_device, measure, validation, write_results
 
 MAX_FRAMES = 10_000_000
 
@@ -36,7 +36,7 @@ def evaluate_run(folder: Path, device: str = "auto") -> Results:
     """
     run = open_run(folder, device)
     try:
-        facts = _read_results(folder).get("training", {})
+        facts = read_results(folder).get("training", {})
     except UserError:  # it is written anew
         facts = {}
     results = {**measure(run), "validation": validation(run), "training": facts}
@@ -48,23 +48,10 @@ def evaluate_run(folder: Path, device: str = "auto") -> Results:
 
 def draw_run(folder: Path) -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths."""
-    results = _read_results(folder)
+    results = read_results(folder)
     if not results:
         raise UserError(f"{folder}: has no {RESULTS} yet; `uv run framegen evaluate {folder}` makes it and the pictures")
     return pictures.draw_run(open_run(folder), results)
-
-
-def _read_results(folder: Path) -> Results:
-    path = folder / RESULTS
-    if not path.exists():
-        return {}
-    try:
-        results = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); `uv run framegen evaluate {folder}` makes it anew") from error
-    if not (isinstance(results, dict) and {"one_step", "closed_loop", "validation", "members"} <= set(results)):
-        raise UserError(f"{path}: does not hold results; `uv run framegen evaluate {folder}` makes it anew")
-    return results
 
 
 def generate_run(

@@ -3,17 +3,23 @@
 An engine trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 
 from framegen.config import Training
+from framegen.errors import OptionError
 from framegen.models.predictor import Predictor, State, detach
 from framegen.tasks.clips import Clips
 
 Moments = tuple[Tensor, Tensor]
 """Adam's running means of the gradient and of its square, (K, P) each, in the order of the parameters."""
+
+
+SMALL_MODEL = 100_000
+"""Parameters below which a second CPU thread costs more than it gives."""
 
 
 def flatten(tensors: Iterable[Tensor]) -> Tensor:
@@ -26,6 +32,28 @@ def split(row: Tensor, model: Predictor) -> list[Tensor]:
     parameters = list(model.parameters())
     parts = row.split([parameter.numel() for parameter in parameters])
     return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at hand."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = "cuda" if available["cuda"] else "cpu"
+    if not available[name]:
+        raise OptionError(f"--device {name}: torch finds no such device here; --device auto takes what there is")
+    return torch.device(name)
+
+
+@contextmanager
+def threads_for(model: Predictor) -> Iterator[None]:
+    """One CPU thread while a small model trains: handing work to a second takes longer than the work."""
+    before = torch.get_num_threads()
+    if sum(parameter.numel() for parameter in model.parameters()) < SMALL_MODEL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class TorchEngine:

@@ -21,10 +21,10 @@ from framegen.interrupts import Interrupted, Interrupts
 from framegen.options import parse_train
 from framegen.progress import say
 from framegen.report import Claim, write_report
+from framegen.results import RESULTS
 from framegen.runs import CONFIG
 from framegen.tasks import load_data
 from framegen.tracking import METRICS, Tracker, resolve_mode
-from framegen.train import RESULTS
 
 FOLDER, REPORT = "reproduce", "report.html"
 CLAIM_COST = 1.0
@@ -79,8 +79,10 @@ def reproduce(
             bar.advance(task, CLAIM_COST)
         write_report(folder / REPORT, claims)
         for claim in claims:
-            tracker.log_media(0, {f"claim-{claim.number}/{path.stem}": path for path in claim.pictures})
+            names = (f"claim-{claim.number}/{number}-{path.stem}" for number, path in enumerate(claim.pictures, 1))
+            tracker.log_media(0, dict(zip(names, claim.pictures, strict=True)))
             tracker.log_summary(claim.values)
+        tracker.log_table(0, "claims", ["claim", "found"], [[claim.title, claim.found] for claim in claims])
     return claims
 
 

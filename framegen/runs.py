@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from framegen.config import Config, from_dict, to_dict
 from framegen.errors import OptionError, UserError
@@ -99,6 +99,20 @@ def read_config(run_dir: Path) -> Description:
         return Description(config, content["track"], content["wandb_id"], Path(content["data_dir"]))
     except (KeyError, TypeError) as error:
         raise UserError(f"{path}: lacks a value, or has one of a wrong type ({error})") from error
+
+
+def lock(run_dir: Path) -> TextIO:
+    """Keeps a second process from training the same run, as long as the file is open."""
+    file = (run_dir / ".lock").open("w")
+    if sys.platform != "win32":
+        import fcntl
+
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.close()
+            raise UserError(f"{run_dir}: is being trained by another process") from error
+    return file
 
 
 def _version(package: str) -> str | None:

@@ -1,16 +1,12 @@
 """Training: one loop for every task and model."""
 
-import json
 import math
 import os
 import shutil
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import torch
@@ -19,24 +15,20 @@ from torch import Tensor
 from framegen import checkpoint, fused, pictures, runs
 from framegen.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.config import Config, Training, to_dict
-from framegen.engine import TorchEngine
+from framegen.engine import TorchEngine, choose_device, threads_for
 from framegen.errors import OptionError, UserError
-from framegen.evaluate import Results, baselines, evaluate, one_step_errors
-from framegen.files import write_text
+from framegen.evaluate import Results, baselines, one_step_errors
 from framegen.fused import FusedEngine, FusedUnavailable
 from framegen.interrupts import Interrupts
-from framegen.metrics import CONVENTION, median_index, skill
+from framegen.metrics import median_index, skill
 from framegen.models import build
 from framegen.models.predictor import Predictor, State, device_of
 from framegen.progress import TrainingBar, say
+from framegen.results import RESULTS, log_results, measure, over_members, validation, write_results
 from framegen.run import Run
 from framegen.tasks import data_file, load_data
 from framegen.tasks.clips import Data
 from framegen.tracking import Mode, Tracker, resolve_mode
-
-RESULTS = "results.json"
-SMALL_MODEL = 100_000
-"""Parameters below which a second CPU thread costs more than it gives."""
 
 
 def train(
@@ -96,16 +88,6 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True, draw: bo
     return _run(run_dir, mode, show, draw, created=False)
 
 
-def choose_device(name: str) -> torch.device:
-    """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at hand."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = "cuda" if available["cuda"] else "cpu"
-    if not available[name]:
-        raise OptionError(f"--device {name}: torch finds no such device here; --device auto takes what there is")
-    return torch.device(name)
-
-
 def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | FusedEngine:
     """The engine that the config asks for, "auto" being the fused one where it can train this model here.
 
@@ -128,7 +110,7 @@ def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Pa
     description = runs.read_config(run_dir)
     config, data_dir = description.config, description.data_dir
     device = choose_device(config.training.device)
-    lock = _lock(run_dir)
+    lock = runs.lock(run_dir)
     fresh = not (run_dir / RESUME).exists()
     with lock, Interrupts() as interrupts:
         try:
@@ -154,26 +136,12 @@ def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Pa
         with tracker:
             say("computing the best possible prediction of the validation clips", show)
             references = validation(run)
-            with _threads_for(run.model):
+            with threads_for(run.model):
                 seconds = _fit(run, engine, place, references, tracker, interrupts, show)
             say("measuring every predictor on the test clips, drawing pictures", show)
             results = {**measure(run), "validation": references, "training": {**facts, "seconds": seconds}}
             _finish(run, results, data_dir, tracker, draw)
     return run_dir
-
-
-def _lock(run_dir: Path) -> TextIO:
-    """Keeps a second process from training the same run, as long as the file is open."""
-    file = (run_dir / ".lock").open("w")
-    if sys.platform != "win32":
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise UserError(f"{run_dir}: is being trained by another process") from error
-    return file
 
 
 def _fit(
@@ -225,14 +193,14 @@ def _fit(
                 started = time.perf_counter()
                 losses, norms = engine.run(order[:, begin * training.batch_size : end * training.batch_size], rates)
                 seconds += time.perf_counter() - started
-                good = int((losses.isfinite() & norms.isfinite()).all(1).long().cumprod(0).sum())
-                for row in _rows({"train/loss": losses, "train/grad_norm": norms}, rates)[:good]:
+                finite = (losses.isfinite() & norms.isfinite()).all(1).tolist()  # (steps,)
+                for k, row in enumerate(_rows({"train/loss": losses, "train/grad_norm": norms}, rates)):
+                    if not finite[k]:
+                        stop_unless_finite(losses[k], "training loss")
+                        stop_unless_finite(norms[k], "gradient's norm")
                     step += 1
                     total_loss += row["train/loss"]
                     tracker.log(step, row)
-                if good < len(rates):
-                    stop_unless_finite(losses[good], "training loss")
-                    stop_unless_finite(norms[good], "gradient's norm")
                 bar.step(end - begin)
                 begin = end
                 if interrupts.received is not None and begin < steps_per_epoch:
@@ -241,11 +209,12 @@ def _fit(
             clips_per_second = len(seeds) * (len(data.train) - first * training.batch_size) / (seconds - before)
             for model in engine.models:
                 model.eval()
-            mse = torch.tensor([one_step_errors(predictor, data.val)[0] for predictor in engine.predictors])
+            mse = torch.tensor([one_step_errors(each, data.val)[0] for each in engine.predictors], dtype=torch.float64)
             stop_unless_finite(mse, "validation mse")
             shown = seeds[median_index(mse.tolist())]
             val_skill = torch.tensor([skill(value, references["copy last"], references["optimum"]) for value in mse.tolist()])
-            row = {**_summary("val/mse", mse), **_summary("val/skill", val_skill)}
+            row = over_members("val/mse", mse) | over_members("val/skill", val_skill)
+            row = {name: value.item() for name, value in row.items()}
             tracker.log(step, {"epoch": epoch + 1, **row, "train/clips_per_second": clips_per_second})
             save()
             if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
@@ -255,24 +224,11 @@ def _fit(
     return seconds
 
 
-def _summary(name: str, values: Tensor) -> dict[str, float]:
-    """A value of one net, or the mean over a population beside its standard deviation, smallest and largest."""
-    return {key: column.item() for key, column in _columns(name, values.double()).items()}
-
-
 def _rows(values: dict[str, Tensor], learning_rates: Sequence[float]) -> list[dict[str, float]]:
     """Rows to log, one a step, from values (steps, K)."""
-    columns = {key: column.tolist() for name, each in values.items() for key, column in _columns(name, each).items()}
+    columns = {key: column.tolist() for name, each in values.items() for key, column in over_members(name, each).items()}
     columns["train/learning_rate"] = list(learning_rates)
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=False)]
-
-
-def _columns(name: str, values: Tensor) -> dict[str, Tensor]:
-    """What is logged of values (..., K) over the members of a population."""
-    if values.shape[-1] == 1:
-        return {name: values[..., 0]}
-    low, high = values.aminmax(dim=-1)
-    return {name: values.mean(-1), f"{name}_sd": values.std(-1), f"{name}_min": low, f"{name}_max": high}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 @torch.inference_mode()
@@ -304,43 +260,8 @@ def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker, draw: 
     checkpoint.save(run.folder / CHECKPOINT, run, step, run.shown)
     made = pictures.draw_run(run, results) if draw else []
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
-    one_step, loop = results["one_step"], results["closed_loop"]
-    tracker.log_table(step, "test/one_step", ["predictor", *CONVENTION], [[n, *s.values()] for n, s in one_step.items()])
-    parts = {"test/": "one_step"} | ({"test/closed_loop_": "closed_loop"} if loop else {})
-    members = {f"{prefix}{m}": [each[part][m] for each in results["members"]] for prefix, part in parts.items() for m in CONVENTION}
-    if run.config.seeds:
-        rows = [list(row) for row in zip(run.config.seeds, *members.values(), strict=True)]
-        tracker.log_table(step, "test/members", ["seed", *(name.removeprefix("test/") for name in members)], rows)
-    tracker.log_summary({k: v for name, values in members.items() for k, v in _summary(name, torch.tensor(values)).items()})
+    log_results(results, step, tracker)
     tracker.log_file(f"{run.folder.name}-checkpoint", "model", run.folder / CHECKPOINT)
     if (path := data_file(run.config.task, data_dir)) is not None:
         tracker.log_file(path.stem, "dataset", path)
     write_results(run, results)  # last, since a run that has them is finished
-
-
-def measure(run: Run) -> Results:
-    """Evaluate a run's models and its references on the test clips."""
-    models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
-    return evaluate(models, run.config.task, run.data, run.references)
-
-
-def write_results(run: Run, results: Results) -> None:
-    """Write results.json."""
-    write_text(run.folder / RESULTS, json.dumps(results, indent=2))
-
-
-def validation(run: Run) -> dict[str, float]:
-    """One-step mse of copying and of the optimum on the validation clips."""
-    return {name: one_step_errors(run.references[name], run.data.val)[0] for name in ("copy last", "optimum")}
-
-
-@contextmanager
-def _threads_for(model: Predictor) -> Iterator[None]:
-    """One CPU thread while a small model trains: handing work to a second takes longer than the work."""
-    before = torch.get_num_threads()
-    if sum(parameter.numel() for parameter in model.parameters()) < SMALL_MODEL:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -176,7 +176,7 @@ def test_running_on_is_feeding_predictions_back() -> None:
 
 def _run(config: Config, folder: Path, engine: Engine, name: str) -> Path:
     config = replace(config, training=replace(config.training, engine=engine))
-    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False)
+    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False, draw=False)
 
 
 @needs_compiler
@@ -212,7 +212,7 @@ def test_stopped_and_resumed_equals_never_stopped(config: Config, tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         _run(config, tmp_path, "fused", "run")
     monkeypatch.undo()
-    run = train.resume(tmp_path / "runs" / "run", show=False)
+    run = train.resume(tmp_path / "runs" / "run", show=False, draw=False)
     weights = [checkpoint.load(folder).model.state_dict() for folder in (run, reference)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert rows_of(run) == rows_of(reference)

@@ -20,15 +20,15 @@ SEEDS = (4, 0, 7)
 ENGINES = ["torch", pytest.param("fused", marks=needs_compiler)]
 
 
-def _train(config: Config, folder: Path, name: str, engine: Engine = "torch") -> Path:
+def _train(config: Config, folder: Path, name: str, engine: Engine = "torch", draw: bool = False) -> Path:
     config = replace(config, training=replace(config.training, engine=engine))
-    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False)
+    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False, draw=draw)
 
 
 @pytest.fixture(scope="module")
 def population(places: tuple[Path, Path]) -> Path:
     """A finished run of three seeds. Read only."""
-    return _train(replace(SMALL_CONFIG, seeds=SEEDS), places[0].parent, "population")
+    return _train(replace(SMALL_CONFIG, seeds=SEEDS), places[0].parent, "population", draw=True)
 
 
 def _weights(run: Path, seed: int) -> list[torch.Tensor]:
@@ -74,7 +74,7 @@ def test_killed_and_resumed_equals_never_killed(engine: Engine, tmp_path: Path, 
     with pytest.raises(KeyboardInterrupt):
         _train(config, tmp_path, "run", engine)
     monkeypatch.undo()
-    run = train.resume(tmp_path / "runs" / "run", show=False)
+    run = train.resume(tmp_path / "runs" / "run", show=False, draw=False)
     assert all(_same(_weights(run, seed), _weights(reference, seed)) for seed in SEEDS)
     assert rows_of(run) == rows_of(reference)
 

@@ -177,7 +177,7 @@ if __name__ == "__main__":
 
 def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     (tmp_path / "stopped.py").write_text(STOPPED)
-    options = ("--epochs", "150", "--engine", "torch", *SMALL[2:])
+    options = ("--epochs", "60", "--engine", "torch", *SMALL[2:])
     command = [sys.executable, str(tmp_path / "stopped.py"), str(tmp_path), *options]
     stopped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
@@ -193,7 +193,7 @@ def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     assert before == {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
     assert (folder / "report.html").exists()
     steps = [row["step"] for row in rows_of(folder / "relu") if "train/loss" in row]
-    assert steps == list(range(1, 601))
+    assert steps == list(range(1, 241))
 
 
 def test_an_impossible_extra_is_named(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ STOPPED = Path(__file__).parent / "stopped_training.py"
 
 
 def _train(config: Config, folder: Path, name: str = "run") -> Path:
-    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False)
+    return train.train(config, name, "disabled", folder / "runs", folder / "data", show=False, draw=False)
 
 
 def _same_weights(a: Path, b: Path) -> bool:
@@ -264,7 +264,7 @@ def test_killed_and_resumed_equals_never_killed(config: Config, moment: str, cou
     assert not (run / "results.json").exists()
     if (run / "checkpoint.safetensors").exists():
         checkpoint.load(run)  # whole, whatever was being written
-    train.resume(run, show=False)
+    train.resume(run, show=False, draw=False)
     assert _same_weights(run, reference)
     assert rows_of(run) == rows_of(reference)
     ours, theirs = (json.loads((folder / "results.json").read_text()) for folder in (run, reference))
@@ -282,7 +282,7 @@ def test_a_signal_saves_and_the_run_goes_on_from_that_step(
     assert "Traceback" not in process.stderr
     run = tmp_path / "runs" / "run"
     assert len(rows_of(run)) == step
-    train.resume(run, show=False)
+    train.resume(run, show=False, draw=False)
     assert _same_weights(run, reference)
     assert rows_of(run) == rows_of(reference)
 
@@ -292,14 +292,14 @@ def test_resuming_before_the_first_save_begins_anew(small_run: Path, tmp_path: P
 
     run = runs.create(tmp_path / "runs", "video", "run")
     runs.write_config(run, SMALL_CONFIG, "disabled", tmp_path / "data")
-    train.resume(run, show=False)
+    train.resume(run, show=False, draw=False)
     assert _same_weights(run, small_run)
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     run = _train(SMALL_CONFIG, tmp_path)
     before = (run / "checkpoint.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes()
-    train.resume(run, show=False)
+    train.resume(run, show=False, draw=False)
     assert before == ((run / "checkpoint.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes())
 
 
@@ -309,7 +309,7 @@ def test_a_damaged_resume_file_is_named_and_left_alone(tmp_path: Path) -> None:
     path = run / "resume.safetensors"
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match=f"{path}.*truncated"):
-        train.resume(run, show=False)
+        train.resume(run, show=False, draw=False)
     assert (run / "checkpoint.safetensors").exists()
 
 
@@ -335,7 +335,7 @@ def test_a_disk_that_refuses_leaves_the_last_checkpoint_whole(tmp_path: Path, mo
     checkpoint.load(run)
     assert not list(run.glob(".*tmp*"))
     monkeypatch.undo()
-    train.resume(run, show=False)
+    train.resume(run, show=False, draw=False)
     assert (run / "results.json").exists()
 
 
@@ -380,7 +380,7 @@ def test_a_run_without_its_resume_file_is_refused_and_kept(tmp_path: Path) -> No
     (run / "resume.safetensors").unlink()
     before = (run / "checkpoint.safetensors").read_bytes()
     with pytest.raises(UserError, match=r"resume.safetensors: is missing"):
-        train.resume(run, show=False)
+        train.resume(run, show=False, draw=False)
     assert (run / "checkpoint.safetensors").read_bytes() == before
 
 
@@ -389,7 +389,7 @@ def test_metrics_that_were_cut_short_are_refused(tmp_path: Path) -> None:
     (run / "results.json").unlink()
     (run / "metrics.jsonl").write_bytes(b"{}\n")
     with pytest.raises(UserError, match=r"metrics.jsonl: is shorter"):
-        train.resume(run, show=False)
+        train.resume(run, show=False, draw=False)
     assert (run / "metrics.jsonl").read_bytes() == b"{}\n"
 
 
@@ -401,6 +401,6 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
     with (run / ".lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         with pytest.raises(UserError, match="another process"):
-            train.resume(run, show=False)
-    train.resume(run, show=False)
+            train.resume(run, show=False, draw=False)
+    train.resume(run, show=False, draw=False)
     assert (run / "results.json").exists()
