@@ -168,4 +168,5 @@ def _reproduce(options: Reproduce) -> None:
 def _bench(options: Bench) -> None:
     from framegen import bench
 
-    bench.bench(options.out)
+    bench.print_tables(bench.bench(options.out), Console())
+    print(f"\n{options.out / 'bench.json'}\n{options.out / 'bench.md'}")

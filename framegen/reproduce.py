@@ -68,7 +68,7 @@ def reproduce(
             raise UserError(f"{folder / name}: was made with other options; move it away, or choose another --runs-dir")
     tracker = Tracker(folder, mode, f"reproduce-{time.time_ns():x}", {"runs": arguments}, "reproduce", ["reproduce"])
     with tracker, Interrupts() as interrupts, _bar(show) as bar:
-        interrupts.advice = "; all is saved, go on with: uv run framegen reproduce"
+        interrupts.advice = "; all is saved, and the same command goes on"
         total = sum(map(_cost, configs.values())) + CLAIM_COST * len(numbers)
         task = bar.add_task("training", total=total)
         _train_all(configs, folder, data_dir, bar, show)

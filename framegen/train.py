@@ -97,7 +97,8 @@ def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | F
     if training.engine != "torch":
         try:
             fused.check(run.model, device)
-            say("engine: fused (compiled for this net and this processor)", show)
+            together = f", {len(models)} nets at once" * (len(models) > 1)
+            say(f"engine: fused (compiled for this net and this processor{together})", show)
             return FusedEngine(models, clips, training, run.data.carry_state)
         except FusedUnavailable as reason:
             if training.engine == "fused":

@@ -277,6 +277,22 @@ def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path
 
 
 @needs_compiler
+def test_what_was_compiled_from_another_source_is_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    changed = tmp_path / "fused.cpp"
+    changed.write_text(fused.SOURCE.read_text().replace("x[i] = y[i]", "x[i] = -y[i]"))
+    model = build(Recurrent("tanh", 2), (1, 1, 1), 0)
+    made = []
+    for source in (fused.SOURCE, changed):
+        monkeypatch.setattr(fused, "SOURCE", source)
+        library.cache_clear()
+        made.append(FusedPredictor(model).run_on(torch.ones(1, 1, 1, 1, 1), None, 3)[0])
+    library.cache_clear()
+    assert len(list((tmp_path / "cache" / "framegen").iterdir())) == 2
+    assert not torch.equal(*made)
+
+
+@needs_compiler
 def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
     assert "engine: fused" in _ended(_train_elsewhere(tmp_path))
