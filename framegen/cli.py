@@ -1,6 +1,7 @@
 """The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
 
 import difflib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("framegen: interrupted", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def _main(arguments: list[str]) -> None:
