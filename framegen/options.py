@@ -101,8 +101,7 @@ class Reproduce:
     """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
 
     claims: tuple[int, ...] = ()
-    """The claims to run: 1 memory, 2 tanh and relu, 3 width and depth, 4 generation, 5 length, 6 parallel computation, 7 sines,
-    8 drawings; none given: all of them."""
+    """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8 drawings; none: all."""
     seeds: int = 16
     """Nets a result, where the fused engine trains them; PyTorch trains 2 to 4."""
     track: Mode | None = None

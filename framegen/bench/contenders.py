@@ -20,6 +20,8 @@ from framegen.tasks.clips import Clips
 
 LossOf = Callable[[Tensor, Tensor], Tensor]
 """The loss of one batch of inputs and targets, (B, T, P) each, P = C * H * W."""
+Loss = Callable[[RecurrentNet], LossOf]
+"""A way to compute it for a net."""
 
 
 def flat(clips: Clips) -> tuple[Tensor, Tensor]:
@@ -41,8 +43,23 @@ def fused_training(nets: Sequence[RecurrentNet], clips: Clips, training: Trainin
     return call
 
 
-def eager_training(net: RecurrentNet, clips: Clips, training: Training, loss_of: LossOf, shuffle: bool = True) -> Call:
+def eager_training(net: RecurrentNet, clips: Clips, training: Training, loss: Loss, shuffle: bool = True) -> Call:
     """The loop of every PyTorch tutorial; a call is an epoch and returns losses (steps,)."""
+    return _epochs(net, clips, training, loss(net), shuffle)
+
+
+def compiled_training(net: RecurrentNet, clips: Clips, training: Training, loss: Loss) -> Call:
+    """The same with the net and the loss through torch.compile. Raises Unavailable where that fails."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no GPU
+    try:
+        call = _epochs(net, clips, training, torch.compile(loss(net)), True)
+        call()
+    except RuntimeError as error:  # what torch's compilers raise comes from it
+        raise Unavailable(f"torch.compile fails here ({type(error).__name__}: {str(error).partition(chr(10))[0]})") from error
+    return call
+
+
+def _epochs(net: RecurrentNet, clips: Clips, training: Training, loss_of: LossOf, shuffle: bool) -> Call:
     loader = DataLoader(TensorDataset(*flat(clips)), batch_size=training.batch_size, shuffle=shuffle)
     optimizer = torch.optim.Adam(net.parameters(), lr=training.learning_rate)
 
@@ -56,17 +73,6 @@ def eager_training(net: RecurrentNet, clips: Clips, training: Training, loss_of:
             losses.append(loss.item())
         return torch.tensor(losses)
 
-    return call
-
-
-def compiled_training(net: RecurrentNet, clips: Clips, training: Training, loss_of: LossOf) -> Call:
-    """The same loop with the net and the loss through torch.compile."""
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no GPU
-    call = eager_training(net, clips, training, torch.compile(loss_of))
-    try:
-        call()
-    except RuntimeError as error:  # what torch's compilers raise comes from it
-        raise Unavailable(f"torch.compile fails here ({str(error).strip().splitlines()[0]})") from error
     return call
 
 

@@ -20,14 +20,11 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 """torch.optim.Adam's own."""
 
 
-def products_of_matrices(matrix: Array, columns: Array) -> Array:
-    """The product as one writes it; XLA calls a routine for it, once a frame."""
-    return matrix @ columns
-
-
-def products_as_sums(matrix: Array, columns: Array) -> Array:
-    """The product written as a sum, which XLA fuses with what stands around it."""
-    return (matrix[:, :, None] * columns).sum(1)
+PRODUCTS: dict[str, Product] = {
+    "JAX, matrix products": lambda matrix, columns: matrix @ columns,
+    "JAX, products as sums": lambda matrix, columns: (matrix[:, :, None] * columns).sum(1),
+}
+"""Two ways to write one. For a matrix product XLA calls a routine, once a frame; a sum it fuses with what stands around it."""
 
 
 def training(net: RecurrentNet, clips: Clips, config: Training, order: Tensor, product: Product) -> Call:

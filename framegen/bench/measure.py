@@ -4,7 +4,7 @@ import gc
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,10 @@ class Group:
     unit: str
     """What the times are per."""
     cases: tuple[Case, ...]
+    what: str = ""
+    """What a case's label says; nothing where there is one case."""
+    notes: tuple[str, ...] = ()
+    """What has to be known of the contenders."""
     tell_ready: bool = False
     """Whether the seconds until a contender is ready are told: only where nothing of it was compiled before."""
 
@@ -89,47 +93,30 @@ def turn(ready: Ready, units: int, least_seconds: float) -> tuple[float, float]:
         anything finite, since its time would then mean nothing.
     """
     torch.set_num_threads(ready.threads)
-    calls, wall, processor = 0, time.perf_counter(), time.process_time()
-    while True:
-        made = ready.call()
-        calls += 1
-        passed = time.perf_counter() - wall
-        if passed >= least_seconds:
-            break
-    cores = (time.process_time() - processor) / passed
-    if not made.isfinite().all():
-        raise UserError("bench: a contender's losses or frames are no longer finite; its times would mean nothing")
-    return passed / (calls * units) * 1e6, cores
-
-
-def interleave(
-    contenders: Mapping[tuple[int, int, int], tuple[Ready, int]], rounds: int, least_seconds: float
-) -> Iterator[tuple[tuple[int, int, int], tuple[float, float]]]:
-    """Every contender's turn, `rounds` times all of them; see `turn` for what comes with its key."""
-    with _collected():
-        for _ in range(rounds):
-            for key, (ready, units) in contenders.items():
-                yield key, turn(ready, units, least_seconds)
-
-
-@contextmanager
-def _collected() -> Iterator[None]:
-    """No garbage collection meanwhile: what one contender left behind (a compiler's millions of objects) costs another."""
-    gc.collect()
-    gc.disable()
+    gc.disable()  # it would go through what other contenders left behind: a compiler's millions of objects
     try:
-        yield
+        calls, wall, processor = 0, time.perf_counter(), time.process_time()
+        while True:
+            made = ready.call()
+            calls += 1
+            passed = time.perf_counter() - wall
+            if passed >= least_seconds:
+                break
+        cores = (time.process_time() - processor) / passed
     finally:
         gc.enable()
+    if not made.isfinite().all():
+        raise UserError("bench: what a contender computes is no longer finite; its times would mean nothing")
+    return passed / (calls * units) * 1e6, cores
 
 
 @contextmanager
 def clean_machine() -> Iterator[None]:
-    """Empty caches, so that every compile time is measured; JAX on the CPU; afterwards all is as it was."""
+    """Empty caches, so that every compile time is measured; JAX on one CPU thread; afterwards all is as it was."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="framegen-bench-", ignore_cleanup_errors=True) as folder:
         caches = {name: str(Path(folder) / name) for name in ("XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR")}
-        ours = {**caches, "JAX_PLATFORMS": "cpu"}
+        ours = {**caches, "JAX_PLATFORMS": "cpu", "NPROC": "1"}  # NPROC: how many threads XLA makes when it starts
         before = {name: os.environ.get(name) for name in ours}
         os.environ.update(ours)
         try:
