@@ -164,8 +164,8 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
 
 // Predictions (B, T, O) of one network; `state` (B, H) goes in and comes out. Inputs (B, context, I): where they end
 // before T, each prediction is the next input.
-void predict(const REAL* inputs, int B, int context, int T, const REAL* w, REAL* state, REAL* predictions) {
-#pragma omp parallel for schedule(static) if (B > 8 * L)
+void predict(const REAL* inputs, int B, int context, int T, const REAL* w, REAL* state, REAL* predictions, int threads) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (B > 8 * L)
     for (int first = 0; first < B; first += L) {
         const int n = std::min(B - first, L);
         const REAL* in = inputs + (size_t)first * context * I;

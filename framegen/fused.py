@@ -28,9 +28,8 @@ from framegen.models.recurrent import RecurrentNet
 from framegen.tasks.clips import Clips
 
 SOURCE = Path(__file__).with_name("fused.cpp")
-MAX_HIDDEN = 64
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
-DIGEST_BYTES = 32
+MAX_HIDDEN, DIGEST_BYTES = 64, 32
 CALL = 200_000_000
 """About how many multiplications of weights one call may do: a fraction of a second, so that a signal is soon heard."""
 
@@ -109,7 +108,7 @@ def check(model: Predictor, device: torch.device) -> None:
     if model.rnn.num_layers > 1:
         raise FusedUnavailable("it trains one recurrent layer, this net has more")
     if model.rnn.hidden_size > MAX_HIDDEN:
-        raise FusedUnavailable(f"it trains up to {MAX_HIDDEN} hidden units; beyond, PyTorch is as fast")
+        raise FusedUnavailable(f"it trains up to {MAX_HIDDEN} hidden units, this net has {model.rnn.hidden_size}")
     if device.type != "cpu":
         raise FusedUnavailable("it runs on the CPU only")
     library(_shape(model))
@@ -210,5 +209,6 @@ class FusedPredictor(Predictor):
         batch, given = frames.shape[:2]
         inputs, predictions = frames.contiguous(), torch.empty(batch, num_frames, *frames.shape[2:])
         state = torch.zeros(1, batch, self.hidden) if state is None else state.clone()
-        self.compiled.predict(pointer(inputs), batch, given, num_frames, *map(pointer, (self.weights, state, predictions)))
+        made = map(pointer, (self.weights, state, predictions))
+        self.compiled.predict(pointer(inputs), batch, given, num_frames, *made, torch.get_num_threads())
         return predictions, state

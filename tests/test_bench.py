@@ -58,9 +58,10 @@ def test_the_stacked_population_trains_as_the_fused_engine() -> None:
 @pytest.mark.parametrize("product", in_jax.PRODUCTS)
 def test_jax_trains_as_the_fused_engine(product: str) -> None:
     pytest.importorskip("jax")
-    order = orders(1, len(CLIPS))
-    fused = _losses(fused_training([net()], CLIPS, TRAINING, order))
-    _same(_losses(in_jax.training(net(), CLIPS, TRAINING, order, in_jax.PRODUCTS[product])), fused[:, 0])
+    ours, theirs = ([net(seed=seed) for seed in range(3)] for _ in range(2))
+    order = orders(3, len(CLIPS))
+    fused = _losses(fused_training(theirs, CLIPS, TRAINING, order))
+    _same(_losses(in_jax.training(ours, CLIPS, TRAINING, order, in_jax.PRODUCTS[product])), fused)
 
 
 def _prompt() -> Tensor:

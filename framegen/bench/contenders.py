@@ -103,7 +103,7 @@ def written_out_loss(net: RecurrentNet) -> LossOf:
 
 def stacked_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:
     """K nets side by side in PyTorch, their weights stacked to (K, ...); otherwise as `fused_training`."""
-    weights = [torch.stack([each.detach() for each in same]).requires_grad_() for same in zip(*map(_parameters, nets), strict=True)]
+    weights = [torch.stack([each.detach() for each in same]).requires_grad_() for same in zip(*map(parameters, nets), strict=True)]
     weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
     optimizer = torch.optim.Adam(weights, lr=training.learning_rate, fused=True)
     all_inputs, all_targets = flat(clips)
@@ -130,7 +130,8 @@ def stacked_training(nets: Sequence[RecurrentNet], clips: Clips, training: Train
     return call
 
 
-def _parameters(net: RecurrentNet) -> list[nn.Parameter]:
+def parameters(net: RecurrentNet) -> list[nn.Parameter]:
+    """In torch's order: weight_ih, weight_hh, bias_ih, bias_hh, weight and bias of the head."""
     return list(net.parameters())
 
 

@@ -40,7 +40,7 @@ class Sizes:
     members: tuple[int, ...] = (1, 16, 64, 256)
     """Nets of a population."""
     stacked_steps: int = 10
-    """Steps a call of the stacked population, which is slow."""
+    """Steps a call of the populations in PyTorch and JAX, which are slow."""
     batches: tuple[int, ...] = (1, 10, 1000)
     """Clips that are generated side by side."""
     frames: int = 1000
@@ -96,7 +96,7 @@ def _training(sizes: Sizes) -> Group:
         for name, loss in {"torch.compile, nn.RNN": layers_loss, "torch.compile, own loop": written_out_loss}.items():
             ways[name] = partial(compiled_training, net(), data, TRAINING, loss)
         for name, product in in_jax.PRODUCTS.items():
-            ways[name] = partial(in_jax.training, net(), data, TRAINING, order, product)
+            ways[name] = partial(in_jax.training, [net()], data, TRAINING, order, product)
     steps = sizes.clips // TRAINING.batch_size
     contenders = tuple(Contender(name, prepare, steps) for name, prepare in ways.items())
     frames = Orbit.num_frames - 1
@@ -123,9 +123,14 @@ def _populations(sizes: Sizes, cores: int) -> Group:
             FUSED: (lambda: fused_training(nets(), data, TRAINING, order), steps),
             "PyTorch, stacked": (lambda: stacked_training(nets(), data, TRAINING, few), sizes.stacked_steps),
         }
-        return Case(f"{members}", tuple(Contender(name, way, members * n, threads) for name, (way, n) in ways.items()))
+        contenders = [Contender(name, way, members * n, threads) for name, (way, n) in ways.items()]
+        if sizes.compilers:
+            for name, product in in_jax.PRODUCTS.items():
+                way = partial(in_jax.training, nets(), data, TRAINING, few, product)
+                contenders.append(Contender(name, way, members * sizes.stacked_steps))
+        return Case(f"{members}", tuple(contenders))
 
-    title = f"Populations: many such nets at once, own batches each, 1 or {cores} threads"
+    title = f"Populations: many such nets at once, own batches each, 1 or {cores} threads (JAX: 1)"
     return Group(title, "member-step", tuple(case(members) for members in sizes.members), "nets")
 
 

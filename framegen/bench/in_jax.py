@@ -1,12 +1,12 @@
 """The same trainings and rollouts in JAX: an epoch, and a rollout, is one compiled call. JAX is imported when it is needed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from framegen.bench.contenders import flat
+from framegen.bench.contenders import flat, parameters
 from framegen.bench.measure import Call, Unavailable
 from framegen.config import Training
 from framegen.models.recurrent import RecurrentNet
@@ -27,8 +27,8 @@ PRODUCTS: dict[str, Product] = {
 """Two ways to write one. For a matrix product XLA calls a routine, once a frame; a sum it fuses with what stands around it."""
 
 
-def training(net: RecurrentNet, clips: Clips, config: Training, order: Tensor, product: Product) -> Call:
-    """One net through a scan over the steps of an epoch, in it a scan over time; a call returns losses (steps,).
+def training(nets: Sequence[RecurrentNet], clips: Clips, config: Training, order: Tensor, product: Product) -> Call:
+    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time; see `contenders.fused_training`.
 
     The batch is the last axis everywhere, so that the small matrices stand to the left of long rows.
     """
@@ -47,7 +47,6 @@ def training(net: RecurrentNet, clips: Clips, config: Training, order: Tensor, p
         predictions = jax.vmap(lambda hidden: weight_o @ hidden)(states) + bias_o[:, None]
         return ((predictions - targets) ** 2).mean()
 
-    @jax.jit
     def epoch(carried: Any, inputs: Array, targets: Array, batches: Array) -> tuple[Any, Array]:
         def step(carried: Any, batch: Array) -> tuple[Any, Array]:
             weights, means, variances, count = carried
@@ -63,16 +62,20 @@ def training(net: RecurrentNet, clips: Clips, config: Training, order: Tensor, p
 
         return jax.lax.scan(step, carried, batches)
 
-    weights = [jnp.array(parameter.detach().numpy()) for parameter in net.parameters()]
+    alone = len(nets) == 1  # a single net is faster without vmap
+    all_nets = jax.jit(epoch if alone else jax.vmap(epoch, in_axes=(0, None, None, 0)))
+    weights = [jnp.stack([jnp.array(each.detach().numpy()) for each in same]) for same in zip(*map(parameters, nets), strict=True)]
     zeros = [jnp.zeros_like(weight) for weight in weights]
-    carried = (weights, zeros, zeros, jnp.zeros(()))
+    carried = (weights, zeros, zeros, jnp.zeros(len(nets)))
     inputs, targets = (jnp.array(each.numpy()) for each in flat(clips))
-    batches = jnp.array(order.view(-1, config.batch_size).numpy())
+    batches = jnp.array(order.unflatten(1, (-1, config.batch_size)).numpy())
+    if alone:
+        carried, batches = jax.tree.map(lambda array: array[0], (carried, batches))
 
     def call() -> Tensor:
         nonlocal carried
-        carried, losses = epoch(carried, inputs, targets, batches)
-        return torch.from_dlpack(losses.block_until_ready())
+        carried, losses = all_nets(carried, inputs, targets, batches)
+        return torch.from_dlpack(losses.block_until_ready()).view(len(nets), -1).T
 
     return call
 

@@ -51,6 +51,10 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
         raise OptionError(f"--rounds {rounds}: at least 1 round is needed")
     sizes = QUICK if quick else Sizes()
     machine = _machine()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
     with clean_machine():
         all_groups = groups(sizes)
         ready, notes = _prepare(all_groups, sizes.seconds, show)
