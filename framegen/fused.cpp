@@ -10,13 +10,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 constexpr int L = LANES ? LANES : __BIGGEST_ALIGNMENT__ / sizeof(REAL);  // 64 bytes of AVX-512, 32 of AVX, else 16
 typedef REAL vec __attribute__((vector_size(sizeof(REAL) * L)));
 constexpr int W_HH = H * I, B_IH = W_HH + H * H, B_HH = B_IH + H, W_O = B_HH + H, B_O = W_O + O * H, P = B_O + O;
 
-static inline vec splat(REAL a) { return vec{} + a; }
 static inline vec pick(decltype(vec{} < vec{}) mask, vec a, vec b) { return mask ? a : b; }
 
 static inline vec activation(vec x) {
@@ -26,7 +26,7 @@ static inline vec activation(vec x) {
         return x;
     }
     // Rational minimax approximation on [-7.9, 7.9], absolute error below 4e-7; tanhf would not vectorise.
-    const vec bound = splat(7.90531110763549805f);
+    const vec bound = vec{} + (REAL)7.90531110763549805f;
     x = pick(x < bound, pick(x > -bound, x, -bound), bound);
     const vec z = x * x;
     vec p = z * -2.76076847742355e-16f + 2.00018790482477e-13f;
@@ -40,13 +40,13 @@ static inline vec activation(vec x) {
     return p / (q * z + 4.89352518554385e-03f);
 }
 
-static inline vec slope(vec h) { return RELU ? pick(h > 0, splat(1), vec{}) : 1 - h * h; }  // of the activation, from its value
+static inline vec slope(vec h) { return RELU ? pick(h > 0, vec{} + (REAL)1, vec{}) : 1 - h * h; }  // of the activation, from its value
 
 // One step of the recurrent layer: h from x and the last h, which may stand in the same place.
 static inline void cell(const REAL* w, const vec* x, const vec* last, vec* h) {
     vec next[H];
     for (int j = 0; j < H; j++) {
-        vec a = splat(w[B_IH + j] + w[B_HH + j]);
+        vec a = vec{} + (w[B_IH + j] + w[B_HH + j]);
         for (int i = 0; i < I; i++) a += w[j * I + i] * x[i];
         for (int k = 0; k < H; k++) a += w[W_HH + j * H + k] * last[k];
         next[j] = activation(a);
@@ -55,16 +55,12 @@ static inline void cell(const REAL* w, const vec* x, const vec* last, vec* h) {
 }
 
 static inline vec head(const REAL* w, const vec* h, int o) {
-    vec y = splat(w[B_O + o]);
+    vec y = vec{} + w[B_O + o];
     for (int j = 0; j < H; j++) y += w[W_O + o * H + j] * h[j];
     return y;
 }
 
-static inline REAL sum(vec v) {
-    REAL s = 0;
-    for (int l = 0; l < L; l++) s += v[l];
-    return s;
-}
+static inline REAL sum(vec v) { return std::accumulate((REAL*)&v, (REAL*)&v + L, (REAL)0); }
 
 // Rows of `size` values, one a lane, to lanes side by side and back; row l stands at from + l * stride.
 static inline void load(vec* to, const REAL* from, int n, size_t stride, int size) {
@@ -140,11 +136,13 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
     const int S = (N + B - 1) / B;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (int k = 0; k < K; k++) {
-        REAL g[P], *w = weights + (size_t)k * P, *m = means + (size_t)k * P, *v = variances + (size_t)k * P;
+        std::vector<REAL> g(P);
+        REAL *w = weights + (size_t)k * P, *m = means + (size_t)k * P, *v = variances + (size_t)k * P;
+        REAL* carried = state ? state + (size_t)k * B * H : nullptr;
         for (int s = 0; s < S; s++) {
             const int64_t* batch = index + (size_t)k * N + (size_t)s * B;
             REAL &loss = losses[(size_t)k * S + s], &norm = norms[(size_t)k * S + s];
-            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, state ? state + (size_t)k * B * H : nullptr, g, &loss);
+            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, carried, g.data(), &loss);
             double squared = 0;
             for (int p = 0; p < P; p++) squared += (double)g[p] * g[p];
             norm = std::sqrt(squared);

@@ -1,8 +1,7 @@
 """The fused engine: forward, loss, back-propagation and Adam of plain RNNs in one compiled call (see fused.cpp).
 
 PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small operations; the
-arithmetic takes microseconds. The source is compiled at first use by the machine's own compiler and kept in the user's
-cache folder.
+arithmetic takes microseconds. The source is compiled at first use by the machine's own compiler, and kept in the user's cache.
 """
 
 import ctypes
@@ -30,6 +29,7 @@ from framegen.tasks.clips import Clips
 SOURCE = Path(__file__).with_name("fused.cpp")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
 MAX_HIDDEN, DIGEST_BYTES = 64, 32
+PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever the frames' size; measured
 CALL = 200_000_000
 """About how many multiplications of weights one call may do: a fraction of a second, so that a signal is soon heard."""
 
@@ -101,8 +101,8 @@ def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
     return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())
 
 
-def check(model: Predictor, device: torch.device) -> None:
-    """Raises FusedUnavailable, saying why, where the engine cannot train this model."""
+def check(model: Predictor, device: torch.device, engine: Engine) -> None:
+    """Raises FusedUnavailable, saying why, where the engine cannot train this model, or for "auto" should not."""
     if not (isinstance(model, RecurrentNet) and isinstance(model.rnn, torch.nn.RNN)):
         raise FusedUnavailable("it trains the plain RNN only, tanh or relu")
     if model.rnn.num_layers > 1:
@@ -111,6 +111,8 @@ def check(model: Predictor, device: torch.device) -> None:
         raise FusedUnavailable(f"it trains up to {MAX_HIDDEN} hidden units, this net has {model.rnn.hidden_size}")
     if device.type != "cpu":
         raise FusedUnavailable("it runs on the CPU only")
+    if engine == "auto" and (size := sum(parameter.numel() for parameter in model.parameters())) > PAYS:
+        raise FusedUnavailable(f"PyTorch is faster for a net of {size} parameters")
     library(_shape(model))
 
 
@@ -123,7 +125,7 @@ def compiled(model: Predictor, engine: Engine) -> Predictor:
     try:
         if engine == "torch":
             return model
-        check(model, device_of(model))
+        check(model, device_of(model), engine)
     except FusedUnavailable:
         return model
     return FusedPredictor(model)

@@ -96,7 +96,7 @@ def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | F
     training, models, clips = run.config.training, list(run.models.values()), run.data.train
     if training.engine != "torch":
         try:
-            fused.check(run.model, device)
+            fused.check(run.model, device, training.engine)
             together = f", {len(models)} nets at once" * (len(models) > 1)
             say(f"engine: fused (compiled for this net and this processor{together})", show)
             return FusedEngine(models, clips, training, run.data.carry_state)

@@ -239,6 +239,16 @@ def test_what_it_cannot_train_goes_to_pytorch_and_is_said(
     assert reason in capsys.readouterr().err
 
 
+@needs_compiler
+def test_a_net_too_large_to_pay_is_taken_only_when_told() -> None:
+    model = build(Recurrent(hidden_size=40), (1, 22, 22), 0)
+    with pytest.raises(FusedUnavailable, match=r"PyTorch is faster for a net of 40\d\d\d parameters"):
+        fused.check(model, torch.device("cpu"), "auto")
+    fused.check(model, torch.device("cpu"), "fused")
+    assert fused.compiled(model, "auto") is fused.compiled(model, "torch") is model
+    assert isinstance(fused.compiled(model, "fused"), FusedPredictor)
+
+
 def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> subprocess.Popen[str]:
     """The smallest training in a process of its own, with a cache folder of its own."""
     command = [
