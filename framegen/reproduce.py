@@ -21,7 +21,7 @@ from framegen.interrupts import Interrupted, Interrupts
 from framegen.options import parse_train
 from framegen.progress import say
 from framegen.report import Claim, write_report
-from framegen.results import RESULTS
+from framegen.results import finished
 from framegen.runs import CONFIG
 from framegen.tasks import load_data
 from framegen.tracking import METRICS, Tracker, resolve_mode
@@ -101,9 +101,9 @@ def _train_all(configs: dict[str, Config], folder: Path, data_dir: Path, bar: Pr
     """Train what is not finished, as many runs at a time as there are CPU threads, the longest first."""
     for task in {config.task: None for config in configs.values()}:
         load_data(task, data_dir)  # made here, once, where a damaged file is named at once
-    waiting = [name for name in configs if not (folder / name / RESULTS).exists()]
+    waiting = [name for name in configs if not finished(folder / name)]
     waiting.sort(key=lambda name: -_cost(configs[name]))
-    finished = sum(_cost(config) for name, config in configs.items() if name not in waiting)
+    behind = sum(_cost(config) for name, config in configs.items() if name not in waiting)
     say(f"{folder}: {len(waiting)} of {len(configs)} runs are to be trained", show)
     with _workers(min(len(waiting), torch.get_num_threads())) as pool:
         futures = {pool.submit(_train_one, name, configs[name], folder, data_dir): name for name in waiting}
@@ -112,13 +112,13 @@ def _train_all(configs: dict[str, Config], folder: Path, data_dir: Path, bar: Pr
             done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-                finished += _cost(configs[futures[future]])
+                behind += _cost(configs[futures[future]])
                 if not bar.live.is_started:
                     say(f"trained {futures[future]}, {len(pending)} left", show)
             going = sum(
                 _cost(configs[futures[each]]) * _part_done(folder / futures[each], configs[futures[each]]) for each in pending
             )
-            bar.update(bar.task_ids[0], completed=finished + going, description=f"training, {len(pending)} runs left")
+            bar.update(bar.task_ids[0], completed=behind + going, description=f"training, {len(pending)} runs left")
 
 
 @contextmanager

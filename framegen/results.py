@@ -47,6 +47,11 @@ def read_results(folder: Path) -> Results:
     return results
 
 
+def finished(folder: Path) -> bool:
+    """Whether a run was trained to its end. One that was evaluated on the way has results too, but no facts of a training."""
+    return bool(read_results(folder).get("training"))
+
+
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
     """Leave the results in W&B: tables of the predictors and of a population's members, and values to compare runs by."""
     one_step, loop, members = results["one_step"], results["closed_loop"], results["members"]

@@ -24,7 +24,7 @@ from framegen.metrics import median_index, skill
 from framegen.models import build
 from framegen.models.predictor import Predictor, State, device_of
 from framegen.progress import TrainingBar, say
-from framegen.results import RESULTS, log_results, measure, over_members, validation, write_results
+from framegen.results import finished, log_results, measure, over_members, validation, write_results
 from framegen.run import Run
 from framegen.tasks import data_file, load_data
 from framegen.tasks.clips import Data
@@ -77,7 +77,7 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True, draw: bo
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
     stored = runs.read_config(run_dir).track
-    if (run_dir / RESULTS).exists():
+    if finished(run_dir):
         say(f"{run_dir}: is finished already; nothing was changed", show)
         return run_dir
     mode = resolve_mode(track) if track or "WANDB_MODE" in os.environ else stored

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from framegen import checkpoint, files, train
+from framegen import checkpoint, commands, files, train
 from framegen.config import MLP, Config, Engine, Recurrent, Sine, Training
 from framegen.engine import TorchEngine
 from framegen.errors import OptionError, UserError
@@ -301,6 +301,16 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path) -> None:
     before = (run / "checkpoint.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes()
     train.resume(run, show=False, draw=False)
     assert before == ((run / "checkpoint.safetensors").read_bytes(), (run / "metrics.jsonl").read_bytes())
+
+
+def test_a_run_that_is_evaluated_on_the_way_still_goes_on(small_run: Path, tmp_path: Path) -> None:
+    process = _stopped(SMALL_CONFIG, tmp_path, "SIGKILL", "step", 6)
+    assert process.returncode == -signal.SIGKILL, process.stderr
+    run = tmp_path / "runs" / "run"
+    commands.evaluate_run(run, "cpu")
+    assert (run / "results.json").exists()
+    train.resume(run, show=False, draw=False)
+    assert _same_weights(run, small_run)
 
 
 def test_a_damaged_resume_file_is_named_and_left_alone(tmp_path: Path) -> None:
