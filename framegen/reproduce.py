@@ -62,7 +62,10 @@ def reproduce(
     arguments = {name: [*line, *extra] for name, line in planned(seeds).items()}
     needed = {name for number in numbers for name in NEEDS[number]}
     configs = {name: parse_train(line[0], line[1:])[1] for name, line in arguments.items() if name in needed}
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
     for name, config in configs.items():
         if (folder / name / CONFIG).exists() and runs.read_config(folder / name).config != config:
             raise UserError(f"{folder / name}: was made with other options; move it away, or choose another --runs-dir")

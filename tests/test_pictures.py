@@ -79,8 +79,10 @@ def test_every_member_is_a_dot_and_three_are_named() -> None:
     figure = curves.members(skills, {"one step ahead": {"optimum": 1.0}}, median=8)
     axes = figure.axes[0]
     assert [0.2, 0.7, 0.9] in [list(np.asarray(line.get_ydata(), float)) for line in axes.lines]
-    said = [text.get_text() for text in axes.texts]
-    assert said == ["worst: seed 5, 0.200", "median: seed 8, 0.700", "best: seed 3, 0.900"]
+    legend = axes.get_legend()
+    assert legend is not None
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said[1:4] == ["best: seed 3, 0.900", "median: seed 8, 0.700", "worst: seed 5, 0.200"]
 
 
 def test_what_is_far_below_the_model_does_not_squeeze_the_rest() -> None:

@@ -196,6 +196,13 @@ def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     assert steps == list(range(1, 241))
 
 
+def test_a_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    code, _, err = framegen("reproduce", "--runs-dir", tmp_path / "runs", "--claims", "8")
+    assert code == 1
+    assert f"{tmp_path / 'runs' / 'reproduce'}: cannot be made" in err
+
+
 def test_an_impossible_extra_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--learning-rate"):
         reproduce(tmp_path / "runs", tmp_path / "data", [8], 2, "disabled", ["--learning-rate", "-1"], show=False)

@@ -107,7 +107,7 @@ def members(skills: dict[str, dict[int, float]], references: dict[str, dict[str,
         references: by what is measured, the skill of other predictors by name.
         median: the seed to mark as the median one.
     """
-    figure = new_figure(5 * len(skills) + 1, 4.5)
+    figure = new_figure(5 * len(skills) + 1, 4.9)
     first = next(iter(skills.values()))
     order = sorted(first, key=first.__getitem__)
     for axes, (what, skill) in zip(figure.subplots(1, len(skills), squeeze=False)[0], skills.items(), strict=True):
@@ -116,19 +116,16 @@ def members(skills: dict[str, dict[int, float]], references: dict[str, dict[str,
         axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
         axes.axhline(mean, color=MODEL, linewidth=1.5, label=f"mean {mean:.3f} ± {deviation:.3f}")
         axes.plot(range(1, len(order) + 1), values, "o", color=BLUE, markersize=4)
-        worst, middle, best = ((8, -4), "left"), ((0, -24), "center"), ((0, -18), "right")
-        labels = {"worst": (order[0], *worst), "median": (median, *middle), "best": (order[-1], *best)}
-        for name, (seed, offset, align) in labels.items():
+        for name, seed, marker in (("best", order[-1], "^"), ("median", median, "s"), ("worst", order[0], "v")):
             place = order.index(seed)
-            text = f"{name}: seed {seed}, {values[place]:.3f}"
-            point = (place + 1, values[place])
-            axes.annotate(text, point, xytext=offset, textcoords="offset points", ha=align, fontsize=8)
-            axes.plot(place + 1, values[place], "o", color=BLACK, markersize=6)
+            label = f"{name}: seed {seed}, {values[place]:.3f}"
+            axes.plot(place + 1, values[place], marker, color=BLACK, markersize=7, label=label)
         for name, style in _styles(list(references[what])).items():
             axes.axhline(references[what][name], **style, label=f"{name}, {references[what][name]:.3f}")  # pyright: ignore[reportArgumentType]
         axes.set_title(what, fontsize=11)
         _finish(axes, "seeds, from the worst to the best one step ahead", "skill")
-        axes.legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.02))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
 
 
