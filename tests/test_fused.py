@@ -194,30 +194,6 @@ def test_both_engines_leave_the_same_run(config: Config, tmp_path: Path) -> None
     assert rows_of(again) == rows_of(ours)
 
 
-@needs_compiler
-@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
-def test_stopped_and_resumed_equals_never_stopped(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, model=Recurrent("tanh", 6))
-    reference = _run(config, tmp_path, "fused", "reference")
-    save, calls = checkpoint.save_progress, 0
-
-    def killed(*arguments) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise KeyboardInterrupt
-        save(*arguments)
-
-    monkeypatch.setattr(checkpoint, "save_progress", killed)
-    with pytest.raises(KeyboardInterrupt):
-        _run(config, tmp_path, "fused", "run")
-    monkeypatch.undo()
-    run = train.resume(tmp_path / "runs" / "run", show=False, draw=False)
-    weights = [checkpoint.load(folder).model.state_dict() for folder in (run, reference)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    assert rows_of(run) == rows_of(reference)
-
-
 @pytest.mark.parametrize(
     ("model", "reason"),
     [

@@ -58,8 +58,11 @@ def test_each_member_is_bit_equal_to_its_seed_trained_alone(config: Config, engi
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_killed_and_resumed_equals_never_killed(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(STREAM, model=Recurrent("tanh", 6), seeds=SEEDS)
+@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+def test_killed_and_resumed_equals_never_killed(
+    config: Config, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(config, model=Recurrent("tanh", 6), seeds=SEEDS)
     reference = _train(config, tmp_path, "reference", engine)
     save, calls = checkpoint.save_progress, 0
 
