@@ -13,7 +13,7 @@ from framegen.experiments import DESCRIPTIONS, EXPERIMENTS
 from framegen.options import Bench, Draw, Evaluate, Generate, Reproduce, Resume, parse, parse_train, sweep
 
 COMMANDS = {
-    "train": "train a model: framegen train [EXPERIMENT] [--options]",
+    "train": "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
     "evaluate": "measure a run against every baseline and the optimum: framegen evaluate RUN",
     "generate": "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
     "draw": "draw a run's net and its curves: framegen draw RUN",
