@@ -99,7 +99,9 @@ def generate_run(
     if seed is not None and seed not in saved.models:
         raise OptionError(f"--seed {seed}: {run} has no such member; its seeds are {', '.join(map(str, saved.models))}")
     member = saved.models[saved.shown if seed is None else seed]
-    model = fused.compiled(member.to(choose_device(device)), saved.config.training.engine)
+    chosen = choose_device(device)
+    fast = fused.compiled(member, saved.config.training.engine) if device in ("auto", "cpu") else member
+    model = fast.to(chosen)  # compiled, it stays on the CPU, where it is faster than any device
     if prompt is None:
         if not run.is_dir():
             raise OptionError(f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue")

@@ -154,7 +154,7 @@ class Training:
     seed: int = 0
     """Seed of the initial weights and of the order of the clips."""
     device: Device = "auto"
-    """Where to compute; auto is CUDA where there is one, else the CPU."""
+    """Where to compute; auto is the CPU for the fused engine, else CUDA where there is one."""
     engine: Engine = "auto"
     """What takes the steps: fused is compiled code for the plain RNN, torch is PyTorch; auto is fused where it can be."""
     media_every: int = 20

@@ -13,11 +13,13 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from framegen import runs, train
+from framegen import fused, runs, train
 from framegen.claims import CLAIMS, NEEDS, Runs, planned
 from framegen.config import Config, Mode, Orbit, Recurrent
 from framegen.errors import OptionError, UserError
+from framegen.fused import FusedUnavailable
 from framegen.interrupts import Interrupted, Interrupts
+from framegen.models import build
 from framegen.options import parse_train
 from framegen.progress import say
 from framegen.report import Claim, write_report
@@ -27,6 +29,7 @@ from framegen.tasks import load_data
 from framegen.tracking import METRICS, Tracker, resolve_mode
 
 FOLDER, REPORT = "reproduce", "report.html"
+FEW_SEEDS = 2
 CLAIM_COST = 1.0
 """Of a claim, beside `_cost` of a run."""
 
@@ -59,6 +62,7 @@ def reproduce(
     if seeds < 2:
         raise OptionError(f"--seeds {seeds}: a spread needs at least 2")
     folder, mode = runs_dir / FOLDER, resolve_mode(track)
+    seeds = _affordable(seeds, show)
     arguments = {name: [*line, *extra] for name, line in planned(seeds).items()}
     needed = {name for number in numbers for name in NEEDS[number]}
     configs = {name: parse_train(line[0], line[1:])[1] for name, line in arguments.items() if name in needed}
@@ -87,6 +91,16 @@ def reproduce(
             tracker.log_summary(claim.values)
         tracker.log_table(0, "claims", ["claim", "found"], [[claim.title, claim.found] for claim in claims])
     return claims
+
+
+def _affordable(seeds: int, show: bool) -> int:
+    """The seeds that are asked for, or a few where only PyTorch can train them."""
+    try:
+        fused.check(build(Recurrent(), (1, 2, 2), 0), torch.device("cpu"), "auto")
+    except FusedUnavailable as reason:
+        say(f"{FEW_SEEDS} seeds a result, since PyTorch must train them all ({reason})", show)
+        return min(seeds, FEW_SEEDS)
+    return seeds
 
 
 def _bar(show: bool) -> Progress:

@@ -88,15 +88,16 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True, draw: bo
     return _run(run_dir, mode, show, draw, created=False)
 
 
-def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | FusedEngine:
-    """The engine that the config asks for, "auto" being the fused one where it can train this model here.
+def choose_engine(run: Run, show: bool) -> TorchEngine | FusedEngine:
+    """The engine and the device that the config asks for; "auto" takes the fused one where it can train this model here.
 
     Raises OptionError where the fused engine is asked for and cannot be had.
     """
     training, models, clips = run.config.training, list(run.models.values()), run.data.train
+    device = choose_device(training.device)
     if training.engine != "torch":
         try:
-            fused.check(run.model, device, training.engine)
+            fused.check(run.model, torch.device("cpu") if training.device == "auto" else device, training.engine)
             together = f", {len(models)} nets at once" * (len(models) > 1)
             say(f"engine: fused (compiled for this net and this processor{together})", show)
             return FusedEngine(models, clips, training, run.data.carry_state)
@@ -104,26 +105,25 @@ def choose_engine(run: Run, device: torch.device, show: bool) -> TorchEngine | F
             if training.engine == "fused":
                 raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
             say(f"engine: torch (the fused engine is not for this run: {reason})", show)
-    return TorchEngine(models, clips.to(device), training, run.data.carry_state)
+    return TorchEngine([model.to(device) for model in models], clips.to(device), training, run.data.carry_state)
 
 
 def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Path:
     description = runs.read_config(run_dir)
     config, data_dir = description.config, description.data_dir
-    device = choose_device(config.training.device)
     lock = runs.lock(run_dir)
     fresh = not (run_dir / RESUME).exists()
     with lock, Interrupts() as interrupts:
         try:
             say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
             data = load_data(config.task, data_dir)
-            models = {seed: build(config.model, data.frame_shape, seed).to(device) for seed in config.members}
+            models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
             run = Run(run_dir, config, data, models, baselines(config.task, data), config.members[0])
-            engine = choose_engine(run, device, show)
+            engine = choose_engine(run, show)
             place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
             facts = {
                 "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
-                "device": str(device),
+                "device": str(engine.device),
                 "engine": "fused" if isinstance(engine, FusedEngine) else "torch",
             }
             tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]

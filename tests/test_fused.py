@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from framegen import checkpoint, fused, train
+from framegen.commands import generate_run
 from framegen.config import MLP, Config, Engine, Recurrent, Training
 from framegen.engine import TorchEngine, flatten
 from framegen.errors import OptionError
@@ -213,6 +214,19 @@ def test_what_it_cannot_train_goes_to_pytorch_and_is_said(
     config = replace(config, training=replace(config.training, engine="auto", epochs=1))
     train.train(config, "yes", "disabled", tmp_path / "runs", tmp_path / "data")
     assert reason in capsys.readouterr().err
+
+
+@needs_compiler
+def test_where_there_is_a_gpu_a_small_net_stays_with_the_fused_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    config = replace(FUSED, training=replace(FUSED.training, device="auto", engine="auto", epochs=1))
+    run = train.train(config, "auto", "disabled", tmp_path / "runs", tmp_path / "data", show=False, draw=False)
+    facts = json.loads((run / "results.json").read_text())["training"]
+    assert (facts["engine"], facts["device"]) == ("fused", "cpu")
+    generate_run(run, 5, tmp_path / "a.npy")
+    config = replace(FUSED, training=replace(FUSED.training, device="cuda"))
+    with pytest.raises(OptionError, match="--engine fused: it runs on the CPU only"):
+        train.train(config, "cuda", "disabled", tmp_path / "runs", tmp_path / "data", show=False, draw=False)
 
 
 @needs_compiler

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from framegen import checkpoint, claims, parallel, train
+from framegen import checkpoint, claims, fused, parallel, runs, train
 from framegen.config import Recurrent
 from framegen.errors import OptionError, UserError
+from framegen.fused import FusedUnavailable
 from framegen.models import build
 from framegen.models.recurrent import RecurrentNet
 from framegen.options import parse_train
@@ -201,6 +202,18 @@ def test_a_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: Path)
     code, _, err = framegen("reproduce", "--runs-dir", tmp_path / "runs", "--claims", "8")
     assert code == 1
     assert f"{tmp_path / 'runs' / 'reproduce'}: cannot be made" in err
+
+
+def test_without_the_fused_engine_there_are_fewer_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise FusedUnavailable("no C++ compiler was found")
+
+    monkeypatch.setattr(fused, "check", unavailable)
+    reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", SMALL)
+    assert "2 seeds a result, since PyTorch must train them all (no C++ compiler" in capsys.readouterr().err
+    assert runs.read_config(tmp_path / "runs" / "reproduce" / "video").config.members == (0, 1)
 
 
 def test_an_impossible_extra_is_named(tmp_path: Path) -> None:
