@@ -15,7 +15,7 @@ from framegen.evaluate import Results, optimal_predictor
 from framegen.figures import comparisons, style
 from framegen.figures.comparisons import Line, Panel
 from framegen.fused import compiled
-from framegen.metrics import skill
+from framegen.metrics import skill, spread
 from framegen.models.recurrent import RecurrentNet
 from framegen.report import Claim
 from framegen.tasks import orbit
@@ -76,7 +76,8 @@ def _skills(results: Results, part: str = "one_step") -> list[float]:
 
 
 def _spread(values: Sequence[float], digits: int = 3) -> str:
-    return f"{statistics.fmean(values):.{digits}f} ± {statistics.stdev(values):.{digits}f}"
+    found = spread(values)
+    return f"{found['mean']:.{digits}f} ± {found['sd']:.{digits}f}"
 
 
 def memory(runs: Runs) -> Claim:
@@ -302,7 +303,7 @@ def sines(runs: Runs) -> Claim:
 
 def drawings(runs: Runs) -> Claim:
     results, folder = runs.results("video"), runs.folder / "video" / "figures"
-    if not (folder / "temporal.png").exists():
+    if not all((folder / name).exists() for name in ("spatial.png", "temporal.png")):
         pictures.draw_run(commands.open_run(runs.folder / "video"), results)
     parameters = results["training"]["parameters"]
     return Claim(

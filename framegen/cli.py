@@ -87,6 +87,11 @@ def _train(arguments: list[str]) -> None:
     if name not in EXPERIMENTS:
         raise OptionError(f"{name}: no such experiment{_nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}")
     chosen = [(label, *parse_train(name, each)) for label, each in sweep(rest)]  # all are checked before one is trained
+    for label, options, _ in chosen[1:]:
+        if options.name is not None and (options.runs_dir / f"{options.name}{label}").exists():
+            raise OptionError(
+                f"--name {options.name}: {options.runs_dir / f'{options.name}{label}'} exists already; choose another"
+            )
     from framegen import train
 
     folders = []

@@ -51,7 +51,7 @@ def draw_run(folder: Path) -> list[Path]:
     results = read_results(folder)
     if not results:
         raise UserError(f"{folder}: has no {RESULTS} yet; `uv run framegen evaluate {folder}` makes it and the pictures")
-    return pictures.draw_run(open_run(folder), results)
+    return pictures.draw_run(replace(open_run(folder), shown=results["median_seed"]), results)
 
 
 def generate_run(

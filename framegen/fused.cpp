@@ -20,14 +20,14 @@ constexpr int W_HH = H * I, B_IH = W_HH + H * H, B_HH = B_IH + H, W_O = B_HH + H
 static inline vec pick(decltype(vec{} < vec{}) mask, vec a, vec b) { return mask ? a : b; }
 
 static inline vec activation(vec x) {
-    if (RELU) return pick(x > 0, x, vec{});
+    if (RELU) return pick(x < 0, vec{}, x);  // NaN stays NaN, here and below
     if (sizeof(REAL) == sizeof(double)) {  // which is for tests: exact, not fast
         for (int l = 0; l < L; l++) x[l] = std::tanh(x[l]);
         return x;
     }
     // Rational minimax approximation on [-7.9, 7.9], absolute error below 4e-7; tanhf would not vectorise.
     const vec bound = vec{} + (REAL)7.90531110763549805f;
-    x = pick(x < bound, pick(x > -bound, x, -bound), bound);
+    x = pick(x > bound, bound, pick(x < -bound, -bound, x));
     const vec z = x * x;
     vec p = z * -2.76076847742355e-16f + 2.00018790482477e-13f;
     p = p * z - 8.60467152213735e-11f;

@@ -4,8 +4,9 @@ All errors are means over clips, frames and pixels of values in the task's own r
 """
 
 import math
-import statistics
 from collections.abc import Sequence
+
+import numpy as np
 
 CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
@@ -16,9 +17,11 @@ CONVENTION = {
 
 
 def psnr(mse: float, value_range: tuple[float, float]) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for an mse of 0."""
+    """Peak signal-to-noise ratio in dB; infinite for an mse of 0, and -infinite or NaN as the mse is infinite or NaN."""
     width = value_range[1] - value_range[0]
-    return 10 * math.log10(width**2 / mse) if mse > 0 else math.inf
+    if mse == 0 or not math.isfinite(mse):
+        return math.inf if mse == 0 else -mse
+    return 10 * math.log10(width**2 / mse)
 
 
 def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float:
@@ -32,9 +35,11 @@ def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Mean, standard deviation (of a sample: n - 1), smallest and largest of at least two values."""
-    return {"mean": statistics.fmean(values), "sd": statistics.stdev(values), "min": min(values), "max": max(values)}
+    array = np.array(values)
+    with np.errstate(invalid="ignore"):  # of what is infinite there is no deviation
+        return {"mean": array.mean().item(), "sd": array.std(ddof=1).item(), "min": array.min().item(), "max": array.max().item()}
 
 
 def median_index(values: Sequence[float]) -> int:
-    """Where the median stands; of an even number of values the smaller of the two in the middle."""
-    return sorted(range(len(values)), key=values.__getitem__)[(len(values) - 1) // 2]
+    """Where the median stands; of an even number of values the smaller of the two in the middle; NaN is the largest."""
+    return sorted(range(len(values)), key=lambda k: (math.isnan(values[k]), values[k]))[(len(values) - 1) // 2]

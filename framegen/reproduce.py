@@ -1,12 +1,15 @@
 """Every claim of the article as an experiment: trains what is missing, two runs at a time, and writes a report."""
 
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import torch
@@ -30,6 +33,8 @@ from framegen.tracking import METRICS, Tracker, resolve_mode
 
 FOLDER, REPORT = "reproduce", "report.html"
 FEW_SEEDS = 2
+_stopped: Event | None = None
+"""In a worker process: set when it is to begin no more runs."""
 CLAIM_COST = 1.0
 """Of a claim, beside `_cost` of a run."""
 
@@ -73,8 +78,9 @@ def reproduce(
     for name, config in configs.items():
         if (folder / name / CONFIG).exists() and runs.read_config(folder / name).config != config:
             raise UserError(f"{folder / name}: was made with other options; move it away, or choose another --runs-dir")
+    lock = runs.lock(folder)
     tracker = Tracker(folder, mode, f"reproduce-{time.time_ns():x}", {"runs": arguments}, "reproduce", ["reproduce"])
-    with tracker, Interrupts() as interrupts, _bar(show) as bar:
+    with lock, tracker, Interrupts() as interrupts, _bar(show) as bar:
         interrupts.advice = "; all is saved, and the same command goes on"
         total = sum(map(_cost, configs.values())) + CLAIM_COST * len(numbers)
         task = bar.add_task("training", total=total)
@@ -140,31 +146,51 @@ def _train_all(configs: dict[str, Config], folder: Path, data_dir: Path, bar: Pr
 
 @contextmanager
 def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes for the runs. Whatever ends this early stops them too; each saves the run it was at."""
+    """Processes for the runs. Whatever ends this early stops them too; each saves the run it was at and begins no other."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(1, count), mp_context=context, initializer=_start_worker) as pool:
+    stop = context.Event()
+    with ProcessPoolExecutor(max(1, count), mp_context=context, initializer=_start_worker, initargs=(stop,)) as pool:
         try:
             yield pool
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             for child in multiprocessing.active_children():
                 child.terminate()
             raise
 
 
-def _start_worker() -> None:
+def _start_worker(stop: Event) -> None:
+    global _stopped
+    _stopped = stop
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # while a run is trained, train() hears it
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # a terminal sends it to all: the parent decides
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _train_one(name: str, config: Config, folder: Path, data_dir: Path) -> None:
-    with suppress(Interrupted):  # whoever stopped the workers knows
+    if _stopped is None or _stopped.is_set():
+        return
+    try:
         if (folder / name / CONFIG).exists():
             train.resume(folder / name, "disabled", show=False, draw=False)
         else:
             with suppress(FileNotFoundError):
                 (folder / name).rmdir()  # empty, where a run was killed as it began
             train.train(config, name, "disabled", folder, data_dir, show=False, draw=False)
+    except Interrupted:  # whoever stopped the workers knows
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            os._exit(1)
+    except OSError as error:
+        raise UserError(f"{folder / name}: {error.strerror}; move it away") from error
 
 
 def _part_done(run_dir: Path, config: Config) -> float:

@@ -42,7 +42,7 @@ def read_results(folder: Path) -> Results:
         results = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); `uv run framegen evaluate {folder}` makes it anew") from error
-    if not (isinstance(results, dict) and {"one_step", "closed_loop", "validation", "members"} <= set(results)):
+    if not (isinstance(results, dict) and {"one_step", "closed_loop", "validation", "members", "median_seed"} <= set(results)):
         raise UserError(f"{path}: does not hold results; `uv run framegen evaluate {folder}` makes it anew")
     return results
 

@@ -1,6 +1,5 @@
 """Results as tables on the terminal."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from framegen.evaluate import Results
+from framegen.metrics import spread
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 FORMATS = {"mse": "{:#.3g}", "mae": "{:#.3g}", "psnr": "{:.2f} dB", "skill": "{:.3f}"}
@@ -47,8 +47,8 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
         for part in ("one_step", "closed_loop"):
             values = [member[part]["skill"] for member in each["members"] if member[part]]
             if values:
-                deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-                cells += [f"{statistics.fmean(values):.3f}{deviation}", f"{min(values):.3f}", f"{max(values):.3f}"]
+                deviation = f" ± {spread(values)['sd']:.3f}" if len(values) > 1 else ""
+                cells += [f"{sum(values) / len(values):.3f}{deviation}", f"{min(values):.3f}", f"{max(values):.3f}"]
             else:
                 cells += ["-"] * 3
         table.add_row(name, *cells)
@@ -64,15 +64,15 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
     predictors = results["one_step"] if part == "one_step" else results["closed_loop"]["predictors"]
     members = sorted(results["members"], key=lambda member: member["one_step"]["mse"])
     rows: dict[str, dict[str, Any]] = {"this model": predictors["model"]}
-    spread = {}
+    statistics = {}
     if len(members) > 1:
         median = next(member for member in members if member["seed"] == results["median_seed"])
         chosen = {"best": members[0], "median": median, "worst": members[-1]}
         rows = {f"{name}: seed {member['seed']}": member[part] for name, member in chosen.items()}
         for name, statistic in ((f"{len(members)} seeds: mean", "mean"), ("± sd", "sd")):
-            spread[name] = {metric: results["spread"][part][metric][statistic] for metric in metrics}
+            statistics[name] = {metric: results["spread"][part][metric][statistic] for metric in metrics}
     rows |= {name: scores for name, scores in predictors.items() if name != "model"}
-    return {name: [_show(metric, scores[metric]) for metric in metrics] for name, scores in (spread | rows).items()}
+    return {name: [_show(metric, scores[metric]) for metric in metrics] for name, scores in (statistics | rows).items()}
 
 
 def _show(metric: str, value: float) -> str:

@@ -83,8 +83,6 @@ def resume(run_dir: Path, track: Mode | None = None, show: bool = True, draw: bo
     mode = resolve_mode(track) if track or "WANDB_MODE" in os.environ else stored
     if (run_dir / CHECKPOINT).exists() and not (run_dir / RESUME).exists():
         raise UserError(f"{run_dir / RESUME}: is missing, so the training cannot go on where it was; the checkpoint is untouched")
-    for leftover in run_dir.glob(".*.tmp*"):  # half-written when the run was killed
-        leftover.unlink()
     return _run(run_dir, mode, show, draw, created=False)
 
 
@@ -112,6 +110,8 @@ def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Pa
     description = runs.read_config(run_dir)
     config, data_dir = description.config, description.data_dir
     lock = runs.lock(run_dir)
+    for leftover in run_dir.glob(".*.tmp*"):  # half-written when the run was killed
+        leftover.unlink(missing_ok=True)
     fresh = not (run_dir / RESUME).exists()
     with lock, Interrupts() as interrupts:
         try:

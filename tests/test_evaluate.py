@@ -31,6 +31,17 @@ def test_metrics_by_hand() -> None:
     assert math.isnan(metrics.skill(0.2, 0.1, 0.1))
 
 
+def test_what_is_not_finite_is_the_worst_and_stops_nothing() -> None:
+    assert metrics.psnr(math.inf, (0.0, 1.0)) == -math.inf
+    assert math.isnan(metrics.psnr(math.nan, (0.0, 1.0)))
+    assert metrics.median_index([math.nan, 0.3, math.nan, 0.1, 0.2]) == 1
+    assert metrics.median_index([math.inf, 0.3, 0.1, 0.2]) == 3
+    found = metrics.spread([0.1, 0.3, math.inf])
+    assert (found["mean"], found["min"], found["max"]) == (math.inf, 0.1, math.inf)
+    assert math.isnan(found["sd"])
+    assert math.isnan(metrics.spread([math.nan, math.nan])["sd"])
+
+
 def test_one_step_errors_are_means_over_everything_but_the_burn_in() -> None:
     inputs, targets = torch.rand(230, 6, 1, 2, 2), torch.rand(230, 6, 1, 2, 2)
     squared, absolute = one_step_errors(CopyLast(), Clips(inputs, targets, burn_in=2))

@@ -82,7 +82,11 @@ def test_every_member_is_a_dot_and_three_are_named() -> None:
     legend = axes.get_legend()
     assert legend is not None
     said = [text.get_text() for text in legend.get_texts()]
-    assert said[1:4] == ["best: seed 3, 0.900", "median: seed 8, 0.700", "worst: seed 5, 0.200"]
+    assert said[1:4] == [
+        "best one step ahead: seed 3, 0.900",
+        "median one step ahead: seed 8, 0.700",
+        "worst one step ahead: seed 5, 0.200",
+    ]
 
 
 def test_what_is_far_below_the_model_does_not_squeeze_the_rest() -> None:

@@ -195,6 +195,19 @@ def test_several_values_make_a_population_each(framegen: Runner, tmp_path: Path)
             assert name in out
 
 
+def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(framegen: Runner, tmp_path: Path) -> None:
+    code, out, err = _command(framegen, tmp_path, "--noise", "0", "--speeds", "12", "--seeds", "2", "--name", "still")
+    assert (code, "nan" in out) == (0, True), err
+
+
+def test_a_sweep_whose_name_is_taken_trains_nothing(framegen: Runner, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "a-learning-rate-0.1").mkdir(parents=True)
+    code, _, err = _command(framegen, tmp_path, "--learning-rate", "0.2", "0.1", "--name", "a")
+    assert code == 2
+    assert "a-learning-rate-0.1" in err
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
 def test_a_member_that_diverges_is_named(tmp_path: Path) -> None:
     wild = replace(SMALL_CONFIG, model=Recurrent("relu"), training=replace(SMALL_CONFIG.training, learning_rate=1e20), seeds=SEEDS)
     with pytest.raises(UserError, match=r"of seed (4|0|7) is (nan|inf) at step \d+"):

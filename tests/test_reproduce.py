@@ -158,29 +158,43 @@ from framegen.interrupts import Interrupted
 
 part_done, begun = reproduce._part_done, set()
 
-def stop_when_both_have_begun(folder, config):
+def stop_when_two_have_begun(folder, config):
     part = part_done(folder, config)
     begun.update([folder.name] if part > 0 else [])
-    if begun == {"video", "relu"}:
+    if len(begun) == 2:
         os.kill(os.getpid(), signal.SIGTERM)
     return part
 
 if __name__ == "__main__":
-    reproduce._part_done = stop_when_both_have_begun
-    folder = Path(sys.argv[1])
+    reproduce._part_done = stop_when_two_have_begun
+    folder, claims = Path(sys.argv[1]), [int(number) for number in sys.argv[2].split(",")]
     try:
-        reproduce.reproduce(folder / "runs", folder / "data", [2, 8], 2, "disabled", sys.argv[2:])
+        reproduce.reproduce(folder / "runs", folder / "data", claims, 2, "disabled", sys.argv[3:])
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
 """
 
 
+LONG = ("--epochs", "60", "--engine", "torch", *SMALL[2:])
+
+
+def _stopped(folder: Path, claims: str) -> subprocess.CompletedProcess[str]:
+    (folder / "stopped.py").write_text(STOPPED)
+    command = [sys.executable, str(folder / "stopped.py"), str(folder), claims, *LONG]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_stopped_it_begins_no_other_run(tmp_path: Path) -> None:
+    stopped = _stopped(tmp_path, "3")
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    begun = [path for path in (tmp_path / "runs" / "reproduce").iterdir() if path.is_dir()]
+    assert len(begun) == 2
+    assert not any((path / "results.json").exists() for path in begun)
+
+
 def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "stopped.py").write_text(STOPPED)
-    options = ("--epochs", "60", "--engine", "torch", *SMALL[2:])
-    command = [sys.executable, str(tmp_path / "stopped.py"), str(tmp_path), *options]
-    stopped = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    options, stopped = LONG, _stopped(tmp_path, "2,8")
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert "the same command goes on" in stopped.stderr
     assert "Traceback" not in stopped.stderr

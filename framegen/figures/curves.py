@@ -92,7 +92,7 @@ def error_over_horizon(members: Sequence[Sequence[float]], references: dict[str,
         label += " (below the axis)" if max(per_horizon[name]) < (_floor(per_horizon) or 0) else ""
         _draw(axes, Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())), label, **style)
     axes.set_yscale("log")
-    axes.set_ylim(bottom=_floor(per_horizon))
+    axes.set_ylim(bottom=_floor({**per_horizon, "model": low or per_horizon["model"]}))
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
     _finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
@@ -118,7 +118,7 @@ def members(skills: dict[str, dict[int, float]], references: dict[str, dict[str,
         axes.plot(range(1, len(order) + 1), values, "o", color=BLUE, markersize=4)
         for name, seed, marker in (("best", order[-1], "^"), ("median", median, "s"), ("worst", order[0], "v")):
             place = order.index(seed)
-            label = f"{name}: seed {seed}, {values[place]:.3f}"
+            label = f"{name} one step ahead: seed {seed}, {values[place]:.3f}"
             axes.plot(place + 1, values[place], marker, color=BLACK, markersize=7, label=label)
         for name, style in _styles(list(references[what])).items():
             axes.axhline(references[what][name], **style, label=f"{name}, {references[what][name]:.3f}")  # pyright: ignore[reportArgumentType]
