@@ -19,13 +19,12 @@ from framegen.run import Run
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 
 
-def save(path: Path, run: Run, step: int, shown: int) -> None:
+def save(path: Path, run: Run, step: int) -> None:
     """Write the weights, with the config in the metadata, so that the file alone rebuilds the models.
 
-    Args:
-        shown: the seed of the model that `load` takes unless told otherwise.
+    The model that the run shows is the one that `load` takes unless told otherwise.
     """
-    metadata = {"config": to_dict(run.config), "frame_shape": run.data.frame_shape, "step": step, "shown": shown}
+    metadata = {"config": to_dict(run.config), "frame_shape": run.data.frame_shape, "step": step, "shown": run.shown}
     weights = _stack(list(run.models.values()))
     tensors.save(path, weights if run.config.seeds else {name: value[0] for name, value in weights.items()}, metadata)
 

@@ -1,7 +1,6 @@
 """The article's claims, each as an experiment: which runs it needs, and what they found."""
 
 import itertools
-import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from framegen.fused import compiled
 from framegen.metrics import skill, spread
 from framegen.models.recurrent import RecurrentNet
 from framegen.report import Claim
+from framegen.results import read_results
 from framegen.tasks import orbit
 from framegen.tasks.clips import to_float
 
@@ -33,7 +33,7 @@ class Runs:
     arguments: dict[str, list[str]]
 
     def results(self, name: str) -> Results:
-        return json.loads((self.folder / name / "results.json").read_text())
+        return read_results(self.folder / name)
 
     def command(self, name: str) -> str:
         return " ".join(["framegen train", *self.arguments[name]])
@@ -282,12 +282,10 @@ def sines(runs: Runs) -> Claim:
     found, values = [], {}
     for name, what in (("sine-lag", "one sample behind"), ("sine-next", "one sample ahead")):
         results = runs.results(name)
-        errors = [member["one_step"]["mse"] for member in results["members"]]
+        over_seeds = results["spread"]["one_step"]["mse"]
         memoryless = results["one_step"]["linear, 1 frame"]["mse"]
-        found.append(
-            f"{what}: {statistics.fmean(errors):.1e} ± {statistics.stdev(errors):.0e} (without memory at best {memoryless:.1e})"
-        )
-        values[f"sine/{name}"] = statistics.fmean(errors)
+        found.append(f"{what}: {over_seeds['mean']:.1e} ± {over_seeds['sd']:.0e} (without memory at best {memoryless:.1e})")
+        values[f"sine/{name}"] = over_seeds["mean"]
     return Claim(
         7,
         "An RNN turns a sine into a lagged one",

@@ -106,11 +106,10 @@ def _train(arguments: list[str]) -> None:
 
 
 def _report(folder: Path) -> None:
-    import json
-
+    from framegen.results import read_results
     from framegen.tables import print_results
 
-    results = json.loads((folder / "results.json").read_text())
+    results = read_results(folder)
     print_results(results, Console())
     made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
     print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
@@ -122,11 +121,10 @@ def _report(folder: Path) -> None:
 
 
 def _compare(folders: list[Path]) -> None:
-    import json
-
+    from framegen.results import read_results
     from framegen.tables import print_comparison
 
-    print_comparison({folder.name: json.loads((folder / "results.json").read_text()) for folder in folders}, Console())
+    print_comparison({folder.name: read_results(folder) for folder in folders}, Console())
     print("\nEverything is in", *(f"  {folder}" for folder in folders), sep="\n")
 
 

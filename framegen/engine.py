@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from framegen.config import Training
 from framegen.errors import OptionError
-from framegen.models.predictor import Predictor, State, detach
+from framegen.models.predictor import Predictor, State, detach, num_parameters
 from framegen.tasks.clips import Clips
 
 Moments = tuple[Tensor, Tensor]
@@ -48,7 +48,7 @@ def choose_device(name: str) -> torch.device:
 def threads_for(model: Predictor) -> Iterator[None]:
     """One CPU thread while a small model trains: handing work to a second takes longer than the work."""
     before = torch.get_num_threads()
-    if sum(parameter.numel() for parameter in model.parameters()) < SMALL_MODEL:
+    if num_parameters(model) < SMALL_MODEL:
         torch.set_num_threads(1)
     try:
         yield

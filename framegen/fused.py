@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,10 @@ import torch
 from torch import Tensor
 
 from framegen.config import Engine, Training
-from framegen.engine import Moments, flatten, split
+from framegen.engine import Moments, flatten
 from framegen.errors import UserError
 from framegen.files import replacing
-from framegen.models.predictor import Predictor, State, device_of
+from framegen.models.predictor import Predictor, State, device_of, num_parameters
 from framegen.models.recurrent import RecurrentNet
 from framegen.tasks.clips import Clips
 
@@ -30,8 +31,7 @@ SOURCE = Path(__file__).with_name("fused.cpp")
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
 MAX_HIDDEN, DIGEST_BYTES = 64, 32
 PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever the frames' size; measured
-CALL = 200_000_000
-"""About how many multiplications of weights one call may do: a fraction of a second, so that a signal is soon heard."""
+CALL = 200_000_000  # multiplications of weights in one call, about: a fraction of a second, so that a signal is soon heard
 
 
 class FusedUnavailable(Exception):
@@ -55,16 +55,20 @@ class Shape:
         return [f"-D{name}={value}" for name, value in names.items()]
 
 
+def compiler() -> str:
+    """The machine's C++ compiler. Raises FusedUnavailable where there is none."""
+    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+    if (path := next(filter(None, map(shutil.which, names)), None)) is None:
+        raise FusedUnavailable("no C++ compiler was found")
+    return path
+
+
 @functools.cache
 def library(shape: Shape) -> ctypes.CDLL:
     """The compiled source for a shape. Raises FusedUnavailable where there is no compiler or it fails."""
-    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
-    compiler = next(filter(None, map(shutil.which, names)), None)
-    if compiler is None:
-        raise FusedUnavailable("no C++ compiler was found")
-    command = [compiler, *FLAGS, *shape.defines(), str(SOURCE)]
+    command = [compiler(), *FLAGS, *shape.defines(), str(SOURCE)]
     # All that the compiler predefines: its version, and what this processor can do.
-    machine = subprocess.run([compiler, *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False).stdout
+    machine = subprocess.run([command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False).stdout
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), machine])).hexdigest()[:24]
     path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framegen" / f"{key}.so"
     if not _whole(path):
@@ -111,7 +115,7 @@ def check(model: Predictor, device: torch.device, engine: Engine) -> None:
         raise FusedUnavailable(f"it trains up to {MAX_HIDDEN} hidden units, this net has {model.rnn.hidden_size}")
     if device.type != "cpu":
         raise FusedUnavailable("it runs on the CPU only")
-    if engine == "auto" and (size := sum(parameter.numel() for parameter in model.parameters())) > PAYS:
+    if engine == "auto" and (size := num_parameters(model)) > PAYS:
         raise FusedUnavailable(f"PyTorch is faster for a net of {size} parameters")
     library(_shape(model))
 
@@ -122,13 +126,11 @@ def _shape(model: RecurrentNet) -> Shape:
 
 def compiled(model: Predictor, engine: Engine) -> Predictor:
     """The model as it is now, run by the compiled code unless that cannot be had, or the engine is PyTorch."""
-    try:
-        if engine == "torch":
-            return model
-        check(model, device_of(model), engine)
-    except FusedUnavailable:
-        return model
-    return FusedPredictor(model)
+    if engine != "torch":
+        with suppress(FusedUnavailable):
+            check(model, device_of(model), engine)
+            return FusedPredictor(model)
+    return model
 
 
 class FusedEngine:
@@ -146,8 +148,7 @@ class FusedEngine:
         self.weights = torch.stack([flatten(each.parameters()) for each in models])  # (K, P)
         self.mean, self.variance, self.steps = torch.zeros_like(self.weights), torch.zeros_like(self.weights), 0
         for each, row in zip(models, self.weights, strict=True):
-            for parameter, view in zip(each.parameters(), split(row, each), strict=True):
-                parameter.data = view
+            torch.nn.utils.vector_to_parameters(row, each.parameters())  # as views of the row
         self.device, self.threads = self.weights.device, torch.get_num_threads()
         self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
         work = self.weights.numel() * training.batch_size * self.inputs.shape[1]
@@ -170,12 +171,11 @@ class FusedEngine:
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Train on some batches; see `engine.TorchEngine.run`."""
-        models, clips = order.shape
         order, steps = order.contiguous(), len(learning_rates)
         rates = torch.tensor(learning_rates, dtype=torch.float64)
-        losses, norms = torch.full((2, models, steps), torch.nan)
+        losses, norms = torch.full((2, len(order), steps), torch.nan)
         self.compiled.train(
-            *map(pointer, (self.inputs, self.targets, order)), models, clips, self.training.batch_size, self.inputs.shape[1],
+            *map(pointer, (self.inputs, self.targets, order)), *order.shape, self.training.batch_size, self.inputs.shape[1],
             *map(pointer, (self.weights, self.mean, self.variance, self._state if self.carry_state else None)),
             ctypes.c_int64(self.steps), pointer(rates), ctypes.c_double(self.training.max_grad_norm),
             *map(pointer, (losses, norms)), self.threads,

@@ -22,7 +22,7 @@ from framegen.fused import FusedEngine, FusedUnavailable
 from framegen.interrupts import Interrupts
 from framegen.metrics import median_index, skill
 from framegen.models import build
-from framegen.models.predictor import Predictor, State, device_of
+from framegen.models.predictor import Predictor, State, device_of, num_parameters
 from framegen.progress import TrainingBar, say
 from framegen.results import finished, log_results, measure, over_members, validation, write_results
 from framegen.run import Run
@@ -122,7 +122,7 @@ def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Pa
             engine = choose_engine(run, show)
             place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
             facts = {
-                "parameters": sum(parameter.numel() for parameter in run.model.parameters()),
+                "parameters": num_parameters(run.model),
                 "device": str(engine.device),
                 "engine": "fused" if isinstance(engine, FusedEngine) else "torch",
             }
@@ -162,7 +162,7 @@ def _fit(
 
     def save() -> None:
         nonlocal saved_step
-        checkpoint.save(run.folder / CHECKPOINT, run, step, shown)
+        checkpoint.save(run.folder / CHECKPOINT, replace(run, shown=shown), step)
         checkpoint.save_progress(run.folder / RESUME, engine, Place(step, tracker.flush(), seconds))
         saved_step = step
 
@@ -258,7 +258,7 @@ def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker, draw: 
     step = run.config.training.epochs * math.ceil(len(run.data.train) / run.config.training.batch_size)
     tracker.flush()
     run = replace(run, shown=results["median_seed"])
-    checkpoint.save(run.folder / CHECKPOINT, run, step, run.shown)
+    checkpoint.save(run.folder / CHECKPOINT, run, step)
     made = pictures.draw_run(run, results) if draw else []
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
     log_results(results, step, tracker)

@@ -5,7 +5,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from framegen.bench.groups import QUICK, Sizes, groups
 from framegen.bench.measure import Case, Contender, Group, Ready, Unavailable, clean_machine, prepare, turn
 from framegen.errors import OptionError, UserError
 from framegen.files import write_text
-from framegen.fused import FusedUnavailable
+from framegen.fused import FusedUnavailable, compiler
 from framegen.progress import counted, say
 
 Content = dict[str, Any]
@@ -162,8 +161,8 @@ def _version(package: str) -> str | None:
 
 def _compiler() -> str:
     """The first line of what the C++ compiler says of itself."""
-    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")  # as in `fused.library`
-    path = next(filter(None, map(shutil.which, names)), None)
-    if path is None:
-        raise UserError("bench: there is no fused engine to measure: no C++ compiler was found")
+    try:
+        path = compiler()
+    except FusedUnavailable as reason:
+        raise UserError(f"bench: there is no fused engine to measure: {reason}") from reason
     return subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.partition("\n")[0]

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from framegen.figures.style import BLACK, BLUE, GREEN, MODEL, OPTIMUM, ORANGE, new_figure
+from framegen.figures.style import BLACK, BLUE, GREEN, MODEL, OPTIMUM, ORANGE, PINK, SKY, finish, new_figure
 
 MAX_TICKS = 10
-COLORS = (MODEL, BLUE, GREEN, ORANGE, "#CC79A7", "#56B4E9")
+COLORS = (MODEL, BLUE, GREEN, ORANGE, PINK, SKY)
 
 
 def strip_plot(panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str, lowest: float = -np.inf) -> Figure:
@@ -40,7 +39,7 @@ def strip_plot(panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str
         if lowest > -np.inf:
             axes.set_xlim(left=lowest - 0.04)
         axes.set_title(title, fontsize=11)
-        _finish(axes, x_label, "")
+        finish(axes, x_label, "")
     figure.supxlabel("dots: seeds; bars: mean ± standard deviation; diamonds: predictors without a seed", fontsize=8)
     return figure
 
@@ -91,13 +90,6 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
         if panel.log_y:
             axes.set_yscale("log")
         axes.set_title(panel.title, fontsize=11)
-        _finish(axes, panel.x_label, panel.y_label)
+        finish(axes, panel.x_label, panel.y_label)
         axes.legend(frameon=False, fontsize=8)
     return figure
-
-
-def _finish(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from framegen.figures.style import BLACK, BLUE, GREEN, GREY, MODEL, OPTIMUM, ORANGE, PROMPT, TRUTH, new_figure
+from framegen.figures.style import BLACK, BLUE, GREEN, GREY, MODEL, OPTIMUM, ORANGE, PINK, PROMPT, SKY, TRUTH, finish, new_figure
 
 LINE_STYLES = {
     "model": {"color": MODEL, "linewidth": 2.2, "zorder": 5},
@@ -18,7 +18,7 @@ LINE_STYLES = {
     "copy last": {"color": BLACK, "linestyle": ":"},
     "mean frame": {"color": GREY, "linestyle": "-."},
 }
-OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, "#CC79A7", "#56B4E9")]
+OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, PINK, SKY)]
 
 
 def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -30,13 +30,6 @@ def _floor(curves: dict[str, Sequence[float]]) -> float | None:
     """Where the axis of errors ends: what is a hundred times below the model would only squeeze the rest together."""
     model = min(value for value in curves["model"] if value > 0)
     return model / 100 if min(map(min, curves.values())) < model / 100 else None
-
-
-def _finish(axes: Axes, x_label: str, y_label: str) -> None:
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
         axes.axhline(references[name], **style, label=f"{name}, {references[name]:.2g}")  # pyright: ignore[reportArgumentType]
     axes.set_yscale("log")
     axes.set_ylim(bottom=_floor({"model": validation.low or validation.values, "others": list(references.values())}))
-    _finish(axes, "optimizer step", "mean squared error of one prediction")
+    finish(axes, "optimizer step", "mean squared error of one prediction")
     axes.legend(frameon=False)
     return figure
 
@@ -85,16 +78,17 @@ def error_over_horizon(members: Sequence[Sequence[float]], references: dict[str,
     low, high = (errors.min(0).tolist(), errors.max(0).tolist()) if len(errors) > 1 else (None, None)
     horizons = range(1, errors.shape[1] + 1)
     per_horizon: dict[str, Sequence[float]] = {"model": errors.mean(0).tolist(), **references}
+    floor = _floor({**per_horizon, "model": low or per_horizon["model"]})
     for name, style in _styles(list(per_horizon)).items():
         label = name
         if name == "model":
             label = f"{len(errors)} seeds: mean, and\nband from best to worst" if len(errors) > 1 else "this model"
-        label += " (below the axis)" if max(per_horizon[name]) < (_floor(per_horizon) or 0) else ""
+        label += " (below the axis)" if max(per_horizon[name]) < (floor or 0) else ""
         _draw(axes, Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())), label, **style)
     axes.set_yscale("log")
-    axes.set_ylim(bottom=_floor({**per_horizon, "model": low or per_horizon["model"]}))
+    axes.set_ylim(bottom=floor)
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
-    _finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
+    finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -123,7 +117,7 @@ def members(skills: dict[str, dict[int, float]], references: dict[str, dict[str,
         for name, style in _styles(list(references[what])).items():
             axes.axhline(references[what][name], **style, label=f"{name}, {references[what][name]:.3f}")  # pyright: ignore[reportArgumentType]
         axes.set_title(what, fontsize=11)
-        _finish(axes, "seeds, from the worst to the best one step ahead", "skill")
+        finish(axes, "seeds, from the worst to the best one step ahead", "skill")
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
@@ -141,7 +135,7 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int) -> Figure:
     for name, values in rows.items():
         axes.plot(values, **styles[name], label=name)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
-    _finish(axes, "frame (sample)", "value")
+    finish(axes, "frame (sample)", "value")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -162,7 +156,7 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
         axes.plot(time, targets[window], color=GREEN, linewidth=3, alpha=0.5, label="target")
         axes.plot(time, predictions[window], color=MODEL, linewidth=1.5, label="prediction")
         axes.set_title(f"window {window + 1}", fontsize=10)
-        _finish(axes, "time in units of \N{GREEK SMALL LETTER PI}", "")
+        finish(axes, "time in units of \N{GREEK SMALL LETTER PI}", "")
         axes.set_xticks([window, window + 1])
     panels[0].set_ylabel("value")
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
@@ -179,11 +173,11 @@ def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
     figure = new_figure(10, 4.5)
     left, right = figure.subplots(1, 2)
     units = hidden[0].T[:8]
-    colors = [BLUE, ORANGE, GREEN, MODEL, GREY, "#CC79A7", "#56B4E9", BLACK]
+    colors = [BLUE, ORANGE, GREEN, MODEL, GREY, PINK, SKY, BLACK]
     for index, (unit, color) in enumerate(zip(units, colors, strict=False)):
         left.plot(unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
     left.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
-    _finish(left, "frame", "hidden state")
+    finish(left, "frame", "hidden state")
     left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     flat = hidden.flatten(0, 1)
     plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
@@ -198,5 +192,5 @@ def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
         title += "\nblue: counter-clockwise, orange: clockwise"
     right.set_title(title, fontsize=10)
     right.set_aspect("equal", adjustable="datalim")
-    _finish(right, "1st principal component of the hidden state", "2nd principal component")
+    finish(right, "1st principal component of the hidden state", "2nd principal component")
     return figure

@@ -54,6 +54,11 @@ def device_of(model: Predictor) -> torch.device:
     return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
+def num_parameters(model: Predictor) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def detach(state: State) -> State:
     """The same state, cut off from the graph that computed it (truncated back-propagation through time)."""
     match state:
