@@ -179,7 +179,7 @@ def generation(runs: Runs) -> Claim:
             "The same as a film strip.",
             "Closed-loop error over the horizon, of all seeds and of the other predictors.",
         ],
-        [runs.command("video"), "framegen generate runs/video-1 --frames 40 --out clip.gif"],
+        [runs.command("video"), f"framegen generate {folder} --frames 40 --out clip.gif"],
         {"generation/error_over_optimum": statistics.median(ratios)},
     )
 
@@ -300,9 +300,10 @@ def sines(runs: Runs) -> Claim:
 
 
 def drawings(runs: Runs) -> Claim:
-    results, folder = runs.results("video"), runs.folder / "video" / "figures"
-    if not all((folder / name).exists() for name in ("spatial.png", "temporal.png")):
-        pictures.draw_run(commands.open_run(runs.folder / "video"), results)
+    results, folder = runs.results("video"), runs.folder / "video"
+    drawn = [folder / "figures" / name for name in ("spatial.png", "temporal.png")]
+    if not all(path.exists() for path in drawn):
+        pictures.draw_run(commands.open_run(folder), results)
     parameters = results["training"]["parameters"]
     return Claim(
         8,
@@ -311,9 +312,9 @@ def drawings(runs: Runs) -> Claim:
         "hidden layer of each step feeds its own output and all hidden units of the next step.",
         f"{parameters} parameters; skill {_spread(_skills(results))} over {len(results['members'])} seeds. "
         f"Drawn are the trained weights of seed {results['median_seed']}, the median one.",
-        [folder / "spatial.png", folder / "temporal.png"],
+        drawn,
         ["The spatial view.", "The temporal view."],
-        [runs.command("video"), "framegen draw runs/video-1"],
+        [runs.command("video"), f"framegen draw {folder}"],
         {"drawings/parameters": parameters},
     )
 

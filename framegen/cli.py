@@ -168,7 +168,7 @@ def _reproduce(options: Reproduce) -> None:
 
     claims = reproduce.reproduce(options.runs_dir, options.data_dir, options.claims, options.seeds, options.track)
     for claim in claims:
-        print(f"\n{claim.number}. {claim.title}. {claim.found}")
+        Console().print(f"\n{claim.number}. {claim.title}. {claim.found}", highlight=False, markup=False)
     print(f"\nThe report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
 
 
