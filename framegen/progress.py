@@ -11,7 +11,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, 
 PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
 
-
 Item = TypeVar("Item")
 
 
@@ -51,13 +50,17 @@ class TrainingBar:
             disable=not (show and self.terminal),
         )
         epoch = min(first_step // steps_per_epoch + 1, epochs)
-        self.task = self.bar.add_task(f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text=blank)
+        self.task = self.bar.add_task(
+            f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text=blank
+        )
 
     def __enter__(self) -> "TrainingBar":
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
 
     def step(self, count: int) -> None:

@@ -10,10 +10,13 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from framegen import cli
-from framegen.config import Config, Orbit, Recurrent, Training
-from framegen.fused import FusedUnavailable, Shape, library
-from framegen.train import train
+from framegen import __main__
+from framegen.commands.training import train
+from framegen.config.config import Config
+from framegen.config.data import Orbit
+from framegen.config.models import Recurrent
+from framegen.config.training import Training
+from framegen.models.kernels.build import FusedUnavailable, Shape, library
 
 mpl.use("Agg")
 torch.set_num_threads(1)
@@ -27,7 +30,12 @@ except FusedUnavailable:
 needs_compiler = pytest.mark.skipif(not COMPILER, reason="no C++ compiler is here")
 
 SMALL = Orbit(num_clips=40, num_val_clips=6, num_test_clips=8, num_frames=24)
-SMALL_CONFIG = Config(SMALL, Recurrent(), Training(epochs=2, batch_size=10, media_every=0, device="cpu", engine="torch"), "video")
+SMALL_CONFIG = Config(
+    SMALL,
+    Recurrent(),
+    Training(epochs=2, batch_size=10, media_every=0, device="cpu", engine="torch"),
+    "video",
+)
 
 
 @pytest.fixture(scope="session")
@@ -44,13 +52,15 @@ def small_run(places: tuple[Path, Path]) -> Path:
 
 
 @pytest.fixture
-def framegen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def framegen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: exit code, stdout, stderr."""
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["framegen", *map(str, arguments)])
         try:
-            cli.main()
+            __main__.main()
             code = 0
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1

@@ -10,8 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from framegen import cli, files
-from framegen.tracking import Tracker
+from framegen import __main__, files
+from framegen.runs.tracking import Tracker
 
 number, moment, count = signal.Signals[sys.argv[1]], sys.argv[2], int(sys.argv[3])
 seen = 0
@@ -44,4 +44,4 @@ if moment == "step":
 else:
     files.Path.write_bytes = stopping_write  # pyright: ignore[reportAttributeAccessIssue]
 sys.argv = ["framegen", *sys.argv[4:]]
-cli.main()
+__main__.main()

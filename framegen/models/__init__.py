@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from framegen.config import MLP, Model, Recurrent
+from framegen.config.models import MLP, Model, Recurrent
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet

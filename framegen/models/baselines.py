@@ -57,7 +57,9 @@ def _past(frames: Tensor, num_frames: int, state: State) -> tuple[Tensor, State]
     """Each step's last frames side by side, newest first: (B, T, num_frames * P); and the state to go on with."""
     flat = frames.flatten(2)  # (B, T, P)
     before = num_frames - 1
-    history = torch.cat([flat[:, :1].expand(-1, before, -1) if state is None else state, flat], 1)  # (B, before + T, P)
+    history = torch.cat(
+        [flat[:, :1].expand(-1, before, -1) if state is None else state, flat], 1
+    )  # (B, before + T, P)
     lagged = [history[:, before - k : history.shape[1] - k] for k in range(num_frames)]
     return torch.cat(lagged, -1), history[:, history.shape[1] - before :]
 

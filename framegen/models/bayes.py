@@ -34,13 +34,19 @@ class BayesFilter(Predictor):
         picture = clean.double().flatten(1)  # (G, P)
         grid = torch.arange(len(picture))
         # A net moves with .to(device), these tables stay on the CPU: not every accelerator has float64.
-        self.source = (grid - shifts[:, None]) % len(picture)  # (S, G): where each coming angle was one frame ago
+        self.source = (grid - shifts[:, None]) % len(
+            picture
+        )  # (S, G): where each coming angle was one frame ago
         self.expected = _censored_mean(picture, deviation)  # (G, P)
         self.linear = ((picture - 0.5) / deviation**2).T  # (P, G)
         self.square = ((picture - 0.5) ** 2 / (2 * deviation**2)).T  # (P, G)
         half_level = 0.5 / 255
-        self.dark = torch.special.log_ndtr((half_level - picture) / deviation).T  # (P, G): log p(clipped to 0)
-        self.bright = torch.special.log_ndtr((picture - 1 + half_level) / deviation).T  # (P, G): log p(clipped to 1)
+        self.dark = torch.special.log_ndtr(
+            (half_level - picture) / deviation
+        ).T  # (P, G): log p(clipped to 0)
+        self.bright = torch.special.log_ndtr(
+            (picture - 1 + half_level) / deviation
+        ).T  # (P, G): log p(clipped to 1)
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         batch, steps = frames.shape[:2]

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from framegen.config import MLP
+from framegen.config.models import MLP
 from framegen.models.predictor import Predictor, State
 
 

@@ -1,10 +1,13 @@
 """The one contract that every predictor of sequences speaks."""
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+pass
 
 State = Any
 """What a model carries from step to step: None, a tensor or a tuple of tensors; batch size and all."""
@@ -68,3 +71,15 @@ def detach(state: State) -> State:
             return state.detach()
         case _:
             return tuple(detach(part) for part in state)
+
+
+def flatten(tensors: Iterable[Tensor]) -> Tensor:
+    """A copy of all values in one row, (P,)."""
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def split(row: Tensor, model: Predictor) -> list[Tensor]:
+    """Views of a row (P,) in the shapes of the model's parameters."""
+    parameters = list(model.parameters())
+    parts = row.split([parameter.numel() for parameter in parameters])
+    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from framegen.config import Recurrent
+from framegen.config.models import Recurrent
 from framegen.models.predictor import Predictor, State
 
 

@@ -1,0 +1,220 @@
+"""The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from framegen.config.experiments import DESCRIPTIONS, EXPERIMENTS
+from framegen.config.options import (
+    Bench,
+    Draw,
+    Evaluate,
+    Generate,
+    Reproduce,
+    Resume,
+    parse,
+    parse_train,
+    sweep,
+)
+from framegen.errors import OptionError, UserError
+
+COMMANDS = {
+    "train": "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
+    "evaluate": "measure a run against every baseline and the optimum: framegen evaluate RUN",
+    "generate": "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
+    "draw": "draw a run's net and its curves: framegen draw RUN",
+    "reproduce": "run every claim of the article, and write a report: framegen reproduce",
+    "bench": "measure this engine beside PyTorch and JAX: framegen bench",
+}
+
+
+def main() -> None:
+    """Entry point of `framegen`. Exits with 0, with 2 for an option that cannot work, else with 1 (or 128 + signal)."""
+    from framegen.training.interrupts import Interrupted
+
+    try:
+        _main(sys.argv[1:])
+    except UserError as error:
+        print(f"framegen: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Interrupted as interrupt:
+        print(f"framegen: {interrupt}", file=sys.stderr)
+        sys.exit(interrupt.exit_code)
+    except KeyboardInterrupt:
+        print("framegen: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def _main(arguments: list[str]) -> None:
+    match arguments:
+        case [] | ["-h" | "--help", *_]:
+            print(_help())
+        case ["train", *rest]:
+            _train(rest)
+        case ["evaluate", *rest]:
+            _evaluate(parse(Evaluate, "evaluate", rest))
+        case ["generate", *rest]:
+            _generate(parse(Generate, "generate", rest))
+        case ["draw", *rest]:
+            _draw(parse(Draw, "draw", rest))
+        case ["reproduce", *rest]:
+            _reproduce(parse(Reproduce, "reproduce", rest))
+        case ["bench", *rest]:
+            _bench(parse(Bench, "bench", rest))
+        case [unknown, *_]:
+            raise OptionError(
+                f"{unknown}: no such command{_nearest(unknown, COMMANDS)}; framegen --help lists them"
+            )
+
+
+def _help() -> str:
+    lines = [
+        "framegen: next-frame video generation with recurrent networks, measured against the best possible",
+        "",
+    ]
+    lines += [f"  framegen {name:<10}{text}" for name, text in COMMANDS.items()]
+    lines += ["", "experiments for train (the first is the default):", ""]
+    lines += [f"  {name:<18}{text}" for name, text in DESCRIPTIONS.items()]
+    return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _train(arguments: list[str]) -> None:
+    if any(argument.split("=")[0] == "--resume" for argument in arguments):
+        options = parse(Resume, "train", arguments)
+        from framegen.commands import training
+        from framegen.runs.folder import find
+
+        folder = find(options.resume, options.runs_dir)
+        _report(training.resume(folder, options.track))
+        return
+    name, rest = (
+        ("video", arguments)
+        if not arguments or arguments[0].startswith("-")
+        else (arguments[0], arguments[1:])
+    )
+    if name not in EXPERIMENTS:
+        raise OptionError(
+            f"{name}: no such experiment{_nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
+        )
+    chosen = [
+        (label, *parse_train(name, each)) for label, each in sweep(rest)
+    ]  # all are checked before one is trained
+    for label, options, _ in chosen[1:]:
+        if options.name is not None and (options.runs_dir / f"{options.name}{label}").exists():
+            raise OptionError(
+                f"--name {options.name}: {options.runs_dir / f'{options.name}{label}'} exists already; choose another"
+            )
+    from framegen.commands import training
+
+    folders = []
+    for number, (label, options, config) in enumerate(chosen):
+        if len(chosen) > 1:
+            print(f"{number + 1} of {len(chosen)}:{label.replace('-', ' ')}", file=sys.stderr)
+        folders.append(
+            training.train(
+                config, options.name, options.track, options.runs_dir, options.data_dir, label=label
+            )
+        )
+    if len(folders) == 1:
+        _report(folders[0])
+    else:
+        _compare(folders)
+
+
+def _report(folder: Path) -> None:
+    from framegen.evaluation.results import read_results
+    from framegen.report.tables import print_results
+
+    results = read_results(folder)
+    print_results(results, Console())
+    made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
+    print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
+    if len(results["members"]) > 1:
+        print(
+            f"Videos and drawings show seed {results['median_seed']}, the median one; so does generate, without --seed."
+        )
+    clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
+    following = (
+        f"generate {folder} --frames 100 --out {clip}" if results["closed_loop"] else f"evaluate {folder}"
+    )
+    print(f"Next: uv run framegen {following}")
+
+
+def _compare(folders: list[Path]) -> None:
+    from framegen.evaluation.results import read_results
+    from framegen.report.tables import print_comparison
+
+    print_comparison({folder.name: read_results(folder) for folder in folders}, Console())
+    print("\nEverything is in", *(f"  {folder}" for folder in folders), sep="\n")
+
+
+def _evaluate(options: Evaluate) -> None:
+    from framegen.commands import evaluation
+    from framegen.report.tables import print_all_metrics
+    from framegen.runs.folder import find
+
+    folder = find(options.run, options.runs_dir)
+    print_all_metrics(evaluation.evaluate_run(folder, options.device), Console())
+    print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
+
+
+def _generate(options: Generate) -> None:
+    from framegen.commands import generation
+    from framegen.runs.folder import find
+
+    folder = find(options.run, options.runs_dir)
+    print(
+        generation.generate_run(
+            folder,
+            options.frames,
+            options.out,
+            options.prompt,
+            options.clip,
+            options.context,
+            options.fps,
+            options.device,
+            options.seed,
+        )
+    )
+
+
+def _draw(options: Draw) -> None:
+    from framegen.commands import evaluation
+    from framegen.runs.folder import find
+
+    for path in evaluation.draw_run(find(options.run, options.runs_dir)):
+        print(path)
+
+
+def _reproduce(options: Reproduce) -> None:
+    from framegen.studies import reproduce
+
+    claims = reproduce.reproduce(
+        options.runs_dir, options.data_dir, options.claims, options.seeds, options.track
+    )
+    for claim in claims:
+        Console().print(f"\n{claim.number}. {claim.title}. {claim.found}", highlight=False, markup=False)
+    print(f"\nThe report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
+
+
+def _bench(options: Bench) -> None:
+    from framegen.studies import bench
+
+    bench.print_tables(bench.bench(options.out), Console())
+    print(f"\n{options.out / 'bench.json'}\n{options.out / 'bench.md'}")
+
+
+if __name__ == "__main__":
+    main()

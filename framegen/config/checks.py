@@ -1,0 +1,10 @@
+"""What the configs check their values with."""
+
+from framegen.errors import OptionError
+
+MAX_SEED = 2**63 - 1
+
+
+def check(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionError(message)

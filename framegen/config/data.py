@@ -1,0 +1,107 @@
+"""The knobs of the tasks; `framegen.data` makes their clips."""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from framegen.config.checks import MAX_SEED, check
+
+MAX_BYTES = 4 * 2**30
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
+
+    value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    next_frame: ClassVar[bool] = True
+
+    size: int = 2
+    """Height and width of a frame in pixels."""
+    num_frames: int = 50
+    """Frames a clip."""
+    num_clips: int = 1000
+    """Training clips."""
+    num_val_clips: int = 200
+    """Validation clips, measured while training goes on."""
+    num_test_clips: int = 500
+    """Test clips, measured once at the end."""
+    period: int = 12
+    """Frames a revolution takes at speed 1."""
+    speeds: tuple[int, ...] = (1,)
+    """Speeds a clip's light may have, in revolutions a period, separated by spaces; each in both directions."""
+    noise: float = 0.05
+    """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
+    light_width: float = 0.6
+    """Width of the light at size 2, where half the picture is 1; it shrinks as 1/sqrt(size)."""
+    data_seed: int = 0
+    """Seed of the clips; the training seed is another."""
+
+    def __post_init__(self) -> None:
+        check(2 <= self.size <= 64, f"--size {self.size}: a frame has 2 to 64 pixels a side")
+        check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
+        for name in ("num_clips", "num_val_clips", "num_test_clips"):
+            check(
+                getattr(self, name) >= 1,
+                f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 clip is needed",
+            )
+        size = (self.num_clips + self.num_val_clips + self.num_test_clips) * self.num_frames * self.size**2
+        check(
+            size <= MAX_BYTES,
+            f"--num-clips, --num-frames, --size: {size / 2**30:.1f} GiB of clips; at most {MAX_BYTES / 2**30:.0f}",
+        )
+        check(2 <= self.period <= 1000, f"--period {self.period}: a revolution takes 2 to 1000 frames")
+        check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
+        check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed stands twice")
+        check(
+            all(0 < s <= self.period for s in self.speeds),
+            f"--speeds {self.speeds}: each lies in 1 ... {self.period} (--period)",
+        )
+        check(0 <= self.noise <= 1, f"--noise {self.noise}: lies between 0 and 1")
+        check(0.05 <= self.light_width <= 10, f"--light-width {self.light_width}: lies between 0.05 and 10")
+        check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
+        return math.sqrt(self.noise**2 + 1 / 255**2 / 12)
+
+
+@dataclass(frozen=True)
+class Sine:
+    """A sampled sine goes in, the same sine shifted by `lag` samples is the target; the state is carried on."""
+
+    value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
+
+    lag: int = 1
+    """Samples by which the target lags behind the input; -1 is one sample ahead: the next frame."""
+    window: int = 20
+    """Samples a window, which spans half a period; one window is one training step."""
+    num_windows: int = 75
+    """Training windows, in a row."""
+    num_val_windows: int = 25
+    """Windows after those, measured while training goes on."""
+    num_test_windows: int = 50
+    """Windows after those, measured once at the end."""
+
+    def __post_init__(self) -> None:
+        check(2 <= self.window <= 1000, f"--window {self.window}: a window has 2 to 1000 samples")
+        check(self.lag != 0, "--lag 0: the target would be the input itself")
+        check(
+            abs(self.lag) <= self.window,
+            f"--lag {self.lag}: is longer than the window of {self.window} samples",
+        )
+        for name in ("num_windows", "num_val_windows", "num_test_windows"):
+            number = getattr(self, name)
+            check(
+                1 <= number <= 10_000,
+                f"--{name.replace('_', '-')} {number}: lies between 1 and 10000 windows",
+            )
+
+    @property
+    def next_frame(self) -> bool:
+        """Whether the target is the next frame, so that a model can run on by itself."""
+        return self.lag == -1
+
+
+Task = Orbit | Sine

@@ -1,0 +1,168 @@
+"""What can be said on the command line: the options of each command, and how they are read."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from framegen.config.config import Config
+from framegen.config.data import Task
+from framegen.config.experiments import DESCRIPTIONS, EXPERIMENTS
+from framegen.config.models import Model
+from framegen.config.training import Device, Mode, Training
+from framegen.errors import OptionError
+
+SWEPT = ("--learning-rate", "--hidden-size")
+"""Options that may have several values: one run for each."""
+
+Positional = tyro.conf.Positional
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a model. Everything about the run is left in runs/NAME."""
+
+    task: Task
+    model: Model
+    training: Training
+    seeds: tuple[int, ...] = ()
+    """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of seeds."""
+    name: str | None = None
+    """Name of the run; None takes the experiment's with the next free number."""
+    track: Mode | None = None
+    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+    data_dir: Path = Path("data")
+    """Folder of the data sets."""
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Take up a training where it was stopped. The run keeps the options that it began with."""
+
+    resume: str
+    """The run: its folder, or its name in the folder of the runs."""
+    track: Mode | None = None
+    """Weights & Biases; None goes on as before."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a run's model and every baseline on the test clips, one step ahead and closed-loop."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+    device: Device = "auto"
+    """Where to compute."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draw a run: its net in space and in time, losses, film strip, error over horizon, hidden states."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Let a run's model continue a prompt, frame by frame."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is enough."""
+    frames: int
+    """Frames to generate."""
+    out: Path
+    """File to write; its ending says what: .gif, .mp4, .png (film strip) or .npy (the numbers)."""
+    prompt: Path | None = None
+    """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
+    clip: int = 0
+    """Which test clip to continue, where there is no --prompt."""
+    context: int | None = None
+    """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or evaluation's choice."""
+    fps: float = 10
+    """Frames a second of .gif and .mp4."""
+    device: Device = "auto"
+    """Where to compute."""
+    seed: int | None = None
+    """Which member of a population; None takes the median one."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
+
+    claims: tuple[int, ...] = ()
+    """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8 drawings; none: all."""
+    seeds: int = 16
+    """Nets a result, where the fused engine trains them; PyTorch trains 2 to 4."""
+    track: Mode | None = None
+    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+    data_dir: Path = Path("data")
+    """Folder of the data sets."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure this engine beside PyTorch and JAX on this machine."""
+
+    out: Path = Path("runs/bench")
+    """Folder for bench.json (all numbers) and bench.md (the tables)."""
+
+
+def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
+    """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
+    return tyro.cli(kind, prog=f"framegen {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+
+
+def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
+    """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an impossible one."""
+    default = EXPERIMENTS[name]
+    options = tyro.cli(
+        Train,
+        prog=f"framegen train {name}",
+        description=f"{name}: {DESCRIPTIONS[name]}. Go on with a stopped run: framegen train --resume RUN.",
+        args=arguments,
+        default=Train(default.task, default.model, default.training),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+    )
+    return options, Config(options.task, options.model, options.training, name, _seeds(options))
+
+
+def _seeds(options: Train) -> tuple[int, ...]:
+    """The seeds of the population that is asked for: a single number counts them; () is none."""
+    if options.seeds and options.training.seed:
+        raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")
+    if len(options.seeds) != 1:
+        return options.seeds
+    if options.seeds[0] < 1:
+        raise OptionError(f"--seeds {options.seeds[0]}: a population has at least 1 net")
+    return tuple(range(options.seeds[0]))
+
+
+def sweep(arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """The same arguments once for each value where an option of SWEPT has several; each with a label that tells it."""
+    for position, argument in enumerate(arguments):
+        values = list(itertools.takewhile(lambda value: not value.startswith("-"), arguments[position + 1 :]))
+        if (option := argument.replace("_", "-")) in SWEPT and len(values) > 1:
+            before, after = arguments[:position], sweep(arguments[position + 1 + len(values) :])
+            return [
+                (f"{option[1:]}-{value}{label}", [*before, option, value, *rest])
+                for value in dict.fromkeys(values)
+                for label, rest in after
+            ]
+    return [("", arguments)]

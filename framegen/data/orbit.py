@@ -1,0 +1,125 @@
+"""Orbit: a light circles a small picture. One frame tells where it is, but not which way it goes."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framegen import files
+from framegen.config.data import Orbit
+from framegen.data.clips import Clips, Data
+from framegen.errors import UserError
+
+RADIUS = 0.7
+
+BASE, AMPLITUDE = 0.2, 0.6
+
+MAX_ANGLES = 4096
+"""Where a clip would pin the angle down further, between two of these the picture differs by less than its rounding."""
+
+CONTEXT = 10
+"""Frames of a test clip that are the prompt; half of a clip with less than twice as many."""
+
+SPLITS = ("train", "val", "test")
+
+
+def render(config: Orbit, phase: Tensor) -> Tensor:
+    """The clean picture of a light at angle `phase`.
+
+    Args:
+        phase: any shape (...), radians.
+
+    Returns:
+        (..., 1, size, size), brightness in [0.2, 0.8]: BASE + AMPLITUDE * exp(-d^2 / (2 width^2)), d the distance
+        from the pixel's centre to the light at RADIUS (cos phase, sin phase); the picture spans [-1, 1]^2.
+    """
+    width = config.light_width * math.sqrt(2 / config.size)
+    centres = (2 * torch.arange(config.size, dtype=phase.dtype) + 1) / config.size - 1  # (size,)
+    dx = centres - RADIUS * phase.cos()[..., None]  # (..., size)
+    dy = centres - RADIUS * phase.sin()[..., None]  # (..., size)
+    squared_distance = dy[..., :, None] ** 2 + dx[..., None, :] ** 2  # (..., size, size)
+    return (BASE + AMPLITUDE * (-squared_distance / (2 * width**2)).exp())[..., None, :, :]
+
+
+def angular_velocities(config: Orbit) -> Tensor:
+    """Every angular velocity a clip may have, (2 * len(speeds),), radians a frame."""
+    speeds = torch.tensor([sign * speed for speed in config.speeds for sign in (1, -1)], dtype=torch.float64)
+    return speeds * 2 * math.pi / config.period
+
+
+def sample(config: Orbit, split: str) -> Tensor:
+    """Make the clips of one split: uint8 (N, num_frames, 1, size, size).
+
+    The same config gives the same clips; splits draw from independent streams of `data_seed`.
+    """
+    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
+    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
+    start = torch.from_numpy(random.uniform(0, 2 * math.pi, num_clips))  # (N,)
+    velocities = angular_velocities(config)
+    velocity = velocities[torch.from_numpy(random.integers(len(velocities), size=num_clips))]  # (N,)
+    clips = torch.empty(num_clips, config.num_frames, 1, config.size, config.size, dtype=torch.uint8)
+    for clip, phase, step in zip(clips, start, velocity, strict=True):
+        clean = render(config, phase + step * torch.arange(config.num_frames))  # (T, 1, size, size)
+        noisy = clean + config.noise * torch.from_numpy(random.standard_normal(clean.shape))
+        clip.copy_((noisy.clamp(0, 1) * 255).round())
+    return clips
+
+
+def phase_grid(config: Orbit, refine: int = 1) -> tuple[Tensor, Tensor]:
+    """Tables for the optimal predictor: the clean picture at each of G angles, and the shifts between frames.
+
+    The grid is as fine as the angle can be known after all frames of a clip (the Cramer-Rao bound at its sharpest),
+    where sums over it have converged; `refine` makes it finer by that factor. G is a multiple of the period, so that
+    every speed moves by whole grid points.
+
+    Returns:
+        (G, 1, size, size) float64 pictures, and (2 * len(speeds),) shifts in grid points a frame.
+    """
+    phase = torch.linspace(0, 2 * math.pi, 1001, dtype=torch.float64)
+    slope = render(config, phase).diff(dim=0) / (phase[1] - phase[0])
+    information = (slope**2).sum((1, 2, 3)).max().item() / config.deviation**2 * config.num_frames
+    needed = min(2 * math.pi * math.sqrt(information), MAX_ANGLES)
+    per_step = max(1, math.ceil(needed / config.period)) * refine
+    angles = per_step * config.period
+    grid = torch.arange(angles, dtype=torch.float64) * 2 * math.pi / angles
+    shifts = [sign * speed * per_step for speed in config.speeds for sign in (1, -1)]
+    return render(config, grid), torch.tensor(shifts)
+
+
+def load(config: Orbit, folder: Path) -> Data:
+    """The clips from `folder`, made there first where they are missing.
+
+    Raises UserError that names the file where it is damaged or holds something else.
+    """
+    path = data_file(config, folder)
+    if not path.exists():
+        clips = {split: sample(config, split) for split in SPLITS}
+        files.save(path, clips, {"config": asdict(config), "sha256": _sha256(clips)})
+    clips, metadata = files.load(path)
+    way_out = "move it away and the clips are made anew"
+    if metadata.get("config") != json.loads(json.dumps(asdict(config))) or set(clips) != set(SPLITS):
+        raise UserError(f"{path}: is not the data set of this configuration; {way_out}")
+    if metadata.get("sha256") != _sha256(clips):
+        raise UserError(f"{path}: is damaged (its SHA-256 does not match its content); {way_out}")
+    train, val, test = (Clips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
+    context = min(CONTEXT, config.num_frames // 2)
+    return Data(train, val, test, carry_state=False, test_frames=clips["test"], context=context)
+
+
+def data_file(config: Orbit, folder: Path) -> Path:
+    """Where the clips of this config are kept: its name ends in a digest of the config."""
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:8]
+    return folder / f"orbit-{config.size}x{config.size}-{digest}.safetensors"
+
+
+def _sha256(clips: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for split in sorted(clips):
+        digest.update(f"{split} {tuple(clips[split].shape)} {clips[split].dtype}".encode())
+        digest.update(clips[split].numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,36 @@
+"""Where to compute, and with how many threads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from framegen.errors import OptionError
+from framegen.models.predictor import Predictor, num_parameters
+
+SMALL_MODEL = 100_000
+"""Parameters below which a second CPU thread costs more than it gives."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at hand."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = "cuda" if available["cuda"] else "cpu"
+    if not available[name]:
+        raise OptionError(
+            f"--device {name}: torch finds no such device here; --device auto takes what there is"
+        )
+    return torch.device(name)
+
+
+@contextmanager
+def threads_for(model: Predictor) -> Iterator[None]:
+    """One CPU thread while a small model trains: handing work to a second takes longer than the work."""
+    before = torch.get_num_threads()
+    if num_parameters(model) < SMALL_MODEL:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,100 @@
+"""The compiled code: elman.cpp, built at first use by the machine's own compiler and kept in the user's cache."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from framegen.errors import UserError
+from framegen.files import replacing
+
+SOURCE = Path(__file__).with_name("elman.cpp")
+
+FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
+
+MAX_HIDDEN, DIGEST_BYTES = 64, 32
+
+
+class FusedUnavailable(Exception):
+    """Why the fused engine cannot be used here, in one line."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the source is compiled for. `lanes` 0 takes as many as the machine's widest register holds."""
+
+    inputs: int
+    hidden: int
+    outputs: int
+    cell: str
+    double: bool = False
+    lanes: int = 0
+
+    def defines(self) -> list[str]:
+        names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "RELU": int(self.cell == "relu")}
+        names |= {"REAL": "double" if self.double else "float", "LANES": self.lanes}
+        return [f"-D{name}={value}" for name, value in names.items()]
+
+
+def compiler() -> str:
+    """The machine's C++ compiler. Raises FusedUnavailable where there is none."""
+    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+    if (path := next(filter(None, map(shutil.which, names)), None)) is None:
+        raise FusedUnavailable("no C++ compiler was found")
+    return path
+
+
+@functools.cache
+def library(shape: Shape) -> ctypes.CDLL:
+    """The compiled source for a shape. Raises FusedUnavailable where there is no compiler or it fails."""
+    command = [compiler(), *FLAGS, *shape.defines(), str(SOURCE)]
+    # All that the compiler predefines: its version, and what this processor can do.
+    machine = subprocess.run(
+        [command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False
+    ).stdout
+    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), machine])).hexdigest()[:24]
+    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framegen" / f"{key}.so"
+    if not _whole(path):
+        try:
+            path = _compile(command, path)
+        except UserError:  # an unwritable cache folder: this process compiles for itself
+            path = _compile(command, Path(tempfile.mkdtemp(prefix="framegen-")) / path.name)
+    return ctypes.CDLL(str(path))
+
+
+def _whole(path: Path) -> bool:
+    """Whether a cached library is there and is what was once compiled: it ends in the SHA-256 of what stands before."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-DIGEST_BYTES]).digest() == content[-DIGEST_BYTES:]
+
+
+def _compile(command: list[str], path: Path) -> Path:
+    with replacing(path) as temporary:
+        temporary.touch()  # where this cannot be done, it is not the compiler that fails
+        for openmp in (
+            ["-fopenmp"],
+            [],
+        ):  # some compilers come without OpenMP: then one network after another
+            done = subprocess.run(
+                [*command, *openmp, "-o", str(temporary)], capture_output=True, text=True, check=False
+            )
+            if done.returncode == 0:
+                content = temporary.read_bytes()
+                temporary.write_bytes(content + hashlib.sha256(content).digest())
+                return path
+        raise FusedUnavailable(f"{command[0]} does not compile it ({done.stderr.strip().splitlines()[-1:]})")
+
+
+def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
+    """Where a contiguous CPU tensor's values begin; 0 for none."""
+    return ctypes.c_void_p(None if tensor is None else tensor.data_ptr())

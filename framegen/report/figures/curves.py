@@ -1,0 +1,243 @@
+"""Line charts: losses, error over horizon, series over time, hidden states."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from framegen.report.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    MODEL,
+    OPTIMUM,
+    ORANGE,
+    PINK,
+    PROMPT,
+    SKY,
+    TRUTH,
+    finish,
+    new_figure,
+)
+
+LINE_STYLES = {
+    "model": {"color": MODEL, "linewidth": 2.2, "zorder": 5},
+    "optimum": {"color": OPTIMUM, "linewidth": 2, "linestyle": (0, (4, 1)), "zorder": 4},
+    "copy last": {"color": BLACK, "linestyle": ":"},
+    "mean frame": {"color": GREY, "linestyle": "-."},
+}
+
+OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, PINK, SKY)]
+
+
+def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
+    others = iter(OTHER_STYLES)
+    return {name: LINE_STYLES.get(name) or next(others) for name in names}
+
+
+def _floor(curves: dict[str, Sequence[float]]) -> float | None:
+    """Where the axis of errors ends: what is a hundred times below the model would only squeeze the rest together."""
+    model = min(value for value in curves["model"] if value > 0)
+    return model / 100 if min(map(min, curves.values())) < model / 100 else None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Values over steps; of a population their mean, and the smallest and the largest at each step."""
+
+    steps: Sequence[float]
+    values: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+
+def _draw(axes: Axes, curve: Curve, label: str, **style: Any) -> None:
+    axes.plot(curve.steps, curve.values, **style, label=label)
+    if curve.low is not None and curve.high is not None:
+        axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def loss_curves(train: Curve, validation: Curve, references: dict[str, float], members: int) -> Figure:
+    """Training loss and validation mse over optimizer steps, with reference errors as level lines.
+
+    Args:
+        references: mse of other predictors on the validation clips, by name.
+        members: how many nets are shown; of more than one, means and bands from the lowest to the highest.
+    """
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    _draw(
+        axes, train, "training loss, each step", color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8
+    )
+    _draw(axes, validation, "validation, each epoch", color=MODEL, linewidth=2)
+    if members > 1:
+        axes.set_title(f"{members} seeds: mean, and band from the lowest to the highest", fontsize=11)
+    for name, style in _styles(list(references)).items():
+        axes.axhline(references[name], **style, label=f"{name}, {references[name]:.2g}")  # pyright: ignore[reportArgumentType]
+    axes.set_yscale("log")
+    axes.set_ylim(
+        bottom=_floor({"model": validation.low or validation.values, "others": list(references.values())})
+    )
+    finish(axes, "optimizer step", "mean squared error of one prediction")
+    axes.legend(frameon=False)
+    return figure
+
+
+def error_over_horizon(
+    members: Sequence[Sequence[float]], references: dict[str, Sequence[float]], context: int
+) -> Figure:
+    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members mean, lowest and highest."""
+    figure = new_figure(8, 5)
+    axes = figure.subplots()
+    errors = np.array(members)
+    low, high = (errors.min(0).tolist(), errors.max(0).tolist()) if len(errors) > 1 else (None, None)
+    horizons = range(1, errors.shape[1] + 1)
+    per_horizon: dict[str, Sequence[float]] = {"model": errors.mean(0).tolist(), **references}
+    floor = _floor({**per_horizon, "model": low or per_horizon["model"]})
+    for name, style in _styles(list(per_horizon)).items():
+        label = name
+        if name == "model":
+            label = (
+                f"{len(errors)} seeds: mean, and\nband from best to worst"
+                if len(errors) > 1
+                else "this model"
+            )
+        label += " (below the axis)" if max(per_horizon[name]) < (floor or 0) else ""
+        _draw(
+            axes,
+            Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())),
+            label,
+            **style,
+        )
+    axes.set_yscale("log")
+    axes.set_ylim(bottom=floor)
+    axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
+    finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def members(
+    skills: dict[str, dict[int, float]], references: dict[str, dict[str, float]], median: int
+) -> Figure:
+    """The skill of each member of a population, sorted by the first kind of skill.
+
+    Args:
+        skills: by what is measured ("one step ahead", …), by seed.
+        references: by what is measured, the skill of other predictors by name.
+        median: the seed to mark as the median one.
+    """
+    figure = new_figure(5 * len(skills) + 1, 4.9)
+    first = next(iter(skills.values()))
+    order = sorted(first, key=first.__getitem__)
+    for axes, (what, skill) in zip(
+        figure.subplots(1, len(skills), squeeze=False)[0], skills.items(), strict=True
+    ):
+        values = np.array([skill[seed] for seed in order])
+        mean, deviation = values.mean(), values.std(ddof=1)
+        axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
+        axes.axhline(mean, color=MODEL, linewidth=1.5, label=f"mean {mean:.3f} ± {deviation:.3f}")
+        axes.plot(range(1, len(order) + 1), values, "o", color=BLUE, markersize=4)
+        for name, seed, marker in (
+            ("best", order[-1], "^"),
+            ("median", median, "s"),
+            ("worst", order[0], "v"),
+        ):
+            place = order.index(seed)
+            label = f"{name} one step ahead: seed {seed}, {values[place]:.3f}"
+            axes.plot(place + 1, values[place], marker, color=BLACK, markersize=7, label=label)
+        for name, style in _styles(list(references[what])).items():
+            axes.axhline(references[what][name], **style, label=f"{name}, {references[what][name]:.3f}")  # pyright: ignore[reportArgumentType]
+        axes.set_title(what, fontsize=11)
+        finish(axes, "seeds, from the worst to the best one step ahead", "skill")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return figure
+
+
+def value_over_time(rows: dict[str, Tensor], prompt_frames: int) -> Figure:
+    """One-pixel frames as lines: each row (T,), time from the prompt's first frame; a dotted line where the prompt ends."""
+    figure = new_figure(8, 4)
+    axes = figure.subplots()
+    styles = {
+        "truth": {"color": TRUTH, "linewidth": 5, "alpha": 0.25},
+        "generated": {"color": MODEL, "linewidth": 2},
+        "optimum": {"color": OPTIMUM, "linewidth": 1.3, "linestyle": "--"},
+    }
+    for name, values in rows.items():
+        axes.plot(values, **styles[name], label=name)
+    axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
+    finish(axes, "frame (sample)", "value")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Sequence[int]) -> Figure:
+    """Input, target and prediction of chosen training windows over time, in units of pi.
+
+    Args:
+        inputs, targets, predictions: (windows, samples): window k spans [k pi, (k + 1) pi].
+        shown: the windows to draw, a panel each.
+    """
+    figure = new_figure(1.7 * len(shown) + 1.5, 3.6)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    samples = inputs.shape[1]
+    for axes, window in zip(panels, shown, strict=True):
+        time = window + torch.arange(samples) / samples
+        axes.plot(
+            time,
+            inputs[window],
+            color=BLACK,
+            linestyle=":",
+            marker=".",
+            markersize=3,
+            linewidth=1,
+            label="input",
+        )
+        axes.plot(time, targets[window], color=GREEN, linewidth=3, alpha=0.5, label="target")
+        axes.plot(time, predictions[window], color=MODEL, linewidth=1.5, label="prediction")
+        axes.set_title(f"window {window + 1}", fontsize=10)
+        finish(axes, "time in units of \N{GREEK SMALL LETTER PI}", "")
+        axes.set_xticks([window, window + 1])
+    panels[0].set_ylabel("value")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
+    return figure
+
+
+def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
+    """Hidden states: one clip's units over time, and all clips in the plane of the two largest principal components.
+
+    Args:
+        hidden: (B, T, H).
+        turning: (B,) bool, True where the light turns counter-clockwise; None where nothing turns.
+    """
+    figure = new_figure(10, 4.5)
+    left, right = figure.subplots(1, 2)
+    units = hidden[0].T[:8]
+    colors = [BLUE, ORANGE, GREEN, MODEL, GREY, PINK, SKY, BLACK]
+    for index, (unit, color) in enumerate(zip(units, colors, strict=False)):
+        left.plot(unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
+    left.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
+    finish(left, "frame", "hidden state")
+    left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+    flat = hidden.flatten(0, 1)
+    plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
+    points = (hidden - flat.mean(0)) @ plane.T  # (B, T, 2 or 1)
+    for index, clip in enumerate(points):
+        counter = turning is None or bool(turning[index])
+        y = clip[:, 1] if clip.shape[1] > 1 else torch.zeros(len(clip))
+        right.plot(clip[:, 0], y, color=BLUE if counter else MODEL, linewidth=0.8, alpha=0.6)
+        right.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
+    title = f"{len(hidden)} clip{'s' * (len(hidden) > 1)} (dots: first frame)"
+    if turning is not None:
+        title += "\nblue: counter-clockwise, orange: clockwise"
+    right.set_title(title, fontsize=10)
+    right.set_aspect("equal", adjustable="datalim")
+    finish(right, "1st principal component of the hidden state", "2nd principal component")
+    return figure

@@ -1,0 +1,38 @@
+"""One look for all figures: colour-blind-safe (Okabe and Ito), on opaque white, so they read on any page."""
+
+import io
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from framegen.files import write_bytes
+
+BLUE, ORANGE, GREEN, RED, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F", "#000000"
+
+PINK, SKY = "#CC79A7", "#56B4E9"
+
+PROMPT, MODEL, OPTIMUM, TRUTH = BLUE, RED, GREEN, BLACK
+
+DPI = 150
+
+
+def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
+    """An empty figure, in inches. No pyplot: nothing global is touched, and no window is ever asked for."""
+    return Figure(figsize=(width, height), layout="constrained" if constrained else None, facecolor="white")
+
+
+def finish(axes: Axes, x_label: str, y_label: str) -> None:
+    """What all charts have: labels, a faint grid, no frame at the top and at the right."""
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=DPI, format="png")
+    write_bytes(path, buffer.getvalue())
+    return path

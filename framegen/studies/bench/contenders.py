@@ -1,0 +1,161 @@
+"""The ways to train and to roll out that are measured, all on the CPU: the fused engine and PyTorch.
+
+Each function sets up nets that are its own to train, and returns a call that trains on from where the last one stopped and
+returns the losses, or one that generates. Given the same nets and batches all of them compute the same (see `in_jax.py` too).
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from framegen.config.training import Training
+from framegen.data.clips import Clips
+from framegen.models.predictor import Predictor
+from framegen.models.recurrent import RecurrentNet
+from framegen.studies.bench.measure import Call, Unavailable
+from framegen.training.fused import FusedEngine
+
+LossOf = Callable[[Tensor, Tensor], Tensor]
+"""The loss of one batch of inputs and targets, (B, T, P) each, P = C * H * W."""
+
+Loss = Callable[[RecurrentNet], LossOf]
+"""A way to compute it for a net."""
+
+
+def flat(clips: Clips) -> tuple[Tensor, Tensor]:
+    """Inputs and targets, (N, T, P) each."""
+    inputs, targets = clips.batch(slice(None))
+    return inputs.flatten(2), targets.flatten(2)
+
+
+def fused_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:
+    """K nets through the fused engine, each on its own order (K, N); a call goes through it and returns losses (steps, K)."""
+    engine = FusedEngine(nets, clips, training, False)
+    chunks = order.split(engine.chunk * training.batch_size, 1)
+
+    def call() -> Tensor:
+        return torch.cat(
+            [
+                engine.run(part, [training.learning_rate] * -(-part.shape[1] // training.batch_size))[0]
+                for part in chunks
+            ]
+        )
+
+    return call
+
+
+def eager_training(
+    net: RecurrentNet, clips: Clips, training: Training, loss: Loss, shuffle: bool = True
+) -> Call:
+    """The loop of every PyTorch tutorial; a call is an epoch and returns losses (steps,)."""
+    return _epochs(net, clips, training, loss(net), shuffle)
+
+
+def compiled_training(net: RecurrentNet, clips: Clips, training: Training, loss: Loss) -> Call:
+    """The same with the net and the loss through torch.compile. Raises Unavailable where that fails."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no GPU
+    try:
+        call = _epochs(net, clips, training, torch.compile(loss(net)), True)
+        call()
+    except RuntimeError as error:  # what torch's compilers raise comes from it
+        raise Unavailable(
+            f"torch.compile fails here ({type(error).__name__}: {str(error).partition(chr(10))[0]})"
+        ) from error
+    return call
+
+
+def _epochs(net: RecurrentNet, clips: Clips, training: Training, loss_of: LossOf, shuffle: bool) -> Call:
+    loader = DataLoader(TensorDataset(*flat(clips)), batch_size=training.batch_size, shuffle=shuffle)
+    optimizer = torch.optim.Adam(net.parameters(), lr=training.learning_rate)
+
+    def call() -> Tensor:
+        losses = []
+        for inputs, targets in loader:
+            optimizer.zero_grad()
+            loss = loss_of(inputs, targets)
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return torch.tensor(losses)
+
+    return call
+
+
+def layers_loss(net: RecurrentNet) -> LossOf:
+    """nn.RNN, nn.Linear and nn.functional.mse_loss."""
+    return lambda inputs, targets: nn.functional.mse_loss(net.head(net.rnn(inputs)[0]), targets)
+
+
+def written_out_loss(net: RecurrentNet) -> LossOf:
+    """The same, its loop over time written out for torch.compile, which leaves nn.RNN as it is.
+
+    The product within the loop is written as a sum: of that its compiler makes one kernel with the tanh; a matrix product of
+    such a size it hands to a library, one call for each frame.
+    """
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = net.parameters()
+
+    def loss_of(inputs: Tensor, targets: Tensor) -> Tensor:
+        driven = nn.functional.linear(inputs, weight_ih, bias_ih + bias_hh)  # (B, T, H)
+        hidden = driven.new_zeros(len(inputs), len(weight_hh))
+        states = []
+        for t in range(inputs.shape[1]):
+            hidden = (driven[:, t] + (hidden[:, None] * weight_hh).sum(-1)).tanh()
+            states.append(hidden)
+        return nn.functional.mse_loss(nn.functional.linear(torch.stack(states, 1), weight_o, bias_o), targets)
+
+    return loss_of
+
+
+def stacked_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:
+    """K nets side by side in PyTorch, their weights stacked to (K, ...); otherwise as `fused_training`."""
+    weights = [
+        torch.stack([each.detach() for each in same]).requires_grad_()
+        for same in zip(*map(parameters, nets), strict=True)
+    ]
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
+    optimizer = torch.optim.Adam(weights, lr=training.learning_rate, fused=True)
+    all_inputs, all_targets = flat(clips)
+    no_state = torch.zeros(len(nets), training.batch_size, weight_hh.shape[-1])
+    steps = all_inputs.shape[1]
+
+    def call() -> Tensor:
+        losses = []
+        for batch in order.split(training.batch_size, 1):  # (K, B)
+            inputs, targets = all_inputs[batch], all_targets[batch]  # (K, B, T, P)
+            driven = torch.baddbmm(
+                (bias_ih + bias_hh)[:, None], inputs.flatten(1, 2), weight_ih.mT
+            )  # (K, B * T, H)
+            hidden, states = no_state[:, : batch.shape[1]], []
+            for now in driven.unflatten(1, (-1, steps)).unbind(2):
+                hidden = torch.baddbmm(now, hidden, weight_hh.mT).tanh()  # (K, B, H)
+                states.append(hidden)
+            predictions = torch.baddbmm(
+                bias_o[:, None], torch.stack(states, 2).flatten(1, 2), weight_o.mT
+            )  # (K, B * T, P)
+            loss = (predictions - targets.flatten(1, 2)).square().mean((1, 2))  # (K,)
+            optimizer.zero_grad()
+            loss.sum().backward()
+            optimizer.step()
+            losses.append(loss.detach())
+        return torch.stack(losses)
+
+    return call
+
+
+def parameters(net: RecurrentNet) -> list[nn.Parameter]:
+    """In torch's order: weight_ih, weight_hh, bias_ih, bias_hh, weight and bias of the head."""
+    return list(net.parameters())
+
+
+def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Call:
+    """Closed loop after a prompt (B, T, C, H, W), through the model's own `run_on`; a call returns (B, num_frames, C, H, W)."""
+
+    @torch.inference_mode()
+    def call() -> Tensor:
+        context = prompt.shape[1]
+        return model.run_on(prompt, None, context - 1 + num_frames)[0][:, context - 1 :]
+
+    return call

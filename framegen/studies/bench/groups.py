@@ -1,0 +1,193 @@
+"""What is measured beside what, at which sizes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from framegen.config.data import Orbit
+from framegen.config.models import Recurrent
+from framegen.config.training import Training
+from framegen.data import orbit
+from framegen.data.clips import Clips
+from framegen.models import build
+from framegen.models.fused import FusedPredictor
+from framegen.models.kernels.build import MAX_HIDDEN
+from framegen.models.recurrent import RecurrentNet
+from framegen.studies.bench import in_jax
+from framegen.studies.bench.contenders import (
+    compiled_training,
+    eager_training,
+    fused_training,
+    layers_loss,
+    rollout,
+    stacked_training,
+    written_out_loss,
+)
+from framegen.studies.bench.measure import Call, Case, Contender, Group
+
+TRAINING = Training(max_grad_norm=math.inf)
+"""The article's batches; the gradient is not clipped, since the loop of a tutorial does not clip it."""
+
+FUSED = "fused engine"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured. Whatever is trained is trained in batches of `TRAINING.batch_size` clips."""
+
+    clips: int = 1000
+    """Clips of an epoch, in the first table and for populations."""
+    members: tuple[int, ...] = (1, 16, 64, 256)
+    """Nets of a population."""
+    stacked_steps: int = 10
+    """Steps a call of the populations in PyTorch and JAX, which are slow."""
+    batches: tuple[int, ...] = (1, 10, 1000)
+    """Clips that are generated side by side."""
+    frames: int = 1000
+    """Frames that a rollout generates."""
+    hidden_sizes: tuple[int, ...] = (5, 16, 32, 64, 128)
+    num_frames: tuple[int, ...] = (50, 200, 1000)
+    """Frames a clip; the net is shown all but the last."""
+    limit_clips: int = 100
+    """Clips of an epoch, where the fused engine's limits are looked for."""
+    seconds: float = 0.2
+    """What a turn takes at least."""
+    compilers: bool = True
+    """Whether torch.compile and JAX take part."""
+
+
+QUICK = Sizes(40, (1, 3), 2, (1, 20), 12, (5,), (20,), 40, 0.0, False)
+"""As little as shows that everything runs; its times say nothing."""
+
+
+def groups(sizes: Sizes) -> tuple[Group, ...]:
+    """All that is measured, one group a table."""
+    cores = torch.get_num_threads()
+    return _training(sizes), _populations(sizes, cores), _rollouts(sizes, cores), _limits(sizes)
+
+
+def net(hidden_size: int = Recurrent.hidden_size, seed: int = 0) -> RecurrentNet:
+    """A new tanh net for frames of 2x2 pixels."""
+    model = build(Recurrent(hidden_size=hidden_size), (1, 2, 2), seed)
+    assert isinstance(model, RecurrentNet)
+    return model
+
+
+def clips(num_clips: int, num_frames: int = Orbit.num_frames) -> Clips:
+    """The article's clips: each frame's target is the next one."""
+    frames = orbit.sample(Orbit(num_clips=num_clips, num_frames=num_frames), "train")
+    return Clips(frames[:, :-1], frames[:, 1:])
+
+
+def orders(members: int, num_clips: int) -> Tensor:
+    """An order of all clips for each member, (members, num_clips)."""
+    random = torch.Generator().manual_seed(0)
+    return torch.stack([torch.randperm(num_clips, generator=random) for _ in range(members)])
+
+
+def _training(sizes: Sizes) -> Group:
+    data, order = clips(sizes.clips), orders(1, sizes.clips)
+
+    ways: dict[str, Callable[[], Call]] = {
+        FUSED: partial(fused_training, [net()], data, TRAINING, order),
+        "PyTorch": partial(eager_training, net(), data, TRAINING, layers_loss),
+    }
+    if sizes.compilers:
+        for name, loss in {
+            "torch.compile, nn.RNN": layers_loss,
+            "torch.compile, own loop": written_out_loss,
+        }.items():
+            ways[name] = partial(compiled_training, net(), data, TRAINING, loss)
+        for name, product in in_jax.PRODUCTS.items():
+            ways[name] = partial(in_jax.training, [net()], data, TRAINING, order, product)
+    steps = sizes.clips // TRAINING.batch_size
+    contenders = tuple(Contender(name, prepare, steps) for name, prepare in ways.items())
+    frames = Orbit.num_frames - 1
+    title = f"Training the article's net: {sizes.clips} clips, batches of {TRAINING.batch_size}, {frames} frames in, one thread"
+    notes = (
+        "PyTorch: nn.RNN, nn.Linear, DataLoader and Adam as in a tutorial. torch.compile leaves nn.RNN as it is; own loop: the "
+        "loop over time is written out for it. JAX: an epoch is one compiled call.",
+    )
+    return Group(
+        title,
+        "training step",
+        (Case("", contenders),),
+        notes=notes if sizes.compilers else (),
+        tell_ready=True,
+    )
+
+
+def _populations(sizes: Sizes, cores: int) -> Group:
+    data, threads = clips(sizes.clips), tuple(sorted({1, cores}))
+
+    def case(members: int) -> Case:
+        order = orders(members, sizes.clips)
+        few = order[:, : sizes.stacked_steps * TRAINING.batch_size]
+        steps = sizes.clips // TRAINING.batch_size
+
+        def nets() -> list[RecurrentNet]:
+            return [net(seed=seed) for seed in range(members)]
+
+        ways = {
+            FUSED: (lambda: fused_training(nets(), data, TRAINING, order), steps),
+            "PyTorch, stacked": (lambda: stacked_training(nets(), data, TRAINING, few), sizes.stacked_steps),
+        }
+        contenders = [Contender(name, way, members * n, threads) for name, (way, n) in ways.items()]
+        if sizes.compilers:
+            for name, product in in_jax.PRODUCTS.items():
+                way = partial(in_jax.training, nets(), data, TRAINING, few, product)
+                contenders.append(Contender(name, way, members * sizes.stacked_steps))
+        return Case(f"{members}", tuple(contenders))
+
+    title = f"Populations: many such nets at once, own batches each, 1 or {cores} threads (JAX: 1)"
+    return Group(title, "member-step", tuple(case(members) for members in sizes.members), "nets")
+
+
+def _rollouts(sizes: Sizes, cores: int) -> Group:
+    context = orbit.CONTEXT
+
+    def case(batch: int) -> Case:
+        model, prompt = net(), clips(batch).batch(slice(None))[0][:, :context].contiguous()
+        ways: dict[str, tuple[Callable[[], Call], tuple[int, ...]]] = {
+            FUSED: (lambda: rollout(FusedPredictor(model), prompt, sizes.frames), (cores,)),  # its own choice
+            "PyTorch": (lambda: rollout(model, prompt, sizes.frames), tuple(sorted({1, cores}))),
+        }
+        if sizes.compilers:
+            for name, product in in_jax.PRODUCTS.items():
+                ways[name] = (partial(in_jax.rollout, model, prompt, sizes.frames, product), (1,))
+        contenders = [Contender(name, way, sizes.frames, threads) for name, (way, threads) in ways.items()]
+        return Case(f"{batch}", tuple(contenders), batch)
+
+    title = f"Rollout: {sizes.frames} frames generated closed-loop after a prompt of {context}"
+    notes = ("JAX has one thread here too.",) if sizes.compilers else ()
+    return Group(title, "frame of the batch", tuple(case(batch) for batch in sizes.batches), "batch", notes)
+
+
+def _limits(sizes: Sizes) -> Group:
+    smallest, shortest = sizes.hidden_sizes[0], sizes.num_frames[0]
+    shapes = [(hidden, shortest) for hidden in sizes.hidden_sizes] + [
+        (smallest, frames) for frames in sizes.num_frames[1:]
+    ]
+
+    def case(hidden: int, frames: int) -> Case:
+        data, order = clips(sizes.limit_clips, frames), orders(1, sizes.limit_clips)
+
+        ways = {
+            FUSED: partial(fused_training, [net(hidden)], data, TRAINING, order),
+            "PyTorch": partial(eager_training, net(hidden), data, TRAINING, layers_loss),
+        }
+        steps = sizes.limit_clips // TRAINING.batch_size
+        return Case(
+            f"{hidden} units, {frames} frames",
+            tuple(Contender(name, way, steps) for name, way in ways.items()),
+        )
+
+    title = "Larger nets and longer clips, one thread"
+    notes = (f"A training takes the fused engine up to {MAX_HIDDEN} hidden units.",)
+    return Group(
+        title, "training step", tuple(case(*shape) for shape in shapes), "hidden units, clips", notes
+    )

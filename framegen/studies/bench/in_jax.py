@@ -1,0 +1,129 @@
+"""The same trainings and rollouts in JAX: an epoch, and a rollout, is one compiled call. JAX is imported when it is needed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framegen.config.training import Training
+from framegen.data.clips import Clips
+from framegen.models.recurrent import RecurrentNet
+from framegen.studies.bench.contenders import flat, parameters
+from framegen.studies.bench.measure import Call, Unavailable
+
+Array = Any
+"""jax.Array, where JAX is installed."""
+
+Product = Callable[[Array, Array], Array]
+"""A matrix product (M, N) x (N, B) -> (M, B)."""
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+"""torch.optim.Adam's own."""
+
+PRODUCTS: dict[str, Product] = {
+    "JAX, matrix products": lambda matrix, columns: matrix @ columns,
+    "JAX, products as sums": lambda matrix, columns: (matrix[:, :, None] * columns).sum(1),
+}
+"""Two ways to write one. For a matrix product XLA calls a routine, once a frame; a sum it fuses with what stands around it."""
+
+
+def training(
+    nets: Sequence[RecurrentNet], clips: Clips, config: Training, order: Tensor, product: Product
+) -> Call:
+    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time; see `contenders.fused_training`.
+
+    The batch is the last axis everywhere, so that the small matrices stand to the left of long rows.
+    """
+    jax = _jax()
+    jnp = jax.numpy
+
+    def loss_of(weights: list[Array], inputs: Array, targets: Array) -> Array:
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
+        driven = jax.vmap(lambda frame: weight_ih @ frame)(inputs) + (bias_ih + bias_hh)[:, None]  # (T, H, B)
+
+        def cell(hidden: Array, now: Array) -> tuple[Array, Array]:
+            hidden = jnp.tanh(now + product(weight_hh, hidden))
+            return hidden, hidden
+
+        _, states = jax.lax.scan(cell, jnp.zeros(driven.shape[1:]), driven)
+        predictions = jax.vmap(lambda hidden: weight_o @ hidden)(states) + bias_o[:, None]
+        return ((predictions - targets) ** 2).mean()
+
+    def epoch(carried: Any, inputs: Array, targets: Array, batches: Array) -> tuple[Any, Array]:
+        def step(carried: Any, batch: Array) -> tuple[Any, Array]:
+            weights, means, variances, count = carried
+            chosen = (
+                all_clips[batch].transpose(1, 2, 0) for all_clips in (inputs, targets)
+            )  # (T, P, B) each
+            loss, gradient = jax.value_and_grad(loss_of)(weights, *chosen)
+            count = count + 1
+            means = [BETA1 * m + (1 - BETA1) * g for m, g in zip(means, gradient, strict=True)]
+            variances = [BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(variances, gradient, strict=True)]
+            rate, root = config.learning_rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
+            moments = zip(weights, means, variances, strict=True)
+            weights = [w - rate * m / (jnp.sqrt(v) * root + EPSILON) for w, m, v in moments]
+            return (weights, means, variances, count), loss
+
+        return jax.lax.scan(step, carried, batches)
+
+    alone = len(nets) == 1  # a single net is faster without vmap
+    all_nets = jax.jit(epoch if alone else jax.vmap(epoch, in_axes=(0, None, None, 0)))
+    weights = [
+        jnp.stack([jnp.array(each.detach().numpy()) for each in same])
+        for same in zip(*map(parameters, nets), strict=True)
+    ]
+    zeros = [jnp.zeros_like(weight) for weight in weights]
+    carried = (weights, zeros, zeros, jnp.zeros(len(nets)))
+    inputs, targets = (jnp.array(each.numpy()) for each in flat(clips))
+    batches = jnp.array(order.unflatten(1, (-1, config.batch_size)).numpy())
+    if alone:
+        carried, batches = jax.tree.map(lambda array: array[0], (carried, batches))
+
+    def call() -> Tensor:
+        nonlocal carried
+        carried, losses = all_nets(carried, inputs, targets, batches)
+        return torch.from_dlpack(losses.block_until_ready()).view(len(nets), -1).T
+
+    return call
+
+
+def rollout(net: RecurrentNet, prompt: Tensor, num_frames: int, product: Product) -> Call:
+    """A scan over the prompt's frames and one over those that are generated; see `contenders.rollout`."""
+    jax = _jax()
+    jnp = jax.numpy
+
+    @jax.jit
+    def generate(weights: list[Array], frames: Array) -> Array:
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
+
+        def cell(hidden: Array, frame: Array) -> tuple[Array, Array]:
+            hidden = jnp.tanh(
+                product(weight_ih, frame) + product(weight_hh, hidden) + (bias_ih + bias_hh)[:, None]
+            )
+            return hidden, product(weight_o, hidden) + bias_o[:, None]
+
+        def go_on(carried: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
+            hidden, frame = cell(*carried)
+            return (hidden, frame), frame
+
+        hidden, predictions = jax.lax.scan(cell, jnp.zeros((len(weight_hh), frames.shape[-1])), frames)
+        _, made = jax.lax.scan(go_on, (hidden, predictions[-1]), None, num_frames - 1)
+        return jnp.concatenate([predictions[-1:], made])  # (num_frames, P, B)
+
+    weights = [jnp.array(parameter.detach().numpy()) for parameter in net.parameters()]
+    frames = jnp.array(prompt.flatten(2).permute(1, 2, 0).numpy())  # (T, P, B)
+
+    def call() -> Tensor:
+        made = torch.from_dlpack(generate(weights, frames).block_until_ready())
+        return made.permute(2, 0, 1).unflatten(2, prompt.shape[2:])
+
+    return call
+
+
+def _jax() -> Any:
+    try:
+        import jax  # pyright: ignore[reportMissingImports]
+    except ImportError as error:
+        raise Unavailable("JAX is not installed: `uv sync --group bench` brings it") from error
+    return jax

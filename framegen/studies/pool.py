@@ -1,0 +1,105 @@
+"""Many trainings at a time, each in a process of its own."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from multiprocessing.synchronize import Event
+from pathlib import Path
+
+import torch
+
+from framegen.commands import training
+from framegen.config.config import Config
+from framegen.config.data import Orbit
+from framegen.config.models import Recurrent
+from framegen.errors import UserError
+from framegen.runs.folder import CONFIG
+from framegen.runs.tracking import METRICS
+from framegen.training.interrupts import Interrupted
+
+_stopped: Event | None = None
+"""In a worker process: set when it is to begin no more runs."""
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes for the runs. Whatever ends this early stops them too; each saves the run it was at and begins no other."""
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with ProcessPoolExecutor(
+        max(1, count), mp_context=context, initializer=_start_worker, initargs=(stop,)
+    ) as pool:
+        try:
+            yield pool
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()
+            raise
+
+
+def _start_worker(stop: Event) -> None:
+    global _stopped
+    _stopped = stop
+    torch.set_num_threads(1)
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK, [signal.SIGINT]
+    )  # a terminal sends it to all: the parent decides
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def train_one(name: str, config: Config, folder: Path, data_dir: Path) -> None:
+    if _stopped is None or _stopped.is_set():
+        return
+    try:
+        if (folder / name / CONFIG).exists():
+            training.resume(folder / name, "disabled", show=False, draw=False)
+        else:
+            with suppress(FileNotFoundError):
+                (folder / name).rmdir()  # empty, where a run was killed as it began
+            training.train(config, name, "disabled", folder, data_dir, show=False, draw=False)
+    except Interrupted:  # whoever stopped the workers knows
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            os._exit(1)
+    except OSError as error:
+        raise UserError(f"{folder / name}: {error.strerror}; move it away") from error
+
+
+def part_done(run_dir: Path, config: Config) -> float:
+    """Which part of its epochs a run has behind it, from the end of its metrics."""
+    with suppress(OSError):
+        with (run_dir / METRICS).open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - 1000))
+            tail = file.read().decode(errors="replace")
+        _, found, after = tail.rpartition('"epoch": ')
+        if found:
+            return int(after.split(",")[0]) / config.training.epochs
+    return 0.0
+
+
+def cost(config: Config) -> float:
+    """About how long a run takes, in seconds on one core of no particular machine: for the order and the bar alone."""
+    clips = config.task.num_clips if isinstance(config.task, Orbit) else config.task.num_windows
+    steps = config.training.epochs * clips / config.training.batch_size
+    model = config.model
+    if isinstance(model, Recurrent) and model.cell in ("tanh", "relu") and model.num_layers == 1:
+        return 1 + len(config.members) * steps * (8 + model.hidden_size**2 / 12) * 1e-6
+    milliseconds = (
+        {"gru": 5.4, "lstm": 1.3}.get(model.cell, 1.7 * model.num_layers)
+        if isinstance(model, Recurrent)
+        else 0.6
+    )
+    return 1 + len(config.members) * steps * milliseconds * 1e-3

@@ -1,0 +1,151 @@
+"""Every claim of the article as an experiment: trains what is missing, two runs at a time, and writes a report."""
+
+import sys
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from framegen.config.config import Config
+from framegen.config.models import Recurrent
+from framegen.config.options import parse_train
+from framegen.config.training import Mode
+from framegen.data import load_data
+from framegen.errors import OptionError, UserError
+from framegen.evaluation.results import finished
+from framegen.models import build, fused
+from framegen.models.kernels.build import FusedUnavailable
+from framegen.progress import say
+from framegen.report.page import Claim, write_report
+from framegen.runs.folder import CONFIG, lock, read_config
+from framegen.runs.tracking import Tracker, resolve_mode
+from framegen.studies.claims import CLAIMS, NEEDS, Runs, planned
+from framegen.studies.pool import cost, part_done, train_one, workers
+from framegen.training.interrupts import Interrupts
+
+FOLDER, REPORT = "reproduce", "report.html"
+
+FEW_SEEDS = 2
+
+CLAIM_COST = 1.0
+"""Of a claim, beside `cost` of a run."""
+
+
+def reproduce(
+    runs_dir: Path,
+    data_dir: Path,
+    numbers: Sequence[int] = (),
+    seeds: int = 16,
+    track: Mode | None = None,
+    extra: Sequence[str] = (),
+    show: bool = True,
+) -> list[Claim]:
+    """Run the claims of the article and write runs_dir/reproduce/report.html.
+
+    Runs that are finished already are not made again; one that was stopped goes on where it was.
+
+    Args:
+        numbers: of the claims; none: all of them.
+        seeds: nets a run where the fused engine trains them, at least 2.
+        track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
+        extra: options of `framegen train` for every run.
+
+    Raises:
+        UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or SIGTERM came.
+    """
+    numbers = sorted(set(numbers)) or list(CLAIMS)
+    if unknown := [number for number in numbers if number not in CLAIMS]:
+        raise OptionError(f"--claims {unknown[0]}: the claims are numbered 1 to {len(CLAIMS)}")
+    if seeds < 2:
+        raise OptionError(f"--seeds {seeds}: a spread needs at least 2")
+    folder, mode = runs_dir / FOLDER, resolve_mode(track)
+    seeds = _affordable(seeds, show)
+    arguments = {name: [*line, *extra] for name, line in planned(seeds).items()}
+    needed = {name for number in numbers for name in NEEDS[number]}
+    configs = {name: parse_train(line[0], line[1:])[1] for name, line in arguments.items() if name in needed}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror}") from error
+    for name, config in configs.items():
+        if (folder / name / CONFIG).exists() and read_config(folder / name).config != config:
+            raise UserError(
+                f"{folder / name}: was made with other options; move it away, or choose another --runs-dir"
+            )
+    locked = lock(folder)
+    tracker = Tracker(
+        folder, mode, f"reproduce-{time.time_ns():x}", {"runs": arguments}, "reproduce", ["reproduce"]
+    )
+    with locked, tracker, Interrupts() as interrupts, _bar(show) as bar:
+        interrupts.advice = "; all is saved, and the same command goes on"
+        total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
+        task = bar.add_task("training", total=total)
+        _train_all(configs, folder, data_dir, bar, show)
+        claims = []
+        for number in numbers:
+            bar.update(task, description=f"claim {number}")
+            claims.append(CLAIMS[number](Runs(folder, arguments)))
+            bar.advance(task, CLAIM_COST)
+        write_report(folder / REPORT, claims)
+        for claim in claims:
+            names = (
+                f"claim-{claim.number}/{number}-{path.stem}" for number, path in enumerate(claim.pictures, 1)
+            )
+            tracker.log_media(0, dict(zip(names, claim.pictures, strict=True)))
+            tracker.log_summary(claim.values)
+        tracker.log_table(0, "claims", ["claim", "found"], [[claim.title, claim.found] for claim in claims])
+    return claims
+
+
+def _affordable(seeds: int, show: bool) -> int:
+    """The seeds that are asked for, or a few where only PyTorch can train them."""
+    try:
+        fused.check(build(Recurrent(), (1, 2, 2), 0), torch.device("cpu"), "auto")
+    except FusedUnavailable as reason:
+        say(f"{FEW_SEEDS} seeds a result, since PyTorch must train them all ({reason})", show)
+        return min(seeds, FEW_SEEDS)
+    return seeds
+
+
+def _bar(show: bool) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
+    )
+    return Progress(
+        *columns, console=Console(stderr=True), expand=True, disable=not (show and sys.stderr.isatty())
+    )
+
+
+def _train_all(configs: dict[str, Config], folder: Path, data_dir: Path, bar: Progress, show: bool) -> None:
+    """Train what is not finished, as many runs at a time as there are CPU threads, the longest first."""
+    for task in {config.task: None for config in configs.values()}:
+        load_data(task, data_dir)  # made here, once, where a damaged file is named at once
+    waiting = [name for name in configs if not finished(folder / name)]
+    waiting.sort(key=lambda name: -cost(configs[name]))
+    behind = sum(cost(config) for name, config in configs.items() if name not in waiting)
+    say(f"{folder}: {len(waiting)} of {len(configs)} runs are to be trained", show)
+    with workers(min(len(waiting), torch.get_num_threads())) as pool:
+        futures = {pool.submit(train_one, name, configs[name], folder, data_dir): name for name in waiting}
+        pending: set[Future[None]] = set(futures)
+        while pending:
+            done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
+            for future in done:
+                future.result()
+                behind += cost(configs[futures[future]])
+                if not bar.live.is_started:
+                    say(f"trained {futures[future]}, {len(pending)} left", show)
+            going = sum(
+                cost(configs[futures[each]]) * part_done(folder / futures[each], configs[futures[each]])
+                for each in pending
+            )
+            bar.update(
+                bar.task_ids[0], completed=behind + going, description=f"training, {len(pending)} runs left"
+            )

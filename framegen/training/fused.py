@@ -1,0 +1,90 @@
+"""The fused engine: forward, loss, back-propagation and Adam of plain RNNs in one compiled call (see elman.cpp).
+
+PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small operations; the
+arithmetic takes microseconds. The source is compiled at first use by the machine's own compiler, and kept in the user's cache.
+"""
+
+import ctypes
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from framegen.config.training import Training
+from framegen.data.clips import Clips
+from framegen.models.fused import FusedPredictor, shape_of
+from framegen.models.kernels.build import library, pointer
+from framegen.models.predictor import Predictor, State, flatten
+from framegen.models.recurrent import RecurrentNet
+from framegen.training.engine import Moments
+
+CALL = 200_000_000  # multiplications of weights in one call, about: a fraction of a second, so that a signal is soon heard
+
+
+class FusedEngine:
+    """The same steps as `engine.TorchEngine` takes, many in one call; with the same arguments and the same contract.
+
+    The models' parameters become views of one tensor, in which the compiled code trains them in place.
+    """
+
+    def __init__(
+        self, models: Sequence[Predictor], clips: Clips, training: Training, carry_state: bool
+    ) -> None:
+        self.models, self.training, self.carry_state = models, training, carry_state
+        model = models[0]
+        assert isinstance(model, RecurrentNet)
+        self.compiled = library(shape_of(model))
+        self.inputs, self.targets = (
+            each.flatten(2).contiguous() for each in clips.batch(slice(None))
+        )  # (N, T, I), (N, T, O)
+        self.weights = torch.stack([flatten(each.parameters()) for each in models])  # (K, P)
+        self.mean, self.variance, self.steps = (
+            torch.zeros_like(self.weights),
+            torch.zeros_like(self.weights),
+            0,
+        )
+        for each, row in zip(models, self.weights, strict=True):
+            torch.nn.utils.vector_to_parameters(row, each.parameters())  # as views of the row
+        self.device, self.threads = self.weights.device, torch.get_num_threads()
+        self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
+        work = self.weights.numel() * training.batch_size * self.inputs.shape[1]
+        self.chunk = max(1, min(100, CALL // work))
+
+    @property
+    def states(self) -> list[State]:
+        """What each model carries into the next step, (1, B, hidden_size), or None."""
+        return [state.clone() if self.carry_state else None for state in self._state]
+
+    @states.setter
+    def states(self, states: Sequence[State]) -> None:
+        for own, state in zip(self._state, states, strict=True):
+            own.copy_(torch.zeros(()) if state is None else state)
+
+    @property
+    def predictors(self) -> list[Predictor]:
+        """The models as they are now, run by the compiled code."""
+        return [FusedPredictor(model) for model in self.models]
+
+    def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
+        """Train on some batches; see `engine.TorchEngine.run`."""
+        order, steps = order.contiguous(), len(learning_rates)
+        rates = torch.tensor(learning_rates, dtype=torch.float64)
+        losses, norms = torch.full((2, len(order), steps), torch.nan)
+        self.compiled.train(
+            *map(pointer, (self.inputs, self.targets, order)), *order.shape, self.training.batch_size, self.inputs.shape[1],
+            *map(pointer, (self.weights, self.mean, self.variance, self._state if self.carry_state else None)),
+            ctypes.c_int64(self.steps), pointer(rates), ctypes.c_double(self.training.max_grad_norm),
+            *map(pointer, (losses, norms)), self.threads,
+        )  # fmt: skip
+        self.steps += steps
+        return losses.T, norms.T
+
+    def moments(self) -> Moments:
+        """What Adam remembers, to be saved."""
+        return self.mean, self.variance
+
+    def restore(self, step: int, moments: Moments) -> None:
+        """Go on from what `moments` of either engine gave after so many steps."""
+        self.steps = step
+        for own, moment in zip(self.moments(), moments, strict=True):
+            own.copy_(moment)

@@ -1,0 +1,60 @@
+"""SIGINT and SIGTERM as something that a training can end well from."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+
+class Interrupted(BaseException):
+    """SIGINT or SIGTERM came. Not an Exception, so that nothing swallows it by accident."""
+
+    def __init__(self, number: int, advice: str) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}{advice}")
+        self.exit_code = 128 + number
+
+
+class Interrupts:
+    """While it is entered, SIGINT and SIGTERM raise `Interrupted`, or wait where `held` says so.
+
+    `advice` is what its message tells the user to do then.
+    Outside the main thread, where Python delivers no signals, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.advice = ""
+        self._holding = False
+        self._previous: dict[int, object] = {}
+
+    def __enter__(self) -> "Interrupts":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        second, self.received = self.received is not None, number
+        if second or not self._holding:
+            raise Interrupted(number, self.advice)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, a first signal only sets `received`; whoever holds it looks there and calls `check` when it may stop."""
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    def check(self) -> None:
+        """Raise `Interrupted` where a signal has come."""
+        if self.received is not None:
+            raise Interrupted(self.received, self.advice)

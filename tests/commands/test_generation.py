@@ -1,0 +1,228 @@
+import json
+import shutil
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from framegen.commands.generation import generate_run
+from framegen.commands.training import train
+from framegen.config.data import Sine
+from framegen.config.models import Recurrent
+from framegen.config.training import Training
+from framegen.errors import OptionError
+from framegen.models import build
+from framegen.models.baselines import CopyLast
+from framegen.models.rollout import generate, rollout
+from framegen.runs import checkpoint
+
+Runner = Callable[..., tuple[int, str, str]]
+
+
+@torch.inference_mode()
+def test_a_rollout_is_the_contract_applied_by_hand() -> None:
+    model, prompt = build(Recurrent("gru", 3), (1, 2, 2), 0), torch.rand(2, 4, 1, 2, 2)
+    seen = prompt
+    for _ in range(6):
+        seen = torch.cat([seen, model(seen)[0][:, -1:]], 1)
+    torch.testing.assert_close(generate(model, prompt, 6), seen[:, 4:], atol=1e-6, rtol=0)
+    torch.testing.assert_close(generate(model, prompt[0], 6), seen[0, 4:], atol=1e-6, rtol=0)
+
+
+def test_exactly_as_many_frames_as_asked_for() -> None:
+    assert len(list(rollout(CopyLast(), torch.rand(1, 2, 1, 2, 2), 1))) == 1
+    assert generate(CopyLast(), torch.rand(3, 1, 2, 2), 7).shape == (7, 1, 2, 2)
+
+
+def test_memory_does_not_grow_with_the_length() -> None:
+    model = build(Recurrent(), (1, 2, 2), 0)
+
+    def peak(num_frames: int) -> int:
+        tracemalloc.start()
+        for _ in rollout(model, torch.rand(1, 2, 1, 2, 2), num_frames):
+            pass
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    peak(10)
+    assert peak(3000) < 2 * peak(100) + 50_000
+
+
+def test_an_array_holds_the_models_own_numbers(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    code, out, _ = framegen("generate", small_run, "--frames", 30, "--out", tmp_path / "a.npy", "--clip", 2)
+    assert code == 0
+    assert out.strip() == str(tmp_path / "a.npy")
+    frames = np.load(tmp_path / "a.npy")
+    assert frames.dtype == np.float32
+    assert frames.shape == (30, 1, 2, 2)
+    saved = checkpoint.load(small_run)
+    from framegen.data import load_data
+
+    data = load_data(saved.config.task, small_run.parent.parent / "data")
+    assert data.test_frames is not None
+    prompt = data.test_frames[2, :10].float() / 255
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.from_numpy(frames), generate(saved.model, prompt, 30))
+
+
+@pytest.mark.parametrize("frames", [1, 10_000])
+def test_any_length_can_be_written(frames: int, small_run: Path, tmp_path: Path) -> None:
+    assert len(np.load(generate_run(small_run, frames, tmp_path / "a.npy"))) == frames
+
+
+def _gif(path: Path) -> np.ndarray:
+    return np.stack(list(iio.imiter(path, plugin="pillow", mode="RGB")))
+
+
+def test_a_gif_keeps_every_frame_and_tells_prompt_from_generated(small_run: Path, tmp_path: Path) -> None:
+    pictures = _gif(generate_run(small_run, 33, tmp_path / "a.gif"))
+    assert len(pictures) == 10 + 33
+    blue, red = np.array([0x00, 0x72, 0xB2]), np.array([0xD5, 0x5E, 0x00])
+
+    def has(picture: np.ndarray, color: np.ndarray) -> bool:
+        return bool((np.abs(picture.astype(int) - color).sum(-1) < 60).mean() > 0.01)
+
+    assert [has(picture, blue) for picture in pictures[:10]] == [True] * 10
+    assert all(has(picture, red) for picture in pictures[10:])
+    assert not has(pictures[3], red)
+    with Image.open(tmp_path / "a.gif") as image:
+        assert image.info["duration"] == 100
+    generate_run(small_run, 5, tmp_path / "b.gif", fps=25)
+    with Image.open(tmp_path / "b.gif") as image:
+        assert image.info["duration"] == 40
+
+
+def test_2x2_pixels_become_a_visible_picture_with_the_models_levels(small_run: Path, tmp_path: Path) -> None:
+    """The enlarged panel shows the four numbers as four even squares."""
+    prompt = np.array([[[10, 200], [90, 250]]], np.uint8)
+    np.save(tmp_path / "p.npy", prompt)
+    picture = _gif(generate_run(small_run, 1, tmp_path / "a.gif", prompt=tmp_path / "p.npy"))[0]
+    for level in (10, 200, 90, 250):
+        assert (
+            80 * 80 <= ((picture == level).all(-1)).sum() < 80 * 80 + 50
+        )  # some edges of letters have that level too
+
+
+def test_an_mp4_and_a_film_strip(small_run: Path, tmp_path: Path) -> None:
+    video = iio.imread(generate_run(small_run, 12, tmp_path / "a.mp4", fps=12), plugin="pyav")
+    assert len(video) == 22
+    assert iio.immeta(tmp_path / "a.mp4", plugin="pyav")["fps"] == 12
+    strip = iio.imread(generate_run(small_run, 100, tmp_path / "a.png"))
+    assert strip.shape[1] > 2 * strip.shape[0] > 200
+
+
+def test_context_decides_what_the_model_sees(small_run: Path, tmp_path: Path) -> None:
+    few, many = (np.load(generate_run(small_run, 5, tmp_path / f"{n}.npy", context=n)) for n in (2, 20))
+    assert not np.array_equal(few, many)
+    other = np.load(generate_run(small_run, 5, tmp_path / "c.npy", clip=3, context=2))
+    assert not np.array_equal(few, other)
+
+
+def test_a_longer_prompt_file_leaves_the_truth_over(small_run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.random.default_rng(0).integers(0, 255, (30, 2, 2), np.uint8))
+    with_truth = _gif(generate_run(small_run, 5, tmp_path / "a.gif", prompt=tmp_path / "p.npy", context=20))
+    without = _gif(generate_run(small_run, 5, tmp_path / "b.gif", prompt=tmp_path / "p.npy"))
+    assert with_truth.shape[1] > without.shape[1]
+    assert (len(with_truth), len(without)) == (25, 25)  # of the prompt the last 20 frames
+
+
+def test_a_checkpoint_alone_continues_a_file(small_run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.full((4, 2, 2), 0.5))
+    alone = shutil.copy(small_run / "checkpoint.safetensors", tmp_path / "model.safetensors")
+    ours, theirs = (
+        generate_run(run, 6, tmp_path / f"{i}.npy", tmp_path / "p.npy")
+        for i, run in enumerate((Path(alone), small_run))
+    )
+    assert np.array_equal(np.load(ours), np.load(theirs))
+
+
+def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    for first, second in (("a.npy", "b.npy"), ("a.gif", "b.mp4"), ("a.mp4", "b.gif")):
+        assert framegen("generate", small_run, "--frames", 4, "--out", tmp_path / first)[0] == 0
+        assert (
+            framegen(
+                "generate", small_run, "--frames", 4, "--out", tmp_path / second, "--prompt", tmp_path / first
+            )[0]
+            == 0
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("--frames", 0, "--out", "a.gif"), "--frames 0"),
+        (("--frames", 5, "--out", "a.avi"), "--out"),
+        (("--frames", 5, "--out", "a"), "--out"),
+        (("--frames", 5, "--out", "a.gif", "--context", 0), "--context 0"),
+        (("--frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
+        (("--frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
+        (("--frames", 5, "--out", "a.gif", "--fps", 0), "--fps 0"),
+    ],
+)
+def test_impossible_requests(
+    framegen: Runner, small_run: Path, arguments: tuple[object, ...], named: str
+) -> None:
+    code, out, err = framegen("generate", small_run, *map(str, arguments))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"framegen: {named}")
+    assert len(err.splitlines()) == 1
+    assert not Path("a.gif").exists()
+
+
+def test_a_lagged_value_cannot_be_rolled_out(tmp_path: Path, framegen: Runner) -> None:
+    from framegen.config.config import Config
+
+    config = Config(
+        Sine(num_windows=3, num_val_windows=1, num_test_windows=1),
+        Recurrent(),
+        Training(epochs=1, batch_size=1),
+        "sine-lag",
+    )
+    run = train(config, "lag", "disabled", tmp_path / "runs", tmp_path / "data", show=False)
+    assert json.loads((run / "results.json").read_text())["closed_loop"] is None
+    code, _, err = framegen("generate", run, "--frames", "5", "--out", tmp_path / "a.gif")
+    assert code == 1
+    assert "not the next frame" in err
+
+
+def test_a_sine_runs_on_as_a_line(tmp_path: Path) -> None:
+    from framegen.config.config import Config
+
+    config = Config(
+        Sine(lag=-1, num_windows=5, num_val_windows=1, num_test_windows=1),
+        Recurrent(),
+        Training(epochs=1, batch_size=1),
+        "sine-next",
+    )
+    run = train(config, "next", "disabled", tmp_path / "runs", tmp_path / "data", show=False)
+    picture = iio.imread(generate_run(run, 50, tmp_path / "a.png"))
+    assert picture.shape[1] > 800
+
+
+def test_a_folder_that_cannot_be_written_is_named(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = framegen("generate", small_run, "--frames", 5, "--out", tmp_path / "file" / "a.gif")
+    assert code == 1
+    assert str(tmp_path / "file" / "a.gif") in err
+    assert len(err.splitlines()) == 1
+
+
+def test_the_device_option_is_used(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one here")
+    code, _, err = framegen(
+        "generate", small_run, "--frames", 5, "--out", tmp_path / "a.npy", "--device", "cuda"
+    )
+    assert code == 2
+    assert "--device cuda" in err
+
+
+def test_options_are_checked_by_the_function_too(small_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--frames"):
+        generate_run(small_run, -1, tmp_path / "a.gif")

@@ -1,0 +1,128 @@
+"""What the pictures show, read back from them."""
+
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyArrowPatch
+
+from framegen.data import load_data
+from framegen.evaluation.references import optimal_predictor
+from framegen.models.rollout import generate
+from framegen.report.figures import curves, network, strips
+from framegen.report.figures.style import BLUE, RED
+from framegen.runs import checkpoint
+
+
+def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(
+    small_run: Path, places: tuple[Path, Path]
+) -> None:
+    saved = checkpoint.load(small_run)
+    data = load_data(saved.config.task, places[1])
+    assert data.test_frames is not None
+    clip = data.test_frames[0].float() / 255
+    expected = {
+        "truth": clip[10:],
+        "generated": generate(saved.model, clip[:10], 14),
+        "optimum": generate(optimal_predictor(saved.config.task), clip[:10], 14),
+    }
+    pictures = np.stack(list(iio.imiter(small_run / "generated.gif", plugin="pillow", mode="RGB")))
+    left, quarter = strips.MARGIN + 100, strips.PANEL // 4
+    for line, frames in enumerate(expected.values()):
+        top = strips.HEADER + line * (strips.PANEL + strips.MARGIN)
+        for row in (0, 1):
+            for column in (0, 1):
+                shown = pictures[
+                    10:, top + quarter + row * 2 * quarter, left + quarter + column * 2 * quarter, 0
+                ]
+                levels = (frames[:, 0, row, column] * 255).clamp(0, 255).round().numpy()
+                np.testing.assert_allclose(shown.astype(float), levels, atol=1)
+
+
+def test_every_weight_is_an_arrow_of_its_width_and_colour() -> None:
+    torch.manual_seed(0)
+    layer = network.Layer(torch.randn(5, 4), torch.randn(5, 5), signed=True)
+    head = torch.randn(4, 5)
+    blank = np.zeros((8, 8, 3), np.uint8)
+    spatial = network.spatial_view([layer], head, blank, blank, next_frame=True)
+    arrows = [patch for patch in spatial.axes[0].patches if isinstance(patch, FancyArrowPatch)]
+    assert (
+        len(arrows) == 20 + 20 + 20
+    )  # in, between different hidden units, out; each unit's own loop is a circle
+    assert layer.recurrent is not None
+    weights = torch.cat(
+        [layer.forward.flatten(), layer.recurrent[~torch.eye(5, dtype=torch.bool)], head.flatten()]
+    )
+    largest = max(layer.forward.abs().max(), layer.recurrent.abs().max(), head.abs().max())
+    for arrow, weight in zip(arrows, weights.tolist(), strict=True):
+        assert arrow.get_linewidth() == pytest.approx(0.3 + 3 * abs(weight) / largest.item(), rel=1e-4)
+        assert to_hex(arrow.get_edgecolor(), keep_alpha=False).upper() == (BLUE if weight > 0 else RED)
+    temporal = network.temporal_view([layer], head, [blank] * 4, [blank] * 4, [1, 2, 3, 50], next_frame=True)
+    arrows = [patch for patch in temporal.axes[0].patches if isinstance(patch, FancyArrowPatch)]
+    assert len(arrows) == 4 * (20 + 20) + 2 * 25  # 1 to 2 and 2 to 3; from 3 to 50 there are dots
+
+
+def test_curves_show_the_numbers_they_are_given() -> None:
+    train, val = curves.Curve([1, 2, 3], [0.5, 0.4, 0.3]), curves.Curve([3], [0.35])
+    figure = curves.loss_curves(train, val, {"copy last": 0.9, "optimum": 0.2}, members=1)
+    drawn = [line.get_ydata() for line in figure.axes[0].lines]
+    assert [list(np.ravel(np.asarray(values, float))) for values in drawn] == [
+        [0.5, 0.4, 0.3],
+        [0.35],
+        [0.9, 0.9],
+        [0.2, 0.2],
+    ]
+    figure = curves.error_over_horizon([[0.2, 0.3]], {"copy last": [0.4, 0.5], "optimum": [0.1, 0.1]}, 10)
+    assert [list(np.asarray(line.get_ydata(), float)) for line in figure.axes[0].lines] == [
+        [0.2, 0.3],
+        [0.4, 0.5],
+        [0.1, 0.1],
+    ]
+
+
+def test_a_population_is_its_mean_and_a_band_from_the_lowest_to_the_highest() -> None:
+    figure = curves.error_over_horizon(
+        [[0.2, 0.4], [0.4, 0.2], [0.3, 0.3]], {"copy last": [0.5, 0.5], "optimum": [0.1, 0.1]}, 10
+    )
+    axes = figure.axes[0]
+    assert list(np.asarray(axes.lines[0].get_ydata(), float)) == pytest.approx([0.3, 0.3])
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert {tuple(corner) for corner in np.asarray(corners).round(6).tolist()} == {
+        (1, 0.2),
+        (2, 0.2),
+        (1, 0.4),
+        (2, 0.4),
+    }
+
+
+def test_every_member_is_a_dot_and_three_are_named() -> None:
+    skills = {"one step ahead": {3: 0.9, 5: 0.2, 8: 0.7}}
+    figure = curves.members(skills, {"one step ahead": {"optimum": 1.0}}, median=8)
+    axes = figure.axes[0]
+    assert [0.2, 0.7, 0.9] in [list(np.asarray(line.get_ydata(), float)) for line in axes.lines]
+    legend = axes.get_legend()
+    assert legend is not None
+    said = [text.get_text() for text in legend.get_texts()]
+    assert said[1:4] == [
+        "best one step ahead: seed 3, 0.900",
+        "median one step ahead: seed 8, 0.700",
+        "worst one step ahead: seed 5, 0.200",
+    ]
+
+
+def test_what_is_far_below_the_model_does_not_squeeze_the_rest() -> None:
+    figure = curves.error_over_horizon(
+        [[1e-3, 2e-3]], {"copy last": [0.5, 0.4], "optimum": [1e-15, 1e-15]}, 10
+    )
+    assert figure.axes[0].get_ylim()[0] == pytest.approx(1e-5)
+
+
+def test_a_long_film_strip_is_thinned_out_evenly() -> None:
+    assert strips.spread(12, 5) == list(range(12))
+    chosen = strips.spread(1000, 10)
+    assert len(chosen) == strips.COLUMNS
+    assert chosen[:4] == [6, 7, 8, 9]
+    assert (chosen[4], chosen[-1]) == (10, 999)

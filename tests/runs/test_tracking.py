@@ -1,0 +1,204 @@
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framegen.commands import training
+from framegen.config.training import Training
+from framegen.errors import UserError
+from framegen.runs.tracking import Tracker, resolve_mode
+from tests.conftest import SMALL_CONFIG, rows_of
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    """What W&B wrote for the one run in `folder`."""
+    (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _tracked(folder: Path, name: str, changes: str) -> Path:
+    """A run tracked offline, made by a process of its own, as a user makes it."""
+    program = (
+        "import sys; from pathlib import Path; from dataclasses import replace;"
+        "from framegen.commands.training import train; from tests.conftest import SMALL_CONFIG;"
+        f"config = replace(SMALL_CONFIG, {changes});"
+        f"train(config, '{name}', 'offline', Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'data', show=False)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", program, str(folder)], check=True, timeout=120, cwd=Path(__file__).parents[2]
+    )
+    return folder / "runs"
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _tracked(
+        tmp_path_factory.mktemp("tracked"), "seen", "training=replace(SMALL_CONFIG.training, media_every=1)"
+    )
+
+
+def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(tmp_path: Path) -> None:
+    runs = _tracked(tmp_path, "three", "seeds=(2, 0, 5)")
+    records = _records(runs)  # of the one run that is there
+    history = [record["history"]["item"] for record in records if record["type"] == "history"]
+    keys = {name.split(".")[0] for item in history for name in item}
+    assert {
+        f"{name}{end}"
+        for name in ("train/loss", "val/mse", "val/skill")
+        for end in ("", "_sd", "_min", "_max")
+    } <= keys
+    assert {"test/members", "figures/members"} <= keys
+    (table,) = runs.glob("wandb/**/media/table/test/members*.json")
+    content = json.loads(table.read_text())
+    members = json.loads((runs / "three" / "results.json").read_text())["members"]
+    assert content["columns"][:3] == ["seed", "mse", "mae"]
+    assert [row[:2] for row in content["data"]] == [
+        [member["seed"], member["one_step"]["mse"]] for member in members
+    ]
+
+
+def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
+    records = _records(tracked)
+    (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
+    config = run["config"]["update"]
+    assert config["task"]["num_clips"] == 40
+    assert config["model"]["hidden_size"] == 5
+    assert config["parameters"] == 79
+    assert (run["display_name"], run["run_group"], run["tags"]) == ("seen", "video", ["orbit", "recurrent"])
+    history = [record["history"]["item"] for record in records if record["type"] == "history"]
+    logged = [{name: value for name, value in item.items() if not name.startswith("_")} for item in history]
+    values = [row for row in logged if "train/loss" in row or "val/mse" in row]
+    for row in values:
+        row.pop("train/clips_per_second", None)
+    assert values == rows_of(tracked / "seen")
+    assert any("train/clips_per_second" in item for item in history)
+    keys = {name.split(".")[0] for row in logged for name in row}
+    assert {
+        "media/video",
+        "media/filmstrip",
+        "figures/generated",
+        "test/one_step",
+        "figures/spatial",
+        "figures/loss",
+    } <= keys
+    artifacts = {
+        record["artifact"]["name"]: record["artifact"]["type"]
+        for record in records
+        if record["type"] == "artifact"
+    }
+    assert sorted(artifacts.values()) == ["dataset", "model", "run_table"]
+    summary: dict[str, Any] = {}
+    for record in records:
+        if record["type"] == "summary":
+            summary |= record["summary"].get("update", {})
+    results = json.loads((tracked / "seen" / "results.json").read_text())
+    assert summary["test/skill"] == pytest.approx(results["one_step"]["model"]["skill"])
+    assert summary["test/closed_loop_mse"] == pytest.approx(
+        results["closed_loop"]["predictors"]["model"]["mse"]
+    )
+
+
+def test_media_lie_whole_in_the_runs_folder(tracked: Path) -> None:
+    (media,) = tracked.glob("wandb/offline-run-*/files/media")
+    assert {path.suffix for path in media.rglob("*") if path.is_file()} == {".png", ".gif", ".json"}
+    assert {path.name for path in tracked.iterdir()} == {"seen", "wandb"}
+
+
+def test_the_option_beats_the_environment_beats_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "online")
+    assert resolve_mode("disabled") == "disabled"
+    assert resolve_mode(None) == "online"
+    monkeypatch.setenv("WANDB_MODE", "dryrun")
+    assert resolve_mode(None) == "offline"
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="WANDB_MODE=sometimes"):
+        resolve_mode(None)
+    monkeypatch.delenv("WANDB_MODE")
+    assert resolve_mode(None) == "offline"
+
+
+@pytest.mark.parametrize("key", [None, "a" * 40], ids=["no key", "no server"])
+def test_online_that_cannot_be_had_is_answered_soon_and_leaves_nothing(
+    key: str | None, tmp_path: Path
+) -> None:
+    import os
+
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    environment |= {
+        "HOME": str(tmp_path),
+        "WANDB_BASE_URL": "http://127.0.0.1:9",
+        **({"WANDB_API_KEY": key} if key else {}),
+    }
+    command = [
+        sys.executable,
+        "-c",
+        "from framegen.__main__ import main; main()",
+        "train",
+        "--track",
+        "online",
+        "--epochs",
+        "1",
+    ]
+    command += ["--runs-dir", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "data")]
+    began = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert time.monotonic() - began < 30  # the promise is 15 s; a loaded machine gets twice that
+    assert done.returncode == 1
+    assert "--track offline" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["wandb"]
+
+
+class _Dying:
+    """A W&B run whose service process has died."""
+
+    def log(self, _row: object) -> None:
+        raise ConnectionResetError("gone")
+
+
+def test_a_tracking_that_breaks_off_never_stops_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_run: Path
+) -> None:
+    monkeypatch.setattr("framegen.runs.tracking._start_wandb", lambda *_: _Dying())
+    run = training.train(SMALL_CONFIG, "run", "online", tmp_path / "runs", tmp_path / "data", show=False)
+    assert rows_of(run) == rows_of(small_run)
+    assert capsys.readouterr().err.count("W&B broke off") == 1
+
+
+def test_rows_behind_the_resume_point_are_cut_off(tmp_path: Path) -> None:
+    def tracker(metrics_bytes: int) -> Tracker:
+        return Tracker(tmp_path, "disabled", "id", {}, "group", [], metrics_bytes)
+
+    with tracker(0) as first:
+        first.log(1, {"a": 1.0})
+        length = first.flush()
+        first.log(2, {"a": 2.0})
+    assert len(rows_of(tmp_path)) == 2
+    with tracker(length) as second:
+        second.log(2, {"a": 3.0})
+    assert rows_of(tmp_path) == [{"step": 1, "a": 1.0}, {"step": 2, "a": 3.0}]
+
+
+def test_a_bar_on_a_terminal_and_lines_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(SMALL_CONFIG, training=Training(epochs=2, media_every=0))
+
+    def shown(name: str) -> str:
+        training.train(config, name, "disabled", tmp_path / "runs", tmp_path / "data")
+        return capsys.readouterr().err
+
+    assert "\nepoch 1/2  loss 0." in shown("plain")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    bar = shown("bar")
+    assert "epoch 2/2" in bar
+    assert "val skill" in bar
+    assert "left" in bar

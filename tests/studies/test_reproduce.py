@@ -1,0 +1,270 @@
+"""The article's claims: the parallel computation against the sequential one, and the report."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import torch
+
+from framegen.commands import training
+from framegen.config.models import Recurrent
+from framegen.config.options import parse_train
+from framegen.errors import OptionError, UserError
+from framegen.models import build, fused
+from framegen.models.kernels.build import FusedUnavailable
+from framegen.models.recurrent import RecurrentNet
+from framegen.report.page import Claim, write_report
+from framegen.runs import checkpoint
+from framegen.runs.folder import read_config
+from framegen.studies import claims, newton
+from framegen.studies.reproduce import reproduce
+from tests.conftest import SMALL_CONFIG, rows_of
+
+Runner = Callable[..., tuple[int, str, str]]
+SMALL = (
+    "--epochs",
+    "1",
+    "--num-clips",
+    "40",
+    "--num-val-clips",
+    "4",
+    "--num-test-clips",
+    "6",
+    "--num-frames",
+    "24",
+)
+
+
+def test_the_scan_is_the_recurrence_step_by_step() -> None:
+    random = torch.Generator().manual_seed(0)
+    for steps in (1, 2, 7, 64, 100):
+        matrices = torch.randn(steps, 3, 3, generator=random, dtype=torch.float64) / 2
+        offsets = torch.randn(steps, 3, generator=random, dtype=torch.float64)
+        state, expected = torch.zeros(3, dtype=torch.float64), []
+        for matrix, offset in zip(matrices, offsets, strict=True):
+            state = matrix @ state + offset
+            expected.append(state)
+        torch.testing.assert_close(newton.linear_recurrence(matrices, offsets), torch.stack(expected))
+
+
+def test_newton_finds_the_hidden_states_of_a_trained_net(small_run: Path) -> None:
+    model = checkpoint.load(small_run).model
+    assert isinstance(model, RecurrentNet)
+    clip = torch.rand(10_000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    solution = newton.hidden_states(model, clip)
+    assert len(solution.changes) <= 8
+    torch.testing.assert_close(
+        solution.hidden, model.hidden_states(clip[None])[0].detach(), atol=1e-5, rtol=0
+    )
+
+
+def test_newton_fails_in_chaos_and_says_so() -> None:
+    clip = torch.rand(300, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    needed = newton.iterations_by_gain([0.3, 3.0], clip, hidden_size=16, nets=2)
+    assert all(calm < 8 and wild == newton.MAX_ITERATIONS for calm, wild in needed)
+
+
+def test_every_way_is_timed_at_every_length() -> None:
+    model = build(Recurrent(), (1, 2, 2), 0)
+    assert isinstance(model, RecurrentNet)
+    times = newton.measure(model, torch.rand(100, 1, 2, 2), "torch")
+    assert {name: list(by_length) for name, by_length in times.items()} == {
+        "PyTorch, one after another": [10, 100],
+        "Newton, parallel scan": [10, 100],
+    }
+
+
+def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> None:
+    planned = claims.planned(16)
+    assert set(claims.NEEDS) == set(claims.CLAIMS) == set(range(1, 9))
+    assert {name for names in claims.NEEDS.values() for name in names} == set(planned)
+    for name, (experiment, *options) in planned.items():
+        config = parse_train(experiment, options)[1]
+        fused = (
+            isinstance(config.model, Recurrent)
+            and config.model.cell in ("tanh", "relu")
+            and config.model.num_layers == 1
+        )
+        assert (len(config.members) == 16) == fused, name
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[claims.Runs, dict[int, Claim]]:
+    """Every claim made from small runs: the claims do not look at what their runs are called."""
+    folder = tmp_path_factory.mktemp("claims")
+    short = replace(SMALL_CONFIG, seeds=(0, 1), training=replace(SMALL_CONFIG.training, engine="auto"))
+    video = training.train(short, "one", "disabled", folder / "runs", folder / "data", show=False, draw=False)
+    config = parse_train("sine-lag", ["--seeds", "2", "--epochs", "2", "--media-every", "1"])[1]
+    sine = training.train(config, "two", "disabled", folder / "runs", folder / "data", show=False, draw=False)
+    shared = claims.Runs(folder, claims.planned(2))
+    for name in shared.arguments:
+        (folder / name).symlink_to(sine if name.startswith("sine") else video)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(claims, "LENGTHS", (5, 50, 100))
+        return shared, {number: make(shared) for number, make in claims.CLAIMS.items()}
+
+
+def test_each_claim_has_a_sentence_a_number_figures_and_a_command(
+    made: tuple[claims.Runs, dict[int, Claim]],
+) -> None:
+    for number, claim in made[1].items():
+        assert claim.number == number
+        assert claim.sentence.endswith((".", "?"))
+        assert re.search(r"\d", claim.found)
+        assert claim.values
+        assert len(claim.pictures) == len(claim.captions) > 0
+        assert all(picture.exists() for picture in claim.pictures)
+        assert all(command.startswith("framegen ") for command in claim.commands)
+
+
+def test_what_a_claim_says_is_what_its_runs_found(made: tuple[claims.Runs, dict[int, Claim]]) -> None:
+    shared, by_number = made
+    skill = shared.results("video")["spread"]["one_step"]["skill"]
+    said = f"{skill['mean']:.3f} ± {skill['sd']:.3f}"
+    for number in (1, 2, 3, 8):
+        assert said in by_number[number].found
+    loop = shared.results("video")["closed_loop"]["predictors"]
+    mse = [member["closed_loop"]["mse"] for member in shared.results("video")["members"]]
+    assert (
+        f"{min(mse) / loop['optimum']['mse']:.2f} to {max(mse) / loop['optimum']['mse']:.2f}"
+        in by_number[4].found
+    )
+    # On as many frames as the test clips have, a net's skill on new clips is about what it was on those.
+    assert by_number[5].values["length/50"] == pytest.approx(skill["mean"], abs=0.3)
+    assert by_number[6].values["parallel/largest_difference"] < 1e-5
+
+
+class _Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.sources: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.sources += [values["src"] or ""] if "src" in values else []
+        self.links += [values["href"] or ""] if "href" in values else []
+
+
+def test_the_report_needs_nothing_but_itself(
+    made: tuple[claims.Runs, dict[int, Claim]], tmp_path: Path
+) -> None:
+    by_number = made[1]
+    write_report(tmp_path / "report.html", list(by_number.values()))
+    text, page = (tmp_path / "report.html").read_text(), _Page()
+    page.feed(text)
+    assert len(page.sources) == sum(len(claim.pictures) for claim in by_number.values())
+    assert all(
+        source.startswith(("data:image/png;base64,", "data:image/gif;base64,")) for source in page.sources
+    )
+    assert all(link.startswith("#claim-") for link in page.links)
+    assert not re.search(r"https?://|url\(", text)
+    for claim in by_number.values():
+        assert f'id="claim-{claim.number}"' in text
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [(["--claims", "9"], "--claims 9"), (["--claims", "0"], "--claims 0"), (["--seeds", "1"], "--seeds 1")],
+)
+def test_what_cannot_be_reproduced_is_named(
+    options: list[str], reason: str, framegen: Runner, tmp_path: Path
+) -> None:
+    code, _, err = framegen("reproduce", "--runs-dir", tmp_path / "runs", *options)
+    assert code == 2
+    assert reason in err
+    assert not (tmp_path / "runs").exists()
+
+
+STOPPED = """
+import os, signal, sys
+from pathlib import Path
+from framegen.studies import pool
+from framegen.studies import reproduce
+from framegen.training.interrupts import Interrupted
+
+part_done, begun = pool.part_done, set()
+
+def stop_when_two_have_begun(folder, config):
+    part = part_done(folder, config)
+    begun.update([folder.name] if part > 0 else [])
+    if len(begun) == 2:
+        os.kill(os.getpid(), signal.SIGTERM)
+    return part
+
+if __name__ == "__main__":
+    reproduce.part_done = stop_when_two_have_begun
+    folder, claims = Path(sys.argv[1]), [int(number) for number in sys.argv[2].split(",")]
+    try:
+        reproduce.reproduce(folder / "runs", folder / "data", claims, 2, "disabled", sys.argv[3:])
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.exit_code)
+"""
+
+
+LONG = ("--epochs", "60", "--engine", "torch", *SMALL[2:])
+
+
+def _stopped(folder: Path, claims: str) -> subprocess.CompletedProcess[str]:
+    (folder / "stopped.py").write_text(STOPPED)
+    command = [sys.executable, str(folder / "stopped.py"), str(folder), claims, *LONG]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_stopped_it_begins_no_other_run(tmp_path: Path) -> None:
+    stopped = _stopped(tmp_path, "3")
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    begun = [path for path in (tmp_path / "runs" / "reproduce").iterdir() if path.is_dir()]
+    assert len(begun) == 2
+    assert not any((path / "results.json").exists() for path in begun)
+
+
+def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
+    options, stopped = LONG, _stopped(tmp_path, "2,8")
+    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
+    assert "the same command goes on" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    folder = tmp_path / "runs" / "reproduce"
+    assert not (folder / "report.html").exists()
+    before = {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
+    with pytest.raises(UserError, match="was made with other options"):
+        reproduce(tmp_path / "runs", tmp_path / "data", [8], 3, "disabled", options, show=False)
+    found = reproduce(tmp_path / "runs", tmp_path / "data", [2, 8], 2, "disabled", options, show=False)
+    assert [claim.number for claim in found] == [2, 8]
+    assert before == {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
+    assert (folder / "report.html").exists()
+    steps = [row["step"] for row in rows_of(folder / "relu") if "train/loss" in row]
+    assert steps == list(range(1, 241))
+
+
+def test_a_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    code, _, err = framegen("reproduce", "--runs-dir", tmp_path / "runs", "--claims", "8")
+    assert code == 1
+    assert f"{tmp_path / 'runs' / 'reproduce'}: cannot be made" in err
+
+
+def test_without_the_fused_engine_there_are_fewer_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise FusedUnavailable("no C++ compiler was found")
+
+    monkeypatch.setattr(fused, "check", unavailable)
+    reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", SMALL)
+    assert "2 seeds a result, since PyTorch must train them all (no C++ compiler" in capsys.readouterr().err
+    assert read_config(tmp_path / "runs" / "reproduce" / "video").config.members == (0, 1)
+
+
+def test_an_impossible_extra_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--learning-rate"):
+        reproduce(
+            tmp_path / "runs", tmp_path / "data", [8], 2, "disabled", ["--learning-rate", "-1"], show=False
+        )

@@ -1,0 +1,237 @@
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from framegen.config.experiments import EXPERIMENTS
+
+Runner = Callable[..., tuple[int, str, str]]
+
+
+def test_help_names_every_command_and_experiment_without_importing_torch() -> None:
+    program = (
+        "import sys; sys.argv = ['framegen', '--help']; from framegen.__main__ import main; main();"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    for word in ("train", "evaluate", "generate", "draw", *EXPERIMENTS):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "draw"])
+def test_each_command_explains_its_options(command: str, framegen: Runner) -> None:
+    code, out, _ = framegen(command, "--help")
+    assert code == 0
+    assert "--runs-dir" in out
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> None:
+    code, out, _ = framegen("train", name, "--help")
+    assert code == 0
+    options = " ".join(out.split())
+    assert f"(default: {EXPERIMENTS[name].training.epochs})" in options
+    assert f"(default: {EXPERIMENTS[name].model.hidden_size})" in options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["trian"], "did you mean train?"),
+        (["train", "vidoe"], "did you mean video?"),
+        (["train", "--epohcs", "3"], "--epochs"),
+        (["train", "--cell", "gruu"], "gru"),
+        (["train", "sine-lag", "--noise", "0.1"], "--noise"),
+        (["train", "video-mlp", "--cell", "gru"], "--cell"),
+        (["train", "--batch-size", "2000"], "--batch-size 2000: larger than the 1000"),
+        (["train", "--num-frames", "0"], "--num-frames 0"),
+        (["train", "--hidden-size", "-5"], "--hidden-size -5"),
+        (["train", "--epochs", "many"], "many"),
+        (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),
+        (["generate", "run"], "--frames"),
+    ],
+)
+def test_a_wrong_option_is_answered_with_the_way_out(
+    arguments: list[str], answer: str, framegen: Runner
+) -> None:
+    code, out, err = framegen(*arguments)
+    assert code == 2
+    assert answer in out + err
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["evaluate"], ["draw"], ["generate", "--frames", "3", "--out", "a.gif"], ["train", "--resume"]],
+)
+def test_a_run_that_does_not_exist_is_named_beside_those_that_do(
+    command: list[str], framegen: Runner, small_run: Path
+) -> None:
+    code, _, err = framegen(*command, "nosuch", "--runs-dir", small_run.parent)
+    assert code == 1
+    assert err.startswith("framegen: nosuch: no such run")
+    assert "small" in err
+
+
+def test_a_folder_without_a_run_is_named(framegen: Runner, tmp_path: Path) -> None:
+    code, _, err = framegen("train", "--resume", tmp_path)
+    assert code == 1
+    assert "is not a run folder" in err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"task": 1}'])
+def test_a_damaged_config_is_named(content: str, framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(content)
+    code, _, err = framegen("train", "--resume", tmp_path / "run")
+    assert code == 1
+    assert str(tmp_path / "run" / "config.json") in err
+    assert len(err.splitlines()) == 1
+
+
+def test_train_from_the_shell_ends_in_a_table_paths_and_the_next_command(
+    framegen: Runner, tmp_path: Path
+) -> None:
+    places = ["--runs-dir", tmp_path / "runs", "--data-dir", tmp_path / "data"]
+    small = [
+        "--num-clips",
+        "20",
+        "--num-val-clips",
+        "3",
+        "--num-test-clips",
+        "3",
+        "--num-frames",
+        "12",
+        "--epochs",
+        "1",
+    ]
+    code, out, _ = framegen(
+        "train", "video-gru", *small, "--hidden-size", "3", "--name", "mine", "--media-every", "0", *places
+    )
+    assert code == 0
+    run = tmp_path / "runs" / "mine"
+    for word in ("this model", "copy last", "mean frame", "linear", "optimum", str(run / "generated.gif")):
+        assert word in out
+    following = next(
+        line for line in out.splitlines() if line.startswith("Next: uv run framegen ")
+    ).removeprefix("Next: uv run framegen ")
+    assert str(run) in following
+    config = json.loads((run / "config.json").read_text())
+    assert (config["model"]["hidden_size"], config["model"]["cell"], config["experiment"]) == (
+        3,
+        "gru",
+        "video-gru",
+    )
+    code, out, _ = framegen("draw", "mine", "--runs-dir", tmp_path / "runs")
+    assert code == 0
+    for path in out.split():
+        assert Path(path).stat().st_size > 5000
+
+
+def test_two_layers_and_no_memory_are_drawn_too(framegen: Runner, tmp_path: Path) -> None:
+    places = [
+        "--runs-dir",
+        tmp_path / "runs",
+        "--data-dir",
+        tmp_path / "data",
+        "--epochs",
+        "1",
+        "--media-every",
+        "0",
+    ]
+    small = ["--num-clips", "20", "--num-val-clips", "3", "--num-test-clips", "3", "--num-frames", "3"]
+    assert framegen("train", "video", "--num-layers", "2", "--name", "two", *small, *places)[0] == 0
+    assert framegen("train", "video-mlp", "--name", "mlp", *small, *places)[0] == 0
+    assert framegen("train", "video", "--hidden-size", "80", "--name", "wide", *small, *places)[0] == 0
+    figures = {
+        name: {path.name for path in (tmp_path / "runs" / name / "figures").iterdir()}
+        for name in ("two", "mlp", "wide")
+    }
+    assert {"spatial.png", "temporal.png"} <= figures["two"]
+    assert {"spatial.png", "temporal.png"} <= figures["mlp"]
+    assert "hidden.png" not in figures["mlp"]
+    assert "spatial.png" not in figures["wide"]
+
+
+def test_a_whole_run_at_64x64(framegen: Runner, tmp_path: Path) -> None:
+    places = [
+        "--runs-dir",
+        tmp_path / "runs",
+        "--data-dir",
+        tmp_path / "data",
+        "--epochs",
+        "1",
+        "--media-every",
+        "0",
+    ]
+    small = [
+        "--size",
+        "64",
+        "--num-clips",
+        "10",
+        "--num-val-clips",
+        "2",
+        "--num-test-clips",
+        "2",
+        "--num-frames",
+        "6",
+    ]
+    assert framegen("train", "video-gru", "--name", "large", *small, *places)[0] == 0
+    assert (tmp_path / "runs" / "large" / "generated.gif").exists()
+
+
+def test_a_runs_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = framegen(
+        "train", "--runs-dir", tmp_path / "file" / "runs", "--data-dir", tmp_path / "data"
+    )
+    assert code == 1
+    assert str(tmp_path / "file" / "runs") in err
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"one_step": 1}'])
+def test_damaged_results_are_named_by_draw_and_mended_by_evaluate(
+    content: str, framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    path = tmp_path / "run" / "results.json"
+    path.write_text(content)
+    code, _, err = framegen("draw", tmp_path / "run")
+    assert code == 1
+    assert "framegen evaluate" in err
+    assert len(err.splitlines()) == 1
+    assert framegen("evaluate", tmp_path / "run")[0] == 0
+    assert "one_step" in json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.unlink(),
+        lambda path: path.write_text("3\n"),
+        lambda path: path.write_bytes(b"\xff\n"),
+    ],
+)
+def test_damaged_metrics_are_named(
+    damage: Callable[[Path], object], framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(small_run, tmp_path / "run")
+    damage(tmp_path / "run" / "metrics.jsonl")
+    code, _, err = framegen("draw", tmp_path / "run")
+    assert code == 1
+    assert err.startswith(f"framegen: {tmp_path / 'run' / 'metrics.jsonl'}: cannot be read")
+    assert len(err.splitlines()) == 1
+
+
+def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) -> None:
+    before = (small_run / "results.json").stat().st_mtime_ns
+    code, _, err = framegen("train", "--resume", small_run)
+    assert code == 0
+    assert "is finished already" in err
+    assert (small_run / "results.json").stat().st_mtime_ns == before

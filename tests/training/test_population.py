@@ -1,0 +1,268 @@
+"""Populations: many seeds in one run, each as if it had been trained alone."""
+
+import json
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from framegen.commands import training
+from framegen.config.config import Config
+from framegen.config.models import Recurrent
+from framegen.config.training import Engine
+from framegen.errors import OptionError, UserError
+from framegen.runs import checkpoint
+from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of
+from tests.training.test_training import STREAM
+
+Runner = Callable[..., tuple[int, str, str]]
+SEEDS = (4, 0, 7)
+ENGINES = ["torch", pytest.param("fused", marks=needs_compiler)]
+
+
+def _train(config: Config, folder: Path, name: str, engine: Engine = "torch", draw: bool = False) -> Path:
+    config = replace(config, training=replace(config.training, engine=engine))
+    return training.train(config, name, "disabled", folder / "runs", folder / "data", show=False, draw=draw)
+
+
+@pytest.fixture(scope="module")
+def population(places: tuple[Path, Path]) -> Path:
+    """A finished run of three seeds. Read only."""
+    return _train(replace(SMALL_CONFIG, seeds=SEEDS), places[0].parent, "population", draw=True)
+
+
+def _weights(run: Path, seed: int) -> list[torch.Tensor]:
+    return list(checkpoint.load(run).models[seed].parameters())
+
+
+def _same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+def test_each_member_is_bit_equal_to_its_seed_trained_alone(
+    config: Config, engine: Engine, tmp_path: Path
+) -> None:
+    config = replace(config, model=Recurrent("tanh", 6))
+    together = _train(replace(config, seeds=SEEDS), tmp_path, "together", engine)
+    rows = []
+    for seed in SEEDS:
+        alone = _train(
+            replace(config, training=replace(config.training, seed=seed)), tmp_path, f"alone-{seed}", engine
+        )
+        assert _same(_weights(together, seed), _weights(alone, seed))
+        rows.append(rows_of(alone))
+    for row, *own in zip(rows_of(together), *rows, strict=True):
+        for name in {"train/loss", "train/grad_norm", "val/mse", "val/skill"} & row.keys():
+            values = [each[name] for each in own]
+            assert row[name] == pytest.approx(statistics.fmean(values), rel=1e-5)
+            assert row[f"{name}_sd"] == pytest.approx(statistics.stdev(values), rel=1e-3)
+            assert (row[f"{name}_min"], row[f"{name}_max"]) == pytest.approx(
+                (min(values), max(values)), rel=1e-6
+            )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+def test_killed_and_resumed_equals_never_killed(
+    config: Config, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(config, model=Recurrent("tanh", 6), seeds=SEEDS)
+    reference = _train(config, tmp_path, "reference", engine)
+    save, calls = checkpoint.save_progress, 0
+
+    def killed(*arguments) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        save(*arguments)
+
+    monkeypatch.setattr(checkpoint, "save_progress", killed)
+    with pytest.raises(KeyboardInterrupt):
+        _train(config, tmp_path, "run", engine)
+    monkeypatch.undo()
+    run = training.resume(tmp_path / "runs" / "run", show=False, draw=False)
+    assert all(_same(_weights(run, seed), _weights(reference, seed)) for seed in SEEDS)
+    assert rows_of(run) == rows_of(reference)
+
+
+def test_results_name_the_median_and_tell_the_spread(population: Path) -> None:
+    results = json.loads((population / "results.json").read_text())
+    members = {member["seed"]: member for member in results["members"]}
+    assert tuple(members) == SEEDS
+    errors = {seed: member["one_step"]["mse"] for seed, member in members.items()}
+    assert results["median_seed"] == sorted(errors, key=errors.__getitem__)[1]
+    assert results["one_step"]["model"] == members[results["median_seed"]]["one_step"]
+    assert results["closed_loop"]["predictors"]["model"] == members[results["median_seed"]]["closed_loop"]
+    for part in ("one_step", "closed_loop"):
+        for metric in results["convention"]:
+            values = [member[part][metric] for member in members.values()]
+            spread = results["spread"][part][metric]
+            assert spread["mean"] == pytest.approx(statistics.fmean(values))
+            assert spread["sd"] == pytest.approx(statistics.stdev(values))
+            assert (spread["min"], spread["max"]) == (min(values), max(values))
+    assert (population / "figures" / "members.png").exists()
+
+
+def test_one_file_holds_every_member_and_names_the_median(population: Path) -> None:
+    saved = checkpoint.load(population)
+    assert tuple(saved.models) == SEEDS
+    assert saved.shown == json.loads((population / "results.json").read_text())["median_seed"]
+    assert saved.model is saved.models[saved.shown]
+    # The axis of the members is the one that vmap runs over.
+    from safetensors.torch import load_file
+
+    stacked = load_file(population / "checkpoint.safetensors")
+    frames = torch.rand(5, 9, 1, 2, 2)
+    hidden = torch.func.vmap(lambda weight, bias, state: state @ weight.T + bias)(
+        stacked["head.weight"],
+        stacked["head.bias"],
+        torch.stack([model.hidden_states(frames) for model in saved.models.values()]),  # pyright: ignore[reportCallIssue]
+    )
+    expected = torch.stack([model(frames)[0].flatten(2) for model in saved.models.values()])
+    torch.testing.assert_close(hidden, expected)
+
+
+def test_generate_takes_the_median_or_the_seed_it_is_told(
+    population: Path, framegen: Runner, tmp_path: Path
+) -> None:
+    def generated(*options: str) -> bytes:
+        out = tmp_path / "clip.npy"
+        assert framegen("generate", population, "--frames", "5", "--out", out, *options)[0] == 0
+        return out.read_bytes()
+
+    median = checkpoint.load(population).shown
+    other = next(seed for seed in SEEDS if seed != median)
+    assert generated() == generated("--seed", str(median)) != generated("--seed", str(other))
+    code, _, err = framegen(
+        "generate", population, "--frames", "5", "--out", tmp_path / "a.npy", "--seed", "1"
+    )
+    assert code == 2
+    assert "--seed 1" in err
+    assert "4, 0, 7" in err
+
+
+def test_a_seed_that_the_config_does_not_hold_is_refused(population: Path, tmp_path: Path) -> None:
+    from framegen import files
+
+    weights, metadata = files.load(population / "checkpoint.safetensors")
+    files.save(tmp_path / "a.safetensors", weights, {**metadata, "shown": 5})
+    with pytest.raises(UserError, match=r"a.safetensors: its metadata names the seed 5"):
+        checkpoint.load(tmp_path / "a.safetensors")
+
+
+SMALLEST = [
+    "--num-clips",
+    "20",
+    "--num-val-clips",
+    "2",
+    "--num-test-clips",
+    "2",
+    "--num-frames",
+    "12",
+    "--epochs",
+    "1",
+]
+SMALLEST += ["--media-every", "0", "--track", "disabled"]
+
+
+def _command(framegen: Runner, folder: Path, *options: str) -> tuple[int, str, str]:
+    return framegen(
+        "train", *SMALLEST, "--runs-dir", folder / "runs", "--data-dir", folder / "data", *options
+    )
+
+
+def test_seeds_are_a_number_or_a_list(framegen: Runner, tmp_path: Path) -> None:
+    code, out, _ = _command(framegen, tmp_path, "--seeds", "3", "--name", "number")
+    assert code == 0
+    assert tuple(checkpoint.load(tmp_path / "runs" / "number").models) == (0, 1, 2)
+    assert all(
+        text in out
+        for text in ("3 seeds: mean", "± sd", "best: seed", "median: seed", "worst: seed", "members.png")
+    )
+    assert _command(framegen, tmp_path, "--seeds", "9", "2", "--name", "list")[0] == 0
+    assert tuple(checkpoint.load(tmp_path / "runs" / "list").models) == (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--seeds", "0"], "--seeds 0"),
+        (["--seeds", "-3"], "--seeds -3"),
+        (["--seeds", "2", "2"], "twice"),
+        (["--seeds", "1", "-2"], "each lies between"),
+        (["--seeds", "100000"], "at most"),
+        (["--seeds", "3", "--seed", "1"], "--seed 1: stands beside --seeds"),
+        (["--hidden-size", "5", "0"], "--hidden-size 0"),
+    ],
+)
+def test_seeds_that_cannot_work_are_named_before_anything_is_made(
+    options: list[str], reason: str, framegen: Runner, tmp_path: Path
+) -> None:
+    code, _, err = _command(framegen, tmp_path, *options)
+    assert code == 2
+    assert reason in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_several_values_make_a_population_each(framegen: Runner, tmp_path: Path) -> None:
+    code, out, _ = _command(
+        framegen,
+        tmp_path,
+        "--hidden-size",
+        "3",
+        "6",
+        "--seeds",
+        "2",
+        "--learning-rate",
+        "0.1",
+        "0.01",
+        "--name",
+        "sweep",
+    )
+    assert code == 0
+    for hidden in (3, 6):
+        for rate in (0.1, 0.01):
+            name = f"sweep-hidden-size-{hidden}-learning-rate-{rate}"
+            config = checkpoint.load(tmp_path / "runs" / name).config
+            assert config.model == Recurrent(hidden_size=hidden)
+            assert (config.training.learning_rate, config.members) == (rate, (0, 1))
+            assert name in out
+
+
+def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(
+    framegen: Runner, tmp_path: Path
+) -> None:
+    code, out, err = _command(
+        framegen, tmp_path, "--noise", "0", "--speeds", "12", "--seeds", "2", "--name", "still"
+    )
+    assert (code, "nan" in out) == (0, True), err
+
+
+def test_a_sweep_whose_name_is_taken_trains_nothing(framegen: Runner, tmp_path: Path) -> None:
+    (tmp_path / "runs" / "a-learning-rate-0.1").mkdir(parents=True)
+    code, _, err = _command(framegen, tmp_path, "--learning-rate", "0.2", "0.1", "--name", "a")
+    assert code == 2
+    assert "a-learning-rate-0.1" in err
+    assert len(list((tmp_path / "runs").iterdir())) == 1
+
+
+def test_a_member_that_diverges_is_named(tmp_path: Path) -> None:
+    wild = replace(
+        SMALL_CONFIG,
+        model=Recurrent("relu"),
+        training=replace(SMALL_CONFIG.training, learning_rate=1e20),
+        seeds=SEEDS,
+    )
+    with pytest.raises(UserError, match=r"of seed (4|0|7) is (nan|inf) at step \d+"):
+        _train(wild, tmp_path, "wild")
+
+
+def test_an_impossible_population_is_refused() -> None:
+    with pytest.raises(OptionError, match="twice"):
+        replace(SMALL_CONFIG, seeds=(1, 1))
