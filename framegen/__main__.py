@@ -1,14 +1,12 @@
 """The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
 
-import difflib
 import os
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from framegen.config.experiments import DESCRIPTIONS, EXPERIMENTS
+from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
     Bench,
     Draw,
@@ -21,6 +19,9 @@ from framegen.config.options import (
     sweep,
 )
 from framegen.errors import OptionError, UserError
+
+if TYPE_CHECKING:
+    from framegen.runs.run import Run
 
 COMMANDS = {
     "train": "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
@@ -70,7 +71,7 @@ def _main(arguments: list[str]) -> None:
             _bench(parse(Bench, "bench", rest))
         case [unknown, *_]:
             raise OptionError(
-                f"{unknown}: no such command{_nearest(unknown, COMMANDS)}; framegen --help lists them"
+                f"{unknown}: no such command{nearest(unknown, COMMANDS)}; framegen --help lists them"
             )
 
 
@@ -81,13 +82,8 @@ def _help() -> str:
     ]
     lines += [f"  framegen {name:<10}{text}" for name, text in COMMANDS.items()]
     lines += ["", "experiments for train (the first is the default):", ""]
-    lines += [f"  {name:<18}{text}" for name, text in DESCRIPTIONS.items()]
+    lines += [f"  {name:<18}{config.description}" for name, config in EXPERIMENTS.items()]
     return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
-
-
-def _nearest(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _train(arguments: list[str]) -> None:
@@ -96,8 +92,7 @@ def _train(arguments: list[str]) -> None:
         from framegen.commands import training
         from framegen.runs.folder import find
 
-        folder = find(options.resume, options.runs_dir)
-        _report(training.resume(folder, options.track))
+        _report(training.resume(find(options.resume, options.runs_dir), options.track))
         return
     name, rest = (
         ("video", arguments)
@@ -106,7 +101,7 @@ def _train(arguments: list[str]) -> None:
     )
     if name not in EXPERIMENTS:
         raise OptionError(
-            f"{name}: no such experiment{_nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
+            f"{name}: no such experiment{nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
         )
     chosen = [
         (label, *parse_train(name, each)) for label, each in sweep(rest)
@@ -118,46 +113,39 @@ def _train(arguments: list[str]) -> None:
             )
     from framegen.commands import training
 
-    folders = []
+    runs = {}
     for number, (label, options, config) in enumerate(chosen):
+        said = label.replace("-", " ").strip()
         if len(chosen) > 1:
-            print(f"{number + 1} of {len(chosen)}:{label.replace('-', ' ')}", file=sys.stderr)
-        folders.append(
-            training.train(
-                config, options.name, options.track, options.runs_dir, options.data_dir, label=label
-            )
-        )
-    if len(folders) == 1:
-        _report(folders[0])
+            print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
+        places = (options.runs_dir, options.data_dir)
+        runs[said] = training.train(config, options.name, options.track, *places, label=label)
+    if len(runs) == 1:
+        _report(next(iter(runs.values())))
     else:
-        _compare(folders)
+        _compare(runs)
 
 
-def _report(folder: Path) -> None:
-    from framegen.evaluation.results import read_results
+def _report(run: "Run") -> None:
     from framegen.report.tables import print_results
 
-    results = read_results(folder)
+    folder, results = run.folder, run.results
     print_results(results, Console())
     made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
     print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
-    if len(results["members"]) > 1:
-        print(
-            f"Videos and drawings show seed {results['median_seed']}, the median one; so does generate, without --seed."
-        )
+    if len(results.members) > 1:
+        shown = f"seed {results.median_seed}, the median one on the validation clips"
+        print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
-    following = (
-        f"generate {folder} --frames 100 --out {clip}" if results["closed_loop"] else f"evaluate {folder}"
-    )
-    print(f"Next: uv run framegen {following}")
+    runs_on = f"generate {folder} --frames 100 --out {clip}"
+    print(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
 
 
-def _compare(folders: list[Path]) -> None:
-    from framegen.evaluation.results import read_results
+def _compare(runs: "dict[str, Run]") -> None:
     from framegen.report.tables import print_comparison
 
-    print_comparison({folder.name: read_results(folder) for folder in folders}, Console())
-    print("\nEverything is in", *(f"  {folder}" for folder in folders), sep="\n")
+    print_comparison({label: run.results for label, run in runs.items()}, Console())
+    print("\nEverything is in", *(f"  {run.folder}" for run in runs.values()), sep="\n")
 
 
 def _evaluate(options: Evaluate) -> None:
@@ -166,7 +154,7 @@ def _evaluate(options: Evaluate) -> None:
     from framegen.runs.folder import find
 
     folder = find(options.run, options.runs_dir)
-    print_all_metrics(evaluation.evaluate_run(folder, options.device), Console())
+    print_all_metrics(evaluation.evaluate(folder, options.device).results, Console())
     print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
 
 
@@ -194,7 +182,7 @@ def _draw(options: Draw) -> None:
     from framegen.commands import evaluation
     from framegen.runs.folder import find
 
-    for path in evaluation.draw_run(find(options.run, options.runs_dir)):
+    for path in evaluation.draw(find(options.run, options.runs_dir)):
         print(path)
 
 

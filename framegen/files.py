@@ -1,19 +1,26 @@
-"""Files: nothing is ever half-written, tensors stand in safetensors with JSON beside them, nothing is ever unpickled."""
+"""Files: nothing is ever half-written, nothing is ever unpickled, and what comes back is checked before it is believed.
 
-import json
+JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON beside them.
+"""
+
+import hashlib
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-
-import safetensors
-import safetensors.torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from framegen.errors import UserError
 
-pass
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_JSON_BYTES = 256 * 2**20
+MAX_TENSOR_BYTES = 16 * 2**30
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
+DIGEST = "sha256"
+T = TypeVar("T")
 
 
 @contextmanager
@@ -35,6 +42,12 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the folder."""
+    for path in folder.rglob(".*.tmp*"):
+        path.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write the whole content or leave what was there. Raises UserError where the disk refuses."""
     with replacing(path) as temporary:
@@ -46,31 +59,106 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
+def check_file(path: Path, limit: int) -> None:
+    """Raises UserError where a path is missing, no regular file, or larger than `limit` bytes.
+
+    A pipe would hang, /dev/zero never ends, and a sparse file takes all memory.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path}: is not a regular file")
+    if status.st_size > limit:
+        raise UserError(f"{path}: has {status.st_size} bytes; no file of framegen is that large")
 
 
-def save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+def read_json(path: Path, kind: type[T]) -> T:
+    """A JSON file as an instance of `kind`. Raises UserError that names file and place where it does not hold one."""
+    check_file(path, MAX_JSON_BYTES)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_json(content, kind, str(path))
+
+
+def parse_json(content: bytes | str, kind: type[T], source: str) -> T:
+    """JSON as an instance of `kind`, types checked strictly: no number is taken for text, nor 1.0 for 1.
+
+    Args:
+        kind: a dataclass, or any type that pydantic knows.
+        source: what an error names.
+
+    Raises:
+        UserError: where it is no JSON, or a value is missing, unknown or of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(content, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{source}: is damaged: {place + ': ' if place else ''}{first['msg']}") from error
+
+
+def to_json(value: Any) -> bytes:
+    """A dataclass as strict JSON, indented: null stands for a number that is not finite."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type(value)).dump_json(value, indent=2)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any]) -> None:
     """Write tensors and JSON metadata atomically. Raises UserError where the disk refuses."""
+    import json
+
+    import safetensors.torch
+
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(
-        path, safetensors.torch.save(content, {name: json.dumps(value) for name, value in metadata.items()})
-    )
+    texts = {name: json.dumps(value) for name, value in metadata.items()}
+    write_bytes(path, safetensors.torch.save(content, {**texts, DIGEST: json.dumps(_digest(content))}))
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save` wrote. Raises UserError that names the file where it is missing, cut short or foreign."""
+def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Read what `save_tensors` wrote: the tensors, and the metadata's JSON texts by name.
+
+    Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
+    """
+    import safetensors
+
+    check_file(path, MAX_TENSOR_BYTES)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        return tensors, {name: json.loads(value) for name, value in metadata.items()}
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        if path.read_bytes()[:4].startswith(PICKLE_STARTS):
+    except safetensors.SafetensorError as error:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start.startswith(PICKLE_STARTS):
             raise UserError(
                 f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors only"
             ) from error
         raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
+    if DIGEST not in metadata:
+        raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
+    if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
+        raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
+    return tensors, metadata
+
+
+def _digest(tensors: Mapping[str, "Tensor"]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

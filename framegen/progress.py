@@ -1,7 +1,7 @@
 """A live bar on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TypeVar
 
@@ -67,9 +67,10 @@ class TrainingBar:
         """So many more training steps are done."""
         self.bar.advance(self.task, count)
 
-    def epoch(self, done: int, loss: float, val_skill: float) -> None:
-        """An epoch is done; `loss` is its mean training loss."""
-        text = f"loss {loss:.5f}  val skill {val_skill:.3f}"
+    def epoch(self, done: int, loss: float, metrics: Mapping[str, float]) -> None:
+        """An epoch is done; `loss` is its mean training loss, `metrics` has val/mse and perhaps val/skill."""
+        skill, mse = metrics.get("val/skill"), metrics["val/mse"]
+        text = f"loss {loss:.5f}  " + (f"val mse {mse:.5f}" if skill is None else f"val skill {skill:.3f}")
         self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):

@@ -96,7 +96,8 @@ def generate_run(
     generated = (frame[0] for frame in frames_made)
     optimum = None
     if prompt is None and out.suffix.lower() != ".npy":
-        optimum = (frame[0] for frame in rollout(optimal_predictor(task), shown[None], num_frames))
+        best = optimal_predictor(task)
+        optimum = best and (frame[0] for frame in rollout(best, shown[None], num_frames))
     return video.write_generated(
         out, shown, generated, num_frames, task.value_range, truth if len(truth) else None, optimum, fps
     )

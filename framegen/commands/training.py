@@ -1,141 +1,190 @@
 """Train, and take up a training that was stopped."""
 
-import math
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from framegen.commands.evaluation import log_results, measure
 from framegen.config.config import Config, to_dict
+from framegen.config.experiments import configure
 from framegen.config.training import Mode
-from framegen.data import data_file, load_data
+from framegen.data import load_data
 from framegen.errors import UserError
-from framegen.evaluation.references import baselines
-from framegen.evaluation.results import finished, write_results
-from framegen.evaluation.scores import Results, validation
+from framegen.evaluation import results
+from framegen.evaluation.results import Results, write_results
+from framegen.evaluation.scores import validate_references
+from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, threads_for
 from framegen.models.predictor import num_parameters
-from framegen.progress import say
-from framegen.report.draw import draw_run
-from framegen.runs import checkpoint
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
-from framegen.runs.folder import Run, create, lock, read_config, write_config
+from framegen.progress import TrainingBar, say
+from framegen.report.draw import draw_epoch, draw_run
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress
+from framegen.runs.folder import create, lock, read_config, write_config
+from framegen.runs.run import Run
 from framegen.runs.tracking import Tracker, resolve_mode
+from framegen.training.engine import Engine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
-from framegen.training.loop import choose_engine, fit
+from framegen.training.loop import Epoch, Training, choose_engine, fit
+from framegen.training.schedule import steps_per_epoch, total_steps
+
+OnEpoch = Callable[[Epoch], object]
 
 
 def train(
-    config: Config,
+    experiment: str | Config,
     name: str | None = None,
     track: Mode | None = None,
-    runs_dir: Path = Path("runs"),
-    data_dir: Path = Path("data"),
+    runs_dir: Path | str = "runs",
+    data_dir: Path | str = "data",
     show: bool = True,
     label: str = "",
     draw: bool = True,
-) -> Path:
-    """Train a model, or one for each of `config.seeds`, and leave everything about it in a run folder.
+    *,
+    seeds: int | Sequence[int] | None = None,
+    on_epoch: OnEpoch | None = None,
+    **options: Any,
+) -> Run:
+    """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
 
     Args:
-        config: what to train; see `framegen.config.experiments.EXPERIMENTS`.
+        experiment: a name of `EXPERIMENTS`, or a config.
         name: the run folder's name; None takes the next free one, such as "video-3".
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
         label: what the folder's name says beside that.
         draw: whether to make the pictures of the trained model.
+        seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
+        on_epoch: called after each epoch with its numbers and the models as they are then.
+        options: values for the fields of the task, the model or the training, such as hidden_size=8.
 
     Returns:
-        The run folder: config.json, metrics.jsonl, checkpoint.safetensors, resume.safetensors, results.json,
-        figures/ and, where the target is the next frame, generated.gif.
+        The run. Its folder holds config.json, metrics.jsonl, members.jsonl, checkpoint.safetensors,
+        resume.safetensors, results.json, figures/ and, where the target is the next frame, generated.gif.
 
     Raises:
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is not
             finite, or a disk that refuses. Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
+    config = configure(experiment, seeds, options)
     choose_device(config.training.device)
     mode = resolve_mode(track)
-    run_dir = create(runs_dir, config.experiment + label, name and name + label)
-    try:
-        write_config(run_dir, config, mode, data_dir)
-    except BaseException:
-        shutil.rmtree(run_dir)
-        raise
-    return _run(run_dir, mode, show, draw, created=True)
+    run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
+    with lock(run_dir), Interrupts() as interrupts:
+        try:
+            write_config(run_dir, config, mode, Path(data_dir))
+            training, run = _begin(run_dir, mode, show, interrupts)
+        except BaseException:
+            shutil.rmtree(run_dir)
+            raise
+        return _go_on(training, run, show, draw, on_epoch)
 
 
-def resume(run_dir: Path, track: Mode | None = None, show: bool = True, draw: bool = True) -> Path:
+def resume(
+    run_dir: Path | str,
+    track: Mode | None = None,
+    show: bool = True,
+    draw: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> Run:
     """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
 
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
+    run_dir = Path(run_dir)
     stored = read_config(run_dir).track
-    if finished(run_dir):
-        say(f"{run_dir}: is finished already; nothing was changed", show)
-        return run_dir
     mode = resolve_mode(track) if track or "WANDB_MODE" in os.environ else stored
-    if (run_dir / CHECKPOINT).exists() and not (run_dir / RESUME).exists():
-        raise UserError(
-            f"{run_dir / RESUME}: is missing, so the training cannot go on where it was; the checkpoint is untouched"
-        )
-    return _run(run_dir, mode, show, draw, created=False)
+    with lock(run_dir), Interrupts() as interrupts:
+        if results.finished(run_dir):
+            say(f"{run_dir}: is finished already; nothing was changed", show)
+            saved = load(run_dir)
+            return Run(run_dir, saved.config, saved.models, saved.shown)
+        if (run_dir / CHECKPOINT).exists() and not (run_dir / RESUME).exists() and load(run_dir).step > 0:
+            lost = f"{run_dir / RESUME}: is missing, so the training cannot go on where it was"
+            raise UserError(f"{lost}; the checkpoint is untouched")
+        remove_leftovers(run_dir)
+        training, run = _begin(run_dir, mode, show, interrupts)
+        return _go_on(training, run, show, draw, on_epoch)
 
 
-def _run(run_dir: Path, mode: Mode, show: bool, draw: bool, created: bool) -> Path:
+def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tuple[Training, Run]:
+    """Everything that stands before the first step, or where the training was stopped."""
     description = read_config(run_dir)
-    config, data_dir = description.config, description.data_dir
-    locked = lock(run_dir)
-    for leftover in run_dir.glob(".*.tmp*"):  # half-written when the run was killed
-        leftover.unlink(missing_ok=True)
-    fresh = not (run_dir / RESUME).exists()
-    with locked, Interrupts() as interrupts:
-        try:
-            say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
-            data = load_data(config.task, data_dir)
-            models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
-            run = Run(run_dir, config, data, models, baselines(config.task, data), config.members[0])
-            engine = choose_engine(run, show)
-            place = Place() if fresh else checkpoint.load_progress(run_dir / RESUME, engine)
-            facts = {
-                "parameters": num_parameters(run.model),
-                "device": str(engine.device),
-                "engine": "fused" if isinstance(engine, FusedEngine) else "torch",
-            }
-            tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
-            shown = {**to_dict(config), **facts}
-            tracker = Tracker(
-                run_dir, mode, description.wandb_id, shown, config.experiment, tags, place.metrics_bytes
-            )
-        except BaseException:
-            if created:
-                shutil.rmtree(run_dir)
-            raise
-        interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
-        with tracker:
-            say("computing the best possible prediction of the validation clips", show)
-            references = validation(run)
-            with threads_for(run.model):
-                seconds = fit(run, engine, place, references, tracker, interrupts, show)
-            say("measuring every predictor on the test clips, drawing pictures", show)
-            results = {**measure(run), "validation": references, "training": {**facts, "seconds": seconds}}
-            _finish(run, results, data_dir, tracker, draw)
-    return run_dir
+    config = description.config
+    say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
+    data = load_data(config.task, description.data_dir)
+    tensors, place = {}, Place(config.members)
+    if (run_dir / RESUME).exists():
+        tensors, place = load_progress(run_dir / RESUME, config, total_steps(config, data))
+    models = {seed: build(config.model, data.frame_shape, seed) for seed in place.seeds}
+    run = Run(run_dir, config, models, place.seeds[0])
+    run.data = data
+    say("computing the best possible prediction of the validation clips", show)
+    references = validate_references(run.references, data.val)
+    engine = choose_engine(config, list(models.values()), data, show)
+    tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
+    shown = {**to_dict(config), **_facts(run, engine)}
+    tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, place.lengths)
+    losses = torch.zeros(len(models), dtype=torch.float64)
+    training = Training(
+        run_dir, config, data, references, engine, tracker, interrupts, place, losses, {}, place.step
+    )
+    if tensors:
+        training.restore(tensors)
+    interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+    return training, run
 
 
-def _finish(run: Run, results: Results, data_dir: Path, tracker: Tracker, draw: bool) -> None:
-    """Draw the trained model, if asked for, and leave pictures and results in the run folder and in W&B."""
-    step = run.config.training.epochs * math.ceil(len(run.data.train) / run.config.training.batch_size)
-    tracker.flush()
-    run = replace(run, shown=results["median_seed"])
-    checkpoint.save(run.folder / CHECKPOINT, run, step)
-    made = draw_run(run, results) if draw else []
+def _facts(run: Run, engine: Engine) -> dict[str, Any]:
+    """What the training was done with."""
+    name = "fused" if isinstance(engine, FusedEngine) else "torch"
+    return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
+
+
+def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
+    """Train to the end, measure, and leave results and pictures in the run folder and in W&B."""
+    config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
+    every = config.training.media_every
+    with training.tracker as tracker:
+        with (
+            threads_for(run.model),
+            TrainingBar(config.training.epochs, per_epoch, training.place.step, show) as bar,
+        ):
+            for epoch in fit(training, bar):
+                run.models, run.shown = epoch.models, epoch.shown
+                if every and (epoch.number == 1 or epoch.number % every == 0):
+                    tracker.log_media(epoch.step, draw_epoch(run, epoch.number, epoch.windows))
+                if on_epoch is not None:
+                    on_epoch(epoch)
+        say("measuring every predictor on the test clips", show)
+        facts = results.Training(
+            **_facts(run, training.engine), seconds=training.place.seconds, dropped=training.place.dropped
+        )
+        for model in training.engine.models:
+            model.eval()
+        run.models = dict(zip(training.place.seeds, training.engine.models, strict=True))
+        measured = replace(measure(run), training=facts)
+        run.shown = measured.median_seed
+        training.save(run.shown)
+        write_results(run.folder, measured)  # before what can fail: a run that has them is finished
+        say("drawing pictures", show and draw)
+        made = draw_run(run, measured) if draw else []
+        _track_results(training, run, measured, made)
+    return run
+
+
+def _track_results(training: Training, run: Run, measured: Results, made: Sequence[Path]) -> None:
+    """Leave what was measured and drawn, the checkpoint and the data in W&B."""
+    tracker, step = training.tracker, training.place.step
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
-    log_results(results, step, tracker)
+    log_results(measured, step, tracker)
     tracker.log_file(f"{run.folder.name}-checkpoint", "model", run.folder / CHECKPOINT)
-    if (path := data_file(run.config.task, data_dir)) is not None:
-        tracker.log_file(path.stem, "dataset", path)
-    write_results(run, results)  # last, since a run that has them is finished
+    if run.data.file is not None:
+        tracker.log_file(run.data.file.stem, "dataset", run.data.file)

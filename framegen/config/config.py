@@ -1,15 +1,22 @@
 """One experiment as a whole: what determines a run, to JSON and back."""
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, TypeVar
 
 from framegen.config.checks import MAX_SEED, check
-from framegen.config.data import Orbit, Sine, Task
-from framegen.config.models import MLP, Model, Recurrent
+from framegen.config.data import Task
+from framegen.config.models import Model
 from framegen.config.training import Training
 from framegen.errors import OptionError, UserError
+from framegen.files import parse_json
 
 MAX_SEEDS = 4096
+MAX_WEIGHTS = 2**31
+"""Of all members together: 8 GiB."""
+Kind = TypeVar("Kind", Task, Model)
 
 
 @dataclass(frozen=True)
@@ -22,25 +29,19 @@ class Config:
     experiment: str = "custom"
     seeds: tuple[int, ...] = ()
     """A population: one net for each of these seeds, which then stand in place of the training's own; () is one net."""
+    description: str = field(default="", compare=False)
+    """What `framegen --help` says of the experiment, in a few words; it is no part of what a run is."""
 
     def __post_init__(self) -> None:
         check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed stands twice")
+        check(all(0 <= s <= MAX_SEED for s in self.seeds), f"--seeds: each lies between 0 and {MAX_SEED}")
+        weights = len(self.members) * self.model.weights
         check(
-            all(0 <= seed <= MAX_SEED for seed in self.seeds), f"--seeds: each lies between 0 and {MAX_SEED}"
+            weights <= MAX_WEIGHTS,
+            f"{weights:.1e} weights in all: more than a machine holds; at most {MAX_WEIGHTS:.1e}",
         )
-        match self.task:
-            case Orbit(num_clips=clips):
-                size = self.training.batch_size
-                check(
-                    size <= clips,
-                    f"--batch-size {size}: larger than the {clips} training clips (--num-clips)",
-                )
-            case Sine():
-                size = self.training.batch_size
-                check(
-                    size == 1, f"--batch-size {size}: a sine is one stream, trained one window at a time: 1"
-                )
+        self.task.check_batch_size(self.training.batch_size)
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -48,34 +49,55 @@ class Config:
         return self.seeds or (self.training.seed,)
 
 
-_KINDS = {kind.__name__: kind for kind in (Orbit, Sine, Recurrent, MLP)}
+@dataclass(frozen=True)
+class _Saved:
+    """A config as it stands in a file; the task's and the model's values are checked once their kind is known."""
+
+    task: dict[str, Any]
+    model: dict[str, Any]
+    training: dict[str, Any]
+    experiment: str
+    seeds: tuple[int, ...]
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """The config as plain JSON values; the task and the model carry the name of their kind."""
+    """The config as strict JSON values; the task and the model carry the name of their kind."""
     values = asdict(config)
+    del values["description"]
     for part in ("task", "model"):
         values[part] = {"kind": type(getattr(config, part)).__name__, **values[part]}
+    if values["training"]["max_grad_norm"] == math.inf:  # JSON has no number for it
+        values["training"]["max_grad_norm"] = None
     return values
 
 
-def from_dict(values: dict[str, Any], source: str) -> Config:
+def from_dict(values: Mapping[str, Any], source: str) -> Config:
     """The inverse of `to_dict`. Raises UserError that names `source` where the values are not a config."""
+    saved = parse_json(json.dumps(values), _Saved, source)
+    unclipped = "max_grad_norm" in saved.training and saved.training["max_grad_norm"] is None
+    training = {**saved.training, "max_grad_norm": 1.0} if unclipped else saved.training
     try:
-        parts = {part: dict(values[part]) for part in ("task", "model")}
-        task, model = (_KINDS[part.pop("kind")](**_tuples(part)) for part in parts.values())
-        if not isinstance(task, Task) or not isinstance(model, Model):
-            raise TypeError("task and model are mixed up")
-        return Config(
-            task, model, Training(**values["training"]), values["experiment"], tuple(values["seeds"])
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{source}: holds no config that this version of framegen knows ({error!r})"
-        ) from error
+        task, model = _part(saved.task, Task, source), _part(saved.model, Model, source)
+        trained = parse_json(json.dumps(training), Training, f"{source}: training")
+        trained = replace(trained, max_grad_norm=math.inf) if unclipped else trained
+        return Config(task, model, trained, saved.experiment, saved.seeds)
     except OptionError as error:
         raise UserError(f"{source}: holds an impossible config: {error}") from error
 
 
-def _tuples(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
+    """A task or a model from its values, which name its kind: a subclass of `base`."""
+    name = values.get("kind")
+    known = {kind.__name__: kind for kind in _subclasses(base)}
+    if name not in known:
+        raise UserError(
+            f"{source}: holds a {base.__name__.lower()} {name!r}; known here are {', '.join(known)}"
+        )
+    options = {key: value for key, value in values.items() if key != "kind"}
+    return parse_json(json.dumps(options), known[name], f"{source}: {base.__name__.lower()}")
+
+
+def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _subclasses(kind)

@@ -10,11 +10,24 @@ MAX_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
-class Orbit:
-    """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
+class Task:
+    """What is predicted from what: the base of every task's knobs. A subclass is known by its name in config.json."""
 
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-    next_frame: ClassVar[bool] = True
+    """Lowest and highest value of a pixel."""
+
+    @property
+    def next_frame(self) -> bool:
+        """Whether the target is the next frame, so that a model can run on by itself."""
+        return True
+
+    def check_batch_size(self, batch_size: int) -> None:
+        """Raises OptionError where batches of so many clips cannot be."""
+
+
+@dataclass(frozen=True)
+class Orbit(Task):
+    """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
 
     size: int = 2
     """Height and width of a frame in pixels."""
@@ -61,6 +74,13 @@ class Orbit:
         check(0.05 <= self.light_width <= 10, f"--light-width {self.light_width}: lies between 0.05 and 10")
         check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
 
+    def check_batch_size(self, batch_size: int) -> None:
+        clips = self.num_clips
+        check(
+            batch_size <= clips,
+            f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
+        )
+
     @property
     def deviation(self) -> float:
         """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
@@ -68,7 +88,7 @@ class Orbit:
 
 
 @dataclass(frozen=True)
-class Sine:
+class Sine(Task):
     """A sampled sine goes in, the same sine shifted by `lag` samples is the target; the state is carried on."""
 
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
@@ -100,8 +120,10 @@ class Sine:
 
     @property
     def next_frame(self) -> bool:
-        """Whether the target is the next frame, so that a model can run on by itself."""
         return self.lag == -1
 
-
-Task = Orbit | Sine
+    def check_batch_size(self, batch_size: int) -> None:
+        check(
+            batch_size == 1,
+            f"--batch-size {batch_size}: a sine is one stream, trained one window at a time: 1",
+        )

@@ -1,37 +1,99 @@
 """Named configurations, one per result that the project shows. A new one is a line here."""
 
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
 from framegen.config.config import Config
 from framegen.config.data import Orbit, Sine
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Training
+from framegen.errors import OptionError
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
-
+_GRU = Recurrent(cell="gru", hidden_size=32)
 _SINE_NET = Recurrent(hidden_size=32)
-
 _SINE_TRAINING = Training(epochs=10, batch_size=1, media_every=5)
 
 EXPERIMENTS: dict[str, Config] = {
     config.experiment: config
     for config in (
-        Config(Orbit(), Recurrent(), experiment="video"),
-        Config(Orbit(), Recurrent(cell="relu"), experiment="video-relu"),
-        Config(Orbit(), MLP(), experiment="video-mlp"),
-        Config(Orbit(), Recurrent(cell="gru", hidden_size=32), experiment="video-gru"),
-        Config(_SPEEDS, Recurrent(), experiment="video-speeds"),
-        Config(_SPEEDS, Recurrent(cell="gru", hidden_size=32), experiment="video-speeds-gru"),
-        Config(Sine(lag=1), _SINE_NET, _SINE_TRAINING, "sine-lag"),
-        Config(Sine(lag=-1), _SINE_NET, _SINE_TRAINING, "sine-next"),
+        Config(
+            Orbit(),
+            Recurrent(),
+            experiment="video",
+            description="the article's 4-5-4 RNN on 1000 clips of 2x2 pixels",
+        ),
+        Config(
+            Orbit(), Recurrent(cell="relu"), experiment="video-relu", description="the same with relu units"
+        ),
+        Config(
+            Orbit(),
+            MLP(),
+            experiment="video-mlp",
+            description="the same data without memory: a feed-forward net",
+        ),
+        Config(Orbit(), _GRU, experiment="video-gru", description="the same data, a GRU with 32 units"),
+        Config(
+            _SPEEDS,
+            Recurrent(),
+            experiment="video-speeds",
+            description="the 4-5-4 RNN where the light has one of 8 speeds",
+        ),
+        Config(_SPEEDS, _GRU, experiment="video-speeds-gru", description="the same with a GRU of 32 units"),
+        Config(
+            Sine(lag=1),
+            _SINE_NET,
+            _SINE_TRAINING,
+            experiment="sine-lag",
+            description="the article's sine, the target one sample behind the input",
+        ),
+        Config(
+            Sine(lag=-1),
+            _SINE_NET,
+            _SINE_TRAINING,
+            experiment="sine-next",
+            description="the article's sine, the target one sample ahead",
+        ),
     )
 }
 
-DESCRIPTIONS: dict[str, str] = {
-    "video": "the article's 4-5-4 RNN on 1000 clips of 2x2 pixels",
-    "video-relu": "the same with relu units",
-    "video-mlp": "the same data without memory: a feed-forward net",
-    "video-gru": "the same data, a GRU with 32 units",
-    "video-speeds": "the 4-5-4 RNN where the light has one of 8 speeds",
-    "video-speeds-gru": "the same with a GRU of 32 units",
-    "sine-lag": "the article's sine, the target one sample behind the input",
-    "sine-next": "the article's sine, the target one sample ahead",
-}
+
+def configure(
+    experiment: str | Config,
+    seeds: int | Sequence[int] | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Config:
+    """An experiment by its name (or a config), with some of its values changed.
+
+    Args:
+        seeds: a population: so many seeds from 0 on, or these; None leaves the config's.
+        options: by name, values for the fields of its task, its model or its training.
+
+    Raises:
+        OptionError: a name that is not known, or a value that cannot work.
+    """
+    if isinstance(experiment, str) and experiment not in EXPERIMENTS:
+        raise OptionError(
+            f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
+        )
+    config = EXPERIMENTS[experiment] if isinstance(experiment, str) else experiment
+    options = dict(options or {})
+    parts = {}
+    for name in ("task", "model", "training"):
+        part = getattr(config, name)
+        parts[name] = replace(
+            part, **{each: options.pop(each) for each in list(options) if hasattr(part, each)}
+        )
+    if options:
+        raise OptionError(f"{next(iter(options))}: {config.experiment} has no such option")
+    if seeds is not None:
+        parts["seeds"] = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    return replace(config, **parts)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What an error message adds where a known word is close."""
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -10,7 +10,7 @@ import tyro
 
 from framegen.config.config import Config
 from framegen.config.data import Task
-from framegen.config.experiments import DESCRIPTIONS, EXPERIMENTS
+from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import Model
 from framegen.config.training import Device, Mode, Training
 from framegen.errors import OptionError
@@ -135,7 +135,7 @@ def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
     options = tyro.cli(
         Train,
         prog=f"framegen train {name}",
-        description=f"{name}: {DESCRIPTIONS[name]}. Go on with a stopped run: framegen train --resume RUN.",
+        description=f"{name}: {default.description}. Go on with a stopped run: framegen train --resume RUN.",
         args=arguments,
         default=Train(default.task, default.model, default.training),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),

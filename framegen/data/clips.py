@@ -1,13 +1,15 @@
 """What a task hands to training and evaluation: inputs and targets of one shape rule."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-pass
-pass
+CHUNK = 100
+"""Clips that are looked at at once, where all are gone through."""
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -15,28 +17,55 @@ def to_float(frames: Tensor) -> Tensor:
     return frames.float() / 255 if frames.dtype == torch.uint8 else frames
 
 
-@dataclass(frozen=True)
-class Clips:
-    """Sequences of frames and what is to be predicted at each of them.
+class Clips(Protocol):
+    """Sequences of frames and what is to be predicted at each of them: tensors, files, or made as they are asked for.
 
-    `inputs` and `targets` have one shape, (N, T, C, H, W), uint8 or float32. The first `burn_in` steps only set
-    the state: they are fed but not scored.
+    The first `burn_in` steps of a clip only set the state: they are fed but not scored.
     """
+
+    @property
+    def burn_in(self) -> int: ...
+
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of the chosen clips, float32 (B, T, C, H, W) each."""
+        ...
+
+
+@dataclass(frozen=True)
+class TensorClips:
+    """Clips that lie in two tensors of one shape, (N, T, C, H, W), uint8 or float32."""
 
     inputs: Tensor
     targets: Tensor
     burn_in: int = 0
 
+    @property
+    def frame_shape(self) -> tuple[int, int, int]:
+        channels, height, width = self.inputs.shape[2:]
+        return channels, height, width
+
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def to(self, device: torch.device) -> "Clips":
+    def to(self, device: torch.device) -> "TensorClips":
         """The same clips on another device."""
-        return Clips(self.inputs.to(device), self.targets.to(device), self.burn_in)
+        return TensorClips(self.inputs.to(device), self.targets.to(device), self.burn_in)
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of the chosen clips, float32 (B, T, C, H, W)."""
         return to_float(self.inputs[index]), to_float(self.targets[index])
+
+
+def chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
+    """All clips in order, a few at a time: inputs and targets (B, T, C, H, W)."""
+    for start in range(0, len(clips), CHUNK):
+        yield clips.batch(slice(start, min(start + CHUNK, len(clips))))
 
 
 @dataclass(frozen=True)
@@ -46,23 +75,20 @@ class Data:
     train: Clips
     val: Clips
     test: Clips
-    carry_state: bool
+    carry_state: bool = False
     """True: the training clips are one stream, gone through in order, and the state is carried (detached) on."""
-    test_frames: Tensor | None
-    """(N, T, C, H, W): clips for closed-loop generation; None where the target is not the next frame."""
-    context: int
+    windows_apart: int = 1
+    """Of a stream every so many clips (its windows) is shown as it is trained on."""
+    test_frames: Tensor | None = None
+    """(N, T, C, H, W), uint8 or float32: clips for closed-loop generation; None where the target is not the next frame."""
+    context: int = 0
     """How many of those frames are the prompt."""
+    kinds: Mapping[str, Tensor] = field(default_factory=dict)
+    """By name, which of `test_frames` are of that kind, (N,) bool: pictures tell them apart. None need be named."""
+    file: Path | None = None
+    """Where the clips are kept; None where a formula gives them."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
-        channels, height, width = self.train.inputs.shape[2:]
-        return channels, height, width
-
-
-CHUNK = 100
-"""Clips evaluated at once."""
-
-
-def chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(clips), CHUNK):
-        yield clips.batch(slice(start, start + CHUNK))
+        """(C, H, W)."""
+        return self.train.frame_shape

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen import files
 from framegen.config.data import Orbit
-from framegen.data.clips import Clips, Data
+from framegen.data.clips import Data, TensorClips
 from framegen.errors import UserError
+from framegen.files import load_tensors, parse_json, save_tensors
 
 RADIUS = 0.7
 
@@ -57,17 +57,22 @@ def sample(config: Orbit, split: str) -> Tensor:
 
     The same config gives the same clips; splits draw from independent streams of `data_seed`.
     """
-    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
-    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
-    start = torch.from_numpy(random.uniform(0, 2 * math.pi, num_clips))  # (N,)
-    velocities = angular_velocities(config)
-    velocity = velocities[torch.from_numpy(random.integers(len(velocities), size=num_clips))]  # (N,)
-    clips = torch.empty(num_clips, config.num_frames, 1, config.size, config.size, dtype=torch.uint8)
+    random, start, velocity = _beginnings(config, split)
+    clips = torch.empty(len(start), config.num_frames, 1, config.size, config.size, dtype=torch.uint8)
     for clip, phase, step in zip(clips, start, velocity, strict=True):
         clean = render(config, phase + step * torch.arange(config.num_frames))  # (T, 1, size, size)
         noisy = clean + config.noise * torch.from_numpy(random.standard_normal(clean.shape))
         clip.copy_((noisy.clamp(0, 1) * 255).round())
     return clips
+
+
+def _beginnings(config: Orbit, split: str) -> tuple[np.random.Generator, Tensor, Tensor]:
+    """Each clip's first angle and its angular velocity, (N,) each; and the generator of its noise."""
+    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
+    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
+    start = torch.from_numpy(random.uniform(0, 2 * math.pi, num_clips))
+    velocities = angular_velocities(config)
+    return random, start, velocities[torch.from_numpy(random.integers(len(velocities), size=num_clips))]
 
 
 def phase_grid(config: Orbit, refine: int = 1) -> tuple[Tensor, Tensor]:
@@ -98,28 +103,27 @@ def load(config: Orbit, folder: Path) -> Data:
     """
     path = data_file(config, folder)
     if not path.exists():
-        clips = {split: sample(config, split) for split in SPLITS}
-        files.save(path, clips, {"config": asdict(config), "sha256": _sha256(clips)})
-    clips, metadata = files.load(path)
-    way_out = "move it away and the clips are made anew"
-    if metadata.get("config") != json.loads(json.dumps(asdict(config))) or set(clips) != set(SPLITS):
-        raise UserError(f"{path}: is not the data set of this configuration; {way_out}")
-    if metadata.get("sha256") != _sha256(clips):
-        raise UserError(f"{path}: is damaged (its SHA-256 does not match its content); {way_out}")
-    train, val, test = (Clips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
-    context = min(CONTEXT, config.num_frames // 2)
-    return Data(train, val, test, carry_state=False, test_frames=clips["test"], context=context)
+        save_tensors(path, {split: sample(config, split) for split in SPLITS}, {"config": asdict(config)})
+    try:
+        clips, metadata = load_tensors(path)
+        if parse_json(metadata.get("config", ""), Orbit, str(path)) != config or set(clips) != set(SPLITS):
+            raise UserError(f"{path}: is not the data set of this configuration")
+    except UserError as error:
+        raise UserError(f"{error}; move it away and the clips are made anew") from error
+    train, val, test = (TensorClips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
+    counter_clockwise = _beginnings(config, "test")[2] > 0  # rows are drawn from the top, so y points down
+    return Data(
+        train,
+        val,
+        test,
+        test_frames=clips["test"],
+        context=min(CONTEXT, config.num_frames // 2),
+        kinds={"counter-clockwise": ~counter_clockwise, "clockwise": counter_clockwise},
+        file=path,
+    )
 
 
 def data_file(config: Orbit, folder: Path) -> Path:
     """Where the clips of this config are kept: its name ends in a digest of the config."""
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:8]
     return folder / f"orbit-{config.size}x{config.size}-{digest}.safetensors"
-
-
-def _sha256(clips: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for split in sorted(clips):
-        digest.update(f"{split} {tuple(clips[split].shape)} {clips[split].dtype}".encode())
-        digest.update(clips[split].numpy().tobytes())
-    return digest.hexdigest()

@@ -1,14 +1,16 @@
 """Sine: samples of a sine go in, a shifted sine comes out; one sample is a frame of 1x1 pixel."""
 
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from framegen.config.data import Sine
-from framegen.data.clips import Clips, Data
+from framegen.data.clips import Data, TensorClips
 
-pass
+WINDOWS_APART = 15
+"""Every 15th window is shown as it is trained on, as in the article."""
 
 
 def samples(config: Sine, start: int, count: int) -> Tensor:
@@ -17,17 +19,18 @@ def samples(config: Sine, start: int, count: int) -> Tensor:
     return (n * math.pi / config.window).sin().float().view(1, -1, 1, 1, 1)
 
 
-def load(config: Sine) -> Data:
+def load(config: Sine, folder: Path) -> Data:
     """One stream, cut into windows [k pi, (k + 1) pi]; validation and test go on where training ends.
 
     Those two are fed from the stream's beginning, so that the state is carried on into the windows that are scored.
-    The clips for closed-loop generation begin all around the circle; one period of them is the prompt.
+    The clips for closed-loop generation begin all around the circle; one period of them is the prompt. A formula
+    gives all of them: nothing is kept in `folder`.
     """
 
-    def split(first_window: int, windows: int) -> Clips:
+    def split(first_window: int, windows: int) -> TensorClips:
         burn_in = first_window * config.window
         count = burn_in + windows * config.window
-        return Clips(samples(config, 0, count), samples(config, -config.lag, count), burn_in)
+        return TensorClips(samples(config, 0, count), samples(config, -config.lag, count), burn_in)
 
     train = split(0, config.num_windows)
     windows = (config.num_windows, config.window, 1, 1, 1)
@@ -36,10 +39,11 @@ def load(config: Sine) -> Data:
         [samples(config, start, 2 * period) for start in range(0, period, max(1, config.window // 10))]
     )
     return Data(
-        train=Clips(train.inputs.view(windows), train.targets.view(windows)),
+        train=TensorClips(train.inputs.view(windows), train.targets.view(windows)),
         val=split(config.num_windows, config.num_val_windows),
         test=split(config.num_windows + config.num_val_windows, config.num_test_windows),
         carry_state=True,
+        windows_apart=WINDOWS_APART,
         test_frames=frames if config.next_frame else None,
         context=period,
     )
@@ -54,7 +58,3 @@ def optimal_weights(config: Sine) -> Tensor:
     shift = config.lag * step
     newest = math.cos(shift) - math.sin(shift) / math.tan(step)
     return torch.tensor([[newest], [math.sin(shift) / math.sin(step)]], dtype=torch.float64)
-
-
-WINDOWS_APART = 15
-"""Of a stream every 15th window is shown as it is trained on, as in the article."""

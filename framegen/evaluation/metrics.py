@@ -1,56 +1,84 @@
-"""Errors of predictions, and how they vary from seed to seed.
+"""Errors of predictions, and how they vary from clip to clip and from seed to seed.
 
-All errors are means over clips, frames and pixels of values in the task's own range.
+All errors are means over clips, frames and pixels of values in the task's own range. None stands where there is no number.
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
+    "mse_se": "standard error of mse over the clips",
     "mae": "absolute error, mean over the same",
     "psnr": "10 log10(range^2 / mse) in dB, range the width of the task's value range; of the mean mse, not a mean",
-    "skill": "(mse of copy-last - mse) / (mse of copy-last - mse of the optimum): 0 copies the last frame, 1 is optimal",
 }
+SKILL_CONVENTION = {
+    "skill": "(mse of copy-last - mse) / (mse of copy-last - mse of the optimum): 0 copies the last frame, 1 is optimal",
+    "skill_se": "standard error of skill over the clips, each clip's errors of the three predictors taken together",
+}
+"""Of a task whose optimum is known."""
 
 
-def psnr(mse: float, value_range: tuple[float, float]) -> float:
-    """Peak signal-to-noise ratio in dB; infinite for an mse of 0, and -infinite or NaN as the mse is infinite or NaN."""
-    width = value_range[1] - value_range[0]
+def psnr(mse: float, value_range: tuple[float, float]) -> float | None:
+    """Peak signal-to-noise ratio in dB; None for an mse of 0, where it is infinite, and for one that is not finite."""
     if mse == 0 or not math.isfinite(mse):
-        return math.inf if mse == 0 else -mse
-    return 10 * math.log10(width**2 / mse)
+        return None
+    return 10 * math.log10((value_range[1] - value_range[0]) ** 2 / mse)
 
 
-def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float:
+def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float | None:
     """How far a predictor has come from copying the last frame (0) to the best possible (1); below 0 it is worse.
 
-    NaN where there is nothing to gain: copying is optimal.
+    None where there is nothing to gain, since copying is optimal.
     """
     gain = mse_copy_last - mse_optimal
-    return (mse_copy_last - mse) / gain if gain > 0 else math.nan
+    return number((mse_copy_last - mse) / gain) if gain > 0 else None
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean, standard deviation (of a sample: n - 1), smallest and largest of at least two values."""
-    array = np.array(values)
-    with np.errstate(invalid="ignore"):  # of what is infinite there is no deviation
-        return {
-            "mean": array.mean().item(),
-            "sd": array.std(ddof=1).item(),
-            "min": array.min().item(),
-            "max": array.max().item(),
-        }
+def standard_error(values: Tensor) -> float | None:
+    """Of the mean of values (N,), one a clip; None for a single clip."""
+    return number(values.std().item() / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def median_index(values: Sequence[float]) -> int:
-    """Where the median stands; of an even number of values the smaller of the two in the middle; NaN is the largest."""
-    return sorted(range(len(values)), key=lambda k: (math.isnan(values[k]), values[k]))[
-        (len(values) - 1) // 2
-    ]
+def skill_standard_error(errors: Tensor, copy_last: Tensor, optimal: Tensor) -> float | None:
+    """Of `skill`, from each clip's mse (N,) of the three predictors: paired, by the delta method.
+
+    A clip that is hard for all of them moves skill little, which errors of unpaired means would not know.
+    """
+    gain = (copy_last - optimal).mean()
+    if gain <= 0:
+        return None
+    reached = (copy_last - errors).mean() / gain
+    return standard_error((copy_last - errors - reached * (copy_last - optimal)) / gain)
+
+
+def number(value: float) -> float | None:
+    """The value, or None where it is not finite."""
+    return value if math.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How a value varies over the members of a population."""
+
+    mean: float | None
+    sd: float | None
+    """Of a sample: n - 1."""
+    min: float | None
+    max: float | None
+
+
+def spread(values: Sequence[float | None]) -> Spread:
+    """Over the values that are numbers; all None where fewer than two are."""
+    known = np.array([value for value in values if value is not None])
+    if len(known) < 2:
+        return Spread(None, None, None, None)
+    return Spread(known.mean().item(), known.std(ddof=1).item(), known.min().item(), known.max().item())
 
 
 def over_members(name: str, values: Tensor) -> dict[str, Tensor]:
@@ -59,3 +87,16 @@ def over_members(name: str, values: Tensor) -> dict[str, Tensor]:
         return {name: values[..., 0]}
     low, high = values.aminmax(dim=-1)
     return {name: values.mean(-1), f"{name}_sd": values.std(-1), f"{name}_min": low, f"{name}_max": high}
+
+
+def summary(values: dict[str, list[float | None]]) -> dict[str, float]:
+    """`over_members` of values by name, a list over the members each, as plain numbers; what has none is left out."""
+    columns = {name: torch.tensor(each) for name, each in values.items() if None not in each}
+    rows = (over_members(name, column) for name, column in columns.items())
+    return {key: value.item() for row in rows for key, value in row.items()}
+
+
+def median_index(values: Sequence[float | None]) -> int:
+    """Where the median stands; of an even number of values the smaller of the two in the middle; None is the largest."""
+    known = [math.inf if value is None or math.isnan(value) else value for value in values]
+    return sorted(range(len(known)), key=known.__getitem__)[(len(known) - 1) // 2]

@@ -1,42 +1,60 @@
 """What a model is measured against: the references that any net should beat, and the optimum that none can."""
 
+from collections.abc import Iterator
+from functools import singledispatch
+
 import torch
+from torch import Tensor
 
 from framegen.config.data import Orbit, Sine, Task
 from framegen.data import orbit, sine
-from framegen.data.clips import Data, chunks, to_float
-from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression
+from framegen.data.clips import Data, chunks
+from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
 from framegen.models.bayes import BayesFilter
 from framegen.models.predictor import Predictor
 
+COPY_LAST, OPTIMUM = "copy last", "optimum"
 LINEAR_FRAMES = (1, 2, 4)
-
 LINEAR_MAX_FEATURES = 2048
 """Linear baselines with more inputs are left out: their fit grows with the cube."""
 
 
-def optimal_predictor(task: Task) -> Predictor:
-    """The predictor that nobody can beat on this task."""
-    match task:
-        case Orbit():
-            clean, shifts = orbit.phase_grid(task)
-            return BayesFilter(clean, shifts, task.deviation)
-        case Sine():
-            return AutoRegression(sine.optimal_weights(task), torch.zeros(1, dtype=torch.float64))
+@singledispatch
+def optimal_predictor(task: Task) -> Predictor | None:
+    """The predictor that nobody can beat on this task; None where it is not known, and no skill is shown then."""
+    return None
 
 
-def baselines(task: Task, data: Data) -> dict[str, Predictor]:
-    """Every reference predictor by its name, fitted on the training clips; the first is copy last, the last the optimum."""
-    frame_targets = to_float(data.train.targets).mean((0, 1))
-    pixels = frame_targets.numel()
+# The optimum of a new task is a line here, if there is one.
+optimal_predictor.register(Orbit, lambda task: BayesFilter(*orbit.phase_grid(task), task.deviation))
+optimal_predictor.register(
+    Sine, lambda task: AutoRegression(sine.optimal_weights(task), torch.zeros(1).double())
+)
+
+
+def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
+    """Every reference predictor by its name, fitted on the training clips; the first is copy last.
+
+    The last is the optimum, where it is known.
+    """
+    pixels = torch.Size(data.frame_shape).numel()
+    mean = fit_mean(targets for _, targets in chunks(data.train))
     linear = {
-        f"linear, {count} frame{'s' * (count > 1)}": fit_autoregression(chunks(data.train), count)
+        f"linear, {count} frame{'s' * (count > 1)}": fit_autoregression(
+            _sequences(data), count, data.carry_state
+        )
         for count in LINEAR_FRAMES
         if count * pixels <= LINEAR_MAX_FEATURES
     }
-    return {
-        "copy last": CopyLast(),
-        "mean frame": MeanFrame(frame_targets),
-        **linear,
-        "optimum": optimal_predictor(task),
-    }
+    optimum = optimal_predictor(task)
+    known = {} if optimum is None else {OPTIMUM: optimum}
+    return {COPY_LAST: CopyLast(), "mean frame": MeanFrame(mean), **linear, **known}
+
+
+def _sequences(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training clips, a few at a time; those of a stream uncut, as one sequence."""
+    for inputs, targets in chunks(data.train):
+        if data.carry_state:
+            yield inputs.flatten(0, 1)[None], targets.flatten(0, 1)[None]
+        else:
+            yield inputs, targets

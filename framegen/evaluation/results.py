@@ -1,40 +1,134 @@
-"""What was measured of a trained model, on disk: results.json."""
+"""What was measured of a trained model, and its file: results.json."""
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 from framegen.errors import UserError
-from framegen.evaluation.scores import Results
-from framegen.files import write_text
-from framegen.runs.folder import Run
+from framegen.evaluation.metrics import Spread
+from framegen.files import read_json, to_json, write_bytes
 
 RESULTS = "results.json"
+Scores = dict[str, float | None]
+"""By metric (see `Results.convention`); None where there is no number. Without a known optimum, skill is no metric."""
+Curves = dict[str, list[float | None]]
+"""By metric, its values at each horizon 1, 2, …"""
+_STRICT: Any = {"allow_inf_nan": False}
 
 
-def write_results(run: Run, results: Results) -> None:
+@dataclass(frozen=True)
+class Member:
+    """One net: a member of a population, or the only one."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    seed: int
+    validation_mse: float | None
+    """One-step mse on the validation clips: by it best, median and worst are chosen."""
+    one_step: Scores
+    closed_loop: Scores | None
+    per_horizon: Curves | None
+    """Closed-loop."""
+
+
+@dataclass(frozen=True)
+class ClosedLoop:
+    """What predictors did on their own after a prompt; "model" is the median member."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    context: int
+    """Frames of the prompt."""
+    horizon: int
+    """Frames generated after it."""
+    predictors: dict[str, Scores]
+    per_horizon: dict[str, Curves]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Facts of a training that was finished."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    parameters: int
+    device: str
+    engine: str
+    seconds: float
+    """What all optimizer steps took."""
+    dropped: dict[int, int] = field(default_factory=dict)
+    """Members whose loss was no longer finite: seed, and the step at which it was dropped."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that was measured of a run; test clips unless a name says otherwise. To strict JSON and back."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    convention: dict[str, str]
+    """What each metric means."""
+    validation: dict[str, float]
+    """One-step mse of references on the validation clips: copy last, and the optimum where it is known."""
+    one_step: dict[str, Scores]
+    """By predictor, one step ahead; "model" is the median member."""
+    closed_loop: ClosedLoop | None
+    """None where the target is not the next frame."""
+    members: tuple[Member, ...]
+    """In the order of the seeds."""
+    median_seed: int
+    """The member whose validation mse is the (lower) median one."""
+    spread: dict[str, dict[str, Spread]]
+    """Of a population, over its members: by "one_step" and "closed_loop", by metric."""
+    training: Training | None = None
+    """None where the run was measured before its training had ended."""
+
+    @property
+    def has_skill(self) -> bool:
+        """Whether the task's optimum is known."""
+        return "skill" in self.convention
+
+    @property
+    def by_validation(self) -> tuple[Member, ...]:
+        """The members from the best to the worst on the validation clips."""
+        worst = float("inf")
+        return tuple(
+            sorted(self.members, key=lambda m: worst if m.validation_mse is None else m.validation_mse)
+        )
+
+    @property
+    def median(self) -> Member:
+        """The member that pictures and videos show."""
+        return next(member for member in self.members if member.seed == self.median_seed)
+
+    def parts(self) -> Mapping[str, dict[str, Scores]]:
+        """By "one_step" and, where there is one, "closed_loop": each predictor's scores."""
+        loop = {} if self.closed_loop is None else {"closed_loop": self.closed_loop.predictors}
+        return {"one_step": self.one_step, **loop}
+
+    def values(self, part: str, metric: str) -> list[float | None]:
+        """A metric of every member, part as in `parts`."""
+        return [getattr(member, part)[metric] for member in self.members]
+
+
+def write_results(folder: Path, results: Results) -> None:
     """Write results.json."""
-    write_text(run.folder / RESULTS, json.dumps(results, indent=2))
+    write_bytes(folder / RESULTS, to_json(results))
 
 
 def read_results(folder: Path) -> Results:
-    """What results.json holds; nothing where there is none. Raises UserError where it is damaged."""
-    path = folder / RESULTS
-    if not path.exists():
-        return {}
+    """What results.json holds. Raises UserError where it is missing or damaged."""
+    way_out = f"`framegen evaluate {folder}` makes it anew"
     try:
-        results = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); `uv run framegen evaluate {folder}` makes it anew"
-        ) from error
-    if not (
-        isinstance(results, dict)
-        and {"one_step", "closed_loop", "validation", "members", "median_seed"} <= set(results)
-    ):
-        raise UserError(f"{path}: does not hold results; `uv run framegen evaluate {folder}` makes it anew")
-    return results
+        results = read_json(folder / RESULTS, Results)
+        if results.median_seed not in [member.seed for member in results.members]:
+            raise UserError(f"{folder / RESULTS}: is damaged: no member has its median seed")
+        return results
+    except UserError as error:
+        raise UserError(f"{error}; {way_out}") from error
 
 
 def finished(folder: Path) -> bool:
     """Whether a run was trained to its end. One that was evaluated on the way has results too, but no facts of a training."""
-    return bool(read_results(folder).get("training"))
+    return (folder / RESULTS).exists() and read_results(folder).training is not None

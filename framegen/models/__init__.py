@@ -1,38 +1,38 @@
 """The predictors, each behind the one contract of `predictor.py`."""
 
-import math
+from functools import singledispatch
 
 import torch
-from torch import nn
 
 from framegen.config.models import MLP, Model, Recurrent
+from framegen.errors import UserError
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
 
 
+@singledispatch
+def module(config: Model, frame_shape: tuple[int, int, int]) -> Predictor:
+    """The module of a config, for frames of (C, H, W): what is registered below for the config's class."""
+    raise TypeError(f"no module is registered for {type(config).__name__}")
+
+
+# A new model is a line here.
+module.register(Recurrent, RecurrentNet)
+module.register(MLP, MemorylessNet)
+
+
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:
-    """A new model for frames of (C, H, W), on the CPU; torch's own initial distribution, drawn from `seed`."""
-    # torch's constructors draw from the global generator: give it back as it was, and draw anew from our own.
+    """A new model for frames of (C, H, W), on the CPU; its initial weights are a function of `seed` alone.
+
+    torch's constructors draw from the global generator, which is given back as it was. Raises UserError where the
+    memory does not hold it.
+    """
     with torch.random.fork_rng(devices=[]):
-        model = _module(config, frame_shape)
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        match module:
-            case nn.RNNBase():
-                bound = 1 / math.sqrt(module.hidden_size)
-            case nn.Linear():
-                bound = 1 / math.sqrt(module.in_features)
-            case _:
-                continue
-        for parameter in module.parameters():
-            nn.init.uniform_(parameter, -bound, bound, generator=generator)
-    return model
-
-
-def _module(config: Model, frame_shape: tuple[int, int, int]) -> Predictor:
-    match config:
-        case Recurrent():
-            return RecurrentNet(config, frame_shape)
-        case MLP():
-            return MemorylessNet(config, frame_shape)
+        torch.default_generator.manual_seed(seed)
+        try:
+            return module(config, frame_shape)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError) or "allocate memory" in str(error):
+                raise UserError(f"{config}: is too large for this machine's memory") from error
+            raise

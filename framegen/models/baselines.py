@@ -64,16 +64,34 @@ def _past(frames: Tensor, num_frames: int, state: State) -> tuple[Tensor, State]
     return torch.cat(lagged, -1), history[:, history.shape[1] - before :]
 
 
-def fit_autoregression(batches: Iterable[tuple[Tensor, Tensor]], num_frames: int) -> AutoRegression:
+def fit_mean(targets: Iterable[Tensor]) -> Tensor:
+    """The mean frame (C, H, W) of batches (B, T, C, H, W), float32; summed in float64, a batch at a time."""
+    total, count = torch.zeros((), dtype=torch.float64), 0
+    for batch in targets:
+        total = total + batch.double().sum((0, 1))
+        count += batch.shape[0] * batch.shape[1]
+    return (total / count).float()
+
+
+def fit_autoregression(
+    batches: Iterable[tuple[Tensor, Tensor]], num_frames: int, carry_state: bool = False
+) -> AutoRegression:
     """Least squares over all clips, through the normal equations in float64.
 
     Args:
         batches: inputs and targets, each (B, T, C, H, W).
         num_frames: how many frames each prediction sees.
+        carry_state: the batches are one stream, each going on where the last one ended.
     """
     gram, moment = torch.zeros(1, 1), torch.zeros(1, 1)
+    state: State = None
     for inputs, targets in batches:
-        features = _past(inputs.double(), num_frames, None)[0].flatten(0, 1)  # (B * T, num_frames * P)
+        features, after = _past(inputs.double(), num_frames, state)  # (B, T, num_frames * P)
+        known = (
+            0 if state is not None or not carry_state else num_frames - 1
+        )  # a stream's first frames have no past
+        state = after if carry_state else None
+        features, targets = features[:, known:].flatten(0, 1), targets[:, known:]
         features = torch.cat([features, features.new_ones(len(features), 1)], 1)
         gram = gram + features.T @ features
         moment = moment + features.T @ targets.double().flatten(2).flatten(0, 1)

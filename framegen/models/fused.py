@@ -7,10 +7,11 @@ from torch import Tensor
 
 from framegen.config.training import Engine
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
-from framegen.models.predictor import Predictor, State, device_of, flatten, num_parameters
+from framegen.models.parameters import flatten
+from framegen.models.predictor import Predictor, State, device_of, num_parameters
 from framegen.models.recurrent import RecurrentNet
 
-MAX_HIDDEN, DIGEST_BYTES = 64, 32
+MAX_HIDDEN = 64
 
 PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever the frames' size; measured
 

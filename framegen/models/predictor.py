@@ -1,16 +1,14 @@
 """The one contract that every predictor of sequences speaks."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-pass
-
 State = Any
-"""What a model carries from step to step: None, a tensor or a tuple of tensors; batch size and all."""
+"""What a model carries from step to step: None, a tensor, or a tuple of such states, to any depth."""
 
 
 class Predictor(nn.Module):
@@ -62,24 +60,43 @@ def num_parameters(model: Predictor) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def detach(state: State) -> State:
-    """The same state, cut off from the graph that computed it (truncated back-propagation through time)."""
-    match state:
+def map_state(function: Callable[..., Tensor], *states: State) -> State:
+    """What a function makes of the tensors that stand at the same place in states of one structure."""
+    match states[0]:
         case None:
             return None
         case Tensor():
-            return state.detach()
+            return function(*states)
+        case tuple():
+            return tuple(map_state(function, *parts) for parts in zip(*states, strict=True))
+        case other:
+            raise TypeError(f"a state is None, a tensor or a tuple of states, not {type(other).__name__}")
+
+
+def detach(state: State) -> State:
+    """The same state, cut off from the graph that computed it (truncated back-propagation through time)."""
+    return map_state(Tensor.detach, state)
+
+
+def name_parts(state: State, name: str) -> dict[str, Tensor]:
+    """A state's tensors by names that tell their places ("state.0.1"), to be saved; None is an empty tensor."""
+    match state:
+        case None:
+            return {f"{name}.none": torch.empty(0)}
+        case Tensor():
+            return {name: state}
         case _:
-            return tuple(detach(part) for part in state)
+            parts = (name_parts(part, f"{name}.{index}") for index, part in enumerate(state))
+            return {key: value for part in parts for key, value in part.items()}
 
 
-def flatten(tensors: Iterable[Tensor]) -> Tensor:
-    """A copy of all values in one row, (P,)."""
-    return torch.cat([tensor.detach().flatten() for tensor in tensors])
-
-
-def split(row: Tensor, model: Predictor) -> list[Tensor]:
-    """Views of a row (P,) in the shapes of the model's parameters."""
-    parameters = list(model.parameters())
-    parts = row.split([parameter.numel() for parameter in parameters])
-    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
+def from_parts(parts: Mapping[str, Tensor], name: str) -> State:
+    """The inverse of `name_parts`; what belongs to other names is left aside. Raises ValueError where nothing fits."""
+    if name in parts:
+        return parts[name]
+    if f"{name}.none" in parts:
+        return None
+    places = {key.removeprefix(f"{name}.").partition(".")[0] for key in parts if key.startswith(f"{name}.")}
+    if not places or places != {str(index) for index in range(len(places))}:
+        raise ValueError(f"no state stands under {name}")
+    return tuple(from_parts(parts, f"{name}.{index}") for index in range(len(places)))

@@ -1,23 +1,75 @@
 """All pictures and videos of a run, made from its model, data and results."""
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from framegen.data.clips import Data, to_float
-from framegen.data.sine import WINDOWS_APART
-from framegen.evaluation.scores import Results
+from framegen.evaluation.references import COPY_LAST, OPTIMUM
+from framegen.evaluation.results import Results
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
+from framegen.progress import say
 from framegen.report.figures import curves, network, style
 from framegen.report.video import enlarge, to_levels, write_generated
-from framegen.runs.folder import Run
-from framegen.runs.tracking import read_metrics
+from framegen.runs.run import Run
+
+SHOWN_CLIPS = 20
+
+
+def draw_run(run: Run, results: Results) -> list[Path]:
+    """Make every picture that fits the run: in `figures` and, where it can generate, `generated.gif`.
+
+    Returns the paths of what was made. A picture that fails is named in one line and stops nothing.
+    """
+    folder = run.folder / "figures"
+    figures: dict[Path, Callable[[], Figure]] = {folder / "loss.png": lambda: _losses(run, results)}
+    if len(results.members) > 1:
+        figures[folder / "members.png"] = lambda: _members(results)
+    if results.closed_loop is not None:
+        figures[folder / "horizon.png"] = lambda: _horizon(results)
+    if isinstance(model := run.model, RecurrentNet):
+        figures[folder / "hidden.png"] = lambda: _trajectories(model, run.data)
+    if _drawable(run.model):
+        figures[folder / "spatial.png"] = lambda: _spatial(run)
+        figures[folder / "temporal.png"] = lambda: _temporal(run)
+    made = [
+        path for path, figure in figures.items() if _made(path, lambda f=figure, p=path: style.save(f(), p))
+    ]
+    if results.closed_loop is not None:
+        video = [folder / "filmstrip.png", run.folder / "generated.gif"]
+        outs = [folder / "continuation.png"] if run.data.carry_state else video
+        made += outs if _made(outs[0], lambda: write_continuations(run, outs)) else []
+    return made
+
+
+def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str, Path]:
+    """The model as it is after an epoch: a video and a film strip; of a stream the windows as they were trained on.
+
+    Args:
+        windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
+
+    Returns:
+        What was made, by its name in W&B.
+    """
+    if run.data.carry_state:
+        out = run.folder / "figures" / f"windows-epoch-{epoch:03}.png"
+        drawn = run.data.frame_shape == (1, 1, 1) and _made(
+            out, lambda: _draw_windows(out, run.data, windows)
+        )
+        return {"media/windows": out} if drawn else {}
+    if run.data.test_frames is None:
+        return {}
+    start = run.folder / "media" / f"epoch-{epoch:03}"
+    media = {"media/video": start.with_suffix(".gif"), "media/filmstrip": start.with_suffix(".png")}
+    drawn = _made(media["media/video"], lambda: write_continuations(run, list(media.values())))
+    return media if drawn else {}
 
 
 def write_continuations(run: Run, outs: list[Path]) -> None:
@@ -26,153 +78,133 @@ def write_continuations(run: Run, outs: list[Path]) -> None:
     clip, context = to_float(run.data.test_frames[0]), run.data.context
     num_frames = len(clip) - context
     prompt, truth = clip[:context], clip[context:]
-    generated, optimum = (
-        generate(run.model, prompt, num_frames),
-        generate(run.references["optimum"], prompt, num_frames),
-    )
+    generated = generate(run.model, prompt, num_frames)
+    optimum = run.references.get(OPTIMUM)
+    best = None if optimum is None else generate(optimum, prompt, num_frames)
     for out in outs:
-        write_generated(out, prompt, generated, num_frames, run.config.task.value_range, truth, optimum)
+        write_generated(out, prompt, generated, num_frames, run.config.task.value_range, truth, best)
 
 
-def draw_epoch(run: Run, epoch: int, windows: dict[int, Tensor]) -> dict[str, Path]:
-    """The model as it is after an epoch: a video and a film strip; of a sine the windows as they were trained on.
-
-    Args:
-        windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
-    """
-    if run.data.carry_state:
-        return {
-            "media/windows": _draw_windows(
-                run.folder / "figures" / f"windows-epoch-{epoch:03}.png", run.data, windows
-            )
-        }
-    folder = run.folder / "media"
-    media = {
-        "media/video": folder / f"epoch-{epoch:03}.gif",
-        "media/filmstrip": folder / f"epoch-{epoch:03}.png",
-    }
-    write_continuations(run, list(media.values()))
-    return media
+def _made(path: Path, make: Callable[[], object]) -> bool:
+    """Whether a picture could be made; what went wrong is said in one line."""
+    try:
+        make()
+    except Exception as error:  # a picture is the least of a run: whatever it fails of, the run goes on
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        say(f"{path}: was not drawn ({reason})", True)
+        return False
+    return True
 
 
-def draw_run(run: Run, results: Results) -> list[Path]:
-    """Make every picture that fits the run; returns their paths: `figures` and, where it can generate, `generated.gif`."""
-    folder = run.folder / "figures"
-    made = [style.save(_losses(run.folder, results), folder / "loss.png")]
-    if len(results["members"]) > 1:
-        made.append(style.save(_members(results), folder / "members.png"))
-    if results["closed_loop"] is not None:
-        loop = results["closed_loop"]
-        references = {
-            name: scores["per_horizon"]["mse"]
-            for name, scores in loop["predictors"].items()
-            if name != "model"
-        }
-        members = [member["closed_loop"]["per_horizon"]["mse"] for member in results["members"]]
-        made.append(
-            style.save(
-                curves.error_over_horizon(members, references, loop["context"]), folder / "horizon.png"
-            )
-        )
-        video = [folder / "filmstrip.png", run.folder / "generated.gif"]
-        outs = [folder / "continuation.png"] if run.data.carry_state else video
-        write_continuations(run, outs)
-        made += outs
-    if isinstance(run.model, RecurrentNet):
-        made.append(style.save(_trajectories(run.model, run.data), folder / "hidden.png"))
-    made.extend(_drawings(run))
-    return made
+def _losses(run: Run, results: Results) -> Figure:
+    metrics = run.metrics()
 
-
-def _losses(folder: Path, results: Results) -> Any:
-    rows = read_metrics(folder)
-
-    def curve(name: str) -> curves.Curve:
-        chosen = [row for row in rows if name in row]
-        ends = (f"{name}_min", f"{name}_max") if f"{name}_min" in chosen[0] else ()
+    def curve(rows: Sequence[Mapping[str, float]], name: str) -> curves.Curve:
+        ends = (f"{name}_min", f"{name}_max") if f"{name}_min" in rows[0] else ()
+        chosen = [row for row in rows if all(key in row for key in (name, *ends))]
         return curves.Curve(*([row[key] for row in chosen] for key in ("step", name, *ends)))
 
-    return curves.loss_curves(
-        curve("train/loss"), curve("val/mse"), results["validation"], len(results["members"])
-    )
+    training, validation = curve(metrics.steps, "train/loss"), curve(metrics.epochs, "val/mse")
+    return curves.loss_curves(training, validation, results.validation, len(results.members))
 
 
-def _members(results: Results) -> Any:
-    """Every seed's skill, beside the references that come near."""
-    predictors = {"one step ahead": results["one_step"]}
-    if results["closed_loop"] is not None:
-        predictors["closed loop"] = results["closed_loop"]["predictors"]
-    parts = dict(zip(predictors, ("one_step", "closed_loop"), strict=False))
-    skills = {
-        what: {member["seed"]: member[part]["skill"] for member in results["members"]}
-        for what, part in parts.items()
+def _horizon(results: Results) -> Figure:
+    assert results.closed_loop is not None
+    loop = results.closed_loop
+    references: dict[str, Sequence[float]] = {
+        n: _numbers(each["mse"]) for n, each in loop.per_horizon.items() if n != "model"
     }
-    nearest = [name for name in results["one_step"] if name.startswith("linear")][-1:]
-    references = {
-        what: {name: each[name]["skill"] for name in [*nearest, "optimum"]}
-        for what, each in predictors.items()
-    }
-    return curves.members(skills, references, results["median_seed"])
+    members = [_numbers(each.per_horizon["mse"]) for each in results.members if each.per_horizon is not None]
+    return curves.error_over_horizon(members, references, loop.context)
 
 
-def _draw_windows(out: Path, data: Data, predictions: dict[int, Tensor]) -> Path:
+def _members(results: Results) -> Figure:
+    """Every seed's skill, beside the references that come near; without a known optimum, its error over copying's."""
+    titles = {"one_step": "one step ahead", "closed_loop": "closed loop"}
+    ranking = results.by_validation
+    marked = {"best": ranking[0].seed, "median": results.median_seed, "worst": ranking[-1].seed}
+    order = [member.seed for member in reversed(ranking)]
+    values: dict[str, dict[int, float]] = {}
+    references: dict[str, dict[str, float]] = {}
+    for part, scores in results.parts().items():
+        seeds = [member.seed for member in results.members]
+        near = [name for name in scores if name.startswith("linear")][-1:]
+        metric = "skill" if results.has_skill else "mse"
+        unit = 1.0 if results.has_skill else scores[COPY_LAST]["mse"] or math.nan
+        of_seeds = dict(zip(seeds, _numbers(results.values(part, metric)), strict=True))
+        values[titles[part]] = {seed: of_seeds[seed] / unit for seed in order}
+        near += [OPTIMUM] if results.has_skill else [COPY_LAST]
+        references[titles[part]] = {name: _numbers([scores[name][metric]])[0] / unit for name in near}
+    label = "skill" if results.has_skill else "mean squared error over copy last's"
+    return curves.members(values, references, marked, label)
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+def _draw_windows(out: Path, data: Data, predictions: Mapping[int, Tensor]) -> Path:
     """Input, target and prediction of the windows that were looked at."""
-    inputs, targets = data.train.batch(slice(None))  # (windows, T, 1, 1, 1)
-    made = torch.full_like(inputs, math.nan)
-    for window, prediction in predictions.items():
-        made[window] = prediction[0]
-    shown = range(0, len(inputs), WINDOWS_APART)
+    shown = sorted(predictions)
+    inputs, targets = data.train.batch(torch.tensor(shown))  # (windows, T, 1, 1, 1)
+    made = torch.cat([predictions[window] for window in shown])
     return style.save(curves.sine_windows(inputs.flatten(1), targets.flatten(1), made.flatten(1), shown), out)
 
 
 def _shown(data: Data) -> Tensor:
-    """The frames on which a net is drawn: 20 test clips, or three windows of a stream; (B, T, C, H, W)."""
-    if data.carry_state or data.test_frames is None:
-        return to_float(data.train.inputs[:3]).flatten(0, 1)[None]
-    return to_float(data.test_frames[:20])
+    """The frames on which a net is drawn: some test clips, or three windows of a stream; (B, T, C, H, W)."""
+    if data.test_frames is not None and not data.carry_state:
+        return to_float(data.test_frames[:SHOWN_CLIPS])
+    inputs, _ = data.train.batch(slice(0, 3))
+    return inputs.flatten(0, 1)[None] if data.carry_state else inputs
 
 
 @torch.inference_mode()
-def _trajectories(model: RecurrentNet, data: Data) -> Any:
+def _trajectories(model: RecurrentNet, data: Data) -> Figure:
     frames = _shown(data)
-    return curves.hidden_trajectories(
-        model.hidden_states(frames.to(device_of(model))).cpu(), None if data.carry_state else _turning(frames)
+    kinds = {} if data.carry_state else {name: which[:SHOWN_CLIPS] for name, which in data.kinds.items()}
+    return curves.hidden_trajectories(model.hidden_states(frames.to(device_of(model))).cpu(), kinds)
+
+
+def _drawable(model: Predictor) -> bool:
+    """Whether the spatial and the temporal view know such a net, and it is small enough to be seen."""
+    if not isinstance(model, RecurrentNet | MemorylessNet):
+        return False
+    layers, head = _weights(model)
+    units = (len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers))
+    return max(units) <= network.MAX_UNITS
+
+
+def _spatial(run: Run) -> Figure:
+    layers, head = _weights(run.model)
+    inputs, predictions = _predicted(run)
+    settled = min(10, len(inputs)) - 1  # by then the net knows what the clip shows
+    return network.spatial_view(
+        layers,
+        head,
+        _picture(run, inputs[settled]),
+        _picture(run, predictions[settled]),
+        run.config.task.next_frame,
     )
 
 
-def _turning(frames: Tensor) -> Tensor:
-    """Whether the brightness goes round counter-clockwise as drawn (rows downward), (B,) bool."""
-    brightness = frames.mean(2) - frames.mean((1, 2, 3, 4))[:, None, None, None]
-    height, width = brightness.shape[2:]
-    x = (brightness * torch.linspace(-1, 1, width)).sum((2, 3))
-    y = -(brightness * torch.linspace(-1, 1, height)[:, None]).sum((2, 3))
-    return (x[:, :-1] * y[:, 1:] - x[:, 1:] * y[:, :-1]).sum(1) > 0
+def _temporal(run: Run) -> Figure:
+    layers, head = _weights(run.model)
+    inputs, predictions = _predicted(run)
+    numbers = [1, 2, 3, len(inputs)] if len(inputs) > 4 else list(range(1, len(inputs) + 1))
+    frames, outputs = ([_picture(run, each[n - 1]) for n in numbers] for each in (inputs, predictions))
+    return network.temporal_view(layers, head, frames, outputs, numbers, run.config.task.next_frame)
 
 
 @torch.inference_mode()
-def _drawings(run: Run) -> list[Path]:
-    """The spatial and the temporal view, where the net is small enough to be seen."""
-    folder, task = run.folder / "figures", run.config.task
-    layers, head = _weights(run.model)
-    if (
-        max(len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers))
-        > network.MAX_UNITS
-    ):
-        return []
+def _predicted(run: Run) -> tuple[Tensor, Tensor]:
+    """A clip and what the model says of it, (T, C, H, W) each."""
     inputs = _shown(run.data)[:1]
-    numbers = [1, 2, 3, inputs.shape[1]] if inputs.shape[1] > 4 else list(range(1, inputs.shape[1] + 1))
-    predictions = run.model(inputs.to(device_of(run.model)))[0][0].cpu()
-    frames = [enlarge(to_levels(inputs[0, n - 1], task.value_range), 64) for n in numbers]
-    outputs = [enlarge(to_levels(predictions[n - 1], task.value_range), 64) for n in numbers]
-    next_frame = task.next_frame
-    settled = min(10, inputs.shape[1]) - 1  # by then the net knows where the light goes
-    pair = [
-        enlarge(to_levels(frame, task.value_range), 64)
-        for frame in (inputs[0, settled], predictions[settled])
-    ]
-    spatial = network.spatial_view(layers, head, pair[0], pair[1], next_frame)
-    temporal = network.temporal_view(layers, head, frames, outputs, numbers, next_frame)
-    return [style.save(spatial, folder / "spatial.png"), style.save(temporal, folder / "temporal.png")]
+    return inputs[0], run.model(inputs.to(device_of(run.model)))[0][0].cpu()
+
+
+def _picture(run: Run, frame: Tensor) -> network.Picture:
+    return enlarge(to_levels(frame, run.config.task.value_range), 64)
 
 
 def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:

@@ -1,90 +1,112 @@
 """Results as tables on the terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from framegen.evaluation.metrics import spread
-from framegen.evaluation.scores import Results
+from framegen.evaluation.results import ClosedLoop, Results, Scores
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 
 FORMATS = {"mse": "{:#.3g}", "mae": "{:#.3g}", "psnr": "{:.2f} dB", "skill": "{:.3f}"}
+ERRORS = " ±{:.1g}"
+"""How the standard error of a metric stands behind it."""
 
 
 def print_results(results: Results, console: Console) -> None:
     """One line a predictor: mse and skill one step ahead, and closed-loop where the task has that."""
-    loop = results["closed_loop"]
-    columns = ["mse, 1 step", "skill", *(["mse, closed loop", "skill"] if loop else [])]
-    parts = {"one_step": _rows(results, "one_step", ["mse", "skill"])}
-    if loop:
-        parts["closed_loop"] = _rows(results, "closed_loop", ["mse", "skill"])
+    headings = {"one_step": "1 step", "closed_loop": "closed loop"}
+    metrics = ["mse", "skill"] if results.has_skill else ["mse"]
+    columns = [f"{metric}, {headings[part]}" for part in results.parts() for metric in metrics]
+    parts = {part: _rows(results, part, metrics) for part in results.parts()}
     rows = {name: [cell for part in parts.values() for cell in part[name]] for name in parts["one_step"]}
-    _print(console, f"Test clips. {NOTE}.", columns, rows)
-    if loop:
-        console.print(_about(loop), highlight=False)
+    note = f" {NOTE}; ±: standard error over the clips." if results.has_skill else ""
+    _print(console, f"Test clips.{note}", columns, rows)
+    if results.closed_loop is not None:
+        console.print(_about(results.closed_loop), highlight=False)
 
 
 def print_all_metrics(results: Results, console: Console) -> None:
     """A table for one step ahead and one for closed-loop, each with every metric; what they mean stands below."""
-    loop = results["closed_loop"]
-    parts = {"one_step": "One step ahead, test clips"} | ({"closed_loop": _about(loop)} if loop else {})
-    for part, title in parts.items():
-        _print(console, title, list(results["convention"]), _rows(results, part, list(results["convention"])))
-    for metric, meaning in results["convention"].items():
+    titles = {"one_step": "One step ahead, test clips"}
+    if results.closed_loop is not None:
+        titles["closed_loop"] = _about(results.closed_loop)
+    metrics = [metric for metric in results.convention if metric in FORMATS]
+    for part, title in titles.items():
+        _print(console, title, metrics, _rows(results, part, metrics))
+    for metric, meaning in results.convention.items():
         console.print(f"{metric}: {meaning}", highlight=False)
 
 
 def print_comparison(results: Mapping[str, Results], console: Console) -> None:
-    """One line a run: skill one step ahead and closed-loop, over its seeds."""
-    table = Table(title=f"Test clips. {NOTE}.", title_justify="left", title_style="")
-    table.add_column("run")
-    for column in ("skill, 1 step", "worst", "best", "skill, closed loop", "worst", "best"):
+    """One line a run, over its seeds: what was measured on the test clips; the best on the validation clips is bold."""
+    skilled = all(each.has_skill for each in results.values())
+    metric = "skill" if skilled else "mse"
+    table = Table(title=f"Test clips.{f' {NOTE}.' if skilled else ''}", title_justify="left", title_style="")
+    table.add_column("run", overflow="fold")
+    for column in ("val mse", f"{metric}, 1 step", "best seed", f"{metric}, closed loop", "best seed"):
         table.add_column(column, justify="right")
+    validation = {
+        name: _mean([member.validation_mse for member in each.members]) for name, each in results.items()
+    }
+    best = min(validation, key=lambda name: validation[name])
     for name, each in results.items():
-        cells = []
+        cells = [_show("mse", validation[name])]
         for part in ("one_step", "closed_loop"):
-            values = [member[part]["skill"] for member in each["members"] if member[part]]
-            if values:
-                deviation = f" ± {spread(values)['sd']:.3f}" if len(values) > 1 else ""
-                cells += [
-                    f"{sum(values) / len(values):.3f}{deviation}",
-                    f"{min(values):.3f}",
-                    f"{max(values):.3f}",
-                ]
-            else:
-                cells += ["-"] * 3
-        table.add_row(name, *cells)
+            if part not in each.parts():
+                cells += ["-"] * 2
+                continue
+            values, over_seeds = each.values(part, metric), spread(each.values(part, metric))
+            deviation = "" if over_seeds.sd is None else f" ± {_show(metric, over_seeds.sd)}"
+            chosen = getattr(each.by_validation[0], part)[metric]
+            cells += [f"{_show(metric, _mean(values))}{deviation}", _show(metric, chosen)]
+        table.add_row(name, *cells, style="bold" if name == best else None)
     console.print(table)
+    console.print(
+        "best seed: of each run, the best on the validation clips; bold: the run that is best there"
+    )
 
 
-def _about(loop: dict[str, Any]) -> str:
-    return f"Closed loop: {loop['horizon']} frames generated after a prompt of {loop['context']}, test clips"
+def _mean(values: Sequence[float | None]) -> float:
+    """Infinite where one is no number, so that it is the worst."""
+    return sum(math.inf if value is None else value for value in values) / len(values)
+
+
+def _about(loop: ClosedLoop) -> str:
+    return f"Closed loop: {loop.horizon} frames generated after a prompt of {loop.context}, test clips"
 
 
 def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list[str]]:
-    """What a table shows, by predictor; of a population mean and sd, and the best, median and worst seed one step ahead."""
-    predictors = results["one_step"] if part == "one_step" else results["closed_loop"]["predictors"]
-    members = sorted(results["members"], key=lambda member: member["one_step"]["mse"])
-    rows: dict[str, dict[str, Any]] = {"this model": predictors["model"]}
-    statistics = {}
-    if len(members) > 1:
-        median = next(member for member in members if member["seed"] == results["median_seed"])
-        chosen = {"best": members[0], "median": median, "worst": members[-1]}
-        rows = {f"{name}: seed {member['seed']}": member[part] for name, member in chosen.items()}
-        for name, statistic in ((f"{len(members)} seeds: mean", "mean"), ("± sd", "sd")):
-            statistics[name] = {metric: results["spread"][part][metric][statistic] for metric in metrics}
+    """What a table shows, by predictor; of a population mean and sd, and best, median and worst seed on validation."""
+    predictors = results.parts()[part]
+    rows: dict[str, Scores] = {"this model": predictors["model"]}
+    statistics: dict[str, Scores] = {}
+    if len(results.members) > 1:
+        ranking = results.by_validation
+        chosen = {"best": ranking[0], "median": results.median, "worst": ranking[-1]}
+        rows = {
+            f"{name} on val: seed {member.seed}": getattr(member, part) for name, member in chosen.items()
+        }
+        over_seeds = results.spread[part]
+        statistics[f"{len(results.members)} seeds: mean"] = {
+            metric: over_seeds[metric].mean for metric in metrics
+        }
+        statistics["± sd over seeds"] = {metric: over_seeds[metric].sd for metric in metrics}
     rows |= {name: scores for name, scores in predictors.items() if name != "model"}
     return {
-        name: [_show(metric, scores[metric]) for metric in metrics]
+        name: [_show(metric, scores[metric], scores.get(f"{metric}_se")) for metric in metrics]
         for name, scores in (statistics | rows).items()
     }
 
 
-def _show(metric: str, value: float) -> str:
-    return FORMATS[metric].format(value)
+def _show(metric: str, value: float | None, error: float | None = None) -> str:
+    if value is None:
+        return "-"
+    behind = ERRORS.format(error) if error and metric == "skill" else ""
+    return FORMATS[metric].format(value) + behind
 
 
 def _print(console: Console, title: str, columns: Sequence[str], rows: dict[str, list[str]]) -> None:

@@ -1,45 +1,23 @@
 """Models on disk, and all that a run needs to go on where it was."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from framegen import files
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.errors import UserError
+from framegen.files import load_tensors, parse_json, save_tensors
 from framegen.models import build
+from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor
-from framegen.runs.folder import Run
-from framegen.training.engine import TorchEngine
-from framegen.training.fused import FusedEngine
 
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
-
-
-def save(path: Path, run: Run, step: int) -> None:
-    """Write the weights, with the config in the metadata, so that the file alone rebuilds the models.
-
-    The model that the run shows is the one that `load` takes unless told otherwise.
-    """
-    metadata = {
-        "config": to_dict(run.config),
-        "frame_shape": run.data.frame_shape,
-        "step": step,
-        "shown": run.shown,
-    }
-    weights = _stack(list(run.models.values()))
-    files.save(
-        path, weights if run.config.seeds else {name: value[0] for name, value in weights.items()}, metadata
-    )
-
-
-def _stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
-    """The weights of all models by name, each (K, …): torch.func.functional_call under vmap takes them as they are."""
-    states = [model.state_dict() for model in models]
-    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+MAX_PIXELS = 2**24
+"""Of a frame, all channels together."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +29,8 @@ class Checkpoint:
     frame_shape: tuple[int, int, int]
     shown: int
     """The seed of the model to take unless told otherwise: the only one, or of a population the median one."""
+    step: int
+    """Optimizer steps taken."""
 
     @property
     def model(self) -> Predictor:
@@ -58,91 +38,103 @@ class Checkpoint:
         return self.models[self.shown]
 
 
+@dataclass(frozen=True)
+class _About:
+    """A checkpoint's metadata, beside the config."""
+
+    frame_shape: tuple[int, int, int]
+    step: int
+    shown: int
+    seeds: tuple[int, ...]
+    """Of the models in the file; a population may have lost some on the way."""
+
+
+def save(
+    path: Path,
+    weights: Mapping[str, Tensor],
+    config: Config,
+    frame_shape: tuple[int, int, int],
+    seeds: tuple[int, ...],
+    shown: int,
+    step: int,
+) -> None:
+    """Write the weights, with the config in the metadata, so that the file alone rebuilds the models.
+
+    Args:
+        weights: by name, stacked (K, …), one for each of the seeds. A single net's stand in the file as they are.
+        shown: the seed of the model that `load` takes unless told otherwise.
+    """
+    about = _About(frame_shape, step, shown, seeds)
+    tensors = weights if config.seeds else {name: value[0] for name, value in weights.items()}
+    save_tensors(path, tensors, {"config": to_dict(config), "about": asdict(about)})
+
+
 def load(path: Path | str) -> Checkpoint:
     """Rebuild the models from a checkpoint file, or from the run folder that holds one; on the CPU, in eval mode.
 
     A population's weights have an axis more in the file, the first, which numbers the members.
-    Raises UserError that names the file where it is missing, truncated, a pickle, or of another shape.
+    Raises UserError that names the file where it is missing, damaged, a pickle, or of another shape.
     """
     path = Path(path)
     path = path / CHECKPOINT if path.is_dir() else path
-    weights, metadata = files.load(path)
-    if "config" not in metadata or "frame_shape" not in metadata:
+    weights, metadata = load_tensors(path)
+    if not {"config", "about"} <= set(metadata):
         raise UserError(f"{path}: is not a framegen checkpoint (no config in its metadata)")
-    config = from_dict(metadata["config"], str(path))
-    if metadata.get("shown") not in config.members:
-        raise UserError(
-            f"{path}: its metadata names the seed {metadata.get('shown')}, which its config does not hold"
-        )
-    match metadata["frame_shape"]:
-        case [int(channels), int(height), int(width)] if min(channels, height, width) > 0:
-            models = {
-                seed: build(config.model, (channels, height, width), seed).eval() for seed in config.members
-            }
-        case shape:
-            raise UserError(f"{path}: its metadata says that frames have the shape {shape}")
+    config = from_dict(parse_json(metadata["config"], dict[str, Any], str(path)), str(path))
+    about = parse_json(metadata["about"], _About, str(path))
+    if not about.seeds or about.shown not in about.seeds or not set(about.seeds) <= set(config.members):
+        raise UserError(f"{path}: is damaged: its metadata names seeds that its config does not hold")
+    if min(about.frame_shape) < 1 or math.prod(about.frame_shape) > MAX_PIXELS:
+        raise UserError(f"{path}: its metadata says that frames have the shape {about.frame_shape}")
+    models = {seed: build(config.model, about.frame_shape, seed).eval() for seed in about.seeds}
     stacked = weights if config.seeds else {name: value[None] for name, value in weights.items()}
-    _load_weights(list(models.values()), stacked, path)
-    return Checkpoint(models, config, (channels, height, width), metadata["shown"])
-
-
-def _load_weights(models: Sequence[Predictor], weights: dict[str, Tensor], path: Path) -> None:
-    expected = {name: (len(models), *value.shape) for name, value in models[0].state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in weights.items()}
-    if expected != found:
-        name = next(name for name in [*expected, *found] if expected.get(name) != found.get(name))
-        shapes = " and not ".join(str(shape and shape[1:]) for shape in (found.get(name), expected.get(name)))
-        raise UserError(f"{path}: its weights do not fit its config: {name} has shape {shapes}")
-    if not all(value.isfinite().all() for value in weights.values()):
-        raise UserError(f"{path}: holds weights that are not finite")
-    for k, model in enumerate(models):
-        model.load_state_dict({name: value[k] for name, value in weights.items()})
+    try:
+        load_weights(list(models.values()), stacked)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
+    return Checkpoint(models, config, about.frame_shape, about.shown, about.step)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training stands between two steps."""
+    """Where a training stands between two steps; what is large stands in `tensors`."""
 
+    seeds: tuple[int, ...]
+    """Of the nets that are still trained."""
     step: int = 0
     """Optimizer steps taken."""
-    metrics_bytes: int = 0
-    """Length of metrics.jsonl at this step; what comes behind it will be computed again."""
     seconds: float = 0.0
     """Time spent on optimizer steps so far."""
+    lengths: dict[str, int] = field(default_factory=dict)
+    """Bytes of metrics.jsonl and members.jsonl at this step; what comes behind will be computed again."""
+    dropped: dict[int, int] = field(default_factory=dict)
+    """By seed, the step at which a net was left behind, since its loss was no longer finite."""
 
 
-def save_progress(path: Path, engine: TorchEngine | FusedEngine, place: Place) -> None:
+def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, place: Place) -> None:
     """Write everything that `load_progress` brings back, in one file that is replaced as a whole."""
-    content = {f"model.{name}": value for name, value in _stack(engine.models).items()}
-    content["adam.mean"], content["adam.variance"] = engine.moments()
-    states = [state if isinstance(state, tuple) else (state,) for state in engine.states]
-    parts = [part for part in zip(*states, strict=True) if part[0] is not None]
-    content |= {f"state.{index}": torch.stack(part) for index, part in enumerate(parts)}
-    files.save(path, content, {"place": asdict(place)})
+    save_tensors(path, tensors, {"config": to_dict(config), "place": asdict(place)})
 
 
-def load_progress(path: Path, engine: TorchEngine | FusedEngine) -> Place:
-    """Bring models, Adam and carried state to where the file left them; returns what place that is.
+def load_progress(path: Path, config: Config, steps: int) -> tuple[dict[str, Tensor], Place]:
+    """What `save_progress` wrote for a run of this config, which takes so many steps in all.
 
-    Raises UserError that names the file where it is damaged or of another shape.
+    Raises UserError that names the file where it is damaged or of another run.
     """
-    content, metadata = files.load(path)
-    _load_weights(engine.models, _part(content, "model."), path)
-    try:
-        place = Place(**metadata["place"])
-        moments = content["adam.mean"], content["adam.variance"]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: does not say where the training stood") from error
-    if any(moment.shape != own.shape for moment, own in zip(moments, engine.moments(), strict=True)):
-        raise UserError(f"{path}: Adam's state in it does not fit the model")
-    engine.restore(place.step, moments)
-    carried = [value.to(engine.device) for _, value in sorted(_part(content, "state.").items())]
-    engine.states = [
-        None if not carried else carried[0][k] if len(carried) == 1 else tuple(value[k] for value in carried)
-        for k in range(len(engine.models))
-    ]
-    return place
-
-
-def _part(content: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in content.items() if name.startswith(prefix)}
+    tensors, metadata = load_tensors(path)
+    if not {"config", "place"} <= set(metadata):
+        raise UserError(f"{path}: does not say where the training stood")
+    if from_dict(parse_json(metadata["config"], dict[str, Any], str(path)), str(path)) != config:
+        raise UserError(f"{path}: belongs to a run with another config")
+    place = parse_json(metadata["place"], Place, str(path))
+    everyone = (*place.seeds, *place.dropped)
+    possible = (
+        0 <= place.step <= steps
+        and 0 <= place.seconds < math.inf
+        and min(place.lengths.values(), default=0) >= 0
+    )
+    if not possible or not place.seeds or sorted(everyone) != sorted(config.members):
+        raise UserError(f"{path}: is damaged: it says that the training stood where it cannot have been")
+    if not all(value.isfinite().all() for value in tensors.values()):
+        raise UserError(f"{path}: is damaged: it holds values that are not finite")
+    return tensors, place

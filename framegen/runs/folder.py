@@ -1,24 +1,24 @@
 """Run folders: their names, and the config.json that says how a run came to be."""
 
-import json
 import os
 import platform
 import re
 import secrets
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
+
+from filelock import FileLock, Timeout
 
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.config.training import Mode
-from framegen.data.clips import Data
 from framegen.errors import OptionError, UserError
-from framegen.files import write_text
-from framegen.models.predictor import Predictor
+from framegen.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"
 
@@ -49,11 +49,18 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
             except FileExistsError:
                 number += 1
     except FileExistsError as error:
+        if name is not None and _never_began(runs_dir / name):
+            return runs_dir / name
         raise OptionError(
             f"--name {name}: {runs_dir / str(name)} exists already; choose another, or --resume it"
         ) from error
     except OSError as error:
         raise UserError(f"{runs_dir}: no run folder can be made there: {error.strerror}") from error
+
+
+def _never_began(folder: Path) -> bool:
+    """Whether a folder is what a run left that was killed as it began: nothing, or hidden files alone."""
+    return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def find(run: str, runs_dir: Path) -> Path:
@@ -76,54 +83,70 @@ class Description:
     data_dir: Path
 
 
+@dataclass(frozen=True)
+class _Content:
+    """config.json as it stands on disk."""
+
+    task: dict[str, Any]
+    model: dict[str, Any]
+    training: dict[str, Any]
+    experiment: str
+    seeds: tuple[int, ...]
+    track: Mode
+    wandb_id: str
+    data_dir: str
+    command: list[str]
+    versions: dict[str, str | None]
+    machine: dict[str, str]
+    commit: str | None
+    uncommitted_diff: str | None
+
+
 def write_config(run_dir: Path, config: Config, track: Mode, data_dir: Path) -> None:
     """Write config.json: everything needed to make the run again."""
     commit, diff = _git()
-    content = {
+    content = _Content(
         **to_dict(config),
-        "track": track,
-        "wandb_id": f"{run_dir.name}-{secrets.token_hex(4)}",  # names come again on other machines, ids never
-        "data_dir": str(data_dir),
-        "command": sys.argv,
-        "versions": {
+        track=track,
+        wandb_id=f"{run_dir.name}-{secrets.token_hex(4)}",  # names come again on other machines, ids never
+        data_dir=str(data_dir),
+        command=sys.argv,
+        versions={
             "python": platform.python_version(),
             **{package: _version(package) for package in PACKAGES},
         },
-        "machine": {"system": platform.platform(), "processor": platform.machine()},
-        "commit": commit,
-        "uncommitted_diff": diff,
-    }
-    write_text(run_dir / CONFIG, json.dumps(content, indent=2))
+        machine={"system": platform.platform(), "processor": platform.machine()},
+        commit=commit,
+        uncommitted_diff=diff,
+    )
+    write_bytes(run_dir / CONFIG, to_json(content))
 
 
 def read_config(run_dir: Path) -> Description:
     """What `write_config` wrote. Raises UserError where the folder holds no run or a damaged one."""
     path = run_dir / CONFIG
+    if not path.exists():
+        raise UserError(f"{run_dir}: is not a run folder (no {CONFIG})")
+    content = read_json(path, _Content)
+    parts = ("task", "model", "training", "experiment", "seeds")
+    config = from_dict({part: getattr(content, part) for part in parts}, str(path))
+    return Description(config, content.track, content.wandb_id, Path(content.data_dir))
+
+
+@contextmanager
+def lock(run_dir: Path) -> Iterator[None]:
+    """Keeps a second process from training the same run. Raises UserError where one does already."""
+    held = FileLock(run_dir / ".lock")
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{run_dir}: is not a run folder (no {CONFIG})") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    config = from_dict(content, str(path))
+        held.acquire(timeout=0)
+    except Timeout as error:
+        raise UserError(f"{run_dir}: is being trained by another process") from error
+    except OSError as error:
+        raise UserError(f"{run_dir}: cannot be locked: {error.strerror}") from error
     try:
-        return Description(config, content["track"], content["wandb_id"], Path(content["data_dir"]))
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{path}: lacks a value, or has one of a wrong type ({error})") from error
-
-
-def lock(run_dir: Path) -> TextIO:
-    """Keeps a second process from training the same run, as long as the file is open."""
-    file = (run_dir / ".lock").open("w")
-    if sys.platform != "win32":
-        import fcntl
-
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise UserError(f"{run_dir}: is being trained by another process") from error
-    return file
+        yield
+    finally:
+        held.release()
 
 
 def _version(package: str) -> str | None:
@@ -152,22 +175,3 @@ def _git() -> tuple[str | None, str | None]:
     except (OSError, subprocess.CalledProcessError):
         return None, None
     return commit.strip(), diff
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run folder with its config, its data, its models and the reference predictors, by name, fitted on that data."""
-
-    folder: Path
-    config: Config
-    data: Data
-    models: Mapping[int, Predictor]
-    """By seed: one, or a population."""
-    references: dict[str, Predictor]
-    shown: int
-    """The seed of the model that pictures and videos show."""
-
-    @property
-    def model(self) -> Predictor:
-        """The model that pictures and videos show."""
-        return self.models[self.shown]

@@ -1,17 +1,15 @@
 """What a run leaves behind: metrics.jsonl always, Weights & Biases offline unless the user says otherwise."""
 
-import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from framegen.config.training import Mode
 from framegen.errors import UserError
-
-METRICS = "metrics.jsonl"
+from framegen.runs.metrics import MEMBERS, METRICS, MetricsFiles
 
 PROJECT = "framegen"
 
@@ -43,7 +41,7 @@ class Tracker:
         identity: W&B's id of the run, the same when a run is resumed.
         config: what W&B shows as the run's configuration.
         group: W&B's group of runs; tags: W&B's tags.
-        metrics_bytes: length to which an earlier metrics.jsonl is cut back: a resumed run writes the rest again.
+        lengths: bytes to which earlier files of metrics are cut back: a resumed run writes the rest again.
     """
 
     def __init__(
@@ -54,14 +52,13 @@ class Tracker:
         config: Mapping[str, Any],
         group: str,
         tags: list[str],
-        metrics_bytes: int = 0,
+        lengths: Mapping[str, int] | None = None,
     ) -> None:
         self.run_dir = run_dir
         self.wandb_run: Any = None
         if mode != "disabled":
             self.wandb_run = _start_wandb(run_dir, mode, identity, config, group, tags)
-        self.pending: list[bytes] = []
-        _cut(run_dir / METRICS, metrics_bytes)
+        self.files = MetricsFiles(run_dir, lengths or {})
 
     def __enter__(self) -> "Tracker":
         return self
@@ -74,19 +71,17 @@ class Tracker:
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row of values that belong to an optimizer step."""
         row = {"step": step, **values}
-        self.pending.append(json.dumps(row).encode() + b"\n")
+        self.files.add(METRICS, row)
         self._wandb(lambda run: run.log(row))
 
-    def flush(self) -> int:
-        """Write all rows to metrics.jsonl and return its length in bytes. Raises UserError where the disk refuses."""
-        path = self.run_dir / METRICS
-        try:
-            with path.open("ab") as file:
-                file.write(b"".join(self.pending))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-        self.pending.clear()
-        return path.stat().st_size
+    def log_members(self, rows: Iterable[Mapping[str, float]]) -> None:
+        """Write rows of values that belong to an epoch and a member."""
+        for row in rows:
+            self.files.add(MEMBERS, row)
+
+    def flush(self) -> dict[str, int]:
+        """Write all rows to the run's files and return their lengths in bytes. Raises UserError where the disk refuses."""
+        return self.files.flush()
 
     def log_media(self, step: int, media: Mapping[str, Path]) -> None:
         """Show pictures (.png) and videos (.gif) in W&B; they are on disk already."""
@@ -137,32 +132,6 @@ class Tracker:
                 f"framegen: W&B broke off ({error!r}); the run goes on, its metrics are in {METRICS}",
                 file=sys.stderr,
             )
-
-
-def _cut(path: Path, length: int) -> None:
-    """Bring a file to the length it had; a new one is empty."""
-    try:
-        with path.open("ab") as file:
-            if file.tell() < length:
-                raise UserError(
-                    f"{path}: is shorter than when the run was saved; it was changed or damaged since"
-                )
-            file.truncate(length)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """All rows of a run's metrics.jsonl; a last line that was not finished when the run was killed is left out.
-
-    Raises UserError where the file is missing or holds something else.
-    """
-    path = run_dir / METRICS
-    try:
-        *lines, _unfinished = path.read_text().split("\n")
-        return [dict(json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
 def _start_wandb(

@@ -1,6 +1,7 @@
 """The article's claims, each as an experiment: which runs it needs, and what they found."""
 
 import itertools
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -8,14 +9,12 @@ from pathlib import Path
 
 import torch
 
-from framegen.commands import evaluation
 from framegen.config.data import Orbit
 from framegen.data import orbit
 from framegen.data.clips import to_float
 from framegen.evaluation.metrics import skill, spread
-from framegen.evaluation.references import optimal_predictor
-from framegen.evaluation.results import read_results
-from framegen.evaluation.scores import Results
+from framegen.evaluation.results import Results, read_results
+from framegen.models.bayes import BayesFilter
 from framegen.models.fused import compiled
 from framegen.models.recurrent import RecurrentNet
 from framegen.report.draw import draw_run
@@ -23,6 +22,7 @@ from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.report.page import Claim
 from framegen.runs import checkpoint
+from framegen.runs.run import load
 from framegen.studies import newton
 
 HIDDEN_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -77,12 +77,12 @@ def planned(seeds: int) -> dict[str, list[str]]:
 
 
 def _skills(results: Results, part: str = "one_step") -> list[float]:
-    return [member[part]["skill"] for member in results["members"]]
+    return [value for value in results.values(part, "skill") if value is not None]
 
 
 def _spread(values: Sequence[float], digits: int = 3) -> str:
     found = spread(values)
-    return f"{found['mean']:.{digits}f} ± {found['sd']:.{digits}f}"
+    return f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}"
 
 
 def memory(runs: Runs) -> Claim:
@@ -96,9 +96,11 @@ def memory(runs: Runs) -> Claim:
         results = {
             name: runs.results(run) for name, run in {"no memory: MLP": f"{prefix}mlp", **names}.items()
         }
-        references = results["4-5-4 RNN"]["one_step"]
+        references = results["4-5-4 RNN"].one_step
         rows = {
-            name: [references[name]["skill"]] for name in references if name.startswith(("copy", "linear"))
+            name: [references[name]["skill"] or 0.0]
+            for name in references
+            if name.startswith(("copy", "linear"))
         }
         rows |= {name: _skills(each) for name, each in results.items()}
         panels[f"Light with {task}"] = {**rows, "optimum": [1.0]}
@@ -185,20 +187,21 @@ def width_and_depth(runs: Runs) -> Claim:
 
 def generation(runs: Runs) -> Claim:
     results, folder = runs.results("video"), runs.folder / "video"
-    draw_run(evaluation.open_run(folder), results)
-    loop = results["closed_loop"]
-    optimum = loop["predictors"]["optimum"]["mse"]
-    ratios = [member["closed_loop"]["mse"] / optimum for member in results["members"]]
+    draw_run(load(folder), results)
+    loop = results.closed_loop
+    assert loop is not None
+    optimum = loop.predictors["optimum"]["mse"] or math.nan
+    ratios = [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
     return Claim(
         4,
         "An RNN generates video",
-        f"After a prompt of {loop['context']} frames the net is fed its own predictions, {loop['horizon']} frames on. The "
+        f"After a prompt of {loop.context} frames the net is fed its own predictions, {loop.horizon} frames on. The "
         "best possible forecast knows how such videos are made and computes what can be known from the prompt.",
         f"Its error is {statistics.median(ratios):.2f} times the optimal forecast's: the median over {len(ratios)} seeds, "
         f"which reach from {min(ratios):.2f} to {max(ratios):.2f}.",
         [folder / "generated.gif", folder / "figures" / "filmstrip.png", folder / "figures" / "horizon.png"],
         [
-            f"Truth, what the net generated (seed {results['median_seed']}, the median one), and the optimal forecast.",
+            f"Truth, what the net generated (seed {results.median_seed}, the median one), and the optimal forecast.",
             "The same as a film strip.",
             "Closed-loop error over the horizon, of all seeds and of the other predictors.",
         ],
@@ -222,7 +225,7 @@ def length(runs: Runs) -> Claim:
     nets = torch.stack(
         [errors(compiled(model, saved.config.training.engine)(inputs)[0]) for model in saved.models.values()]
     )
-    optimum, copied = errors(optimal_predictor(task)(inputs)[0]), errors(inputs)
+    optimum, copied = errors(BayesFilter(*orbit.phase_grid(task), task.deviation)(inputs)[0]), errors(inputs)
     edges = sorted({round(10 ** (k / 8)) - 1 for k in range(round(8 * 3.7) + 1)} | {LENGTHS[-1]})
     spans = [slice(a, b) for a, b in itertools.pairwise(edges)]
     middles = [(span.start + span.stop + 1) / 2 for span in spans]
@@ -246,6 +249,7 @@ def length(runs: Runs) -> Claim:
     skills = {
         count: [
             skill(row[:count].mean().item(), copied[:count].mean().item(), optimum[:count].mean().item())
+            or 0.0
             for row in nets
         ]
         for count in LENGTHS
@@ -319,12 +323,12 @@ def sines(runs: Runs) -> Claim:
     found, values = [], {}
     for name, what in (("sine-lag", "one sample behind"), ("sine-next", "one sample ahead")):
         results = runs.results(name)
-        over_seeds = results["spread"]["one_step"]["mse"]
-        memoryless = results["one_step"]["linear, 1 frame"]["mse"]
+        over_seeds = results.spread["one_step"]["mse"]
+        memoryless = results.one_step["linear, 1 frame"]["mse"]
         found.append(
-            f"{what}: {over_seeds['mean']:.1e} ± {over_seeds['sd']:.0e} (without memory at best {memoryless:.1e})"
+            f"{what}: {over_seeds.mean:.1e} ± {over_seeds.sd:.0e} (without memory at best {memoryless:.1e})"
         )
-        values[f"sine/{name}"] = over_seeds["mean"]
+        values[f"sine/{name}"] = over_seeds.mean or math.nan
     return Claim(
         7,
         "An RNN turns a sine into a lagged one",
@@ -345,15 +349,16 @@ def drawings(runs: Runs) -> Claim:
     results, folder = runs.results("video"), runs.folder / "video"
     drawn = [folder / "figures" / name for name in ("spatial.png", "temporal.png")]
     if not all(path.exists() for path in drawn):
-        draw_run(evaluation.open_run(folder), results)
-    parameters = results["training"]["parameters"]
+        draw_run(load(folder), results)
+    assert results.training is not None
+    parameters = results.training.parameters
     return Claim(
         8,
         "The two views of the net",
         "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled in time, the "
         "hidden layer of each step feeds its own output and all hidden units of the next step.",
-        f"{parameters} parameters; skill {_spread(_skills(results))} over {len(results['members'])} seeds. "
-        f"Drawn are the trained weights of seed {results['median_seed']}, the median one.",
+        f"{parameters} parameters; skill {_spread(_skills(results))} over {len(results.members)} seeds. "
+        f"Drawn are the trained weights of seed {results.median_seed}, the median one.",
         drawn,
         ["The spatial view.", "The temporal view."],
         [runs.command("video"), f"framegen draw {folder}"],

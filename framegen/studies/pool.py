@@ -14,7 +14,7 @@ import torch
 
 from framegen.commands import training
 from framegen.config.config import Config
-from framegen.config.data import Orbit
+from framegen.config.data import Orbit, Sine
 from framegen.config.models import Recurrent
 from framegen.errors import UserError
 from framegen.runs.folder import CONFIG
@@ -92,7 +92,11 @@ def part_done(run_dir: Path, config: Config) -> float:
 
 def cost(config: Config) -> float:
     """About how long a run takes, in seconds on one core of no particular machine: for the order and the bar alone."""
-    clips = config.task.num_clips if isinstance(config.task, Orbit) else config.task.num_windows
+    match config.task:
+        case Orbit(num_clips=clips) | Sine(num_windows=clips):
+            pass
+        case _:
+            clips = 1000
     steps = config.training.epochs * clips / config.training.batch_size
     model = config.model
     if isinstance(model, Recurrent) and model.cell in ("tanh", "relu") and model.num_layers == 1:

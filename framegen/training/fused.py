@@ -5,7 +5,7 @@ arithmetic takes microseconds. The source is compiled at first use by the machin
 """
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,9 +14,10 @@ from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.fused import FusedPredictor, shape_of
 from framegen.models.kernels.build import library, pointer
-from framegen.models.predictor import Predictor, State, flatten
+from framegen.models.parameters import flatten
+from framegen.models.predictor import Predictor, State
 from framegen.models.recurrent import RecurrentNet
-from framegen.training.engine import Moments
+from framegen.training.state import engine_state, load_engine_state
 
 CALL = 200_000_000  # multiplications of weights in one call, about: a fraction of a second, so that a signal is soon heard
 
@@ -30,25 +31,26 @@ class FusedEngine:
     def __init__(
         self, models: Sequence[Predictor], clips: Clips, training: Training, carry_state: bool
     ) -> None:
-        self.models, self.training, self.carry_state = models, training, carry_state
+        self.models, self.training, self.carry_state = list(models), training, carry_state
         model = models[0]
         assert isinstance(model, RecurrentNet)
         self.compiled = library(shape_of(model))
         self.inputs, self.targets = (
             each.flatten(2).contiguous() for each in clips.batch(slice(None))
         )  # (N, T, I), (N, T, O)
-        self.weights = torch.stack([flatten(each.parameters()) for each in models])  # (K, P)
-        self.mean, self.variance, self.steps = (
-            torch.zeros_like(self.weights),
-            torch.zeros_like(self.weights),
-            0,
-        )
-        for each, row in zip(models, self.weights, strict=True):
-            torch.nn.utils.vector_to_parameters(row, each.parameters())  # as views of the row
+        self._own_weights()
+        self.mean, self.variance = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
+        self.steps = 0
         self.device, self.threads = self.weights.device, torch.get_num_threads()
         self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
         work = self.weights.numel() * training.batch_size * self.inputs.shape[1]
         self.chunk = max(1, min(100, CALL // work))
+
+    def _own_weights(self) -> None:
+        """Lay all weights side by side, (K, P), and make the models' parameters views of their rows."""
+        self.weights = torch.stack([flatten(each.parameters()) for each in self.models])
+        for each, row in zip(self.models, self.weights, strict=True):
+            torch.nn.utils.vector_to_parameters(row, each.parameters())
 
     @property
     def states(self) -> list[State]:
@@ -56,7 +58,7 @@ class FusedEngine:
         return [state.clone() if self.carry_state else None for state in self._state]
 
     @states.setter
-    def states(self, states: Sequence[State]) -> None:
+    def states(self, states: list[State], /) -> None:
         for own, state in zip(self._state, states, strict=True):
             own.copy_(torch.zeros(()) if state is None else state)
 
@@ -79,12 +81,21 @@ class FusedEngine:
         self.steps += steps
         return losses.T, norms.T
 
-    def moments(self) -> Moments:
-        """What Adam remembers, to be saved."""
-        return self.mean, self.variance
+    def keep(self, members: Sequence[int]) -> None:
+        """Go on with these of the models alone, by their places."""
+        self.models = [self.models[k] for k in members]
+        chosen = list(members)
+        self.mean, self.variance, self._state = self.mean[chosen], self.variance[chosen], self._state[chosen]
+        self._own_weights()
 
-    def restore(self, step: int, moments: Moments) -> None:
-        """Go on from what `moments` of either engine gave after so many steps."""
-        self.steps = step
-        for own, moment in zip(self.moments(), moments, strict=True):
-            own.copy_(moment)
+    def state_dict(self) -> dict[str, Tensor]:
+        """Everything that a training needs to go on; see `engine.TorchEngine.state_dict`."""
+        return engine_state(
+            self.models, {"mean": self.mean, "variance": self.variance}, self.steps, self.states
+        )
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the models."""
+        carried = self._state[0] if self.carry_state else None
+        mean, variance, self.steps, self.states = load_engine_state(state, self.models, carried)
+        self.mean, self.variance = mean.clone(), variance.clone()

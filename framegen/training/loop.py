@@ -1,166 +1,270 @@
 """Training: one loop for every task and model."""
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from framegen.data import sine
-from framegen.data.clips import Data
+from framegen.config.config import Config
+from framegen.data.clips import Data, TensorClips
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.metrics import median_index, over_members, skill
-from framegen.evaluation.scores import one_step_errors
+from framegen.evaluation.references import COPY_LAST, OPTIMUM
+from framegen.evaluation.scores import one_step_mse
 from framegen.models import fused
 from framegen.models.device import choose_device
 from framegen.models.kernels.build import FusedUnavailable
-from framegen.models.predictor import Predictor, State, device_of
+from framegen.models.predictor import Predictor, device_of
 from framegen.progress import TrainingBar, say
-from framegen.report import draw
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
-from framegen.runs.folder import Run
 from framegen.runs.tracking import Tracker
-from framegen.training.engine import TorchEngine
+from framegen.training.engine import Engine, TorchEngine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
-from framegen.training.schedule import epoch_order, learning_rate_at
+from framegen.training.schedule import epoch_order, learning_rate_at, steps_per_epoch, total_steps
 
 
-def choose_engine(run: Run, show: bool) -> TorchEngine | FusedEngine:
+def choose_engine(config: Config, models: Sequence[Predictor], data: Data, show: bool) -> Engine:
     """The engine and the device that the config asks for; "auto" takes the fused one where it can train this model here.
 
     Raises OptionError where the fused engine is asked for and cannot be had.
     """
-    training, models, clips = run.config.training, list(run.models.values()), run.data.train
+    training, clips = config.training, data.train
     device = choose_device(training.device)
     if training.engine != "torch":
         try:
-            fused.check(
-                run.model, torch.device("cpu") if training.device == "auto" else device, training.engine
-            )
-            together = f", {len(models)} nets at once" * (len(models) > 1)
+            on = torch.device("cpu") if training.device == "auto" else device
+            fused.check(models[0], on, training.engine)
+            together = f", {len(models)} nets at once" if len(models) > 1 else ""
             say(f"engine: fused (compiled for this net and this processor{together})", show)
-            return FusedEngine(models, clips, training, run.data.carry_state)
+            return FusedEngine(models, clips, training, data.carry_state)
         except FusedUnavailable as reason:
             if training.engine == "fused":
                 raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
             say(f"engine: torch (the fused engine is not for this run: {reason})", show)
-    return TorchEngine(
-        [model.to(device) for model in models], clips.to(device), training, run.data.carry_state
+    clips = clips.to(device) if isinstance(clips, TensorClips) else clips
+    return TorchEngine([model.to(device) for model in models], clips, training, data.carry_state, device)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the loop hands out after each epoch."""
+
+    number: int
+    """From 1."""
+    step: int
+    """Optimizer steps taken."""
+    metrics: Mapping[str, float]
+    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill; of a population the
+    mean, and with _sd, _min and _max behind the name how its members vary."""
+    members: Sequence[Mapping[str, float]]
+    """By member: seed, train/loss (the mean over the epoch), val/mse."""
+    models: Mapping[int, Predictor]
+    """By seed, as they are now; they are trained on once the function returns."""
+    shown: int
+    """The seed of the median model by validation."""
+    windows: Mapping[int, Tensor]
+    """Of a stream, by window, what the first model predicted as it was trained on it: (1, T, C, H, W)."""
+
+
+@dataclass
+class Training:
+    """A training under way: what does not change, and where it stands."""
+
+    folder: Path
+    config: Config
+    data: Data
+    references: Mapping[str, float]
+    """Validation mse of copy last and, where it is known, of the optimum."""
+    engine: Engine
+    tracker: Tracker
+    interrupts: Interrupts
+    place: Place
+    losses: Tensor
+    """(K,) float64: sum over this epoch's steps so far."""
+    windows: dict[int, Tensor] = field(default_factory=dict)
+    """As in `Epoch`, of this epoch so far."""
+    saved_step: int = 0
+
+    def move(self, **changes: object) -> None:
+        """Change where it stands."""
+        self.place = replace(self.place, **changes)
+
+    def save(self, shown: int | None = None) -> None:
+        """Write what going on needs, then the checkpoint, which shows the first model where nothing is known yet."""
+        self.move(lengths=self.tracker.flush())
+        state = self.engine.state_dict()
+        progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
+        checkpoint.save_progress(self.folder / RESUME, state | progress, self.config, self.place)
+        weights = {name.removeprefix("model."): v for name, v in state.items() if name.startswith("model.")}
+        seeds, shape = self.place.seeds, self.data.frame_shape
+        shown = seeds[0] if shown is None else shown
+        checkpoint.save(self.folder / CHECKPOINT, weights, self.config, shape, seeds, shown, self.place.step)
+        self.saved_step = self.place.step
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not fit."""
+        try:
+            self.engine.load_state_dict(tensors)
+            self.losses = tensors["epoch.loss"]
+            prefix = "epoch.window."
+            self.windows = {
+                int(n.removeprefix(prefix)): w for n, w in tensors.items() if n.startswith(prefix)
+            }
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{self.folder / RESUME}: is damaged: {error}") from error
+
+
+def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
+    """The loop, from where the training stands. Hands out each epoch, and saves once the caller is done with it."""
+    config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
+    if training.place.step == 0:
+        training.save()
+    with training.interrupts.held():
+        # A place at the end of an epoch is one whose epoch was handed out already.
+        for number in range(training.place.step // per_epoch, config.training.epochs):
+            if training.place.step % per_epoch == 0:
+                training.losses, training.windows = torch.zeros_like(training.losses), {}
+                training.engine.states = [None] * len(training.place.seeds)
+            before, first = training.place.seconds, training.place.step
+            _train_epoch(training, number, per_epoch, bar)
+            last = training.place.step - number * per_epoch
+            clips = len(training.data.train) - (first - number * per_epoch) * config.training.batch_size
+            speed = len(training.place.seeds) * clips / (training.place.seconds - before)
+            epoch = _validate(training, number + 1, last)
+            training.tracker.log(
+                epoch.step, {"epoch": epoch.number, **epoch.metrics, "train/clips_per_second": speed}
+            )
+            training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
+            yield epoch
+            training.save(epoch.shown)
+            bar.epoch(epoch.number, training.losses.mean().item() / last, epoch.metrics)
+            training.interrupts.check()
+
+
+def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
+    """Take the steps of an epoch that are not taken yet. Saves and stops where a signal has come."""
+    config, data, engine = training.config, training.data, training.engine
+    batch, total = config.training.batch_size, total_steps(config, data)
+    orders = {
+        seed: epoch_order(seed, epoch, len(data.train), data.carry_state) for seed in training.place.seeds
+    }
+    for model in engine.models:
+        model.train()
+    while (begin := training.place.step - epoch * per_epoch) < per_epoch:
+        end = min(begin + engine.chunk, per_epoch)
+        if data.carry_state:  # stop where the next window is to be shown
+            end = min(end, (begin // data.windows_apart + 1) * data.windows_apart)
+            if begin % data.windows_apart == 0:
+                training.windows[begin] = _predict_window(training, begin)
+        span = slice(begin * batch, end * batch)
+        order = torch.stack([orders[seed][span] for seed in training.place.seeds])  # (K, N)
+        rates = [
+            learning_rate_at(config.training, training.place.step + k, total) for k in range(end - begin)
+        ]
+        started = time.perf_counter()
+        losses, norms = engine.run(order, rates)
+        training.move(seconds=training.place.seconds + time.perf_counter() - started)
+        _log_steps(training, losses, norms, rates)
+        bar.step(end - begin)
+        if training.interrupts.received is not None and end < per_epoch:
+            training.save()
+            training.interrupts.check()
+
+
+def _log_steps(training: Training, losses: Tensor, norms: Tensor, rates: Sequence[float]) -> None:
+    """Log steps that were taken, (steps, K) each; leave members behind from the step on at which they are not finite."""
+    finite = losses.isfinite() & norms.isfinite()  # (steps, K)
+    bad = (~finite.all(1)).nonzero()
+    good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be
+    values = {"train/loss": losses[:good], "train/grad_norm": norms[:good]}
+    for row in _rows(values, rates[:good]):
+        training.move(step=training.place.step + 1)
+        training.tracker.log(training.place.step, row)
+    for step in losses[:good].double():
+        training.losses = training.losses + step
+    if good < len(losses):
+        alive = finite[good]
+        what = "training loss" if not losses[good].isfinite().all() else "gradient's norm"
+        _drop(training, alive, what, losses[good] if what == "training loss" else norms[good])
+        _log_steps(training, losses[good:, alive], norms[good:, alive], rates[good:])
+
+
+def _drop(training: Training, alive: Tensor, what: str, values: Tensor) -> None:
+    """Go on without the members whose value is not finite. Raises UserError where none is left."""
+    place, path = training.place, training.folder / CHECKPOINT
+    lost = {
+        seed: value
+        for seed, value, ok in zip(place.seeds, values.tolist(), alive.tolist(), strict=True)
+        if not ok
+    }
+    seed, value = next(iter(lost.items()))
+    found = f"{training.folder}: the {what} of seed {seed} is {value} at step {place.step + 1}"
+    if len(lost) == len(place.seeds):
+        way_out = f"a smaller --learning-rate than {training.config.training.learning_rate:g} may help"
+        raise UserError(
+            f"{found}; the last good checkpoint, step {training.saved_step}, is {path}; {way_out}"
+        )
+    say(f"{found}; {len(lost)} of {len(place.seeds)} nets are left behind, the others go on", True)
+    kept = [k for k, ok in enumerate(alive.tolist()) if ok]
+    training.engine.keep(kept)
+    training.losses = training.losses[kept]
+    dropped = place.dropped | dict.fromkeys(lost, place.step + 1)
+    training.move(seeds=tuple(place.seeds[k] for k in kept), dropped=dropped)
+
+
+def _validate(training: Training, number: int, steps: int) -> Epoch:
+    """What the epoch came to; a member whose validation mse is not finite is left behind."""
+    for model in training.engine.models:
+        model.eval()
+    mse = _validation_mse(training)
+    if not mse.isfinite().all():
+        _drop(training, mse.isfinite(), "validation mse", mse)
+        mse = mse[mse.isfinite()]
+    metrics = over_members("val/mse", mse)
+    if OPTIMUM in training.references:
+        references = (training.references[COPY_LAST], training.references[OPTIMUM])
+        skills = [skill(value, *references) for value in mse.tolist()]
+        if None not in skills:
+            metrics |= over_members("val/skill", torch.tensor(skills))
+    seeds = training.place.seeds
+    losses = (training.losses / steps).tolist()
+    return Epoch(
+        number,
+        training.place.step,
+        {name: value.item() for name, value in metrics.items()},
+        [
+            {"seed": seed, "train/loss": loss, "val/mse": value}
+            for seed, loss, value in zip(seeds, losses, mse.tolist(), strict=True)
+        ],
+        dict(zip(seeds, training.engine.models, strict=True)),
+        seeds[median_index(mse.tolist())],
+        training.windows,
     )
 
 
-def fit(
-    run: Run,
-    engine: TorchEngine | FusedEngine,
-    place: Place,
-    references: dict[str, float],
-    tracker: Tracker,
-    interrupts: Interrupts,
-    show: bool,
-) -> float:
-    """The loop, from `place` on. Saves after each epoch and when a signal comes; returns the seconds that all steps took."""
-    training, data, seeds = run.config.training, run.data, run.config.members
-    step, seconds = place.step, place.seconds
-    steps_per_epoch = math.ceil(len(data.train) / training.batch_size)
-    saved_step, shown = step, seeds[0]
-
-    def save() -> None:
-        nonlocal saved_step
-        checkpoint.save(run.folder / CHECKPOINT, replace(run, shown=shown), step)
-        checkpoint.save_progress(run.folder / RESUME, engine, Place(step, tracker.flush(), seconds))
-        saved_step = step
-
-    def stop_unless_finite(values: Tensor, what: str) -> None:
-        for seed, value in zip(seeds, values.tolist(), strict=True):
-            if not math.isfinite(value):
-                last_good = f"the last good checkpoint, step {saved_step}, is {run.folder / CHECKPOINT}"
-                way_out = f"a smaller --learning-rate than {training.learning_rate:g} may help"
-                raise UserError(
-                    f"{run.folder}: the {what} of seed {seed} is {value} at step {step + 1}; {last_good}; {way_out}"
-                )
-
-    if step == 0:
-        save()
-    with TrainingBar(training.epochs, steps_per_epoch, step, show) as bar, interrupts.held():
-        for epoch in range(step // steps_per_epoch, training.epochs):
-            for model in engine.models:
-                model.train()
-            begin, first, before, total_loss = step % steps_per_epoch, step % steps_per_epoch, seconds, 0.0
-            windows: dict[int, Tensor] = {}
-            if begin == 0:
-                engine.states = [None] * len(seeds)
-            order = torch.stack(
-                [epoch_order(seed, epoch, len(data.train), data.carry_state) for seed in seeds]
-            )  # (K, N)
-            while begin < steps_per_epoch:
-                end = min(begin + engine.chunk, steps_per_epoch)
-                if data.carry_state:  # stop where the next window is to be shown
-                    end = min(end, (begin // sine.WINDOWS_APART + 1) * sine.WINDOWS_APART)
-                    if begin % sine.WINDOWS_APART == 0:
-                        windows[begin] = _predict_window(engine.models[0], data, begin, engine.states[0])
-                rates = [
-                    learning_rate_at(training, step + k, training.epochs * steps_per_epoch)
-                    for k in range(end - begin)
-                ]
-                started = time.perf_counter()
-                losses, norms = engine.run(
-                    order[:, begin * training.batch_size : end * training.batch_size], rates
-                )
-                seconds += time.perf_counter() - started
-                finite = (losses.isfinite() & norms.isfinite()).all(1).tolist()  # (steps,)
-                for k, row in enumerate(_rows({"train/loss": losses, "train/grad_norm": norms}, rates)):
-                    if not finite[k]:
-                        stop_unless_finite(losses[k], "training loss")
-                        stop_unless_finite(norms[k], "gradient's norm")
-                    step += 1
-                    total_loss += row["train/loss"]
-                    tracker.log(step, row)
-                bar.step(end - begin)
-                begin = end
-                if interrupts.received is not None and begin < steps_per_epoch:
-                    save()
-                    interrupts.check()
-            clips_per_second = (
-                len(seeds) * (len(data.train) - first * training.batch_size) / (seconds - before)
-            )
-            for model in engine.models:
-                model.eval()
-            mse = torch.tensor(
-                [one_step_errors(each, data.val)[0] for each in engine.predictors], dtype=torch.float64
-            )
-            stop_unless_finite(mse, "validation mse")
-            shown = seeds[median_index(mse.tolist())]
-            val_skill = torch.tensor(
-                [skill(value, references["copy last"], references["optimum"]) for value in mse.tolist()]
-            )
-            row = over_members("val/mse", mse) | over_members("val/skill", val_skill)
-            row = {name: value.item() for name, value in row.items()}
-            tracker.log(step, {"epoch": epoch + 1, **row, "train/clips_per_second": clips_per_second})
-            save()
-            if training.media_every and (epoch == 0 or (epoch + 1) % training.media_every == 0):
-                tracker.log_media(step, draw.draw_epoch(run, epoch + 1, windows))
-            bar.epoch(epoch + 1, total_loss / (steps_per_epoch - first), row["val/skill"])
-            interrupts.check()
-    return seconds
+def _validation_mse(training: Training) -> Tensor:
+    """Of each member, (K,) float64."""
+    errors = [one_step_mse(each, training.data.val) for each in training.engine.predictors]
+    return torch.tensor(errors, dtype=torch.float64)
 
 
-def _rows(values: dict[str, Tensor], learning_rates: Sequence[float]) -> list[dict[str, float]]:
+def _rows(values: Mapping[str, Tensor], learning_rates: Sequence[float]) -> Iterator[dict[str, float]]:
     """Rows to log, one a step, from values (steps, K)."""
-    columns = {
-        key: column.tolist()
-        for name, each in values.items()
-        for key, column in over_members(name, each).items()
-    }
+    members = [over_members(name, each) for name, each in values.items()]
+    columns = {key: column.tolist() for each in members for key, column in each.items()}
     columns["train/learning_rate"] = list(learning_rates)
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for row in zip(*columns.values(), strict=True):
+        yield dict(zip(columns, row, strict=True))
 
 
 @torch.inference_mode()
-def _predict_window(model: Predictor, data: Data, window: int, state: State) -> Tensor:
-    """What the model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
-    inputs, _ = data.train.batch(slice(window, window + 1))
+def _predict_window(training: Training, window: int) -> Tensor:
+    """What the first model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
+    model, state = training.engine.models[0], training.engine.states[0]
+    inputs, _ = training.data.train.batch(slice(window, window + 1))
     return model(inputs.to(device_of(model)), state)[0].cpu()

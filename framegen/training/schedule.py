@@ -1,4 +1,4 @@
-"""In which order the clips are seen, and how the learning rate goes on."""
+"""In which order the clips are seen, how many steps are taken, and how the learning rate goes on."""
 
 import math
 
@@ -6,14 +6,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framegen.config.config import Config
 from framegen.config.training import Training
+from framegen.data.clips import Data
 
 
 def epoch_order(seed: int, epoch: int, num_clips: int, in_order: bool) -> Tensor:
     """The clips of one epoch in the order in which a net sees them, (num_clips,): a function of seed and epoch alone."""
-    return torch.from_numpy(
-        np.arange(num_clips) if in_order else np.random.default_rng([seed, epoch]).permutation(num_clips)
-    )
+    order = np.arange(num_clips) if in_order else np.random.default_rng([seed, epoch]).permutation(num_clips)
+    return torch.from_numpy(order)
+
+
+def steps_per_epoch(config: Config, data: Data) -> int:
+    """Optimizer steps in which all clips are seen once."""
+    return math.ceil(len(data.train) / config.training.batch_size)
+
+
+def total_steps(config: Config, data: Data) -> int:
+    """Optimizer steps of the whole training."""
+    return config.training.epochs * steps_per_epoch(config, data)
 
 
 def learning_rate_at(training: Training, step: int, total_steps: int) -> float:

@@ -1,6 +1,6 @@
 """Line charts: losses, error over horizon, series over time, hidden states."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,7 @@ LINE_STYLES = {
     "mean frame": {"color": GREY, "linestyle": "-."},
 }
 
+KIND_COLORS = (BLUE, MODEL, GREEN, PINK, ORANGE, SKY)
 OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, PINK, SKY)]
 
 
@@ -124,38 +125,37 @@ def error_over_horizon(
 
 
 def members(
-    skills: dict[str, dict[int, float]], references: dict[str, dict[str, float]], median: int
+    values: dict[str, dict[int, float]],
+    references: dict[str, dict[str, float]],
+    marked: dict[str, int],
+    label: str,
 ) -> Figure:
-    """The skill of each member of a population, sorted by the first kind of skill.
+    """A value of each member of a population.
 
     Args:
-        skills: by what is measured ("one step ahead", …), by seed.
-        references: by what is measured, the skill of other predictors by name.
-        median: the seed to mark as the median one.
+        values: by what is measured ("one step ahead", …), by seed, in the order in which they are drawn.
+        references: by what is measured, the value of other predictors by name.
+        marked: seeds to mark, by what they are: "best", "median", "worst".
+        label: what the value is.
     """
-    figure = new_figure(5 * len(skills) + 1, 4.9)
-    first = next(iter(skills.values()))
-    order = sorted(first, key=first.__getitem__)
-    for axes, (what, skill) in zip(
-        figure.subplots(1, len(skills), squeeze=False)[0], skills.items(), strict=True
+    figure = new_figure(5 * len(values) + 1, 4.9)
+    for axes, (what, of_seeds) in zip(
+        figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True
     ):
-        values = np.array([skill[seed] for seed in order])
-        mean, deviation = values.mean(), values.std(ddof=1)
+        order, row = list(of_seeds), np.array(list(of_seeds.values()))
+        mean, deviation = np.nanmean(row), np.nanstd(row, ddof=1)
         axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
         axes.axhline(mean, color=MODEL, linewidth=1.5, label=f"mean {mean:.3f} ± {deviation:.3f}")
-        axes.plot(range(1, len(order) + 1), values, "o", color=BLUE, markersize=4)
-        for name, seed, marker in (
-            ("best", order[-1], "^"),
-            ("median", median, "s"),
-            ("worst", order[0], "v"),
-        ):
+        axes.plot(range(1, len(order) + 1), row, "o", color=BLUE, markersize=4)
+        for (name, seed), marker in zip(marked.items(), "^sv", strict=True):
             place = order.index(seed)
-            label = f"{name} one step ahead: seed {seed}, {values[place]:.3f}"
-            axes.plot(place + 1, values[place], marker, color=BLACK, markersize=7, label=label)
+            text = f"{name} on validation: seed {seed}, {row[place]:.3f}"
+            axes.plot(place + 1, row[place], marker, color=BLACK, markersize=7, label=text)
         for name, style in _styles(list(references[what])).items():
-            axes.axhline(references[what][name], **style, label=f"{name}, {references[what][name]:.3f}")  # pyright: ignore[reportArgumentType]
+            level = references[what][name]
+            axes.axhline(level, **style, label=f"{name}, {level:.3f}")  # pyright: ignore[reportArgumentType]
         axes.set_title(what, fontsize=11)
-        finish(axes, "seeds, from the worst to the best one step ahead", "skill")
+        finish(axes, "seeds, from the worst to the best on validation clips", label)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
     return figure
@@ -182,17 +182,17 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
     """Input, target and prediction of chosen training windows over time, in units of pi.
 
     Args:
-        inputs, targets, predictions: (windows, samples): window k spans [k pi, (k + 1) pi].
-        shown: the windows to draw, a panel each.
+        inputs, targets, predictions: (windows, samples), a panel each.
+        shown: the numbers of the windows: window k spans [k pi, (k + 1) pi].
     """
     figure = new_figure(1.7 * len(shown) + 1.5, 3.6)
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     samples = inputs.shape[1]
-    for axes, window in zip(panels, shown, strict=True):
+    for row, (axes, window) in enumerate(zip(panels, shown, strict=True)):
         time = window + torch.arange(samples) / samples
         axes.plot(
             time,
-            inputs[window],
+            inputs[row],
             color=BLACK,
             linestyle=":",
             marker=".",
@@ -200,8 +200,8 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
             linewidth=1,
             label="input",
         )
-        axes.plot(time, targets[window], color=GREEN, linewidth=3, alpha=0.5, label="target")
-        axes.plot(time, predictions[window], color=MODEL, linewidth=1.5, label="prediction")
+        axes.plot(time, targets[row], color=GREEN, linewidth=3, alpha=0.5, label="target")
+        axes.plot(time, predictions[row], color=MODEL, linewidth=1.5, label="prediction")
         axes.set_title(f"window {window + 1}", fontsize=10)
         finish(axes, "time in units of \N{GREEK SMALL LETTER PI}", "")
         axes.set_xticks([window, window + 1])
@@ -210,12 +210,12 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
     return figure
 
 
-def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
+def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
     """Hidden states: one clip's units over time, and all clips in the plane of the two largest principal components.
 
     Args:
         hidden: (B, T, H).
-        turning: (B,) bool, True where the light turns counter-clockwise; None where nothing turns.
+        kinds: by name, which clips are of that kind, (B,) bool; each kind has a colour. {} draws all alike.
     """
     figure = new_figure(10, 4.5)
     left, right = figure.subplots(1, 2)
@@ -230,14 +230,15 @@ def hidden_trajectories(hidden: Tensor, turning: Tensor | None) -> Figure:
     plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
     points = (hidden - flat.mean(0)) @ plane.T  # (B, T, 2 or 1)
     for index, clip in enumerate(points):
-        counter = turning is None or bool(turning[index])
+        kind = next((number for number, which in enumerate(kinds.values()) if which[index]), 0)
         y = clip[:, 1] if clip.shape[1] > 1 else torch.zeros(len(clip))
-        right.plot(clip[:, 0], y, color=BLUE if counter else MODEL, linewidth=0.8, alpha=0.6)
+        right.plot(clip[:, 0], y, color=KIND_COLORS[kind % len(KIND_COLORS)], linewidth=0.8, alpha=0.6)
         right.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
-    title = f"{len(hidden)} clip{'s' * (len(hidden) > 1)} (dots: first frame)"
-    if turning is not None:
-        title += "\nblue: counter-clockwise, orange: clockwise"
-    right.set_title(title, fontsize=10)
+    for name, color in zip(kinds, KIND_COLORS, strict=False):
+        right.plot([], [], color=color, label=name)
+    if kinds:
+        right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
+    right.set_title(f"{len(hidden)} clip{'s' if len(hidden) > 1 else ''} (dots: first frame)", fontsize=10)
     right.set_aspect("equal", adjustable="datalim")
     finish(right, "1st principal component of the hidden state", "2nd principal component")
     return figure

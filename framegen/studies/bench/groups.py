@@ -12,7 +12,7 @@ from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
 from framegen.config.training import Training
 from framegen.data import orbit
-from framegen.data.clips import Clips
+from framegen.data.clips import TensorClips
 from framegen.models import build
 from framegen.models.fused import FusedPredictor
 from framegen.models.kernels.build import MAX_HIDDEN
@@ -77,10 +77,10 @@ def net(hidden_size: int = Recurrent.hidden_size, seed: int = 0) -> RecurrentNet
     return model
 
 
-def clips(num_clips: int, num_frames: int = Orbit.num_frames) -> Clips:
+def clips(num_clips: int, num_frames: int = Orbit.num_frames) -> TensorClips:
     """The article's clips: each frame's target is the next one."""
     frames = orbit.sample(Orbit(num_clips=num_clips, num_frames=num_frames), "train")
-    return Clips(frames[:, :-1], frames[:, 1:])
+    return TensorClips(frames[:, :-1], frames[:, 1:])
 
 
 def orders(members: int, num_clips: int) -> Tensor:

@@ -1,0 +1,40 @@
+"""The parameters of models: in one row, in a row each, and stacked by name."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from framegen.models.predictor import Predictor
+
+
+def flatten(tensors: Iterable[Tensor]) -> Tensor:
+    """A copy of all values in one row, (P,)."""
+    return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+
+def split(row: Tensor, model: Predictor) -> list[Tensor]:
+    """Views of a row (P,) in the shapes of the model's parameters."""
+    parameters = list(model.parameters())
+    parts = row.split([parameter.numel() for parameter in parameters])
+    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
+
+
+def stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
+    """The weights of all models by name, each (K, …): torch.func.functional_call under vmap takes them as they are."""
+    weights, buffers = torch.func.stack_module_state(list(models))
+    return {name: value.detach() for name, value in {**weights, **buffers}.items()}
+
+
+def load_weights(models: Sequence[Predictor], weights: Mapping[str, Tensor]) -> None:
+    """Load stacked weights (K, …) by name. Raises ValueError where they do not fit, or are not finite."""
+    expected = {name: (len(models), *value.shape) for name, value in models[0].state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    if expected != found:
+        name = next(name for name in [*expected, *found] if expected.get(name) != found.get(name))
+        shapes = " and not ".join(str(shape and shape[1:]) for shape in (found.get(name), expected.get(name)))
+        raise ValueError(f"its weights do not fit its config: {name} has shape {shapes}")
+    if not all(value.isfinite().all() for value in weights.values()):
+        raise ValueError("it holds weights that are not finite")
+    for k, model in enumerate(models):
+        model.load_state_dict({name: value[k] for name, value in weights.items()})

@@ -1,0 +1,95 @@
+"""The values of a training over its steps and epochs, on disk: metrics.jsonl and members.jsonl, a row a line."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from framegen.errors import UserError
+from framegen.files import MAX_JSON_BYTES, check_file, parse_json
+
+METRICS, MEMBERS = "metrics.jsonl", "members.jsonl"
+Row = dict[str, int | float]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What was logged of a run: rows by name, in order; each list makes a table without holes."""
+
+    steps: list[Row]
+    """One an optimizer step: step, train/loss, train/grad_norm, train/learning_rate."""
+    epochs: list[Row]
+    """One an epoch: step, epoch, val/mse and, where the optimum is known, val/skill."""
+    members: list[Row]
+    """One an epoch and member: epoch, seed, train/loss (the epoch's mean), val/mse."""
+
+
+class MetricsFiles:
+    """Writes both files of a run; rows wait in memory until `flush`.
+
+    Args:
+        folder: the run's folder.
+        lengths: bytes to which the files are cut back: a resumed run writes the rest again. A file that is not
+            named begins empty.
+    """
+
+    def __init__(self, folder: Path, lengths: Mapping[str, int]) -> None:
+        self.folder = folder
+        self.pending: dict[str, list[bytes]] = {METRICS: [], MEMBERS: []}
+        for name in self.pending:
+            _cut(folder / name, lengths.get(name, 0))
+
+    def add(self, name: str, row: Mapping[str, float]) -> None:
+        """A row for one of the files."""
+        self.pending[name].append(json.dumps(row).encode() + b"\n")
+
+    def flush(self) -> dict[str, int]:
+        """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk refuses."""
+        lengths = {}
+        for name, rows in self.pending.items():
+            path = self.folder / name
+            try:
+                with path.open("ab") as file:
+                    file.write(b"".join(rows))
+                    lengths[name] = file.tell()
+            except OSError as error:
+                raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+            rows.clear()
+        return lengths
+
+
+def _cut(path: Path, length: int) -> None:
+    """Bring a file to the length it had; a new one is empty."""
+    try:
+        with path.open("ab") as file:
+            if file.tell() < length:
+                raise UserError(
+                    f"{path}: is shorter than when the run was saved; it was changed or damaged since"
+                )
+            file.truncate(length)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """All rows of a run; a last line that was not finished when the run was killed is left out.
+
+    Raises UserError that names the file where one is missing or holds something else.
+    """
+    rows = _rows(folder / METRICS, ("step",))
+    epochs = [row for row in rows if "epoch" in row]
+    steps = [row for row in rows if "epoch" not in row]
+    return Metrics(steps, epochs, _rows(folder / MEMBERS, ("epoch", "seed")))
+
+
+def _rows(path: Path, keys: Sequence[str]) -> list[Row]:
+    check_file(path, MAX_JSON_BYTES)
+    *lines, _unfinished = path.read_bytes().split(b"\n")
+    rows = parse_json(b"[" + b",".join(lines) + b"]", list[Row], str(path))
+    for number, row in enumerate(rows, 1):
+        if not all(map(math.isfinite, row.values())):
+            raise UserError(f"{path}: is damaged: line {number} has a value that is not finite")
+        if missing := [key for key in keys if key not in row]:
+            raise UserError(f"{path}: is damaged: line {number} has no {missing[0]}")
+    return rows

@@ -1,0 +1,64 @@
+"""A run, opened: what evaluation and the pictures work on, and what a notebook gets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from framegen.config.config import Config
+from framegen.data import load_data
+from framegen.data.clips import Data
+from framegen.evaluation.references import fit_references
+from framegen.evaluation.results import Results, read_results
+from framegen.models.device import choose_device
+from framegen.models.predictor import Predictor
+from framegen.runs import checkpoint
+from framegen.runs.folder import read_config
+from framegen.runs.metrics import Metrics, read_metrics
+
+
+@dataclass
+class Run:
+    """A run's folder, config and models; data and references are loaded when they are first asked for."""
+
+    folder: Path
+    config: Config
+    models: Mapping[int, Predictor]
+    """By seed: one, or a population."""
+    shown: int
+    """The seed of the model that pictures, videos and `model` show; it may be set."""
+
+    @property
+    def model(self) -> Predictor:
+        """The model that pictures and videos show: the only one, or the median one on the validation clips."""
+        return self.models[self.shown]
+
+    @cached_property
+    def data(self) -> Data:
+        """The clips that it was trained, chosen and tested on."""
+        return load_data(self.config.task, read_config(self.folder).data_dir)
+
+    @cached_property
+    def references(self) -> Mapping[str, Predictor]:
+        """The predictors that it is measured against, by name, fitted on that data."""
+        return fit_references(self.config.task, self.data)
+
+    @property
+    def results(self) -> Results:
+        """results.json. Raises UserError where it is missing or damaged."""
+        return read_results(self.folder)
+
+    def metrics(self) -> Metrics:
+        """What was logged while it was trained. Raises UserError where a file is missing or damaged."""
+        return read_metrics(self.folder)
+
+
+def load(run: Path | str, device: str = "cpu") -> Run:
+    """Open a run by its folder (or by its checkpoint file), with all its models in eval mode.
+
+    Raises UserError where its checkpoint is missing or damaged.
+    """
+    path = Path(run)
+    saved = checkpoint.load(path)
+    models = {seed: model.to(choose_device(device)) for seed, model in saved.models.items()}
+    return Run(path if path.is_dir() else path.parent, saved.config, models, saved.shown)
