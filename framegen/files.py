@@ -99,7 +99,7 @@ def parse_json(content: bytes | str, kind: type[T], source: str) -> T:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(kind).validate_json(content, strict=True)
+        return TypeAdapter(kind).validate_json(content, strict=True, extra="forbid")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -16,6 +16,7 @@ from framegen.config.config import Config
 from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
 from framegen.config.training import Training
+from framegen.data.clips import Clips, TensorClips
 from framegen.models.kernels.build import FusedUnavailable, Shape, library
 
 mpl.use("Agg")
@@ -48,7 +49,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.fixture(scope="session")
 def small_run(places: tuple[Path, Path]) -> Path:
     """The finished run of SMALL_CONFIG. Read only."""
-    return train(SMALL_CONFIG, "small", "disabled", *places, show=False)
+    return train(SMALL_CONFIG, "small", "disabled", *places, show=False).folder
 
 
 @pytest.fixture
@@ -68,6 +69,12 @@ def framegen(
         return code, out, err
 
     return run
+
+
+def tensors(clips: Clips) -> TensorClips:
+    """The same clips, known to lie in tensors."""
+    assert isinstance(clips, TensorClips)
+    return clips
 
 
 def rows_of(run: Path) -> list[dict[str, float]]:

@@ -37,7 +37,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
     assert code == 0
     options = " ".join(out.split())
     assert f"(default: {EXPERIMENTS[name].training.epochs})" in options
-    assert f"(default: {EXPERIMENTS[name].model.hidden_size})" in options
+    assert f"(default: {vars(EXPERIMENTS[name].model)['hidden_size']})" in options
 
 
 @pytest.mark.parametrize(
@@ -211,22 +211,30 @@ def test_damaged_results_are_named_by_draw_and_mended_by_evaluate(
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "reason"),
     [
-        lambda path: path.unlink(),
-        lambda path: path.write_text("3\n"),
-        lambda path: path.write_bytes(b"\xff\n"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_text("3\n"), "is damaged: 0"),
+        (lambda path: path.write_bytes(b"\xff\n"), "is damaged"),
+        (lambda path: path.write_text('{"step": NaN}\n'), "line 1 has a value that is not finite"),
+        (lambda path: path.write_text('{"epoch": 1}\n'), "line 1 has no step"),
+        (lambda path: path.write_text(""), "no value of train/loss"),
+        (lambda path: path.write_text("[" * 10_000 + "\n"), "recursion limit"),
     ],
 )
-def test_damaged_metrics_are_named(
-    damage: Callable[[Path], object], framegen: Runner, small_run: Path, tmp_path: Path
+def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
+    damage: Callable[[Path], object], reason: str, framegen: Runner, small_run: Path, tmp_path: Path
 ) -> None:
-    shutil.copytree(small_run, tmp_path / "run")
-    damage(tmp_path / "run" / "metrics.jsonl")
-    code, _, err = framegen("draw", tmp_path / "run")
-    assert code == 1
-    assert err.startswith(f"framegen: {tmp_path / 'run' / 'metrics.jsonl'}: cannot be read")
-    assert len(err.splitlines()) == 1
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    shutil.rmtree(run / "figures")
+    damage(run / "metrics.jsonl")
+    code, _, err = framegen("draw", run)
+    assert code == 0
+    (line,) = err.splitlines()
+    assert line.startswith(f"{run / 'figures' / 'loss.png'}: was not drawn ({run / 'metrics.jsonl'}")
+    assert reason in line
+    names = {path.name for path in (run / "figures").iterdir()}
+    assert names == {path.name for path in (small_run / "figures").iterdir()} - {"loss.png"}
 
 
 def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) -> None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from framegen.data.clips import Data, to_float
+from framegen.errors import UserError
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import Results
 from framegen.models.mlp import MemorylessNet
@@ -18,6 +19,7 @@ from framegen.models.rollout import generate
 from framegen.progress import say
 from framegen.report.figures import curves, network, style
 from framegen.report.video import enlarge, to_levels, write_generated
+from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
 
 SHOWN_CLIPS = 20
@@ -100,6 +102,8 @@ def _losses(run: Run, results: Results) -> Figure:
     metrics = run.metrics()
 
     def curve(rows: Sequence[Mapping[str, float]], name: str) -> curves.Curve:
+        if not any(name in row for row in rows):
+            raise UserError(f"{run.folder / METRICS}: holds no value of {name}")
         ends = (f"{name}_min", f"{name}_max") if f"{name}_min" in rows[0] else ()
         chosen = [row for row in rows if all(key in row for key in (name, *ends))]
         return curves.Curve(*([row[key] for row in chosen] for key in ("step", name, *ends)))

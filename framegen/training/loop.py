@@ -181,12 +181,12 @@ def _log_steps(training: Training, losses: Tensor, norms: Tensor, rates: Sequenc
     finite = losses.isfinite() & norms.isfinite()  # (steps, K)
     bad = (~finite.all(1)).nonzero()
     good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be
-    values = {"train/loss": losses[:good], "train/grad_norm": norms[:good]}
-    for row in _rows(values, rates[:good]):
-        training.move(step=training.place.step + 1)
-        training.tracker.log(training.place.step, row)
-    for step in losses[:good].double():
-        training.losses = training.losses + step
+    if good:
+        for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates[:good]):
+            training.move(step=training.place.step + 1)
+            training.tracker.log(training.place.step, row)
+        for step in losses[:good].double():
+            training.losses = training.losses + step
     if good < len(losses):
         alive = finite[good]
         what = "training loss" if not losses[good].isfinite().all() else "gradient's norm"

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from framegen.config.data import Orbit, Sine
-from framegen.data import data_file, load_data, orbit, sine
+from framegen.data import load_data, orbit, sine
+from framegen.data.orbit import data_file
 from framegen.errors import UserError
 from framegen.models.baselines import AutoRegression
-from tests.conftest import SMALL
+from tests.conftest import SMALL, tensors
 
 
 def test_render_is_the_formula_pixel_by_pixel() -> None:
@@ -59,8 +60,8 @@ def test_each_option_of_orbit_changes_the_clips(change: dict[str, object]) -> No
 @pytest.mark.parametrize("size", [16, 64])
 def test_higher_resolutions(size: int, tmp_path: Path) -> None:
     data = load_data(Orbit(size=size, num_clips=3, num_val_clips=2, num_test_clips=1, num_frames=6), tmp_path)
-    assert data.train.inputs.shape == data.train.targets.shape == (3, 5, 1, size, size)
-    assert data.val.inputs.shape[0] == 2
+    assert tensors(data.train).inputs.shape == tensors(data.train).targets.shape == (3, 5, 1, size, size)
+    assert tensors(data.val).inputs.shape[0] == 2
     assert data.test_frames is not None
     assert data.test_frames.shape == (1, 6, 1, size, size)
 
@@ -79,7 +80,7 @@ def test_options_of_the_size_of_orbit(
     change: dict[str, int], train: object, val: object, test: object, tmp_path: Path
 ) -> None:
     data = load_data(replace(SMALL, **change), tmp_path)
-    assert [tuple(split.inputs.shape[:2]) for split in (data.train, data.val, data.test)] == [
+    assert [tuple(tensors(split).inputs.shape[:2]) for split in (data.train, data.val, data.test)] == [
         train,
         val,
         test,
@@ -100,7 +101,7 @@ def test_options_of_the_size_of_sine(
     change: dict[str, int], train: object, val: object, test: object, tmp_path: Path
 ) -> None:
     data = load_data(Sine(**change), tmp_path)
-    assert [tuple(split.inputs.shape[:2]) for split in (data.train, data.val, data.test)] == [
+    assert [tuple(tensors(split).inputs.shape[:2]) for split in (data.train, data.val, data.test)] == [
         train,
         val,
         test,
@@ -114,9 +115,9 @@ def test_the_next_frame_is_the_target_and_the_file_is_used_again(tmp_path: Path)
     written = path.stat().st_mtime_ns
     again = load_data(SMALL, tmp_path)
     assert path.stat().st_mtime_ns == written
-    assert torch.equal(data.train.inputs, again.train.inputs)
-    assert torch.equal(data.train.inputs[:, 1:], data.train.targets[:, :-1])
-    assert torch.equal(data.train.inputs, orbit.sample(SMALL, "train")[:, :-1])
+    assert torch.equal(tensors(data.train).inputs, tensors(again.train).inputs)
+    assert torch.equal(tensors(data.train).inputs[:, 1:], tensors(data.train).targets[:, :-1])
+    assert torch.equal(tensors(data.train).inputs, orbit.sample(SMALL, "train")[:, :-1])
     inputs, _ = data.train.batch(slice(2))
     assert inputs.dtype == torch.float32
     assert 0 <= inputs.min() < inputs.max() <= 1
@@ -167,9 +168,9 @@ def test_sine_splits_follow_each_other(tmp_path: Path) -> None:
     config = Sine(num_windows=4, num_val_windows=3, num_test_windows=2)
     data = load_data(config, tmp_path)
     assert data.val.burn_in == 4 * 20
-    assert data.val.inputs.shape[1] == data.test.burn_in == 7 * 20
-    assert data.test.inputs.shape[1] == 9 * 20
-    assert torch.equal(data.val.inputs[0, : 4 * 20], data.train.inputs.flatten(0, 1))
+    assert tensors(data.val).inputs.shape[1] == data.test.burn_in == 7 * 20
+    assert tensors(data.test).inputs.shape[1] == 9 * 20
+    assert torch.equal(tensors(data.val).inputs[0, : 4 * 20], tensors(data.train).inputs.flatten(0, 1))
 
 
 @pytest.mark.parametrize("lag", [1, -1, 5, -20])

@@ -1,19 +1,25 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from framegen.data import load_data
-from framegen.data.clips import Clips, Data, to_float
+from framegen.data.clips import Data, TensorClips, to_float
 from framegen.evaluation import metrics
-from framegen.evaluation.references import baselines
-from framegen.evaluation.scores import closed_loop_errors, evaluate, one_step_errors
+from framegen.evaluation.references import fit_references
+from framegen.evaluation.results import read_results, write_results
+from framegen.evaluation.scores import closed_loop_errors, evaluate, one_step_errors, one_step_mse
+from framegen.files import to_json
+from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate
 from framegen.runs import checkpoint
+from framegen.runs.run import Run, load
+from tests.conftest import tensors
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -26,70 +32,124 @@ def data(small_run: Path, places: tuple[Path, Path]) -> Data:
 def test_metrics_by_hand() -> None:
     assert metrics.psnr(0.01, (0.0, 1.0)) == pytest.approx(20)
     assert metrics.psnr(0.01, (-1.0, 1.0)) == pytest.approx(20 + 20 * math.log10(2))
-    assert metrics.psnr(0.0, (0.0, 1.0)) == math.inf
+    assert metrics.psnr(0.0, (0.0, 1.0)) is None
     assert metrics.skill(0.3, 0.3, 0.1) == 0
     assert metrics.skill(0.1, 0.3, 0.1) == 1
     assert metrics.skill(0.2, 0.3, 0.1) == pytest.approx(0.5)
-    assert math.isnan(metrics.skill(0.2, 0.1, 0.1))
+    assert metrics.skill(0.2, 0.1, 0.1) is None
 
 
 def test_what_is_not_finite_is_the_worst_and_stops_nothing() -> None:
-    assert metrics.psnr(math.inf, (0.0, 1.0)) == -math.inf
-    assert math.isnan(metrics.psnr(math.nan, (0.0, 1.0)))
-    assert metrics.median_index([math.nan, 0.3, math.nan, 0.1, 0.2]) == 1
+    assert metrics.psnr(math.inf, (0.0, 1.0)) is None
+    assert metrics.psnr(math.nan, (0.0, 1.0)) is None
+    assert metrics.median_index([None, 0.3, math.nan, 0.1, 0.2]) == 1
     assert metrics.median_index([math.inf, 0.3, 0.1, 0.2]) == 3
-    found = metrics.spread([0.1, 0.3, math.inf])
-    assert (found["mean"], found["min"], found["max"]) == (math.inf, 0.1, math.inf)
-    assert math.isnan(found["sd"])
-    assert math.isnan(metrics.spread([math.nan, math.nan])["sd"])
+    assert metrics.spread([0.1, 0.3, None]) == metrics.spread([0.1, 0.3])
+    assert metrics.spread([None, 0.3]).sd is None
+
+
+def test_the_standard_error_of_skill_is_that_of_drawing_other_clips() -> None:
+    """Against the bootstrap: new sets of clips, drawn from these with replacement, each with its own skill."""
+    random = torch.Generator().manual_seed(0)
+    optimal = torch.rand(400, generator=random, dtype=torch.float64) + 0.5
+    model, copying = optimal * 1.3 + 0.1 * torch.rand(400, generator=random), optimal * 4
+    drawn = torch.randint(400, (4000, 400), generator=random)
+    errors, copied, best = (each[drawn].mean(1) for each in (model, copying, optimal))
+    bootstrap = ((copied - errors) / (copied - best)).std().item()
+    assert metrics.skill_standard_error(model, copying, optimal) == pytest.approx(bootstrap, rel=0.05)
+    assert metrics.standard_error(model) == pytest.approx(errors.std().item(), rel=0.05)
 
 
 def test_one_step_errors_are_means_over_everything_but_the_burn_in() -> None:
     inputs, targets = torch.rand(230, 6, 1, 2, 2), torch.rand(230, 6, 1, 2, 2)
-    squared, absolute = one_step_errors(CopyLast(), Clips(inputs, targets, burn_in=2))
-    error = (inputs - targets)[:, 2:]
-    assert squared == pytest.approx(error.square().mean().item(), rel=1e-5)
-    assert absolute == pytest.approx(error.abs().mean().item(), rel=1e-5)
+    clips = TensorClips(inputs, targets, burn_in=2)
+    found = one_step_errors(CopyLast(), clips)
+    error = (inputs - targets)[:, 2:].double()
+    torch.testing.assert_close(found.squared, error.square().mean((1, 2, 3, 4)))
+    torch.testing.assert_close(found.absolute, error.abs().mean((1, 2, 3, 4)))
+    assert one_step_mse(CopyLast(), clips) == pytest.approx(error.square().mean().item())
 
 
 def test_closed_loop_errors_stand_at_their_horizon() -> None:
     frames = torch.rand(130, 9, 1, 2, 2)
-    squared, absolute = closed_loop_errors(CopyLast(), frames, 4)
-    assert len(squared) == 5
+    found = closed_loop_errors(CopyLast(), frames, 4)
+    assert found.squared.shape == (130, 5)
     for h in range(5):
         error = frames[:, 3] - frames[:, 4 + h]
-        assert squared[h] == pytest.approx(error.square().mean().item(), rel=1e-5)
-        assert absolute[h] == pytest.approx(error.abs().mean().item(), rel=1e-5)
+        assert found.at(h).squared.mean().item() == pytest.approx(error.square().mean().item(), rel=1e-5)
+        assert found.at(h).absolute.mean().item() == pytest.approx(error.abs().mean().item(), rel=1e-5)
 
 
-def test_results_are_calibrated_between_copying_and_the_optimum(small_run: Path, data: Data) -> None:
-    saved = checkpoint.load(small_run)
-    results = evaluate(saved.models, saved.config.task, data)
-    for scores in (results["one_step"], results["closed_loop"]["predictors"]):
+@pytest.fixture(scope="module")
+def run(small_run: Path) -> Run:
+    return load(small_run)
+
+
+def test_results_are_calibrated_between_copying_and_the_optimum(run: Run) -> None:
+    results = evaluate(run.models, run.config.task, run.data, run.references)
+    for scores in results.parts().values():
         assert scores["copy last"]["skill"] == 0
         assert scores["optimum"]["skill"] == 1
-        assert scores["optimum"]["mse"] == min(row["mse"] for row in scores.values())
+        assert scores["copy last"]["skill_se"] == pytest.approx(0, abs=1e-12)
+        assert scores["optimum"]["mse"] == min(row["mse"] or math.inf for row in scores.values())
         for row in scores.values():
-            assert row["psnr"] == pytest.approx(-10 * math.log10(row["mse"]))
-    loop = results["closed_loop"]
-    assert loop["context"] + loop["horizon"] == 24
-    for row in loop["predictors"].values():
-        assert [len(values) for values in row["per_horizon"].values()] == [loop["horizon"]] * 4
-        assert row["mse"] == pytest.approx(sum(row["per_horizon"]["mse"]) / loop["horizon"])
-    assert set(results["convention"]) == {"mse", "mae", "psnr", "skill"}
+            assert (
+                set(row) == set(results.convention) == {"mse", "mse_se", "mae", "psnr", "skill", "skill_se"}
+            )
+            assert row["psnr"] == pytest.approx(-10 * math.log10(row["mse"] or math.nan))
+    loop = results.closed_loop
+    assert loop is not None
+    assert loop.context + loop.horizon == 24
+    for name, curves in loop.per_horizon.items():
+        assert [len(values) for values in curves.values()] == [loop.horizon] * 4
+        assert loop.predictors[name]["mse"] == pytest.approx(
+            sum(v or 0 for v in curves["mse"]) / loop.horizon
+        )
 
 
-def test_what_is_measured_is_the_test_split(small_run: Path, data: Data) -> None:
-    saved = checkpoint.load(small_run)
-    results = evaluate(saved.models, saved.config.task, data)
-    frames = to_float(data.test.inputs), to_float(data.test.targets)
+def test_what_is_measured_is_the_test_split(run: Run) -> None:
+    results = evaluate(run.models, run.config.task, run.data, run.references)
+    inputs, targets = run.data.test.batch(slice(None))
     with torch.inference_mode():
-        expected = (saved.model(frames[0])[0] - frames[1]).square().mean().item()
-    assert results["one_step"]["model"]["mse"] == pytest.approx(expected, rel=1e-5)
-    assert data.test_frames is not None
-    prompt, truth = to_float(data.test_frames).split([10, 14], 1)
-    closed = (generate(saved.model, prompt, 14) - truth).square().mean().item()
-    assert results["closed_loop"]["predictors"]["model"]["mse"] == pytest.approx(closed, rel=1e-5)
+        expected = (run.model(inputs)[0] - targets).square().mean().item()
+    assert results.one_step["model"]["mse"] == pytest.approx(expected, rel=1e-5)
+    assert run.data.test_frames is not None
+    prompt, truth = to_float(run.data.test_frames).split([10, 14], 1)
+    closed = (generate(run.model, prompt, 14) - truth).square().mean().item()
+    assert results.closed_loop is not None
+    assert results.closed_loop.predictors["model"]["mse"] == pytest.approx(closed, rel=1e-5)
+
+
+def test_members_are_ranked_by_validation_and_reported_on_test(run: Run) -> None:
+    """Two seeds whose order differs: on one half of the clips one is better, on the other half the other."""
+    first, second = load(run.folder).model, build(run.config.model, (1, 2, 2), 5)
+    results = evaluate({3: second, 0: first}, run.config.task, run.data, run.references)
+    best = {seed: one_step_mse(model, run.data.val) for seed, model in ((3, second), (0, first))}
+    assert [member.seed for member in results.by_validation] == sorted(best, key=lambda seed: best[seed])
+    # Where validation and test are exchanged, what chooses and what is reported are too.
+    data = replace(run.data, val=run.data.test, test=run.data.val, test_frames=None)
+    exchanged = evaluate({3: second, 0: first}, run.config.task, data, run.references)
+    for ours, theirs in zip(results.members, exchanged.members, strict=True):
+        assert ours.validation_mse == pytest.approx(theirs.one_step["mse"])
+        assert ours.one_step["mse"] == pytest.approx(theirs.validation_mse)
+
+
+def test_without_an_optimum_there_is_no_skill_anywhere(run: Run) -> None:
+    references = {name: each for name, each in run.references.items() if name != "optimum"}
+    results = evaluate(run.models, run.config.task, run.data, references)
+    assert not results.has_skill
+    assert b"skill" not in to_json(results)
+    assert set(results.validation) == {"copy last"}
+
+
+def test_results_survive_strict_json(run: Run, tmp_path: Path) -> None:
+    results = run.results
+    broken = replace(results, one_step={**results.one_step, "model": {"mse": math.inf, "skill": math.nan}})
+    text = to_json(broken).decode()
+    json.loads(text, parse_constant=pytest.fail)  # what JSON.parse of a browser takes
+    assert json.loads(text)["one_step"]["model"] == {"mse": None, "skill": None}
+    write_results(tmp_path, results)
+    assert read_results(tmp_path) == results
 
 
 def test_the_device_option_is_used(framegen: Runner, small_run: Path) -> None:
@@ -103,17 +163,11 @@ def test_the_device_option_is_used(framegen: Runner, small_run: Path) -> None:
 def test_evaluation_never_looks_at_what_it_does_not_score(small_run: Path, data: Data) -> None:
     """Baselines are fitted on training clips alone."""
     task = checkpoint.load(small_run).config.task
-    other = Data(
-        data.train,
-        data.val,
-        Clips(255 - data.test.inputs, data.test.targets),
-        False,
-        data.test_frames,
-        data.context,
-    )
-    frames = to_float(data.test.inputs)
+    test = tensors(data.test)
+    other = replace(data, test=TensorClips(255 - test.inputs, test.targets))
+    frames = to_float(test.inputs)
     for (name, ours), (_, theirs) in zip(
-        baselines(task, data).items(), baselines(task, other).items(), strict=True
+        fit_references(task, data).items(), fit_references(task, other).items(), strict=True
     ):
         assert torch.equal(ours(frames)[0], theirs(frames)[0]), name
 
@@ -122,7 +176,7 @@ def test_large_frames_go_without_the_linear_models(tmp_path: Path) -> None:
     from framegen.config.data import Orbit
 
     task = Orbit(size=24, num_clips=4, num_val_clips=1, num_test_clips=1, num_frames=5)
-    names = list(baselines(task, load_data(task, tmp_path)))
+    names = list(fit_references(task, load_data(task, tmp_path)))
     assert names == ["copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "optimum"]
 
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from framegen.config.data import Orbit, Sine
 from framegen.config.models import MLP, Recurrent
 from framegen.data import orbit, sine
-from framegen.evaluation.references import optimal_predictor
 from framegen.models import build
 from framegen.models.baselines import CopyLast, MeanFrame, fit_autoregression
+from framegen.models.bayes import BayesFilter
 from framegen.models.predictor import Predictor, detach
 from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
@@ -36,7 +36,7 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "mean frame": lambda: MeanFrame(FRAMES.mean((0, 1))),
     "linear, 1 frame": lambda: _linear(1),
     "linear, 4 frames": lambda: _linear(4),
-    "optimum": lambda: optimal_predictor(Orbit()),
+    "optimum": lambda: BayesFilter(*orbit.phase_grid(Orbit()), Orbit().deviation),
 }
 
 

@@ -12,14 +12,21 @@ from framegen.config.data import Orbit
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Training
 from framegen.data import load_data, orbit
-from framegen.data.clips import Clips
-from framegen.evaluation.references import baselines, optimal_predictor
-from framegen.evaluation.scores import closed_loop_errors, one_step_errors
+from framegen.data.clips import TensorClips
+from framegen.evaluation.references import fit_references, optimal_predictor
+from framegen.evaluation.scores import closed_loop_errors, one_step_mse
 from framegen.models.bayes import BayesFilter
+from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 
 WORLD = Orbit(num_test_clips=40, num_frames=20)
 SPEEDS = replace(WORLD, period=40, speeds=(1, 3, 8))
+
+
+def _optimum(world: Orbit) -> Predictor:
+    found = optimal_predictor(world)
+    assert found is not None
+    return found
 
 
 def _clips(config: Orbit) -> torch.Tensor:
@@ -28,7 +35,7 @@ def _clips(config: Orbit) -> torch.Tensor:
 
 def _one_step(model: BayesFilter, config: Orbit) -> float:
     frames = _clips(config)
-    return one_step_errors(model, Clips(frames[:, :-1], frames[:, 1:]))[0]
+    return one_step_mse(model, TensorClips(frames[:, :-1], frames[:, 1:]))
 
 
 def _brute_force(config: Orbit, clip: np.ndarray, context: int, horizon: int) -> np.ndarray:
@@ -85,7 +92,7 @@ def _brute_force(config: Orbit, clip: np.ndarray, context: int, horizon: int) ->
 def test_forecasts_equal_a_brute_force_posterior(world: Orbit) -> None:
     clips = orbit.sample(replace(world, num_test_clips=2), "test")
     context, horizon = 4, 9
-    forecast = generate(optimal_predictor(world), clips.float()[:, :context] / 255, horizon).flatten(2)
+    forecast = generate(_optimum(world), clips.float()[:, :context] / 255, horizon).flatten(2)
     for clip, ours in zip(clips.flatten(2).numpy().astype(float), forecast, strict=True):
         for h in (1, horizon):
             np.testing.assert_allclose(ours[h - 1], _brute_force(world, clip, context, h), atol=2e-4)
@@ -100,13 +107,13 @@ def test_refining_the_grid_changes_nothing(world: Orbit) -> None:
 def test_without_noise_only_quantisation_is_left() -> None:
     world = replace(SPEEDS, noise=0.0, num_test_clips=5)
     frames = _clips(world)
-    error = (optimal_predictor(world)(frames[:, :-1])[0] - frames[:, 1:])[:, 3:]
+    error = (_optimum(world)(frames[:, :-1])[0] - frames[:, 1:])[:, 3:]
     floor = 1 / 255**2 / 12
     assert floor / 2 < error.square().mean().item() < 1.5 * floor
 
 
 def test_a_frame_that_was_not_observed_is_no_evidence() -> None:
-    model, frames = optimal_predictor(SPEEDS), _clips(SPEEDS)
+    model, frames = _optimum(SPEEDS), _clips(SPEEDS)
     unseen = torch.full_like(frames, math.nan)
     predictions, _ = model(unseen)
     torch.testing.assert_close(predictions[:, 0], predictions[:, -1])
@@ -118,27 +125,26 @@ def test_a_frame_that_was_not_observed_is_no_evidence() -> None:
 def test_longer_context_makes_better_forecasts_and_no_baseline_is_better(tmp_path) -> None:
     world = replace(SPEEDS, num_clips=200, num_test_clips=100)
     data = load_data(world, tmp_path)
-    errors = {name: one_step_errors(model, data.test)[0] for name, model in baselines(world, data).items()}
+    errors = {name: one_step_mse(model, data.test) for name, model in fit_references(world, data).items()}
     assert min(errors, key=lambda name: errors[name]) == "optimum"
     assert data.test_frames is not None
-    optimum = optimal_predictor(world)
-    short, long = (closed_loop_errors(optimum, data.test_frames[:, 10 - n :], n)[0] for n in (2, 10))
-    assert sum(long) < sum(short)
+    optimum = _optimum(world)
+    short, long = (
+        closed_loop_errors(optimum, data.test_frames[:, 10 - n :], n).squared.sum() for n in (2, 10)
+    )
+    assert long < short
 
 
 @pytest.mark.parametrize("model", [Recurrent(), Recurrent("gru", 16), MLP()], ids=["rnn", "gru", "mlp"])
 def test_no_trained_model_beats_it(model, tmp_path) -> None:
     from framegen.commands.training import train
-    from framegen.runs import checkpoint
 
     world = Orbit(num_clips=100, num_test_clips=60, num_frames=20)
     config = Config(world, model, Training(epochs=4, media_every=0), "video")
     run = train(config, None, "disabled", tmp_path / "runs", tmp_path / "data", show=False)
-    trained, data = checkpoint.load(run).model, load_data(world, tmp_path / "data")
+    trained, data = run.model, run.data
     inputs, targets = data.test.batch(slice(None))
     with torch.inference_mode():
-        excess = (trained(inputs)[0] - targets).square() - (
-            optimal_predictor(world)(inputs)[0] - targets
-        ).square()
+        excess = (trained(inputs)[0] - targets).square() - (_optimum(world)(inputs)[0] - targets).square()
     by_clip = excess.flatten(1).mean(1)
     assert by_clip.mean() > 3 * by_clip.std() / math.sqrt(len(by_clip))

@@ -9,25 +9,21 @@ import torch
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
 
-from framegen.data import load_data
-from framegen.evaluation.references import optimal_predictor
 from framegen.models.rollout import generate
 from framegen.report.figures import curves, network, strips
 from framegen.report.figures.style import BLUE, RED
-from framegen.runs import checkpoint
+from framegen.runs.run import load
 
 
-def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(
-    small_run: Path, places: tuple[Path, Path]
-) -> None:
-    saved = checkpoint.load(small_run)
-    data = load_data(saved.config.task, places[1])
+def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(small_run: Path) -> None:
+    run = load(small_run)
+    data = run.data
     assert data.test_frames is not None
     clip = data.test_frames[0].float() / 255
     expected = {
         "truth": clip[10:],
-        "generated": generate(saved.model, clip[:10], 14),
-        "optimum": generate(optimal_predictor(saved.config.task), clip[:10], 14),
+        "generated": generate(run.model, clip[:10], 14),
+        "optimum": generate(run.references["optimum"], clip[:10], 14),
     }
     pictures = np.stack(list(iio.imiter(small_run / "generated.gif", plugin="pillow", mode="RGB")))
     left, quarter = strips.MARGIN + 100, strips.PANEL // 4
@@ -99,17 +95,18 @@ def test_a_population_is_its_mean_and_a_band_from_the_lowest_to_the_highest() ->
 
 
 def test_every_member_is_a_dot_and_three_are_named() -> None:
-    skills = {"one step ahead": {3: 0.9, 5: 0.2, 8: 0.7}}
-    figure = curves.members(skills, {"one step ahead": {"optimum": 1.0}}, median=8)
+    skills = {"one step ahead": {5: 0.2, 3: 0.9, 8: 0.7}}
+    marked = {"best": 8, "median": 3, "worst": 5}
+    figure = curves.members(skills, {"one step ahead": {"optimum": 1.0}}, marked, "skill")
     axes = figure.axes[0]
-    assert [0.2, 0.7, 0.9] in [list(np.asarray(line.get_ydata(), float)) for line in axes.lines]
+    assert [0.2, 0.9, 0.7] in [list(np.asarray(line.get_ydata(), float)) for line in axes.lines]
     legend = axes.get_legend()
     assert legend is not None
     said = [text.get_text() for text in legend.get_texts()]
     assert said[1:4] == [
-        "best one step ahead: seed 3, 0.900",
-        "median one step ahead: seed 8, 0.700",
-        "worst one step ahead: seed 5, 0.200",
+        "best on validation: seed 8, 0.700",
+        "median on validation: seed 3, 0.900",
+        "worst on validation: seed 5, 0.200",
     ]
 
 

@@ -1,6 +1,10 @@
+import json
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +12,7 @@ import torch
 from framegen import files
 from framegen.config.models import Recurrent
 from framegen.config.training import Training
-from framegen.data.clips import Clips
+from framegen.data.clips import TensorClips
 from framegen.errors import UserError
 from framegen.models import build
 from framegen.runs import checkpoint
@@ -31,17 +35,23 @@ def test_a_checkpoint_alone_rebuilds_its_model(small_run: Path, tmp_path: Path) 
 
 def test_what_is_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
     for cell in ("tanh", "lstm"):
-        clips = Clips(torch.rand(3, 5, 1, 2, 2), torch.rand(3, 5, 1, 2, 2))
+        clips = TensorClips(torch.rand(3, 5, 1, 2, 2), torch.rand(3, 5, 1, 2, 2))
         ours, theirs = (
             TorchEngine(
-                [build(Recurrent(cell), (1, 2, 2), seed + k) for k in range(2)], clips, Training(), True
+                [build(Recurrent(cell), (1, 2, 2), seed + k) for k in range(2)],
+                clips,
+                Training(batch_size=1),
+                True,
             )
             for seed in (0, 2)
         )
         ours.run(torch.tensor([[0], [2]]), [0.01])
-        path = tmp_path / f"{cell}.safetensors"
-        checkpoint.save_progress(path, ours, checkpoint.Place(1, 123, 4.5))
-        assert checkpoint.load_progress(path, theirs) == checkpoint.Place(1, 123, 4.5)
+        path, place = tmp_path / f"{cell}.safetensors", checkpoint.Place((0, 1), 1, 4.5, {"metrics.jsonl": 9})
+        config = replace(SMALL_CONFIG, seeds=(0, 1))
+        checkpoint.save_progress(path, ours.state_dict(), config, place)
+        tensors, found = checkpoint.load_progress(path, config, 5)
+        theirs.load_state_dict(tensors)
+        assert found == place
         # Whatever they were, from here on they are the same.
         order = torch.tensor([[1], [0]])
         assert all(
@@ -58,24 +68,65 @@ def _damaged(run: Path, tmp_path: Path, damage: Callable[[Path], object]) -> Pat
     return tmp_path / "run"
 
 
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    tensors, metadata = files.load_tensors(path)
+    return tensors, {name: json.loads(text) for name, text in metadata.items()}
+
+
+def _flipped(path: Path) -> None:
+    """One bit of one weight."""
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 0x10
+    path.write_bytes(content)
+
+
+def _undigested(path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_file(load_file(path), path)
+
+
+def _about(**changes: object) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        weights, metadata = _read(path)
+        files.save_tensors(path, weights, {**metadata, "about": {**metadata["about"], **changes}})
+
+    return damage
+
+
+def _enormous(path: Path) -> None:
+    weights, metadata = _read(path)
+    metadata["config"]["model"] |= {"hidden_size": 4096, "num_layers": 32}
+    metadata["config"]["seeds"] = list(range(4096))
+    files.save_tensors(path, weights, metadata)
+
+
+def _sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(20 * 2**30)
+
+
+def _replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage
+
+
 def _other_shape(path: Path) -> None:
-    weights, metadata = files.load(path)
+    weights, metadata = _read(path)
     weights["head.bias"] = torch.zeros(9)
-    files.save(path, weights, metadata)
+    files.save_tensors(path, weights, metadata)
 
 
 def _not_finite(path: Path) -> None:
-    weights, metadata = files.load(path)
-    files.save(path, {name: value / 0 for name, value in weights.items()}, metadata)
-
-
-def _odd_frames(path: Path) -> None:
-    weights, metadata = files.load(path)
-    files.save(path, weights, {**metadata, "frame_shape": [1, -2, 2]})
+    weights, metadata = _read(path)
+    files.save_tensors(path, {name: value / 0 for name, value in weights.items()}, metadata)
 
 
 def _no_config(path: Path) -> None:
-    files.save(path, files.load(path)[0], {})
+    files.save_tensors(path, files.load_tensors(path)[0], {})
 
 
 @pytest.mark.parametrize(
@@ -90,22 +141,19 @@ def _no_config(path: Path) -> None:
         (_other_shape, "head.bias has shape"),
         (_no_config, "not a framegen checkpoint"),
         (_not_finite, "not finite"),
-        (_odd_frames, "frames have the shape"),
-    ],
-    ids=[
-        "truncated",
-        "header only",
-        "empty",
-        "missing",
-        "torch.save",
-        "pickle",
-        "other shape",
-        "no config",
-        "not finite",
-        "odd frames",
+        (_about(frame_shape=[1, -2, 2]), "frames have the shape"),
+        (_about(frame_shape=[1, 10**9, 1]), "frames have the shape"),
+        (_about(shown=5), "names seeds"),
+        (_about(step="1"), "step"),
+        (_flipped, "SHA-256"),
+        (_undigested, "no digest"),
+        (_enormous, "more than a machine holds"),
+        (_sparse, "no file of framegen is that large"),
+        (_replaced(os.mkfifo), "not a regular file"),
+        (_replaced(lambda path: path.symlink_to("/dev/zero")), "not a regular file"),
     ],
 )
-@pytest.mark.parametrize("command", ["evaluate", "draw", "generate"])
+@pytest.mark.parametrize("command", ["evaluate", "generate"])
 def test_a_bad_checkpoint_is_named_in_one_line(
     command: str,
     damage: Callable[[Path], object],
@@ -126,15 +174,15 @@ def test_a_bad_checkpoint_is_named_in_one_line(
 
 def test_a_header_whose_length_begins_like_a_pickle_is_read(tmp_path: Path) -> None:
     for padding in range(300):
-        files.save(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {"text": "x" * padding})
+        files.save_tensors(tmp_path / "a.safetensors", {"a": torch.ones(2)}, {"text": "x" * padding})
         if (tmp_path / "a.safetensors").read_bytes()[0] == 0x80:
             break
     else:
         raise AssertionError("no such length was met")
-    assert files.load(tmp_path / "a.safetensors")[1] == {"text": "x" * padding}
+    assert files.load_tensors(tmp_path / "a.safetensors")[1] == {"text": json.dumps("x" * padding)}
 
 
 def test_a_folder_in_a_files_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").mkdir()
-    with pytest.raises(UserError, match=r"checkpoint.safetensors"):
+    with pytest.raises(UserError, match=r"checkpoint.safetensors: is not a regular file"):
         checkpoint.load(tmp_path)

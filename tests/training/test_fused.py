@@ -16,16 +16,15 @@ from framegen.commands.generation import generate_run
 from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Engine, Training
-from framegen.data.clips import Clips
+from framegen.data.clips import TensorClips
 from framegen.errors import OptionError
 from framegen.models import build, fused
 from framegen.models.fused import FusedPredictor
 from framegen.models.kernels import build as kernel
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
-from framegen.models.predictor import flatten
+from framegen.models.parameters import flatten
 from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
-from framegen.runs import checkpoint
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.fused import FusedEngine
@@ -106,7 +105,7 @@ def test_every_width_gives_the_same_gradient(lanes: int) -> None:
 def _engines(config: Config, num_clips: int, carry_state: bool = False) -> tuple[TorchEngine, FusedEngine]:
     """Both engines with the same three models."""
     random = torch.Generator().manual_seed(0)
-    clips = Clips(
+    clips = TensorClips(
         torch.rand(num_clips, 20, 1, 2, 2, generator=random),
         torch.rand(num_clips, 20, 1, 2, 2, generator=random),
     )
@@ -146,7 +145,7 @@ def test_members_are_bit_equal_to_nets_trained_alone() -> None:
     _, untouched = _engines(SMALL_CONFIG, 45)
     losses, norms = together.run(order, rates)
     shape = (1, 2, 2)
-    clips = Clips(untouched.inputs.unflatten(2, shape), untouched.targets.unflatten(2, shape))
+    clips = TensorClips(untouched.inputs.unflatten(2, shape), untouched.targets.unflatten(2, shape))
     for k, model in enumerate(untouched.models):
         alone = FusedEngine([model], clips, SMALL_CONFIG.training, False)
         own = order[k : k + 1]
@@ -163,7 +162,7 @@ def test_members_are_bit_equal_to_nets_trained_alone() -> None:
 
 
 @needs_compiler
-def test_what_one_engine_saves_the_other_goes_on_with(tmp_path: Path) -> None:
+def test_what_one_engine_saves_the_other_goes_on_with() -> None:
     ours, theirs = _engines(SMALL_CONFIG, 30)
     order, rates = _orders(0, 30), [0.01] * 3
 
@@ -171,12 +170,10 @@ def test_what_one_engine_saves_the_other_goes_on_with(tmp_path: Path) -> None:
         torch.testing.assert_close(ours.run(order, rates), theirs.run(order, rates))
 
     ours.run(order, rates)
-    checkpoint.save_progress(tmp_path / "a.safetensors", ours, checkpoint.Place(3))
-    checkpoint.load_progress(tmp_path / "a.safetensors", theirs)
+    theirs.load_state_dict(ours.state_dict())
     go_on_alike()
     ours.run(order.flip(1), rates)
-    checkpoint.save_progress(tmp_path / "b.safetensors", theirs, checkpoint.Place(6))
-    checkpoint.load_progress(tmp_path / "b.safetensors", ours)
+    ours.load_state_dict(theirs.state_dict())
     go_on_alike()
 
 
@@ -213,7 +210,9 @@ def test_running_on_is_feeding_predictions_back() -> None:
 
 def _run(config: Config, folder: Path, engine: Engine, name: str) -> Path:
     config = replace(config, training=replace(config.training, engine=engine))
-    return training.train(config, name, "disabled", folder / "runs", folder / "data", show=False, draw=False)
+    return training.train(
+        config, name, "disabled", folder / "runs", folder / "data", show=False, draw=False
+    ).folder
 
 
 @needs_compiler
@@ -260,7 +259,7 @@ def test_where_there_is_a_gpu_a_small_net_stays_with_the_fused_engine(
     config = replace(FUSED, training=replace(FUSED.training, device="auto", engine="auto", epochs=1))
     run = training.train(
         config, "auto", "disabled", tmp_path / "runs", tmp_path / "data", show=False, draw=False
-    )
+    ).folder
     facts = json.loads((run / "results.json").read_text())["training"]
     assert (facts["engine"], facts["device"]) == ("fused", "cpu")
     generate_run(run, 5, tmp_path / "a.npy")

@@ -18,13 +18,13 @@ from framegen.config.data import Sine
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Engine, Training
-from framegen.data.clips import Clips
+from framegen.data.clips import TensorClips
 from framegen.errors import OptionError, UserError
 from framegen.models import build
 from framegen.runs import checkpoint
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
-from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of
+from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, tensors
 
 STREAM = Config(
     Sine(num_windows=6, num_val_windows=2, num_test_windows=2),
@@ -36,7 +36,9 @@ STOPPED = Path(__file__).parents[1] / "stopped_training.py"
 
 
 def _train(config: Config, folder: Path, name: str = "run") -> Path:
-    return training.train(config, name, "disabled", folder / "runs", folder / "data", show=False, draw=False)
+    return training.train(
+        config, name, "disabled", folder / "runs", folder / "data", show=False, draw=False
+    ).folder
 
 
 def _same_weights(a: Path, b: Path) -> bool:
@@ -119,7 +121,7 @@ def test_each_training_option_has_an_effect(
 
 def _engine(config: Config, carry_state: bool = False, **training: object) -> TorchEngine:
     random = torch.Generator().manual_seed(0)
-    clips = Clips(
+    clips = TensorClips(
         torch.rand(4, 6, 1, 2, 2, generator=random) * 9, torch.rand(4, 6, 1, 2, 2, generator=random)
     )
     return TorchEngine(
@@ -167,7 +169,7 @@ def test_one_step_is_adam_written_out() -> None:
 def test_a_step_that_is_not_finite_leaves_the_weights_alone() -> None:
     engine = _engine(SMALL_CONFIG)
     before = {name: value.clone() for name, value in engine.models[0].state_dict().items()}
-    engine.clips.targets[2] = math.nan
+    tensors(engine.clips).targets[2] = math.nan
     loss, _ = _step(engine, [1, 2], 0.01)
     assert math.isnan(loss)
     assert all(torch.equal(value, before[name]) for name, value in engine.models[0].state_dict().items())
@@ -181,7 +183,7 @@ def test_the_state_is_carried_on_only_in_a_stream(carry_state: bool) -> None:
         inputs, _ = engine.clips.batch(torch.tensor([number]))
         with torch.no_grad():
             expected, state = engine.models[0](inputs, state if carry_state else None)
-        loss = (expected - engine.clips.targets[number : number + 1]).square().mean().item()
+        loss = (expected - tensors(engine.clips).targets[number : number + 1]).square().mean().item()
         assert _step(engine, [number], 0.05)[0] == pytest.approx(loss, rel=1e-5)
 
 
@@ -216,7 +218,7 @@ def test_names_are_fresh_and_never_overwritten(tmp_path: Path) -> None:
         training.train(config, None, "disabled", tmp_path / "runs", tmp_path / "data", show=False)
         for _ in range(2)
     )
-    assert (first.name, second.name) == ("video-1", "video-2")
+    assert (first.folder.name, second.folder.name) == ("video-1", "video-2")
     with pytest.raises(OptionError, match="exists already"):
         _train(config, tmp_path, "video-1")
     with pytest.raises(OptionError, match="--name"):
@@ -233,10 +235,9 @@ def test_a_missing_device_is_named_before_anything_is_made(tmp_path: Path) -> No
 
 def test_a_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    from framegen.data import data_file
+    from framegen.data.orbit import data_file
 
     path = data_file(SMALL, tmp_path / "data")
-    assert path is not None
     path.write_bytes(b"garbage")
     with pytest.raises(UserError, match="truncated or not a safetensors file"):
         _train(SMALL_CONFIG, tmp_path)
@@ -350,7 +351,7 @@ def test_a_run_that_is_evaluated_on_the_way_still_goes_on(small_run: Path, tmp_p
     process = _stopped(SMALL_CONFIG, tmp_path, "SIGKILL", "step", 6)
     assert process.returncode == -signal.SIGKILL, process.stderr
     run = tmp_path / "runs" / "run"
-    evaluation.evaluate_run(run, "cpu")
+    evaluation.evaluate(run, "cpu")
     assert (run / "results.json").exists()
     training.resume(run, show=False, draw=False)
     assert _same_weights(run, small_run)
