@@ -11,6 +11,7 @@ import pytest
 from framegen.commands import training
 from framegen.config.training import Training
 from framegen.errors import UserError
+from framegen.runs.metrics import read_metrics
 from framegen.runs.tracking import Tracker, resolve_mode
 from tests.conftest import SMALL_CONFIG, rows_of
 
@@ -58,7 +59,7 @@ def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(tmp_path:
     (table,) = runs.glob("wandb/**/media/table/test/members*.json")
     content = json.loads(table.read_text())
     members = json.loads((runs / "three" / "results.json").read_text())["members"]
-    assert content["columns"][:3] == ["seed", "mse", "mae"]
+    assert content["columns"][:3] == ["seed", "mse", "mse_se"]
     assert [row[:2] for row in content["data"]] == [
         [member["seed"], member["one_step"]["mse"]] for member in members
     ]
@@ -168,21 +169,24 @@ def test_a_tracking_that_breaks_off_never_stops_a_training(
 ) -> None:
     monkeypatch.setattr("framegen.runs.tracking._start_wandb", lambda *_: _Dying())
     run = training.train(SMALL_CONFIG, "run", "online", tmp_path / "runs", tmp_path / "data", show=False)
-    assert rows_of(run) == rows_of(small_run)
+    assert rows_of(run.folder) == rows_of(small_run)
     assert capsys.readouterr().err.count("W&B broke off") == 1
 
 
 def test_rows_behind_the_resume_point_are_cut_off(tmp_path: Path) -> None:
-    def tracker(metrics_bytes: int) -> Tracker:
-        return Tracker(tmp_path, "disabled", "id", {}, "group", [], metrics_bytes)
+    def tracker(lengths: dict[str, int]) -> Tracker:
+        return Tracker(tmp_path, "disabled", "id", {}, "group", [], lengths)
 
-    with tracker(0) as first:
+    with tracker({}) as first:
         first.log(1, {"a": 1.0})
-        length = first.flush()
+        first.log_members([{"epoch": 1, "seed": 0}])
+        lengths = first.flush()
         first.log(2, {"a": 2.0})
+        first.log_members([{"epoch": 2, "seed": 0}])
     assert len(rows_of(tmp_path)) == 2
-    with tracker(length) as second:
+    with tracker(lengths) as second:
         second.log(2, {"a": 3.0})
+    assert read_metrics(tmp_path).members == [{"epoch": 1, "seed": 0}]
     assert rows_of(tmp_path) == [{"step": 1, "a": 1.0}, {"step": 2, "a": 3.0}]
 
 
