@@ -104,7 +104,7 @@ def _train(arguments: list[str]) -> None:
             f"{name}: no such experiment{nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
         )
     chosen = [
-        (label, *parse_train(name, each)) for label, each in sweep(rest)
+        (label, *parse_train(name, each)) for label, each in sweep(name, rest)
     ]  # all are checked before one is trained
     for label, options, _ in chosen[1:]:
         if options.name is not None and (options.runs_dir / f"{options.name}{label}").exists():

@@ -23,7 +23,7 @@ class Recurrent(Model):
     cell: Literal["tanh", "relu", "gru", "lstm"] = "tanh"
     """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN."""
     hidden_size: int = 5
-    """Recurrent units a layer; of several values on the command line, each makes a run."""
+    """Recurrent units a layer."""
     num_layers: int = 1
     """Recurrent layers."""
 
@@ -42,7 +42,7 @@ class MLP(Model):
     """A feed-forward net without memory: the current frame -> `hidden_size` tanh units -> the next frame."""
 
     hidden_size: int = 32
-    """Hidden units; of several values on the command line, each makes a run."""
+    """Hidden units."""
 
     def __post_init__(self) -> None:
         check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")

@@ -15,9 +15,6 @@ from framegen.config.models import Model
 from framegen.config.training import Device, Mode, Training
 from framegen.errors import OptionError
 
-SWEPT = ("--learning-rate", "--hidden-size")
-"""Options that may have several values: one run for each."""
-
 Positional = tyro.conf.Positional
 
 
@@ -154,15 +151,30 @@ def _seeds(options: Train) -> tuple[int, ...]:
     return tuple(range(options.seeds[0]))
 
 
-def sweep(arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
-    """The same arguments once for each value where an option of SWEPT has several; each with a label that tells it."""
+def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """The same arguments once for each value where an option of the experiment has several (1 2, or =1,2).
+
+    Options that are lists by themselves (--seeds, --speeds) are left as they are. Each comes with a label that tells
+    its values.
+    """
+    default = EXPERIMENTS[name]
+    fields = {**vars(default.task), **vars(default.model), **vars(default.training)}
+    single = {
+        f"--{field.replace('_', '-')}" for field, value in fields.items() if not isinstance(value, tuple)
+    }
     for position, argument in enumerate(arguments):
-        values = list(itertools.takewhile(lambda value: not value.startswith("-"), arguments[position + 1 :]))
-        if (option := argument.replace("_", "-")) in SWEPT and len(values) > 1:
-            before, after = arguments[:position], sweep(arguments[position + 1 + len(values) :])
+        head, equals, listed = argument.partition("=")
+        option, behind = head.replace("_", "-"), arguments[position + 1 :]
+        values = (
+            listed.split(",")
+            if equals
+            else list(itertools.takewhile(lambda v: not v.startswith("-"), behind))
+        )
+        if option in single and len(values) > 1:
+            rest = sweep(name, behind if equals else behind[len(values) :])
             return [
-                (f"{option[1:]}-{value}{label}", [*before, option, value, *rest])
+                (f"{option[1:]}-{value}{label}", [*arguments[:position], option, value, *after])
                 for value in dict.fromkeys(values)
-                for label, rest in after
+                for label, after in rest
             ]
     return [("", arguments)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from framegen.config.checks import MAX_SEED, check
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
+Device = Literal["auto", "cpu", "cuda"]
 
 Engine = Literal["auto", "fused", "torch"]
 
@@ -20,7 +20,7 @@ class Training:
     batch_size: int = 10
     """Clips a training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
-    """Adam's learning rate at the start; of several values on the command line, each makes a run."""
+    """Adam's learning rate at the start."""
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate goes on: down to 0 along half a cosine, or unchanged."""
     max_grad_norm: float = 1.0

@@ -14,10 +14,10 @@ SMALL_MODEL = 100_000
 
 def choose_device(name: str) -> torch.device:
     """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at hand."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    cuda = torch.cuda.is_available()
     if name == "auto":
-        name = "cuda" if available["cuda"] else "cpu"
-    if not available[name]:
+        name = "cuda" if cuda else "cpu"
+    if name == "cuda" and not cuda:
         raise OptionError(
             f"--device {name}: torch finds no such device here; --device auto takes what there is"
         )

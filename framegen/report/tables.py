@@ -47,8 +47,8 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
     metric = "skill" if skilled else "mse"
     table = Table(title=f"Test clips.{f' {NOTE}.' if skilled else ''}", title_justify="left", title_style="")
     table.add_column("run", overflow="fold")
-    for column in ("val mse", f"{metric}, 1 step", "best seed", f"{metric}, closed loop", "best seed"):
-        table.add_column(column, justify="right")
+    for column in ("val mse", f"{metric},\n1 step", "best\nseed", f"{metric},\nclosed loop", "best\nseed"):
+        table.add_column(column, justify="right", no_wrap=True)
     validation = {
         name: _mean([member.validation_mse for member in each.members]) for name, each in results.items()
     }

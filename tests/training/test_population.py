@@ -12,6 +12,7 @@ import torch
 from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.models import Model, Recurrent
+from framegen.config.options import parse_train, sweep
 from framegen.config.training import Engine
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import read_results
@@ -248,6 +249,23 @@ def test_several_values_make_a_population_each(framegen: Runner, tmp_path: Path)
             assert config.model == Recurrent(hidden_size=hidden)
             assert (config.training.learning_rate, config.members) == (rate, (0, 1))
             assert name in out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--cell", "tanh", "relu"], ["--cell=tanh,relu"], ["--batch_size", "10", "5"], ["--noise=0.1,0.2"]],
+    ids=" ".join,
+)
+def test_any_option_of_an_experiment_can_be_swept(options: list[str]) -> None:
+    chosen = [parse_train("video", each)[1] for _, each in sweep("video", [*options, "--seeds", "3", "5"])]
+    assert len(chosen) == len(set(chosen)) == 2
+    assert all(config.seeds == (3, 5) for config in chosen)
+
+
+def test_an_option_that_is_a_list_is_one_run() -> None:
+    ((label, arguments),) = sweep("video-speeds", ["--speeds", "1", "2", "--period", "20"])
+    assert label == ""
+    assert vars(parse_train("video-speeds", arguments)[1].task)["speeds"] == (1, 2)
 
 
 def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import platformdirs
 from torch import Tensor
 
 from framegen.errors import UserError
@@ -60,7 +61,7 @@ def library(shape: Shape) -> ctypes.CDLL:
         [command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False
     ).stdout
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), machine])).hexdigest()[:24]
-    path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "framegen" / f"{key}.so"
+    path = platformdirs.user_cache_path("framegen") / f"{key}.so"
     if not _whole(path):
         try:
             path = _compile(command, path)

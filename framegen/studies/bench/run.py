@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from framegen.errors import OptionError, UserError
+from framegen.errors import UserError
 from framegen.files import write_text
 from framegen.models.kernels.build import FusedUnavailable, compiler
 from framegen.progress import counted, say
@@ -57,7 +57,7 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
         UserError: no C++ compiler is here, or the disk refuses.
     """
     if rounds < 1:
-        raise OptionError(f"--rounds {rounds}: at least 1 round is needed")
+        raise ValueError(f"rounds is {rounds}: at least 1 round is needed")
     sizes = QUICK if quick else Sizes()
     machine = _machine()
     try:
