@@ -162,20 +162,10 @@ def _generate(options: Generate) -> None:
     from framegen.commands import generation
     from framegen.runs.folder import find
 
-    folder = find(options.run, options.runs_dir)
-    print(
-        generation.generate_run(
-            folder,
-            options.frames,
-            options.out,
-            options.prompt,
-            options.clip,
-            options.context,
-            options.fps,
-            options.device,
-            options.seed,
-        )
-    )
+    values = {
+        name: value for name, value in vars(options).items() if name not in ("run", "runs_dir", "frames")
+    }
+    print(generation.generate(find(options.run, options.runs_dir), options.frames, **values))
 
 
 def _draw(options: Draw) -> None:

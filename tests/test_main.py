@@ -54,7 +54,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["train", "--hidden-size", "-5"], "--hidden-size -5"),
         (["train", "--epochs", "many"], "many"),
         (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),
-        (["generate", "run"], "--frames"),
+        (["generate", "run"], "--out"),
     ],
 )
 def test_a_wrong_option_is_answered_with_the_way_out(

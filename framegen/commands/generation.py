@@ -1,5 +1,6 @@
 """Let a run's model generate."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -12,25 +13,30 @@ from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import fused
 from framegen.models.device import choose_device
+from framegen.models.predictor import Predictor
 from framegen.models.rollout import rollout
 from framegen.progress import counted, say
 from framegen.report import video
 from framegen.runs import checkpoint
+from framegen.runs.checkpoint import Checkpoint
 from framegen.runs.folder import read_config
 
 MAX_FRAMES = 10_000_000
+VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".png", ".apng", ".webp", ".npy", ".npz"}
+"""Endings of what is meant as a prompt, not as a run."""
 
 
-def generate_run(
-    run: Path,
+def generate(
+    run: Path | str,
     num_frames: int,
-    out: Path,
-    prompt: Path | None = None,
+    out: Path | str,
+    prompt: Path | str | None = None,
     clip: int = 0,
     context: int | None = None,
     fps: float = video.FPS,
     device: str = "auto",
     seed: int | None = None,
+    force: bool = False,
 ) -> Path:
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
@@ -44,6 +50,7 @@ def generate_run(
             of a file, and of a test clip as many as evaluation uses.
         fps: frames a second of .gif and .mp4.
         seed: which member of a population; None takes the median one.
+        force: whether `out` may replace a file that is there; a prompt is never replaced.
 
     Returns:
         `out`.
@@ -51,59 +58,84 @@ def generate_run(
     Raises:
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
     """
+    run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
+    _check_numbers(num_frames, context, fps)
+    _check_output(out, prompt, force)
+    if not run.is_dir() and run.suffix.lower() in VIDEOS:
+        raise OptionError(f"{run}: is a video; the run comes first, the video after --prompt")
+    saved = checkpoint.load(run)
+    task = saved.config.task
+    if not task.next_frame:
+        lagged = "its model predicts a lagged value, not the next frame"
+        raise UserError(f"{run}: {lagged}, so it cannot run on from a prompt")
+    if prompt is None:
+        frames, context = _test_clip(run, saved, clip, context)
+    else:
+        say(f"reading {prompt}", sys.stderr.isatty())
+        limit = None if context is None else context + num_frames
+        frames = read_frames(prompt, saved.frame_shape, task.value_range, limit)
+        context = context or len(frames)
+    if len(frames) < context:
+        given = prompt or f"--clip {clip}"
+        raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
+    shown, truth = frames[:context], frames[context : context + num_frames]
+    made = rollout(_model(run, saved, seed, device), shown[None], num_frames)
+    generated = (frame[0] for frame in counted(made, num_frames, "generating"))
+    best = optimal_predictor(task) if prompt is None and out.suffix.lower() != ".npy" else None
+    optimum = best and (frame[0] for frame in rollout(best, shown[None], num_frames))
+    known = truth if len(truth) else None
+    return video.write_generated(out, shown, generated, num_frames, task.value_range, known, optimum, fps)
+
+
+def _check_numbers(num_frames: int, context: int | None, fps: float) -> None:
     if not 1 <= num_frames <= MAX_FRAMES:
         raise OptionError(f"--frames {num_frames}: lies between 1 and {MAX_FRAMES}")
-    if out.suffix.lower() not in video.ENDINGS:
-        raise OptionError(f"--out {out}: the ending says what to write: {', '.join(video.ENDINGS)}")
     if context is not None and context < 1:
         raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
     if not 1 <= fps <= 50:
         raise OptionError(f"--fps {fps:g}: lies between 1 and 50")
-    saved = checkpoint.load(run)
-    task = saved.config.task
-    if not task.next_frame:
-        raise UserError(
-            f"{run}: its model predicts a lagged value, not the next frame, so it cannot run on from a prompt"
-        )
+
+
+def _check_output(out: Path, prompt: Path | None, force: bool) -> None:
+    """Raises OptionError where writing `out` would cost a file that nobody gave up."""
+    if out.suffix.lower() not in video.ENDINGS:
+        raise OptionError(f"--out {out}: the ending says what to write: {', '.join(video.ENDINGS)}")
+    if not os.path.lexists(out):
+        return
+    if prompt is not None and any(
+        same.exists() and out.exists() and out.samefile(same) for same in _files(prompt)
+    ):
+        raise OptionError(f"--out {out}: is the prompt itself; choose another name")
+    if not force:
+        raise OptionError(f"--out {out}: exists already; choose another name, or --force replaces it")
+
+
+def _files(prompt: Path) -> list[Path]:
+    """A prompt's files: itself, or those in its folder."""
+    return list(prompt.iterdir()) if prompt.is_dir() else [prompt]
+
+
+def _model(run: Path, saved: Checkpoint, seed: int | None, device: str) -> Predictor:
+    """The member that is asked for, where it is to compute."""
     if seed is not None and seed not in saved.models:
-        raise OptionError(
-            f"--seed {seed}: {run} has no such member; its seeds are {', '.join(map(str, saved.models))}"
-        )
+        seeds = ", ".join(map(str, saved.models))
+        raise OptionError(f"--seed {seed}: {run} has no such member; its seeds are {seeds}")
     member = saved.models[saved.shown if seed is None else seed]
     chosen = choose_device(device)
     fast = fused.compiled(member, saved.config.training.engine) if device in ("auto", "cpu") else member
-    model = fast.to(chosen)  # compiled, it stays on the CPU, where it is faster than any device
-    if prompt is None:
-        if not run.is_dir():
-            raise OptionError(
-                f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
-            )
-        data = load_data(task, read_config(run).data_dir)
-        assert data.test_frames is not None
-        frames = _test_clip(data.test_frames, clip)
-        context = context or data.context
-    else:
-        limit = None if context is None else context + num_frames
-        say(f"reading {prompt}", sys.stderr.isatty())
-        frames = read_frames(prompt, saved.frame_shape, task.value_range, limit)
-        context = context or len(frames)
-    if len(frames) < context:
+    return fast.to(chosen)  # compiled, it stays on the CPU, where it is faster than any device
+
+
+def _test_clip(run: Path, saved: Checkpoint, index: int, context: int | None) -> tuple[Tensor, int]:
+    """A test clip (T, C, H, W), and how many of its frames are the prompt."""
+    if not run.is_dir():
         raise OptionError(
-            f"--context {context}: the prompt {prompt or f'--clip {clip}'} has only {len(frames)} frames"
+            f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
         )
-    shown, truth = frames[:context], frames[context : context + num_frames]
-    frames_made = counted(rollout(model, shown[None], num_frames), num_frames, "generating")
-    generated = (frame[0] for frame in frames_made)
-    optimum = None
-    if prompt is None and out.suffix.lower() != ".npy":
-        best = optimal_predictor(task)
-        optimum = best and (frame[0] for frame in rollout(best, shown[None], num_frames))
-    return video.write_generated(
-        out, shown, generated, num_frames, task.value_range, truth if len(truth) else None, optimum, fps
-    )
-
-
-def _test_clip(clips: Tensor, index: int) -> Tensor:
+    data = load_data(saved.config.task, read_config(run).data_dir)
+    clips = data.test_frames
+    if clips is None:
+        raise OptionError(f"{run}: its task has no test clips to continue; give it a --prompt")
     if not 0 <= index < len(clips):
         raise OptionError(f"--clip {index}: the test clips are numbered 0 to {len(clips) - 1}")
-    return to_float(clips[index])
+    return to_float(clips[index]), context or data.context

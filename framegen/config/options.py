@@ -77,10 +77,10 @@ class Generate:
 
     run: Positional[str]
     """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is enough."""
-    frames: int
-    """Frames to generate."""
     out: Path
     """File to write; its ending says what: .gif, .mp4, .png (film strip) or .npy (the numbers)."""
+    frames: int = 40
+    """Frames to generate."""
     prompt: Path | None = None
     """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
     clip: int = 0
@@ -93,6 +93,8 @@ class Generate:
     """Where to compute."""
     seed: int | None = None
     """Which member of a population; None takes the median one."""
+    force: bool = False
+    """Replace --out where it exists."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
 

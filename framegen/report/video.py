@@ -46,7 +46,8 @@ def write_generated(
     if ending == ".npy":
         write_array(out, generated, num_frames)
         return out
-    prompt = prompt[-SHOWN_PROMPT:]
+    before = max(0, len(prompt) - SHOWN_PROMPT)
+    prompt = prompt[before:]
     frames: dict[str, Iterator[Tensor | None]] = {}
     if truth is not None:
         frames["truth"] = itertools.chain(prompt, truth, itertools.repeat(None))
@@ -76,9 +77,9 @@ def write_generated(
             ]
             for name, values in frames.items()
         }
-        return style.save(strips.film_strip(chosen, columns, len(prompt)), out)
+        return style.save(strips.film_strip(chosen, columns, len(prompt), before), out)
     pictures = {name: map(picture, values) for name, values in frames.items()}
-    ANIMATIONS[ending](out, strips.animate(pictures, len(prompt), total), fps)
+    ANIMATIONS[ending](out, strips.animate(pictures, len(prompt), total, before), fps)
     return out
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from framegen.commands.generation import generate_run
+from framegen.commands.generation import generate as continue_prompt
 from framegen.commands.training import train
 from framegen.config.data import Sine
 from framegen.config.models import Recurrent
@@ -19,6 +19,7 @@ from framegen.errors import OptionError
 from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate, rollout
+from framegen.report.figures import strips
 from framegen.runs import checkpoint
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -73,7 +74,7 @@ def test_an_array_holds_the_models_own_numbers(framegen: Runner, small_run: Path
 
 @pytest.mark.parametrize("frames", [1, 10_000])
 def test_any_length_can_be_written(frames: int, small_run: Path, tmp_path: Path) -> None:
-    assert len(np.load(generate_run(small_run, frames, tmp_path / "a.npy"))) == frames
+    assert len(np.load(continue_prompt(small_run, frames, tmp_path / "a.npy"))) == frames
 
 
 def _gif(path: Path) -> np.ndarray:
@@ -81,7 +82,7 @@ def _gif(path: Path) -> np.ndarray:
 
 
 def test_a_gif_keeps_every_frame_and_tells_prompt_from_generated(small_run: Path, tmp_path: Path) -> None:
-    pictures = _gif(generate_run(small_run, 33, tmp_path / "a.gif"))
+    pictures = _gif(continue_prompt(small_run, 33, tmp_path / "a.gif"))
     assert len(pictures) == 10 + 33
     blue, red = np.array([0x00, 0x72, 0xB2]), np.array([0xD5, 0x5E, 0x00])
 
@@ -93,7 +94,7 @@ def test_a_gif_keeps_every_frame_and_tells_prompt_from_generated(small_run: Path
     assert not has(pictures[3], red)
     with Image.open(tmp_path / "a.gif") as image:
         assert image.info["duration"] == 100
-    generate_run(small_run, 5, tmp_path / "b.gif", fps=25)
+    continue_prompt(small_run, 5, tmp_path / "b.gif", fps=25)
     with Image.open(tmp_path / "b.gif") as image:
         assert image.info["duration"] == 40
 
@@ -102,7 +103,7 @@ def test_2x2_pixels_become_a_visible_picture_with_the_models_levels(small_run: P
     """The enlarged panel shows the four numbers as four even squares."""
     prompt = np.array([[[10, 200], [90, 250]]], np.uint8)
     np.save(tmp_path / "p.npy", prompt)
-    picture = _gif(generate_run(small_run, 1, tmp_path / "a.gif", prompt=tmp_path / "p.npy"))[0]
+    picture = _gif(continue_prompt(small_run, 1, tmp_path / "a.gif", prompt=tmp_path / "p.npy"))[0]
     for level in (10, 200, 90, 250):
         assert (
             80 * 80 <= ((picture == level).all(-1)).sum() < 80 * 80 + 50
@@ -110,24 +111,26 @@ def test_2x2_pixels_become_a_visible_picture_with_the_models_levels(small_run: P
 
 
 def test_an_mp4_and_a_film_strip(small_run: Path, tmp_path: Path) -> None:
-    video = iio.imread(generate_run(small_run, 12, tmp_path / "a.mp4", fps=12), plugin="pyav")
+    video = iio.imread(continue_prompt(small_run, 12, tmp_path / "a.mp4", fps=12), plugin="pyav")
     assert len(video) == 22
     assert iio.immeta(tmp_path / "a.mp4", plugin="pyav")["fps"] == 12
-    strip = iio.imread(generate_run(small_run, 100, tmp_path / "a.png"))
+    strip = iio.imread(continue_prompt(small_run, 100, tmp_path / "a.png"))
     assert strip.shape[1] > 2 * strip.shape[0] > 200
 
 
 def test_context_decides_what_the_model_sees(small_run: Path, tmp_path: Path) -> None:
-    few, many = (np.load(generate_run(small_run, 5, tmp_path / f"{n}.npy", context=n)) for n in (2, 20))
+    few, many = (np.load(continue_prompt(small_run, 5, tmp_path / f"{n}.npy", context=n)) for n in (2, 20))
     assert not np.array_equal(few, many)
-    other = np.load(generate_run(small_run, 5, tmp_path / "c.npy", clip=3, context=2))
+    other = np.load(continue_prompt(small_run, 5, tmp_path / "c.npy", clip=3, context=2))
     assert not np.array_equal(few, other)
 
 
 def test_a_longer_prompt_file_leaves_the_truth_over(small_run: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "p.npy", np.random.default_rng(0).integers(0, 255, (30, 2, 2), np.uint8))
-    with_truth = _gif(generate_run(small_run, 5, tmp_path / "a.gif", prompt=tmp_path / "p.npy", context=20))
-    without = _gif(generate_run(small_run, 5, tmp_path / "b.gif", prompt=tmp_path / "p.npy"))
+    with_truth = _gif(
+        continue_prompt(small_run, 5, tmp_path / "a.gif", prompt=tmp_path / "p.npy", context=20)
+    )
+    without = _gif(continue_prompt(small_run, 5, tmp_path / "b.gif", prompt=tmp_path / "p.npy"))
     assert with_truth.shape[1] > without.shape[1]
     assert (len(with_truth), len(without)) == (25, 25)  # of the prompt the last 20 frames
 
@@ -136,7 +139,7 @@ def test_a_checkpoint_alone_continues_a_file(small_run: Path, tmp_path: Path) ->
     np.save(tmp_path / "p.npy", np.full((4, 2, 2), 0.5))
     alone = shutil.copy(small_run / "checkpoint.safetensors", tmp_path / "model.safetensors")
     ours, theirs = (
-        generate_run(run, 6, tmp_path / f"{i}.npy", tmp_path / "p.npy")
+        continue_prompt(run, 6, tmp_path / f"{i}.npy", tmp_path / "p.npy")
         for i, run in enumerate((Path(alone), small_run))
     )
     assert np.array_equal(np.load(ours), np.load(theirs))
@@ -201,7 +204,7 @@ def test_a_sine_runs_on_as_a_line(tmp_path: Path) -> None:
         "sine-next",
     )
     run = train(config, "next", "disabled", tmp_path / "runs", tmp_path / "data", show=False).folder
-    picture = iio.imread(generate_run(run, 50, tmp_path / "a.png"))
+    picture = iio.imread(continue_prompt(run, 50, tmp_path / "a.png"))
     assert picture.shape[1] > 800
 
 
@@ -225,4 +228,59 @@ def test_the_device_option_is_used(framegen: Runner, small_run: Path, tmp_path: 
 
 def test_options_are_checked_by_the_function_too(small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--frames"):
-        generate_run(small_run, -1, tmp_path / "a.gif")
+        continue_prompt(small_run, -1, tmp_path / "a.gif")
+
+
+def test_a_file_that_is_there_is_kept(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "precious.gif"
+    out.write_text("precious")
+    code, _, err = framegen("generate", small_run, "--frames", "3", "--out", out)
+    assert code == 2
+    assert "--force" in err
+    assert out.read_text() == "precious"
+    assert framegen("generate", small_run, "--frames", "3", "--out", out, "--force")[0] == 0
+    assert out.read_bytes().startswith(b"GIF")
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
+def test_a_prompt_is_never_written_onto(
+    link: bool, framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    prompt = tmp_path / "film.gif"
+    assert framegen("generate", small_run, "--frames", "3", "--out", prompt)[0] == 0
+    before = prompt.read_bytes()
+    out = tmp_path / "other.gif" if link else prompt
+    if link:
+        out.symlink_to(prompt)
+    code, _, err = framegen("generate", small_run, "--prompt", prompt, "--out", out, "--force")
+    assert code == 2
+    assert "is the prompt itself" in err
+    assert prompt.read_bytes() == before
+
+
+def test_a_picture_in_a_prompts_folder_is_never_written_onto(
+    framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    for number in range(3):
+        iio.imwrite(tmp_path / f"{number}.png", np.full((2, 2, 3), 80 * number, np.uint8))
+    before = (tmp_path / "1.png").read_bytes()
+    code, _, err = framegen(
+        "generate", small_run, "--prompt", tmp_path, "--out", tmp_path / "1.png", "--force"
+    )
+    assert code == 2
+    assert "is the prompt itself" in err
+    assert (tmp_path / "1.png").read_bytes() == before
+
+
+def test_a_video_in_the_runs_place_is_told_its_own(framegen: Runner, tmp_path: Path) -> None:
+    (tmp_path / "one.mp4").write_bytes(b"film")
+    code, _, err = framegen("generate", tmp_path / "one.mp4", "--out", tmp_path / "q.gif")
+    assert code == 2
+    assert "the run comes first, the video after --prompt" in err
+
+
+def test_frames_of_a_long_prompt_are_numbered_truly() -> None:
+    blank = np.zeros((4, 4, 3), np.uint8)
+    figure = strips.film_strip({"generated": [blank] * 3}, [18, 19, 20], 20, first=230)
+    said = [text.get_text() for text in figure.axes[0].texts]
+    assert said == ["generated", "249", "250", "251"]

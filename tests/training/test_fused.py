@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from framegen.commands import training
-from framegen.commands.generation import generate_run
+from framegen.commands.generation import generate as continue_prompt
 from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Engine, Training
@@ -262,7 +262,7 @@ def test_where_there_is_a_gpu_a_small_net_stays_with_the_fused_engine(
     ).folder
     facts = json.loads((run / "results.json").read_text())["training"]
     assert (facts["engine"], facts["device"]) == ("fused", "cpu")
-    generate_run(run, 5, tmp_path / "a.npy")
+    continue_prompt(run, 5, tmp_path / "a.npy")
     config = replace(FUSED, training=replace(FUSED.training, device="cuda"))
     with pytest.raises(OptionError, match="--engine fused: it runs on the CPU only"):
         training.train(

@@ -140,7 +140,7 @@ def test_generate_takes_the_median_or_the_seed_it_is_told(
 ) -> None:
     def generated(*options: str) -> bytes:
         out = tmp_path / "clip.npy"
-        assert framegen("generate", population, "--frames", "5", "--out", out, *options)[0] == 0
+        assert framegen("generate", population, "--frames", "5", "--out", out, "--force", *options)[0] == 0
         return out.read_bytes()
 
     median = checkpoint.load(population).shown

@@ -19,13 +19,16 @@ MARGIN, HEADER, TIMELINE, PANEL = 12, 34, 22, 160
 LIGHT_GREY = "#D9D9D9"
 
 
-def film_strip(rows: dict[str, list[Picture | None]], columns: list[int], prompt_frames: int) -> Figure:
+def film_strip(
+    rows: dict[str, list[Picture | None]], columns: list[int], prompt_frames: int, first: int = 0
+) -> Figure:
     """Chosen frames in a grid, a row each for truth, generated, …
 
     Args:
         rows: by name, one (H, W, 3) uint8 picture a column, or None where there is none.
         columns: the frame numbers that the columns show, from 0.
         prompt_frames: frames below this number are prompt, the others generated.
+        first: so many frames of the prompt came before those that are numbered here.
     """
     figure = new_figure(0.62 * len(columns) + 1.2, 0.72 * len(rows) + 0.75)
     axes = figure.subplots()  # one axes for all: dozens of them would take seconds
@@ -39,7 +42,13 @@ def film_strip(rows: dict[str, list[Picture | None]], columns: list[int], prompt
             axes.add_patch(Rectangle((column, line), 0.9, 0.9, fill=False, edgecolor=color, linewidth=1.5))
             if line == 0:
                 axes.text(
-                    column + 0.45, -0.08, str(number + 1), ha="center", va="bottom", fontsize=8, color=color
+                    column + 0.45,
+                    -0.08,
+                    str(first + number + 1),
+                    ha="center",
+                    va="bottom",
+                    fontsize=8,
+                    color=color,
                 )
     axes.set_xlim(-0.02, len(columns) - 0.08)
     axes.set_ylim(len(rows) - 0.08, -0.02)
@@ -60,7 +69,7 @@ def film_strip(rows: dict[str, list[Picture | None]], columns: list[int], prompt
 
 
 def animate(
-    rows: Mapping[str, Iterator[Picture | None]], prompt_frames: int, num_frames: int
+    rows: Mapping[str, Iterator[Picture | None]], prompt_frames: int, num_frames: int, first: int = 0
 ) -> Iterator[Picture]:
     """Pictures of an animation: a panel for each row, one above the other, under a header and over a timeline.
 
@@ -70,6 +79,7 @@ def animate(
     Args:
         rows: by name, the enlarged (H, W, 3) uint8 pictures in order, or None where there is none.
         prompt_frames, num_frames: how many frames of `num_frames` are prompt.
+        first: so many frames of the prompt came before those that are shown.
 
     Yields:
         (height, width, 3) uint8 with even sides.
@@ -89,7 +99,9 @@ def animate(
         prompting = number < prompt_frames
         color = PROMPT if prompting else MODEL
         header = (
-            f"prompt {number + 1}/{prompt_frames}" if prompting else f"frame +{number + 1 - prompt_frames}"
+            f"prompt {first + number + 1}/{first + prompt_frames}"
+            if prompting
+            else f"frame +{number + 1 - prompt_frames}"
         )
         draw.text((left - 4, 7), header, fill=color, font=font)
         for line, (name, panel) in enumerate(panels.items()):
