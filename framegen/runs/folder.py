@@ -21,6 +21,7 @@ from framegen.errors import OptionError, UserError
 from framegen.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"
+MAX_PATH = 4096
 
 PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
@@ -128,6 +129,8 @@ def read_config(run_dir: Path) -> Description:
     if not path.exists():
         raise UserError(f"{run_dir}: is not a run folder (no {CONFIG})")
     content = read_json(path, _Content)
+    if "\0" in content.data_dir or len(content.data_dir) > MAX_PATH:
+        raise UserError(f"{path}: is damaged: data_dir cannot be a folder")
     parts = ("task", "model", "training", "experiment", "seeds")
     config = from_dict({part: getattr(content, part) for part in parts}, str(path))
     return Description(config, content.track, content.wandb_id, Path(content.data_dir))
