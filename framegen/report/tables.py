@@ -12,19 +12,19 @@ from framegen.evaluation.results import ClosedLoop, Results, Scores
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 
 FORMATS = {"mse": "{:#.3g}", "mae": "{:#.3g}", "psnr": "{:.2f} dB", "skill": "{:.3f}"}
-ERRORS = " ±{:.1g}"
-"""How the standard error of a metric stands behind it."""
 
 
 def print_results(results: Results, console: Console) -> None:
     """One line a predictor: mse and skill one step ahead, and closed-loop where the task has that."""
     headings = {"one_step": "1 step", "closed_loop": "closed loop"}
     metrics = ["mse", "skill"] if results.has_skill else ["mse"]
-    columns = [f"{metric}, {headings[part]}" for part in results.parts() for metric in metrics]
+    columns = [f"{metric},\n{headings[part]}" for part in results.parts() for metric in metrics]
     parts = {part: _rows(results, part, metrics) for part in results.parts()}
     rows = {name: [cell for part in parts.values() for cell in part[name]] for name in parts["one_step"]}
     note = f" {NOTE}; ±: standard error over the clips." if results.has_skill else ""
     _print(console, f"Test clips.{note}", columns, rows)
+    if len(results.members) > 1:
+        console.print("Best, median and worst: on the validation clips", highlight=False)
     if results.closed_loop is not None:
         console.print(_about(results.closed_loop), highlight=False)
 
@@ -87,9 +87,7 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
     if len(results.members) > 1:
         ranking = results.by_validation
         chosen = {"best": ranking[0], "median": results.median, "worst": ranking[-1]}
-        rows = {
-            f"{name} on val: seed {member.seed}": getattr(member, part) for name, member in chosen.items()
-        }
+        rows = {f"{name}: seed {member.seed}": getattr(member, part) for name, member in chosen.items()}
         over_seeds = results.spread[part]
         statistics[f"{len(results.members)} seeds: mean"] = {
             metric: over_seeds[metric].mean for metric in metrics
@@ -105,7 +103,7 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
 def _show(metric: str, value: float | None, error: float | None = None) -> str:
     if value is None:
         return "-"
-    behind = ERRORS.format(error) if error and metric == "skill" else ""
+    behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric == "skill" else ""
     return FORMATS[metric].format(value) + behind
 
 
@@ -114,7 +112,7 @@ def _print(console: Console, title: str, columns: Sequence[str], rows: dict[str,
     table = Table()
     table.add_column("predictor", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for number, (name, row) in enumerate(rows.items()):
         table.add_row(name, *row, style="bold" if number == 0 else None)
     console.print(table)

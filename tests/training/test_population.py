@@ -195,9 +195,9 @@ def test_seeds_are_a_number_or_a_list(framegen: Runner, tmp_path: Path) -> None:
         for text in (
             "3 seeds: mean",
             "± sd",
-            "best on val: seed",
-            "median on val: seed",
-            "worst on val: seed",
+            "best: seed",
+            "median: seed",
+            "worst: seed",
             "members.png",
         )
     )
