@@ -5,7 +5,8 @@
     run = framegen.train("video", seeds=64)
     run.model, run.results, run.metrics()
 
-Each name is imported when it is first asked for, so that `import framegen` answers at once and brings no torch.
+Each name is imported when it is first asked for, so that `import framegen` answers at once and brings no
+torch.
 """
 
 from importlib import import_module

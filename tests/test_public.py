@@ -33,7 +33,8 @@ def test_each_public_name_is_there_and_is_no_module(name: str) -> None:
 
 def test_a_name_is_what_its_module_has_whichever_was_imported_first() -> None:
     program = (
-        "import framegen.commands.training as training, framegen.runs.run as run, framegen.evaluation, framegen;"
+        "import framegen.commands.training as training, framegen.runs.run as run, framegen.evaluation, "
+        "framegen;"
         "assert framegen.train is training.train and framegen.load is run.load;"
         "assert callable(framegen.evaluate) and callable(framegen.draw) and callable(framegen.generate)"
     )

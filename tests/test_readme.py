@@ -1,4 +1,5 @@
-"""Whatever the README tells its reader to type works: each command and each piece of Python, in a short form."""
+"""Whatever the README tells its reader to type works: each command and each piece of Python, in a short
+form."""
 
 import re
 import shlex
