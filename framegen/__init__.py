@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from framegen.commands.evaluation import draw, evaluate
-    from framegen.commands.generation import generate_run as generate
+    from framegen.commands.generation import generate
     from framegen.commands.training import resume, train
     from framegen.config.config import Config
     from framegen.config.data import Orbit, Sine, Task
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
-    "generate": "commands.generation.generate_run",
+    "generate": "commands.generation.generate",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",

@@ -21,7 +21,7 @@ from framegen.models.predictor import Predictor, State
 from framegen.models.recurrent import RecurrentNet
 from framegen.training.state import engine_state, load_engine_state
 
-# multiplications of weights in one call, about: a fraction of a second,
+# Multiplications of weights in one call, about: a fraction of a second,
 # so that a signal is soon heard.
 CALL = 200_000_000
 
