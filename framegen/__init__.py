@@ -1,0 +1,104 @@
+"""Next-frame video generation with recurrent networks, measured against the best possible predictor.
+
+    import framegen
+
+    run = framegen.train("video", seeds=64)
+    run.model, run.results, run.metrics()
+
+Each name is imported when it is first asked for, so that `import framegen` answers at once and brings no
+torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from framegen.commands.evaluation import draw, evaluate
+    from framegen.commands.generation import generate
+    from framegen.commands.training import resume, train
+    from framegen.config.config import Config
+    from framegen.config.data import Orbit, Sine, Task
+    from framegen.config.experiments import EXPERIMENTS
+    from framegen.config.models import MLP, Model, Recurrent
+    from framegen.config.training import Training
+    from framegen.errors import OptionError, UserError
+    from framegen.evaluation.results import Results
+    from framegen.models.predictor import Predictor
+    from framegen.models.rollout import rollout
+    from framegen.runs.run import Run, load
+    from framegen.training.interrupts import Interrupted
+    from framegen.training.loop import Epoch
+
+    __version__: str
+
+_PLACES = {
+    "draw": "commands.evaluation.draw",
+    "evaluate": "commands.evaluation.evaluate",
+    "generate": "commands.generation.generate",
+    "resume": "commands.training.resume",
+    "train": "commands.training.train",
+    "Config": "config.config.Config",
+    "Orbit": "config.data.Orbit",
+    "Sine": "config.data.Sine",
+    "Task": "config.data.Task",
+    "EXPERIMENTS": "config.experiments.EXPERIMENTS",
+    "MLP": "config.models.MLP",
+    "Model": "config.models.Model",
+    "Recurrent": "config.models.Recurrent",
+    "Training": "config.training.Training",
+    "OptionError": "errors.OptionError",
+    "UserError": "errors.UserError",
+    "Results": "evaluation.results.Results",
+    "Predictor": "models.predictor.Predictor",
+    "rollout": "models.rollout.rollout",
+    "Run": "runs.run.Run",
+    "load": "runs.run.load",
+    "Interrupted": "training.interrupts.Interrupted",
+    "Epoch": "training.loop.Epoch",
+}
+"""Where each public name lives."""
+
+__all__ = [
+    "EXPERIMENTS",
+    "MLP",
+    "Config",
+    "Epoch",
+    "Interrupted",
+    "Model",
+    "OptionError",
+    "Orbit",
+    "Predictor",
+    "Recurrent",
+    "Results",
+    "Run",
+    "Sine",
+    "Task",
+    "Training",
+    "UserError",
+    "__version__",
+    "draw",
+    "evaluate",
+    "generate",
+    "load",
+    "resume",
+    "rollout",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("framegen")
+    elif name in _PLACES:
+        module, attribute = _PLACES[name].rsplit(".", 1)
+        value = getattr(import_module(f"framegen.{module}"), attribute)
+    else:
+        raise AttributeError(f"module 'framegen' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

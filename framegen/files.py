@@ -1,6 +1,8 @@
-"""Files: nothing is ever half-written, nothing is ever unpickled, and what comes back is checked before it is believed.
+"""Files: nothing is ever half-written, nothing is ever unpickled, and what comes back is checked before it is
+believed.
 
-JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON beside them.
+JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON beside
+them.
 """
 
 import hashlib
@@ -43,7 +45,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the folder."""
+    """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the
+    folder."""
     for path in folder.rglob(".*.tmp*"):
         path.unlink(missing_ok=True)
 
@@ -77,7 +80,8 @@ def check_file(path: Path, limit: int) -> None:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """A JSON file as an instance of `kind`. Raises UserError that names file and place where it does not hold one."""
+    """A JSON file as an instance of `kind`. Raises UserError that names file and place where it does not hold
+    one."""
     check_file(path, MAX_JSON_BYTES)
     try:
         content = path.read_bytes()
@@ -143,7 +147,8 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
             start = file.read(4)
         if start.startswith(PICKLE_STARTS):
             raise UserError(
-                f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors only"
+                f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors "
+                "only"
             ) from error
         raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
     if DIGEST not in metadata:

@@ -28,7 +28,8 @@ class Config:
     training: Training = field(default_factory=Training)
     experiment: str = "custom"
     seeds: tuple[int, ...] = ()
-    """A population: one net for each of these seeds, which then stand in place of the training's own; () is one net."""
+    """A population: one net for each of these seeds, which then stand in place of the training's own; () is
+    one net."""
     description: str = field(default="", compare=False)
     """What `framegen --help` says of the experiment, in a few words; it is no part of what a run is."""
 
@@ -51,7 +52,8 @@ class Config:
 
 @dataclass(frozen=True)
 class _Saved:
-    """A config as it stands in a file; the task's and the model's values are checked once their kind is known."""
+    """A config as it stands in a file; the task's and the model's values are checked once their kind is
+    known."""
 
     task: dict[str, Any]
     model: dict[str, Any]

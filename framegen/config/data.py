@@ -11,7 +11,8 @@ MAX_BYTES = 4 * 2**30
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted from what: the base of every task's knobs. A subclass is known by its name in config.json."""
+    """What is predicted from what: the base of every task's knobs. A subclass is known by its name in
+    config.json."""
 
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     """Lowest and highest value of a pixel."""
@@ -42,7 +43,8 @@ class Orbit(Task):
     period: int = 12
     """Frames a revolution takes at speed 1."""
     speeds: tuple[int, ...] = (1,)
-    """Speeds a clip's light may have, in revolutions a period, separated by spaces; each in both directions."""
+    """Speeds a clip's light may have, in revolutions a period, separated by spaces; each in both
+    directions."""
     noise: float = 0.05
     """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
     light_width: float = 0.6
@@ -61,7 +63,8 @@ class Orbit(Task):
         size = (self.num_clips + self.num_val_clips + self.num_test_clips) * self.num_frames * self.size**2
         check(
             size <= MAX_BYTES,
-            f"--num-clips, --num-frames, --size: {size / 2**30:.1f} GiB of clips; at most {MAX_BYTES / 2**30:.0f}",
+            f"--num-clips, --num-frames, --size: {size / 2**30:.1f} GiB of clips; at most "
+            f"{MAX_BYTES / 2**30:.0f}",
         )
         check(2 <= self.period <= 1000, f"--period {self.period}: a revolution takes 2 to 1000 frames")
         check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
@@ -83,13 +86,15 @@ class Orbit(Task):
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
+        """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256
+        levels."""
         return math.sqrt(self.noise**2 + 1 / 255**2 / 12)
 
 
 @dataclass(frozen=True)
 class Sine(Task):
-    """A sampled sine goes in, the same sine shifted by `lag` samples is the target; the state is carried on."""
+    """A sampled sine goes in, the same sine shifted by `lag` samples is the target; the state is carried
+    on."""
 
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 

@@ -76,7 +76,8 @@ def configure(
     """
     if isinstance(experiment, str) and experiment not in EXPERIMENTS:
         raise OptionError(
-            f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
+            f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}; there are "
+            f"{', '.join(EXPERIMENTS)}"
         )
     config = EXPERIMENTS[experiment] if isinstance(experiment, str) else experiment
     options = dict(options or {})

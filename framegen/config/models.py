@@ -12,13 +12,15 @@ class Model:
 
     @property
     def weights(self) -> int:
-        """About how many numbers are trained, whatever the frames; a config that asks for too many is refused."""
+        """About how many numbers are trained, whatever the frames; a config that asks for too many is
+        refused."""
         return 0
 
 
 @dataclass(frozen=True)
 class Recurrent(Model):
-    """A recurrent net: frame -> `num_layers` layers of `hidden_size` fully recurrent units -> linear -> frame."""
+    """A recurrent net: frame -> `num_layers` layers of `hidden_size` fully recurrent units -> linear ->
+    frame."""
 
     cell: Literal["tanh", "relu", "gru", "lstm"] = "tanh"
     """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN."""

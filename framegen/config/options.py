@@ -26,7 +26,8 @@ class Train:
     model: Model
     training: Training
     seeds: tuple[int, ...] = ()
-    """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of seeds."""
+    """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of
+    seeds."""
     name: str | None = None
     """Name of the run; None takes the experiment's with the next free number."""
     track: Mode | None = None
@@ -76,7 +77,8 @@ class Generate:
     """Let a run's model continue a prompt, frame by frame."""
 
     run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is enough."""
+    """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is
+    enough."""
     out: Path
     """File to write; its ending says what: .gif, .mp4, .png (film strip) or .npy (the numbers)."""
     frames: int = 40
@@ -86,7 +88,8 @@ class Generate:
     clip: int = 0
     """Which test clip to continue, where there is no --prompt."""
     context: int | None = None
-    """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or evaluation's choice."""
+    """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or
+    evaluation's choice."""
     fps: float = 10
     """Frames a second of .gif and .mp4."""
     device: Device = "auto"
@@ -104,7 +107,8 @@ class Reproduce:
     """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
 
     claims: tuple[int, ...] = ()
-    """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8 drawings; none: all."""
+    """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
+    drawings; none: all."""
     seeds: int = 16
     """Nets a result, where the fused engine trains them; PyTorch trains 2 to 4."""
     track: Mode | None = None
@@ -129,7 +133,8 @@ def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
 
 
 def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
-    """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an impossible one."""
+    """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an
+    impossible one."""
     default = EXPERIMENTS[name]
     options = tyro.cli(
         Train,
@@ -156,8 +161,8 @@ def _seeds(options: Train) -> tuple[int, ...]:
 def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
     """The same arguments once for each value where an option of the experiment has several (1 2, or =1,2).
 
-    Options that are lists by themselves (--seeds, --speeds) are left as they are. Each comes with a label that tells
-    its values.
+    Options that are lists by themselves (--seeds, --speeds) are left as they are. Each comes with a label
+    that tells its values.
     """
     default = EXPERIMENTS[name]
     fields = {**vars(default.task), **vars(default.model), **vars(default.training)}

@@ -18,7 +18,8 @@ def to_float(frames: Tensor) -> Tensor:
 
 
 class Clips(Protocol):
-    """Sequences of frames and what is to be predicted at each of them: tensors, files, or made as they are asked for.
+    """Sequences of frames and what is to be predicted at each of them: tensors, files, or made as they are
+    asked for.
 
     The first `burn_in` steps of a clip only set the state: they are fed but not scored.
     """
@@ -70,21 +71,25 @@ def chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data. The three splits share no clip; those of a sine are windows of one stream, one after another."""
+    """A task's data. The three splits share no clip; those of a sine are windows of one stream, one after
+    another."""
 
     train: Clips
     val: Clips
     test: Clips
     carry_state: bool = False
-    """True: the training clips are one stream, gone through in order, and the state is carried (detached) on."""
+    """True: the training clips are one stream, gone through in order, and the state is carried (detached)
+    on."""
     windows_apart: int = 1
     """Of a stream every so many clips (its windows) is shown as it is trained on."""
     test_frames: Tensor | None = None
-    """(N, T, C, H, W), uint8 or float32: clips for closed-loop generation; None where the target is not the next frame."""
+    """(N, T, C, H, W), uint8 or float32: clips for closed-loop generation; None where the target is not the
+    next frame."""
     context: int = 0
     """How many of those frames are the prompt."""
     kinds: Mapping[str, Tensor] = field(default_factory=dict)
-    """By name, which of `test_frames` are of that kind, (N,) bool: pictures tell them apart. None need be named."""
+    """By name, which of `test_frames` are of that kind, (N,) bool: pictures tell them apart. None need be
+    named."""
     file: Path | None = None
     """Where the clips are kept; None where a formula gives them."""
 

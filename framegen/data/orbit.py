@@ -21,7 +21,8 @@ RADIUS = 0.7
 BASE, AMPLITUDE = 0.2, 0.6
 
 MAX_ANGLES = 4096
-"""Where a clip would pin the angle down further, between two of these the picture differs by less than its rounding."""
+"""Where a clip would pin the angle down further, between two of these the picture differs by less than its
+rounding."""
 
 CONTEXT = 10
 """Frames of a test clip that are the prompt; half of a clip with less than twice as many."""
@@ -36,8 +37,9 @@ def render(config: Orbit, phase: Tensor) -> Tensor:
         phase: any shape (...), radians.
 
     Returns:
-        (..., 1, size, size), brightness in [0.2, 0.8]: BASE + AMPLITUDE * exp(-d^2 / (2 width^2)), d the distance
-        from the pixel's centre to the light at RADIUS (cos phase, sin phase); the picture spans [-1, 1]^2.
+        (..., 1, size, size), brightness in [0.2, 0.8]: BASE + AMPLITUDE * exp(-d^2 / (2 width^2)), d the
+        distance from the pixel's centre to the light at RADIUS (cos phase, sin phase); the picture spans [-1,
+        1]^2.
     """
     width = config.light_width * math.sqrt(2 / config.size)
     centres = (2 * torch.arange(config.size, dtype=phase.dtype) + 1) / config.size - 1  # (size,)
@@ -79,9 +81,9 @@ def _beginnings(config: Orbit, split: str) -> tuple[np.random.Generator, Tensor,
 def phase_grid(config: Orbit, refine: int = 1) -> tuple[Tensor, Tensor]:
     """Tables for the optimal predictor: the clean picture at each of G angles, and the shifts between frames.
 
-    The grid is as fine as the angle can be known after all frames of a clip (the Cramer-Rao bound at its sharpest),
-    where sums over it have converged; `refine` makes it finer by that factor. G is a multiple of the period, so that
-    every speed moves by whole grid points.
+    The grid is as fine as the angle can be known after all frames of a clip (the Cramer-Rao bound at its
+    sharpest), where sums over it have converged; `refine` makes it finer by that factor. G is a multiple of
+    the period, so that every speed moves by whole grid points.
 
     Returns:
         (G, 1, size, size) float64 pictures, and (2 * len(speeds),) shifts in grid points a frame.

@@ -1,6 +1,7 @@
 """Errors of predictions, and how they vary from clip to clip and from seed to seed.
 
-All errors are means over clips, frames and pixels of values in the task's own range. None stands where there is no number.
+All errors are means over clips, frames and pixels of values in the task's own range. None stands where there
+is no number.
 """
 
 import math
@@ -15,24 +16,29 @@ CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
     "mse_se": "standard error of mse over the clips",
     "mae": "absolute error, mean over the same",
-    "psnr": "10 log10(range^2 / mse) in dB, range the width of the task's value range; of the mean mse, not a mean",
+    "psnr": "10 log10(range^2 / mse) in dB, range the width of the task's value range; of the mean mse, not "
+    "a mean",
 }
 SKILL_CONVENTION = {
-    "skill": "(mse of copy-last - mse) / (mse of copy-last - mse of the optimum): 0 copies the last frame, 1 is optimal",
-    "skill_se": "standard error of skill over the clips, each clip's errors of the three predictors taken together",
+    "skill": "(mse of copy-last - mse) / (mse of copy-last - mse of the optimum): 0 copies the last frame, 1 "
+    "is optimal",
+    "skill_se": "standard error of skill over the clips, each clip's errors of the three predictors taken "
+    "together",
 }
 """Of a task whose optimum is known."""
 
 
 def psnr(mse: float, value_range: tuple[float, float]) -> float | None:
-    """Peak signal-to-noise ratio in dB; None for an mse of 0, where it is infinite, and for one that is not finite."""
+    """Peak signal-to-noise ratio in dB; None for an mse of 0, where it is infinite, and for one that is not
+    finite."""
     if mse == 0 or not math.isfinite(mse):
         return None
     return 10 * math.log10((value_range[1] - value_range[0]) ** 2 / mse)
 
 
 def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float | None:
-    """How far a predictor has come from copying the last frame (0) to the best possible (1); below 0 it is worse.
+    """How far a predictor has come from copying the last frame (0) to the best possible (1); below 0 it is
+    worse.
 
     None where there is nothing to gain, since copying is optimal.
     """
@@ -90,13 +96,15 @@ def over_members(name: str, values: Tensor) -> dict[str, Tensor]:
 
 
 def summary(values: dict[str, list[float | None]]) -> dict[str, float]:
-    """`over_members` of values by name, a list over the members each, as plain numbers; what has none is left out."""
+    """`over_members` of values by name, a list over the members each, as plain numbers; what has none is left
+    out."""
     columns = {name: torch.tensor(each) for name, each in values.items() if None not in each}
     rows = (over_members(name, column) for name, column in columns.items())
     return {key: value.item() for row in rows for key, value in row.items()}
 
 
 def median_index(values: Sequence[float | None]) -> int:
-    """Where the median stands; of an even number of values the smaller of the two in the middle; None is the largest."""
+    """Where the median stands; of an even number of values the smaller of the two in the middle; None is the
+    largest."""
     known = [math.inf if value is None or math.isnan(value) else value for value in values]
     return sorted(range(len(known)), key=known.__getitem__)[(len(known) - 1) // 2]

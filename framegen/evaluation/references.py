@@ -1,4 +1,5 @@
-"""What a model is measured against: the references that any net should beat, and the optimum that none can."""
+"""What a model is measured against: the references that any net should beat, and the optimum that none
+can."""
 
 from collections.abc import Iterator
 from functools import singledispatch
@@ -21,7 +22,8 @@ LINEAR_MAX_FEATURES = 2048
 
 @singledispatch
 def optimal_predictor(task: Task) -> Predictor | None:
-    """The predictor that nobody can beat on this task; None where it is not known, and no skill is shown then."""
+    """The predictor that nobody can beat on this task; None where it is not known, and no skill is shown
+    then."""
     return None
 
 

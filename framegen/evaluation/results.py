@@ -11,7 +11,8 @@ from framegen.files import read_json, to_json, write_bytes
 
 RESULTS = "results.json"
 Scores = dict[str, float | None]
-"""By metric (see `Results.convention`); None where there is no number. Without a known optimum, skill is no metric."""
+"""By metric (see `Results.convention`); None where there is no number. Without a known optimum, skill is no
+metric."""
 Curves = dict[str, list[float | None]]
 """By metric, its values at each horizon 1, 2, …"""
 _STRICT: Any = {"allow_inf_nan": False}
@@ -130,5 +131,6 @@ def read_results(folder: Path) -> Results:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a run was trained to its end. One that was evaluated on the way has results too, but no facts of a training."""
+    """Whether a run was trained to its end. One that was evaluated on the way has results too, but no facts
+    of a training."""
     return (folder / RESULTS).exists() and read_results(folder).training is not None

@@ -29,7 +29,8 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Errors:
-    """Mean squared and mean absolute error of each clip, (N,) float64; closed-loop at each horizon, (N, H)."""
+    """Mean squared and mean absolute error of each clip, (N,) float64; closed-loop at each horizon, (N,
+    H)."""
 
     squared: Tensor
     absolute: Tensor
@@ -45,7 +46,8 @@ class Errors:
 
 @torch.inference_mode()
 def _differences(model: Predictor, clips: Clips) -> Iterator[Tensor]:
-    """Prediction minus target, one step ahead, a few clips at a time: (B, T, C, H, W) float64 without the burn-in."""
+    """Prediction minus target, one step ahead, a few clips at a time: (B, T, C, H, W) float64 without the
+    burn-in."""
     device = device_of(model)
     for inputs, targets in chunks(clips):
         predictions, _ = model(inputs.to(device))
@@ -95,7 +97,8 @@ def validate_references(references: Mapping[str, Predictor], clips: Clips) -> di
 def evaluate(
     models: Mapping[int, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
 ) -> Results:
-    """Every model and every reference on the test clips; and the models on the validation clips, to choose by.
+    """Every model and every reference on the test clips; and the models on the validation clips, to choose
+    by.
 
     Args:
         models: by seed, on any device: one, or a population.
@@ -142,7 +145,8 @@ def evaluate(
 def _closed_loop(
     predictors: Mapping[str, Predictor], data: Data, value_range: Range
 ) -> tuple[dict[str, Scores], dict[str, Curves]]:
-    """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next frame."""
+    """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next
+    frame."""
     if data.test_frames is None:
         return {}, {}
     errors = {

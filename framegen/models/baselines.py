@@ -54,7 +54,8 @@ class AutoRegression(Predictor):
 
 
 def _past(frames: Tensor, num_frames: int, state: State) -> tuple[Tensor, State]:
-    """Each step's last frames side by side, newest first: (B, T, num_frames * P); and the state to go on with."""
+    """Each step's last frames side by side, newest first: (B, T, num_frames * P); and the state to go on
+    with."""
     flat = frames.flatten(2)  # (B, T, P)
     before = num_frames - 1
     history = torch.cat(

@@ -1,4 +1,5 @@
-"""The Bayes-optimal predictor for a picture that is a function of an angle which turns at an unknown constant speed."""
+"""The Bayes-optimal predictor for a picture that is a function of an angle which turns at an unknown constant
+speed."""
 
 import math
 
@@ -11,15 +12,17 @@ from framegen.models.predictor import Predictor, State
 class BayesFilter(Predictor):
     """The exact posterior over (speed, angle) on a grid, and the mean of the next frame under it.
 
-    The hidden process: an angle on a ring of G grid points moves by one of S constant shifts a frame; both start
-    uniform. A frame is the clean picture of its angle plus Gaussian noise, clipped to [0, 1] and rounded to 256
+    The hidden process: an angle on a ring of G grid points moves by one of S constant shifts a frame; both
+    start uniform. A frame is the clean picture of its angle plus Gaussian noise, clipped to [0, 1] and
+    rounded to 256
     levels: a censored Gaussian (Tobin, 1958). Since the grid moves with the angle, the filter is the forward
     algorithm of a hidden Markov model whose transition is a rotation; the only approximation is the grid.
 
-    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. No predictor has a
-    smaller expected squared error than the posterior mean that this one returns.
+    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. No predictor
+    has a smaller expected squared error than the posterior mean that this one returns.
 
-    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed), since its own prediction is no
+    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed), since its own
+    prediction is no
     evidence: h steps on, it renders the same posterior h frames later, which is the exact h-step forecast.
     """
 
@@ -78,7 +81,8 @@ class BayesFilter(Predictor):
 
 
 def _censored_mean(mean: Tensor, deviation: float) -> Tensor:
-    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis, 19.3)."""
+    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis,
+    19.3)."""
     low, high = -mean / deviation, (1 - mean) / deviation
     density = [(-(z**2) / 2).exp() / math.sqrt(2 * math.pi) for z in (low, high)]
     below, above = torch.special.ndtr(low), torch.special.ndtr(-high)

@@ -13,7 +13,8 @@ SMALL_MODEL = 100_000
 
 
 def choose_device(name: str) -> torch.device:
-    """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at hand."""
+    """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at
+    hand."""
     cuda = torch.cuda.is_available()
     if name == "auto":
         name = "cuda" if cuda else "cpu"

@@ -17,7 +17,8 @@ PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever th
 
 
 def check(model: Predictor, device: torch.device, engine: Engine) -> None:
-    """Raises FusedUnavailable, saying why, where the engine cannot train this model, or for "auto" should not."""
+    """Raises FusedUnavailable, saying why, where the engine cannot train this model, or for "auto" should
+    not."""
     if not (isinstance(model, RecurrentNet) and isinstance(model.rnn, torch.nn.RNN)):
         raise FusedUnavailable("it trains the plain RNN only, tanh or relu")
     if model.rnn.num_layers > 1:
@@ -43,7 +44,8 @@ def shape_of(model: RecurrentNet) -> Shape:
 
 
 def compiled(model: Predictor, engine: Engine) -> Predictor:
-    """The model as it is now, run by the compiled code unless that cannot be had, or the engine is PyTorch."""
+    """The model as it is now, run by the compiled code unless that cannot be had, or the engine is
+    PyTorch."""
     if engine != "torch":
         with suppress(FusedUnavailable):
             check(model, device_of(model), engine)

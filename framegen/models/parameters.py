@@ -21,7 +21,8 @@ def split(row: Tensor, model: Predictor) -> list[Tensor]:
 
 
 def stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
-    """The weights of all models by name, each (K, …): torch.func.functional_call under vmap takes them as they are."""
+    """The weights of all models by name, each (K, …): torch.func.functional_call under vmap takes them as
+    they are."""
     weights, buffers = torch.func.stack_module_state(list(models))
     return {name: value.detach() for name, value in {**weights, **buffers}.items()}
 

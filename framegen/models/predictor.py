@@ -16,10 +16,10 @@ class Predictor(nn.Module):
 
         predictions, state = model(frames, state)
 
-    `frames` and `predictions` have one shape, (B, T, C, H, W), float32. `predictions[:, t]` depends on the frames up
-    to t and on the state that went in, never on later frames. T = 1 is streaming: a sequence fed in one piece and
-    the same sequence fed frame by frame, the state handed on, give the same predictions. A `state` of None begins a
-    new sequence. Models never change the frames or the state that they are given.
+    `frames` and `predictions` have one shape, (B, T, C, H, W), float32. `predictions[:, t]` depends on the
+    frames up to t and on the state that went in, never on later frames. T = 1 is streaming: a sequence fed in
+    one piece and the same sequence fed frame by frame, the state handed on, give the same predictions. A
+    `state` of None begins a new sequence. Models never change the frames or the state that they are given.
     """
 
     frames_at_once = 1
@@ -39,7 +39,8 @@ class Predictor(nn.Module):
             frames: (B, T, C, H, W), T from 1 to `num_frames`.
 
         Returns:
-            `num_frames` predictions (B, num_frames, C, H, W), the last ones each made from the one before, and the state.
+            `num_frames` predictions (B, num_frames, C, H, W), the last ones each made from the one before,
+            and the state.
         """
         made, state = self(frames, state)
         parts = [made]
@@ -79,7 +80,8 @@ def detach(state: State) -> State:
 
 
 def name_parts(state: State, name: str) -> dict[str, Tensor]:
-    """A state's tensors by names that tell their places ("state.0.1"), to be saved; None is an empty tensor."""
+    """A state's tensors by names that tell their places ("state.0.1"), to be saved; None is an empty
+    tensor."""
     match state:
         case None:
             return {f"{name}.none": torch.empty(0)}
@@ -91,7 +93,8 @@ def name_parts(state: State, name: str) -> dict[str, Tensor]:
 
 
 def from_parts(parts: Mapping[str, Tensor], name: str) -> State:
-    """The inverse of `name_parts`; what belongs to other names is left aside. Raises ValueError where nothing fits."""
+    """The inverse of `name_parts`; what belongs to other names is left aside. Raises ValueError where nothing
+    fits."""
     if name in parts:
         return parts[name]
     if f"{name}.none" in parts:

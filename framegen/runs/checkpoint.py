@@ -28,7 +28,8 @@ class Checkpoint:
     config: Config
     frame_shape: tuple[int, int, int]
     shown: int
-    """The seed of the model to take unless told otherwise: the only one, or of a population the median one."""
+    """The seed of the model to take unless told otherwise: the only one, or of a population the median
+    one."""
     step: int
     """Optimizer steps taken."""
 
@@ -61,7 +62,8 @@ def save(
     """Write the weights, with the config in the metadata, so that the file alone rebuilds the models.
 
     Args:
-        weights: by name, stacked (K, …), one for each of the seeds. A single net's stand in the file as they are.
+        weights: by name, stacked (K, …), one for each of the seeds. A single net's stand in the file as they
+            are.
         shown: the seed of the model that `load` takes unless told otherwise.
     """
     about = _About(frame_shape, step, shown, seeds)
@@ -70,7 +72,8 @@ def save(
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Rebuild the models from a checkpoint file, or from the run folder that holds one; on the CPU, in eval mode.
+    """Rebuild the models from a checkpoint file, or from the run folder that holds one; on the CPU, in eval
+    mode.
 
     A population's weights have an axis more in the file, the first, which numbers the members.
     Raises UserError that names the file where it is missing, damaged, a pickle, or of another shape.

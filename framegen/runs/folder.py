@@ -65,7 +65,8 @@ def _never_began(folder: Path) -> bool:
 
 
 def find(run: str, runs_dir: Path) -> Path:
-    """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where there is none."""
+    """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where
+    there is none."""
     for path in (Path(run), runs_dir / run):
         if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
             return path
@@ -160,7 +161,8 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> tuple[str | None, str | None]:
-    """The commit that framegen runs from and what differs from it; None where it does not run from a checkout."""
+    """The commit that framegen runs from and what differs from it; None where it does not run from a
+    checkout."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return None, None

@@ -1,4 +1,5 @@
-"""The values of a training over its steps and epochs, on disk: metrics.jsonl and members.jsonl, a row a line."""
+"""The values of a training over its steps and epochs, on disk: metrics.jsonl and members.jsonl, a row a
+line."""
 
 import json
 import math
@@ -30,8 +31,8 @@ class MetricsFiles:
 
     Args:
         folder: the run's folder.
-        lengths: bytes to which the files are cut back: a resumed run writes the rest again. A file that is not
-            named begins empty.
+        lengths: bytes to which the files are cut back: a resumed run writes the rest again. A file that is
+            not named begins empty.
     """
 
     def __init__(self, folder: Path, lengths: Mapping[str, int]) -> None:
@@ -45,7 +46,8 @@ class MetricsFiles:
         self.pending[name].append(json.dumps(row).encode() + b"\n")
 
     def flush(self) -> dict[str, int]:
-        """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk refuses."""
+        """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk
+        refuses."""
         lengths = {}
         for name, rows in self.pending.items():
             path = self.folder / name

@@ -1,6 +1,7 @@
 """How optimizer steps are taken; the loop in `loop.py` says when.
 
-An engine trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or one.
+An engine trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or
+one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -77,8 +78,8 @@ class TorchEngine:
             learning_rates: one a batch.
 
         Returns:
-            The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two is not
-            finite, that model's weights stay as they were before that batch.
+            The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two
+            is not finite, that model's weights stay as they were before that batch.
         """
         batches = zip(order.split(self.training.batch_size, 1), learning_rates, strict=True)
         results = [[self._step(k, index, rate) for k, index in enumerate(batch)] for batch, rate in batches]
@@ -110,9 +111,9 @@ class TorchEngine:
     def state_dict(self) -> dict[str, Tensor]:
         """Everything that a training needs to go on, by name; each tensor's first axis numbers the models.
 
-        "model.…": weights. "adam.mean", "adam.variance": Adam's running means of the gradient and of its square,
-        (K, P) each, in the order of the parameters. "adam.step": steps taken, (K,). "state.…": what is carried.
-        Both engines write and read the same.
+        "model.…": weights. "adam.mean", "adam.variance": Adam's running means of the gradient and of its
+        square, (K, P) each, in the order of the parameters. "adam.step": steps taken, (K,). "state.…": what
+        is carried. Both engines write and read the same.
         """
         moments = {"mean": "exp_avg", "variance": "exp_avg_sq"}
         return engine_state(
@@ -130,7 +131,8 @@ class TorchEngine:
         )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the models."""
+        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the
+        models."""
         example = self.clips.batch(torch.arange(min(self.training.batch_size, len(self.clips))))[0][:, :1]
         with torch.no_grad():
             carried = self.models[0](example.to(self.device))[1] if self.carry_state else None

@@ -1,7 +1,9 @@
-"""The fused engine: forward, loss, back-propagation and Adam of plain RNNs in one compiled call (see elman.cpp).
+"""The fused engine: forward, loss, back-propagation and Adam of plain RNNs in one compiled call (see
+elman.cpp).
 
-PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small operations; the
-arithmetic takes microseconds. The source is compiled at first use by the machine's own compiler, and kept in the user's cache.
+PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small
+operations; the arithmetic takes microseconds. The source is compiled at first use by the machine's own
+compiler, and kept in the user's cache.
 """
 
 import ctypes
@@ -19,11 +21,14 @@ from framegen.models.predictor import Predictor, State
 from framegen.models.recurrent import RecurrentNet
 from framegen.training.state import engine_state, load_engine_state
 
-CALL = 200_000_000  # multiplications of weights in one call, about: a fraction of a second, so that a signal is soon heard
+# Multiplications of weights in one call, about: a fraction of a second,
+# so that a signal is soon heard.
+CALL = 200_000_000
 
 
 class FusedEngine:
-    """The same steps as `engine.TorchEngine` takes, many in one call; with the same arguments and the same contract.
+    """The same steps as `engine.TorchEngine` takes, many in one call; with the same arguments and the same
+    contract.
 
     The models' parameters become views of one tensor, in which the compiled code trains them in place.
     """
@@ -95,7 +100,8 @@ class FusedEngine:
         )
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the models."""
+        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the
+        models."""
         carried = self._state[0] if self.carry_state else None
         mean, variance, self.steps, self.states = load_engine_state(state, self.models, carried)
         self.mean, self.variance = mean.clone(), variance.clone()

@@ -47,7 +47,8 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, a first signal only sets `received`; whoever holds it looks there and calls `check` when it may stop."""
+        """Inside, a first signal only sets `received`; whoever holds it looks there and calls `check` when it
+        may stop."""
         self._holding = True
         try:
             yield

@@ -29,7 +29,8 @@ from framegen.training.schedule import epoch_order, learning_rate_at, steps_per_
 
 
 def choose_engine(config: Config, models: Sequence[Predictor], data: Data, show: bool) -> Engine:
-    """The engine and the device that the config asks for; "auto" takes the fused one where it can train this model here.
+    """The engine and the device that the config asks for; "auto" takes the fused one where it can train this
+    model here.
 
     Raises OptionError where the fused engine is asked for and cannot be had.
     """
@@ -59,8 +60,8 @@ class Epoch:
     step: int
     """Optimizer steps taken."""
     metrics: Mapping[str, float]
-    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill; of a population the
-    mean, and with _sd, _min and _max behind the name how its members vary."""
+    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill; of a
+    population the mean, and with _sd, _min and _max behind the name how its members vary."""
     members: Sequence[Mapping[str, float]]
     """By member: seed, train/loss (the mean over the epoch), val/mse."""
     models: Mapping[int, Predictor]
@@ -95,7 +96,8 @@ class Training:
         self.place = replace(self.place, **changes)
 
     def save(self, shown: int | None = None) -> None:
-        """Write what going on needs, then the checkpoint, which shows the first model where nothing is known yet."""
+        """Write what going on needs, then the checkpoint, which shows the first model where nothing is known
+        yet."""
         self.move(lengths=self.tracker.flush())
         state = self.engine.state_dict()
         progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
@@ -107,7 +109,8 @@ class Training:
         self.saved_step = self.place.step
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not fit."""
+        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not
+        fit."""
         try:
             self.engine.load_state_dict(tensors)
             self.losses = tensors["epoch.loss"]
@@ -120,7 +123,8 @@ class Training:
 
 
 def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
-    """The loop, from where the training stands. Hands out each epoch, and saves once the caller is done with it."""
+    """The loop, from where the training stands. Hands out each epoch, and saves once the caller is done with
+    it."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
         training.save()
@@ -177,7 +181,8 @@ def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBa
 
 
 def _log_steps(training: Training, losses: Tensor, norms: Tensor, rates: Sequence[float]) -> None:
-    """Log steps that were taken, (steps, K) each; leave members behind from the step on at which they are not finite."""
+    """Log steps that were taken, (steps, K) each; leave members behind from the step on at which they are not
+    finite."""
     finite = losses.isfinite() & norms.isfinite()  # (steps, K)
     bad = (~finite.all(1)).nonzero()
     good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be

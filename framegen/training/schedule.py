@@ -12,7 +12,8 @@ from framegen.data.clips import Data
 
 
 def epoch_order(seed: int, epoch: int, num_clips: int, in_order: bool) -> Tensor:
-    """The clips of one epoch in the order in which a net sees them, (num_clips,): a function of seed and epoch alone."""
+    """The clips of one epoch in the order in which a net sees them, (num_clips,): a function of seed and
+    epoch alone."""
     order = np.arange(num_clips) if in_order else np.random.default_rng([seed, epoch]).permutation(num_clips)
     return torch.from_numpy(order)
 
@@ -28,7 +29,8 @@ def total_steps(config: Config, data: Data) -> int:
 
 
 def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
-    """The learning rate of step 0 … total_steps - 1 (Loshchilov and Hutter, "SGDR", 2017, eq. 5, one period)."""
+    """The learning rate of step 0 … total_steps - 1 (Loshchilov and Hutter, "SGDR", 2017, eq. 5, one
+    period)."""
     match training.schedule:
         case "constant":
             return training.learning_rate

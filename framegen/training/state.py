@@ -24,7 +24,8 @@ def engine_state(
 def load_engine_state(
     state: Mapping[str, Tensor], models: Sequence[Predictor], carried: State
 ) -> tuple[Tensor, Tensor, int, list[State]]:
-    """Load the weights of a `state_dict`; returns Adam's means, variances and steps, and what each model carries.
+    """Load the weights of a `state_dict`; returns Adam's means, variances and steps, and what each model
+    carries.
 
     Args:
         carried: a state of the shape that a model carries, None where none is.

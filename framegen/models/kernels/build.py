@@ -1,4 +1,5 @@
-"""The compiled code: elman.cpp, built at first use by the machine's own compiler and kept in the user's cache."""
+"""The compiled code: elman.cpp, built at first use by the machine's own compiler and kept in the user's
+cache."""
 
 import ctypes
 import functools
@@ -71,7 +72,8 @@ def library(shape: Shape) -> ctypes.CDLL:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a cached library is there and is what was once compiled: it ends in the SHA-256 of what stands before."""
+    """Whether a cached library is there and is what was once compiled: it ends in the SHA-256 of what stands
+    before."""
     try:
         content = path.read_bytes()
     except OSError:

@@ -1,7 +1,8 @@
 """The ways to train and to roll out that are measured, all on the CPU: the fused engine and PyTorch.
 
-Each function sets up nets that are its own to train, and returns a call that trains on from where the last one stopped and
-returns the losses, or one that generates. Given the same nets and batches all of them compute the same (see `in_jax.py` too).
+Each function sets up nets that are its own to train, and returns a call that trains on from where the last
+one stopped and returns the losses, or one that generates. Given the same nets and batches all of them compute
+the same (see `in_jax.py` too).
 """
 
 import logging
@@ -32,7 +33,8 @@ def flat(clips: Clips) -> tuple[Tensor, Tensor]:
 
 
 def fused_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:
-    """K nets through the fused engine, each on its own order (K, N); a call goes through it and returns losses (steps, K)."""
+    """K nets through the fused engine, each on its own order (K, N); a call goes through it and returns
+    losses (steps, K)."""
     engine = FusedEngine(nets, clips, training, False)
     chunks = order.split(engine.chunk * training.batch_size, 1)
 
@@ -92,8 +94,8 @@ def layers_loss(net: RecurrentNet) -> LossOf:
 def written_out_loss(net: RecurrentNet) -> LossOf:
     """The same, its loop over time written out for torch.compile, which leaves nn.RNN as it is.
 
-    The product within the loop is written as a sum: of that its compiler makes one kernel with the tanh; a matrix product of
-    such a size it hands to a library, one call for each frame.
+    The product within the loop is written as a sum: of that its compiler makes one kernel with the tanh; a
+    matrix product of such a size it hands to a library, one call for each frame.
     """
     weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = net.parameters()
 
@@ -151,7 +153,8 @@ def parameters(net: RecurrentNet) -> list[nn.Parameter]:
 
 
 def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Call:
-    """Closed loop after a prompt (B, T, C, H, W), through the model's own `run_on`; a call returns (B, num_frames, C, H, W)."""
+    """Closed loop after a prompt (B, T, C, H, W), through the model's own `run_on`; a call returns (B,
+    num_frames, C, H, W)."""
 
     @torch.inference_mode()
     def call() -> Tensor:

@@ -109,7 +109,8 @@ def _training(sizes: Sizes) -> Group:
     frames = Orbit.num_frames - 1
     title = f"Training the article's net: {sizes.clips} clips, batches of {TRAINING.batch_size}, {frames} frames in, one thread"
     notes = (
-        "PyTorch: nn.RNN, nn.Linear, DataLoader and Adam as in a tutorial. torch.compile leaves nn.RNN as it is; own loop: the "
+        "PyTorch: nn.RNN, nn.Linear, DataLoader and Adam as in a tutorial. torch.compile leaves nn.RNN as it "
+        "is; own loop: the "
         "loop over time is written out for it. JAX: an epoch is one compiled call.",
     )
     return Group(

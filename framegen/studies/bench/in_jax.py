@@ -1,4 +1,5 @@
-"""The same trainings and rollouts in JAX: an epoch, and a rollout, is one compiled call. JAX is imported when it is needed."""
+"""The same trainings and rollouts in JAX: an epoch, and a rollout, is one compiled call. JAX is imported when
+it is needed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,13 +26,15 @@ PRODUCTS: dict[str, Product] = {
     "JAX, matrix products": lambda matrix, columns: matrix @ columns,
     "JAX, products as sums": lambda matrix, columns: (matrix[:, :, None] * columns).sum(1),
 }
-"""Two ways to write one. For a matrix product XLA calls a routine, once a frame; a sum it fuses with what stands around it."""
+"""Two ways to write one. For a matrix product XLA calls a routine, once a frame; a sum it fuses with what
+stands around it."""
 
 
 def training(
     nets: Sequence[RecurrentNet], clips: Clips, config: Training, order: Tensor, product: Product
 ) -> Call:
-    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time; see `contenders.fused_training`.
+    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time; see
+    `contenders.fused_training`.
 
     The batch is the last axis everywhere, so that the small matrices stand to the left of long rows.
     """

@@ -1,4 +1,5 @@
-"""How contenders are timed: in turn, round after round, so that whatever else the machine does meets all of them alike."""
+"""How contenders are timed: in turn, round after round, so that whatever else the machine does meets all of
+them alike."""
 
 import gc
 import os
@@ -58,7 +59,8 @@ class Group:
     notes: tuple[str, ...] = ()
     """What has to be known of the contenders."""
     tell_ready: bool = False
-    """Whether the seconds until a contender is ready are told: only where nothing of it was compiled before."""
+    """Whether the seconds until a contender is ready are told: only where nothing of it was compiled
+    before."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Ready:
 
 
 def prepare(contender: Contender, least_seconds: float) -> Ready:
-    """Set a contender up, with the number of threads with which it is fastest. Raises Unavailable where it cannot run."""
+    """Set a contender up, with the number of threads with which it is fastest. Raises Unavailable where it
+    cannot run."""
     tried: list[tuple[float, Ready]] = []
     for threads in contender.threads:
         torch.set_num_threads(threads)
@@ -89,8 +92,8 @@ def turn(ready: Ready, units: int, least_seconds: float) -> tuple[float, float]:
     """Call a contender again and again for so many seconds, at least once.
 
     Returns:
-        Microseconds a unit, and how many CPU cores were busy on average. Raises UserError where it no longer computes
-        anything finite, since its time would then mean nothing.
+        Microseconds a unit, and how many CPU cores were busy on average. Raises UserError where it no longer
+        computes anything finite, since its time would then mean nothing.
     """
     torch.set_num_threads(ready.threads)
     gc.disable()  # it would go through what other contenders left behind: a compiler's millions of objects
@@ -112,7 +115,8 @@ def turn(ready: Ready, units: int, least_seconds: float) -> tuple[float, float]:
 
 @contextmanager
 def clean_machine() -> Iterator[None]:
-    """Empty caches, so that every compile time is measured; JAX on one CPU thread; afterwards all is as it was."""
+    """Empty caches, so that every compile time is measured; JAX on one CPU thread; afterwards all is as it
+    was."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory(prefix="framegen-bench-", ignore_cleanup_errors=True) as folder:
         caches = {name: str(Path(folder) / name) for name in ("XDG_CACHE_HOME", "TORCHINDUCTOR_CACHE_DIR")}

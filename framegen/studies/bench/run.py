@@ -38,10 +38,11 @@ Turn = tuple[float, float]
 
 
 def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) -> Content:
-    """Measure the fused engine beside PyTorch and JAX on this machine: training, populations, rollouts, and its limits.
+    """Measure the fused engine beside PyTorch and JAX on this machine: training, populations, rollouts, and
+    its limits.
 
-    All contenders are set up first, compiling with empty caches; then each has its turn in every round. A time is the median
-    over the rounds, a ratio the median of the rounds' own ratios to the fused engine.
+    All contenders are set up first, compiling with empty caches; then each has its turn in every round. A
+    time is the median over the rounds, a ratio the median of the rounds' own ratios to the fused engine.
 
     Args:
         out: folder for bench.json (all numbers) and bench.md (the tables); made where missing.
@@ -50,8 +51,9 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
         quick: the smallest sizes, without torch.compile and JAX: shows that all runs; its times say nothing.
 
     Returns:
-        {"machine", "rounds", "groups"}, as in bench.json. Each group has a title, a unit, rows and notes; each row the case,
-        the contender, the microseconds a unit of every round, their median, smallest and largest, and the ratio.
+        {"machine", "rounds", "groups"}, as in bench.json. Each group has a title, a unit, rows and notes;
+        each row the case, the contender, the microseconds a unit of every round, their median, smallest and
+        largest, and the ratio.
 
     Raises:
         UserError: no C++ compiler is here, or the disk refuses.

@@ -65,9 +65,11 @@ def _show(key: str, value: str | float) -> str:
 def _about(content: Content) -> str:
     units = ", ".join(dict.fromkeys(group["unit"] for group in content["groups"]))
     return (
-        f"µs: microseconds, median of {content['rounds']} rounds in which every contender had its turn, from the smallest to the "
+        f"µs: microseconds, median of {content['rounds']} rounds in which every contender had its turn, from "
+        "the smallest to the "
         f"largest; per {units}. ratio: to the fused engine's time, median of the rounds' own. cores: CPU "
-        "cores that were busy. ready: seconds until the first call had ended, compiling (with empty caches) and imports included."
+        "cores that were busy. ready: seconds until the first call had ended, compiling (with empty caches) "
+        "and imports included."
     )
 
 
@@ -76,6 +78,7 @@ def _machine(content: Content) -> str:
     load = "" if machine["load_before"] is None else f", load before {machine['load_before']:.2f}"
     jax = f"JAX {machine['jax']}" if machine["jax"] else "no JAX"
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, up to {machine['threads']} threads{load}; {machine['system']}; "
+        f"{machine['cpu']}, {machine['cores']} cores, up to {machine['threads']} threads{load}; "
+        f"{machine['system']}; "
         f"Python {machine['python']}, torch {machine['torch']}, {jax}, {machine['compiler']}."
     )

@@ -1,0 +1,115 @@
+"""Whatever the README tells its reader to type works: each command and each piece of Python, in a short
+form."""
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from framegen.commands import training
+from framegen.config.experiments import EXPERIMENTS
+from framegen.config.options import Bench, Reproduce, parse, parse_train, sweep
+from tests.conftest import SMALL, SMALL_CONFIG
+
+Runner = Callable[..., tuple[int, str, str]]
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+SHORT = {
+    "num_clips": 40,
+    "num_val_clips": 6,
+    "num_test_clips": 8,
+    "num_frames": 24,
+    "num_windows": 5,
+    "num_val_windows": 2,
+    "num_test_windows": 2,
+}
+NOT_RUN = {
+    "uv run pytest": "this test would run itself",
+    "uv run framegen reproduce": "takes minutes",
+    "uv run framegen bench": "takes minutes",
+    "uv run framegen train --track online": "needs an account",
+    "uv run wandb login": "needs an account",
+    "uv run wandb sync runs/wandb/offline-run-*": "needs an account",
+    "uv run wandb leet runs/wandb": "waits for keys",
+    "uv sync --group bench": "needs a network",
+}
+"""Commands that are only read, and why; a new one in the README that cannot run must be named here."""
+
+
+def commands() -> list[str]:
+    """Every command of the README in its order: indented lines, and those between backticks."""
+    found = re.findall(r"^    (uv .*)$|`(uv [^`]+)`", README, re.MULTILINE)
+    return list(dict.fromkeys((line or inline).split("#")[0].strip() for line, inline in found))
+
+
+def shortened(arguments: list[str]) -> list[str]:
+    """The arguments of `framegen`, with those documented options that make a training short."""
+    if arguments[0] != "train" or "--resume" in arguments:
+        return arguments
+    name = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else "video"
+    task = EXPERIMENTS[name].task
+    known = {field.name for field in fields(task)} & SHORT.keys()
+    short = [text for each in sorted(known) for text in (f"--{each.replace('_', '-')}", str(SHORT[each]))]
+    arguments = re.sub(r"--seeds \d+(?= |$)", "--seeds 2", " ".join(arguments)).split()
+    return [*arguments, *short, "--epochs", "1", "--media-every", "0"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+def test_every_command_runs(folder: Path, framegen: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    runs = [command for command in commands() if command not in NOT_RUN]
+    assert runs[0] == "uv run framegen train"
+    for command in runs:
+        program, *arguments = shlex.split(command.removeprefix("uv run "))
+        assert program == "framegen", f"{command}: name it in NOT_RUN, or run it"
+        if "YOUR-VIDEO.mp4" in arguments:
+            assert framegen("generate", "runs/video-1", "--frames", "12", "--out", "YOUR-VIDEO.mp4")[0] == 0
+        code, out, err = framegen(*shortened(arguments))
+        assert code == 0, f"{command}: {out}{err}"
+        if arguments == ["train"]:  # its pictures are made; those of the others would take a minute
+            monkeypatch.setattr(training, "draw_run", lambda *_: [])
+        if "--out" in arguments:
+            assert Path(arguments[arguments.index("--out") + 1]).stat().st_size > 0
+
+
+def test_what_is_not_run_is_at_least_a_command() -> None:
+    assert NOT_RUN.keys() <= set(commands())
+    for command in NOT_RUN:
+        match shlex.split(command):
+            case ["uv", "run", "framegen", "train", *rest]:
+                assert all(parse_train("video", each) for _, each in sweep("video", rest))
+            case ["uv", "run", "framegen", "reproduce", *rest]:
+                parse(Reproduce, "reproduce", rest)
+            case ["uv", "run", "framegen", "bench", *rest]:
+                parse(Bench, "bench", rest)
+            case ["uv", "run", "wandb", verb, *_]:
+                from wandb.cli.cli import cli
+
+                assert verb in cli.commands
+            case ["uv", "sync", "--group", group]:
+                assert group in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+            case other:
+                assert other == ["uv", "run", "pytest"]
+
+
+@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+def test_each_piece_of_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=1), task=SMALL)
+    monkeypatch.setitem(EXPERIMENTS, "video", short)
+    exec(compile(code.replace("seeds=64", "seeds=2"), "README.md", "exec"), {})
+    assert (tmp_path / "runs" / "video-1" / "results.json").exists()
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for target in re.findall(r"\]\(([\w/-]+\.\w+)\)", README):
+        assert (ROOT / target).exists(), target
