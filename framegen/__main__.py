@@ -119,7 +119,9 @@ def _train(arguments: list[str]) -> None:
         if len(chosen) > 1:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places = (options.runs_dir, options.data_dir)
-        runs[said] = training.train(config, options.name, options.track, *places, label=label)
+        runs[said] = training.train(
+            config, options.name, options.track, *places, label=label, group=options.group, tags=options.tags
+        )
     if len(runs) == 1:
         _report(next(iter(runs.values())))
     else:

@@ -167,7 +167,7 @@ class _Dying:
 def test_a_tracking_that_breaks_off_never_stops_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_run: Path
 ) -> None:
-    monkeypatch.setattr("framegen.runs.tracking._start_wandb", lambda *_: _Dying())
+    monkeypatch.setattr("framegen.runs.tracking.start_wandb", lambda *_: _Dying())
     run = training.train(SMALL_CONFIG, "run", "online", tmp_path / "runs", tmp_path / "data", show=False)
     assert rows_of(run.folder) == rows_of(small_run)
     assert capsys.readouterr().err.count("W&B broke off") == 1
