@@ -19,7 +19,7 @@ from framegen.config.models import Recurrent
 from framegen.errors import UserError
 from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
-from framegen.training.interrupts import Interrupted
+from framegen.training.interrupts import SIGNALS, Interrupted
 
 _stopped: Event | None = None
 """In a worker process: set when it is to begin no more runs."""
@@ -36,11 +36,25 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
+            with _signals_ignored():  # a terminal, `timeout` and `uv run` send one more than once
+                stop.set()
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _start_worker(stop: Event) -> None:
