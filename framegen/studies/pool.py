@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -64,7 +65,14 @@ def _start_worker(stop: Event) -> None:
     signal.pthread_sigmask(
         signal.SIG_BLOCK, [signal.SIGINT]
     )  # a terminal sends it to all: the parent decides
+    signal.signal(signal.SIGTERM, _idle)  # between runs: a worker that died would break the pool
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _idle(_number: int, _frame: FrameType | None) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None or not parent.is_alive():
+        os._exit(1)
 
 
 def _end_with_the_parent() -> None:
