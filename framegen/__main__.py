@@ -1,6 +1,7 @@
 """The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -35,7 +36,7 @@ COMMANDS = {
 
 def main() -> None:
     """Entry point of `framegen`. Exits with 0, with 2 for an option that cannot work, else with 1 (or 128 + signal)."""
-    from framegen.training.interrupts import Interrupted
+    from framegen.training.interrupts import SIGNALS, Interrupted
 
     try:
         _main(sys.argv[1:])
@@ -43,6 +44,8 @@ def main() -> None:
         print(f"framegen: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Interrupted as interrupt:
+        for number in SIGNALS:  # all is saved: one more must not spoil the last line
+            signal.signal(number, signal.SIG_IGN)
         print(f"framegen: {interrupt}", file=sys.stderr)
         sys.exit(interrupt.exit_code)
     except KeyboardInterrupt:
@@ -119,7 +122,9 @@ def _train(arguments: list[str]) -> None:
         if len(chosen) > 1:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places = (options.runs_dir, options.data_dir)
-        runs[said] = training.train(config, options.name, options.track, *places, label=label)
+        runs[said] = training.train(
+            config, options.name, options.track, *places, label=label, group=options.group, tags=options.tags
+        )
     if len(runs) == 1:
         _report(next(iter(runs.values())))
     else:

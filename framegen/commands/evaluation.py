@@ -52,12 +52,19 @@ def measure(run: Run) -> Results:
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
     """Leave the results in W&B: tables of the predictors and of a population's members, and values to compare runs by."""
     columns = list(results.convention)
-    tracker.log_table(
-        step,
-        "test/one_step",
-        ["predictor", *columns],
-        [[n, *s.values()] for n, s in results.one_step.items()],
-    )
+    for part, predictors in results.parts().items():
+        rows = [[name, *(scores.get(m) for m in columns)] for name, scores in predictors.items()]
+        tracker.log_table(step, f"test/{part}", ["predictor", *columns], rows)
+        errors = {f"references/{part}/{name}": s["mse"] for name, s in predictors.items() if name != "model"}
+        tracker.log_summary({name: mse for name, mse in errors.items() if mse is not None})
+    if results.closed_loop is not None:
+        curves = results.closed_loop.per_horizon
+        rows = [
+            [horizon, name, mse]
+            for name, c in curves.items()
+            for horizon, mse in enumerate(c["mse"], start=1)
+        ]
+        tracker.log_table(step, "test/horizon", ["horizon", "predictor", "mse"], rows)
     prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
     values = {f"{prefixes[part]}{m}": results.values(part, m) for part in results.parts() for m in columns}
     if len(results.members) > 1:

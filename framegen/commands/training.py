@@ -1,8 +1,9 @@
 """Train, and take up a training that was stopped."""
 
+import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from framegen.commands.evaluation import log_results, measure
 from framegen.config.config import Config, to_dict
-from framegen.config.experiments import configure
+from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
 from framegen.data import load_data
 from framegen.errors import UserError
@@ -25,9 +26,9 @@ from framegen.models.predictor import num_parameters
 from framegen.progress import TrainingBar, say
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress
-from framegen.runs.folder import create, lock, read_config, write_config
+from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
-from framegen.runs.tracking import Tracker, resolve_mode
+from framegen.runs.tracking import About, Tracker, resolve_mode
 from framegen.training.engine import Engine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
@@ -49,6 +50,8 @@ def train(
     *,
     seeds: int | Sequence[int] | None = None,
     on_epoch: OnEpoch | None = None,
+    group: str | None = None,
+    tags: Sequence[str] = (),
     **options: Any,
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
@@ -56,13 +59,15 @@ def train(
     Args:
         experiment: a name of `EXPERIMENTS`, or a config.
         name: the run folder's name; None takes the next free one, such as "video-3".
-        track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
+        track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else online under `wandb agent`,
+            else offline.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
         label: what the folder's name says beside that.
         draw: whether to make the pictures of the trained model.
         seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
         on_epoch: called after each epoch with its numbers and the models as they are then.
+        group, tags: W&B's; None asks WANDB_RUN_GROUP, else the experiment. A resumed run keeps them.
         options: values for the fields of the task, the model or the training, such as hidden_size=8.
 
     Returns:
@@ -71,7 +76,7 @@ def train(
 
     Raises:
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is not
-            finite, or a disk that refuses. Interrupted: SIGINT or SIGTERM came; the run is saved.
+            finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     config = configure(experiment, seeds, options)
     choose_device(config.training.device)
@@ -79,7 +84,8 @@ def train(
     run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
     with lock(run_dir), Interrupts() as interrupts:
         try:
-            write_config(run_dir, config, mode, Path(data_dir))
+            group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
+            write_config(run_dir, config, mode, Path(data_dir), group, tuple(tags))
             training, run = _begin(run_dir, mode, show, interrupts)
         except BaseException:
             shutil.rmtree(run_dir)
@@ -129,9 +135,11 @@ def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tup
     say("computing the best possible prediction of the validation clips", show)
     references = validate_references(run.references, data.val)
     engine = choose_engine(config, list(models.values()), data, show)
-    tags = [type(config.task).__name__.lower(), type(config.model).__name__.lower()]
-    shown = {**to_dict(config), **_facts(run, engine)}
-    tracker = Tracker(run_dir, mode, description.wandb_id, shown, config.experiment, tags, place.lengths)
+    shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
+    tracker = Tracker(run_dir, mode, _about(description, shown), place.lengths)
+    if run.data.file is not None:
+        digest = hashlib.sha256(run.data.file.read_bytes()).hexdigest()
+        tracker.use_file(run.data.file.stem, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
     training = Training(
         run_dir, config, data, references, engine, tracker, interrupts, place, losses, {}, place.step
@@ -140,6 +148,22 @@ def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tup
         training.restore(tensors)
     interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
     return training, run
+
+
+def _about(description: Description, shown: Mapping[str, Any]) -> About:
+    """What W&B says of the run."""
+    config = description.config
+    kinds = (type(part).__name__.lower() for part in (config.task, config.model))
+    return About(
+        description.wandb_id,
+        shown,
+        group=description.group or config.experiment,
+        tags=tuple(dict.fromkeys((*kinds, *description.tags))),
+        job_type="population" if config.seeds else "train",
+        notes=f"{config.experiment}: {EXPERIMENTS[config.experiment].description}"
+        if config.experiment in EXPERIMENTS
+        else config.description,
+    )
 
 
 def _facts(run: Run, engine: Engine) -> dict[str, Any]:
@@ -185,6 +209,11 @@ def _track_results(training: Training, run: Run, measured: Results, made: Sequen
     tracker, step = training.tracker, training.place.step
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
     log_results(measured, step, tracker)
-    tracker.log_file(f"{run.folder.name}-checkpoint", "model", run.folder / CHECKPOINT)
-    if run.data.file is not None:
-        tracker.log_file(run.data.file.stem, "dataset", run.data.file)
+    if len(measured.members) > 1:
+        rows = [list(row.values()) for row in run.metrics().members]
+        tracker.log_table(step, "val/members", ["epoch", "seed", "train/loss", "val/mse"], rows)
+    metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
+    metadata["skill"] = measured.median.one_step.get("skill")
+    metadata["sha256"] = hashlib.sha256((run.folder / CHECKPOINT).read_bytes()).hexdigest()
+    name = run.config.experiment
+    tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)

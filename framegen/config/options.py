@@ -31,7 +31,12 @@ class Train:
     name: str | None = None
     """Name of the run; None takes the experiment's with the next free number."""
     track: Mode | None = None
-    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
+    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine.
+    Under `wandb agent` it is online."""
+    group: str | None = None
+    """W&B's group of runs; None asks WANDB_RUN_GROUP, else the experiment."""
+    tags: tuple[str, ...] = ()
+    """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
     data_dir: Path = Path("data")

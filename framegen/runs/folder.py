@@ -83,6 +83,12 @@ class Description:
     track: Mode
     wandb_id: str
     data_dir: Path
+    group: str | None
+    """W&B's group of runs; None: the environment's, else the experiment."""
+    tags: tuple[str, ...]
+    """W&B's tags, beside those that the run has anyway."""
+    made_with: dict[str, Any]
+    """Versions, commit and uncommitted diff."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +108,27 @@ class _Content:
     machine: dict[str, str]
     commit: str | None
     uncommitted_diff: str | None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
 
 
-def write_config(run_dir: Path, config: Config, track: Mode, data_dir: Path) -> None:
-    """Write config.json: everything needed to make the run again."""
+def write_config(
+    run_dir: Path,
+    config: Config,
+    track: Mode,
+    data_dir: Path,
+    group: str | None = None,
+    tags: tuple[str, ...] = (),
+) -> None:
+    """Write config.json: everything needed to make the run again. W&B's group and tags go on with a resumed run."""
     commit, diff = _git()
     content = _Content(
         **to_dict(config),
         track=track,
-        wandb_id=f"{run_dir.name}-{secrets.token_hex(4)}",  # names come again on other machines, ids never
+        wandb_id=_wandb_id(run_dir.name),
         data_dir=str(data_dir),
+        group=group,
+        tags=tags,
         command=sys.argv,
         versions={
             "python": platform.python_version(),
@@ -134,7 +151,24 @@ def read_config(run_dir: Path) -> Description:
         raise UserError(f"{path}: is damaged: data_dir cannot be a folder")
     parts = ("task", "model", "training", "experiment", "seeds")
     config = from_dict({part: getattr(content, part) for part in parts}, str(path))
-    return Description(config, content.track, content.wandb_id, Path(content.data_dir))
+    made_with = {name: getattr(content, name) for name in ("versions", "commit", "uncommitted_diff")}
+    return Description(
+        config,
+        content.track,
+        content.wandb_id,
+        Path(content.data_dir),
+        content.group,
+        content.tags,
+        made_with,
+    )
+
+
+def _wandb_id(name: str) -> str:
+    """W&B's id of a new run: of a sweep the one that its agent chose, since W&B takes no other there."""
+    given = os.environ.get("WANDB_RUN_ID", "")
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", given):
+        return given
+    return f"{name}-{secrets.token_hex(4)}"  # names come again on other machines, ids never
 
 
 @contextmanager

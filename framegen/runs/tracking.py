@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ FINISH_TIMEOUT = 30
 
 
 def resolve_mode(track: Mode | None) -> Mode:
-    """The option where it is given, else WANDB_MODE, else offline."""
-    mode = track or os.environ.get("WANDB_MODE") or "offline"
+    """The option where it is given, else WANDB_MODE, else online under `wandb agent`, else offline."""
+    usual = "online" if os.environ.get("WANDB_SWEEP_ID") else "offline"
+    mode = track or os.environ.get("WANDB_MODE") or usual
     match mode:
         case "online" | "offline" | "disabled":
             return mode
@@ -32,15 +34,29 @@ def resolve_mode(track: Mode | None) -> Mode:
             raise UserError(f"WANDB_MODE={mode}: is none of online, offline, disabled")
 
 
+@dataclass(frozen=True)
+class About:
+    """What W&B says of a run."""
+
+    identity: str
+    """W&B's id of the run, the same when a run is resumed."""
+    config: Mapping[str, Any]
+    group: str
+    tags: tuple[str, ...]
+    """Beside those of WANDB_TAGS."""
+    job_type: str
+    """Train, population or reproduce."""
+    notes: str = ""
+    """A line that says what the run is, where WANDB_NOTES does not."""
+
+
 class Tracker:
     """Writes a run's values to metrics.jsonl and, unless disabled, to W&B. Use it as a context manager.
 
     Args:
         run_dir: the run's folder; W&B's own files go to `wandb` beside it.
         mode: "online" asks for W&B's server before anything else and raises UserError where it cannot be had.
-        identity: W&B's id of the run, the same when a run is resumed.
-        config: what W&B shows as the run's configuration.
-        group: W&B's group of runs; tags: W&B's tags.
+        about: what W&B says of the run.
         lengths: bytes to which earlier files of metrics are cut back: a resumed run writes the rest again.
     """
 
@@ -48,16 +64,13 @@ class Tracker:
         self,
         run_dir: Path,
         mode: Mode,
-        identity: str,
-        config: Mapping[str, Any],
-        group: str,
-        tags: list[str],
+        about: About,
         lengths: Mapping[str, int] | None = None,
     ) -> None:
         self.run_dir = run_dir
         self.wandb_run: Any = None
         if mode != "disabled":
-            self.wandb_run = _start_wandb(run_dir, mode, identity, config, group, tags)
+            self.wandb_run = start_wandb(run_dir, mode, about)
         self.files = MetricsFiles(run_dir, lengths or {})
 
     def __enter__(self) -> "Tracker":
@@ -108,15 +121,23 @@ class Tracker:
         """Set the values by which W&B compares runs."""
         self._wandb(lambda run: run.summary.update(dict(values)))
 
-    def log_file(self, name: str, kind: str, path: Path) -> None:
-        """Keep a file as a W&B artifact."""
+    def log_file(
+        self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], alias: str | None = None
+    ) -> None:
+        """Keep a file as a version of a W&B artifact."""
+        aliases = ["latest", *([alias] if alias else [])]
+        self._wandb(lambda run: run.log_artifact(_artifact(name, kind, path, metadata), aliases=aliases))
+
+    def use_file(self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> None:
+        """Say that the run works on a file, an artifact that many runs share.
+
+        W&B uses artifacts online alone; offline the file is kept as one that this run made, and the same content
+        becomes the same version when runs are uploaded.
+        """
 
         def send(run: Any) -> None:
-            import wandb
-
-            artifact = wandb.Artifact(name, type=kind)
-            artifact.add_file(str(path))
-            run.log_artifact(artifact)
+            artifact = _artifact(name, kind, path, metadata)
+            (run.log_artifact if run.offline else run.use_artifact)(artifact)
 
         self._wandb(send)
 
@@ -134,9 +155,19 @@ class Tracker:
             )
 
 
-def _start_wandb(
-    run_dir: Path, mode: Mode, identity: str, config: Mapping[str, Any], group: str, tags: list[str]
-) -> Any:
+def _artifact(name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> Any:
+    import wandb
+
+    artifact = wandb.Artifact(name, type=kind, metadata=dict(metadata))
+    artifact.add_file(str(path))
+    return artifact
+
+
+def start_wandb(run_dir: Path, mode: Mode, about: About) -> Any:
+    """W&B's run, or None where wandb is not installed. Raises UserError where it does not start.
+
+    WANDB_NAME, WANDB_TAGS, WANDB_NOTES, WANDB_PROJECT and WANDB_ENTITY are respected.
+    """
     # W&B stages tables and artifacts in a folder of the user's, unless these point elsewhere.
     root = run_dir.parent.absolute() / "wandb"
     root.mkdir(parents=True, exist_ok=True)
@@ -168,11 +199,13 @@ def _start_wandb(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             dir=str(run_dir.parent),
             mode=mode,
-            id=identity,
-            name=run_dir.name,
-            group=group,
-            tags=tags,
-            config=dict(config),
+            id=about.identity,
+            name=os.environ.get("WANDB_NAME") or run_dir.name,
+            group=about.group,
+            tags=_tags(about),
+            job_type=os.environ.get("WANDB_JOB_TYPE") or about.job_type,
+            notes=os.environ.get("WANDB_NOTES") or about.notes,
+            config=dict(about.config),
             resume="allow" if mode == "online" else None,
             settings=wandb.Settings(
                 console="off",
@@ -186,4 +219,11 @@ def _start_wandb(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"--track {mode}: W&B does not start ({reason}); {way_out}") from error
     run.define_metric("*", step_metric="step")
+    for name in ("val/mse", "val/skill"):
+        run.define_metric(name, step_metric="step", summary="min,max,last")
     return run
+
+
+def _tags(about: About) -> list[str]:
+    given = os.environ.get("WANDB_TAGS", "").split(",")
+    return list(dict.fromkeys([*about.tags, *(tag.strip() for tag in given if tag.strip())]))

@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
 
 import torch
 
@@ -19,7 +20,7 @@ from framegen.config.models import Recurrent
 from framegen.errors import UserError
 from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
-from framegen.training.interrupts import Interrupted
+from framegen.training.interrupts import SIGNALS, Interrupted
 
 _stopped: Event | None = None
 """In a worker process: set when it is to begin no more runs."""
@@ -36,11 +37,25 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in multiprocessing.active_children():
-                child.terminate()
+            with _signals_ignored():  # a terminal, `timeout` and `uv run` send one more than once
+                stop.set()
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def _start_worker(stop: Event) -> None:
@@ -50,7 +65,14 @@ def _start_worker(stop: Event) -> None:
     signal.pthread_sigmask(
         signal.SIG_BLOCK, [signal.SIGINT]
     )  # a terminal sends it to all: the parent decides
+    signal.signal(signal.SIGTERM, _idle)  # between runs: a worker that died would break the pool
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _idle(_number: int, _frame: FrameType | None) -> None:
+    parent = multiprocessing.parent_process()
+    if parent is None or not parent.is_alive():
+        os._exit(1)
 
 
 def _end_with_the_parent() -> None:

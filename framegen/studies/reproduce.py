@@ -17,17 +17,20 @@ from framegen.config.training import Mode
 from framegen.data import load_data
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import finished
+from framegen.files import write_text
 from framegen.models import build, fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.progress import say
 from framegen.report.page import Claim, write_report
 from framegen.runs.folder import CONFIG, lock, read_config
-from framegen.runs.tracking import Tracker, resolve_mode
+from framegen.runs.tracking import About, Tracker, resolve_mode
 from framegen.studies.claims import CLAIMS, NEEDS, Runs, planned
 from framegen.studies.pool import cost, part_done, train_one, workers
 from framegen.training.interrupts import Interrupts
 
 FOLDER, REPORT = "reproduce", "report.html"
+WANDB_ID = "wandb-id.txt"
+NOTES = "every claim of the article as an experiment"
 
 FEW_SEEDS = 2
 
@@ -77,10 +80,8 @@ def reproduce(
                 f"{folder / name}: was made with other options; move it away, or choose another --runs-dir"
             )
     locked = lock(folder)
-    tracker = Tracker(
-        folder, mode, f"reproduce-{time.time_ns():x}", {"runs": arguments}, "reproduce", ["reproduce"]
-    )
-    with locked, tracker, Interrupts() as interrupts, _bar(show) as bar:
+    about = About(_identity(folder), {"runs": arguments}, "reproduce", ("reproduce",), "reproduce", NOTES)
+    with locked, Tracker(folder, mode, about) as tracker, Interrupts() as interrupts, _bar(show) as bar:
         interrupts.advice = "; all is saved, and the same command goes on"
         total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
         task = bar.add_task("training", total=total)
@@ -99,6 +100,14 @@ def reproduce(
             tracker.log_summary(claim.values)
         tracker.log_table(0, "claims", ["claim", "found"], [[claim.title, claim.found] for claim in claims])
     return claims
+
+
+def _identity(folder: Path) -> str:
+    """W&B's id of the whole, kept beside the runs, so that what goes on after an interruption is the same run."""
+    path = folder / WANDB_ID
+    if not path.exists():
+        write_text(path, f"reproduce-{time.time_ns():x}\n")
+    return path.read_text().strip()
 
 
 def _affordable(seeds: int, show: bool) -> int:

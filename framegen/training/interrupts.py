@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something that a training can end well from."""
+"""SIGINT, SIGTERM and SIGHUP as something that a training can end well from."""
 
 import signal
 import threading
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
+SIGNALS = tuple(signal.Signals[n] for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
+"""Those that end a training well; a terminal that is closed sends SIGHUP, which not every platform has."""
+
 
 class Interrupted(BaseException):
-    """SIGINT or SIGTERM came. Not an Exception, so that nothing swallows it by accident."""
+    """SIGINT, SIGTERM or SIGHUP came. Not an Exception, so that nothing swallows it by accident."""
 
     def __init__(self, number: int, advice: str) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}{advice}")
@@ -16,7 +19,7 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """While it is entered, SIGINT and SIGTERM raise `Interrupted`, or wait where `held` says so.
+    """While it is entered, each of SIGNALS raises `Interrupted`, or waits where `held` says so.
 
     `advice` is what its message tells the user to do then.
     Outside the main thread, where Python delivers no signals, it does nothing.
@@ -30,7 +33,12 @@ class Interrupts:
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in SIGNALS:
+                if signal.getsignal(number) is signal.SIG_IGN and number not in (
+                    signal.SIGINT,
+                    signal.SIGTERM,
+                ):
+                    continue  # nohup: the user wants it to go on when the terminal is closed
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 

@@ -11,8 +11,9 @@ import pytest
 from framegen.commands import training
 from framegen.config.training import Training
 from framegen.errors import UserError
+from framegen.runs.folder import read_config, write_config
 from framegen.runs.metrics import read_metrics
-from framegen.runs.tracking import Tracker, resolve_mode
+from framegen.runs.tracking import About, Tracker, resolve_mode
 from tests.conftest import SMALL_CONFIG, rows_of
 
 
@@ -86,6 +87,8 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
         "media/filmstrip",
         "figures/generated",
         "test/one_step",
+        "test/closed_loop",
+        "test/horizon",
         "figures/spatial",
         "figures/loss",
     } <= keys
@@ -94,7 +97,11 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
         for record in records
         if record["type"] == "artifact"
     }
-    assert sorted(artifacts.values()) == ["dataset", "model", "run_table"]
+    assert sorted(artifacts.values()) == ["dataset", "model", *["run_table"] * 3]
+    assert artifacts["video"] == "model"
+    (model,) = (record["artifact"] for record in records if record.get("artifact", {}).get("name") == "video")
+    assert "seen" in model["aliases"]
+    assert json.loads(model["metadata"])["step"] == rows_of(tracked / "seen")[-1]["step"]
     summary: dict[str, Any] = {}
     for record in records:
         if record["type"] == "summary":
@@ -123,6 +130,15 @@ def test_the_option_beats_the_environment_beats_offline(monkeypatch: pytest.Monk
         resolve_mode(None)
     monkeypatch.delenv("WANDB_MODE")
     assert resolve_mode(None) == "offline"
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc")
+    assert resolve_mode(None) == "online"
+    assert resolve_mode("offline") == "offline"
+
+
+def test_a_run_takes_the_id_that_an_agent_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_RUN_ID", "agent-7")
+    write_config(tmp_path, SMALL_CONFIG, "online", tmp_path)
+    assert read_config(tmp_path).wandb_id == "agent-7"
 
 
 @pytest.mark.parametrize("key", [None, "a" * 40], ids=["no key", "no server"])
@@ -167,7 +183,7 @@ class _Dying:
 def test_a_tracking_that_breaks_off_never_stops_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_run: Path
 ) -> None:
-    monkeypatch.setattr("framegen.runs.tracking._start_wandb", lambda *_: _Dying())
+    monkeypatch.setattr("framegen.runs.tracking.start_wandb", lambda *_: _Dying())
     run = training.train(SMALL_CONFIG, "run", "online", tmp_path / "runs", tmp_path / "data", show=False)
     assert rows_of(run.folder) == rows_of(small_run)
     assert capsys.readouterr().err.count("W&B broke off") == 1
@@ -175,7 +191,7 @@ def test_a_tracking_that_breaks_off_never_stops_a_training(
 
 def test_rows_behind_the_resume_point_are_cut_off(tmp_path: Path) -> None:
     def tracker(lengths: dict[str, int]) -> Tracker:
-        return Tracker(tmp_path, "disabled", "id", {}, "group", [], lengths)
+        return Tracker(tmp_path, "disabled", About("id", {}, "group", (), "train"), lengths)
 
     with tracker({}) as first:
         first.log(1, {"a": 1.0})

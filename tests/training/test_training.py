@@ -315,7 +315,10 @@ def test_killed_and_resumed_equals_never_killed(
     assert ours["one_step"] == theirs["one_step"]
 
 
-@pytest.mark.parametrize(("stop", "config", "step"), [("SIGINT", SMALL_CONFIG, 6), ("SIGTERM", STREAM, 3)])
+@pytest.mark.parametrize(
+    ("stop", "config", "step"),
+    [("SIGINT", SMALL_CONFIG, 6), ("SIGTERM", STREAM, 3), ("SIGHUP", SMALL_CONFIG, 5)],
+)
 def test_a_signal_saves_and_the_run_goes_on_from_that_step(
     stop: str, config: Config, step: int, small_run: Path, tmp_path: Path
 ) -> None:
