@@ -188,7 +188,11 @@ def _reproduce(options: Reproduce) -> None:
         options.runs_dir, options.data_dir, options.claims, options.seeds, options.track
     )
     for claim in claims:
-        Console().print(f"\n{claim.number}. {claim.title}. {claim.found}", highlight=False, markup=False)
+        Console().print(
+            f"\n{claim.number}. {claim.title}. {claim.found} The claim {claim.verdict}.",
+            highlight=False,
+            markup=False,
+        )
     print(f"\nThe report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
 
 

@@ -213,7 +213,8 @@ def _track_results(training: Training, run: Run, measured: Results, made: Sequen
         rows = [list(row.values()) for row in run.metrics().members]
         tracker.log_table(step, "val/members", ["epoch", "seed", "train/loss", "val/mse"], rows)
     metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
-    metadata["skill"] = measured.median.one_step.get("skill")
+    if measured.has_skill:
+        metadata["skill"] = measured.median.one_step["skill"]
     metadata["sha256"] = hashlib.sha256((run.folder / CHECKPOINT).read_bytes()).hexdigest()
     name = run.config.experiment
     tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)

@@ -6,12 +6,15 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from PIL import Image
 
 from framegen.files import write_text
 from framegen.report.figures.style import DPI
+
+Verdict = Literal["holds", "holds in part", "does not hold"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Claim:
     """What is claimed, and how it was tried."""
     found: str
     """What came out: a number with its spread."""
+    verdict: Verdict
+    """What that says of the claim, by a rule that the claim's code states."""
     pictures: Sequence[Path]
     captions: Sequence[str]
     """What each picture shows."""
@@ -35,11 +40,12 @@ class Claim:
 
 STYLE = """
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff }
-h2 { margin: 3rem 0 .3rem } figure { margin: 1rem 0 } img { max-width: 100%; height: auto; background: #fff }
+a { color: #0060a8 } h2 { margin: 3rem 0 .3rem } figure { margin: 1rem 0 } img { max-width: 100%; height: auto; background: #fff }
 figcaption, footer { color: #555; font-size: .9rem }
 .found { font-size: 1.15rem; font-weight: 600; border-left: 4px solid #D55E00; padding-left: .8rem }
 pre { background: #f2f2f2; padding: .6rem .8rem; overflow-x: auto; font-size: .85rem }
-@media (prefers-color-scheme: dark) { body { color: #ddd; background: #161616 } pre { background: #262626 }
+* { box-sizing: border-box } .verdict { margin-top: .2rem }
+@media (prefers-color-scheme: dark) { a { color: #7cc4ff } body { color: #ddd; background: #161616 } pre { background: #262626 }
   figcaption, footer { color: #aaa } img { padding: .4rem } }
 """
 
@@ -75,7 +81,9 @@ def _section(claim: Claim) -> str:
     )
     commands = "\n".join(html.escape(f"uv run {command}") for command in claim.commands)
     return f"""<section id="claim-{claim.number}"><h2>{claim.number}. {html.escape(claim.title)}</h2>
-<p>{html.escape(claim.sentence)}</p><p class="found">{html.escape(claim.found)}</p>{figures}<pre>{commands}</pre></section>
+<p>{html.escape(claim.sentence)}</p><p class="found">{html.escape(claim.found)}</p>
+<p class="verdict">The claim <b>{claim.verdict}</b>.</p>
+{figures}<pre>{commands}</pre></section>
 """
 
 

@@ -168,25 +168,9 @@ def start_wandb(run_dir: Path, mode: Mode, about: About) -> Any:
 
     WANDB_NAME, WANDB_TAGS, WANDB_NOTES, WANDB_PROJECT and WANDB_ENTITY are respected.
     """
-    # W&B stages tables and artifacts in a folder of the user's, unless these point elsewhere.
-    root = run_dir.parent.absolute() / "wandb"
-    root.mkdir(parents=True, exist_ok=True)
-    os.environ.setdefault("WANDB_SILENT", "true")
-    for name in ("DATA", "CACHE", "ARTIFACT"):
-        os.environ[f"WANDB_{name}_DIR"] = str(root / name.lower())
-    try:
-        import wandb
-        import wandb.errors
-    except ImportError as error:
-        if mode == "online":
-            raise UserError(
-                "--track online: wandb is not installed here; install it, or choose --track disabled"
-            ) from error
-        print(
-            f"framegen: wandb is not installed here; the run's values are in {METRICS} alone", file=sys.stderr
-        )
+    wandb = _import_wandb(run_dir, mode)
+    if wandb is None:
         return None
-
     way_out = (
         "choose --track offline (nothing is lost: `wandb sync` uploads the run later) or --track disabled"
     )
@@ -219,9 +203,30 @@ def start_wandb(run_dir: Path, mode: Mode, about: About) -> Any:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"--track {mode}: W&B does not start ({reason}); {way_out}") from error
     run.define_metric("*", step_metric="step")
-    for name in ("val/mse", "val/skill"):
-        run.define_metric(name, step_metric="step", summary="min,max,last")
+    run.define_metric("val/*", step_metric="step", summary="min,max,last")
     return run
+
+
+def _import_wandb(run_dir: Path, mode: Mode) -> Any:
+    """The wandb module, told to keep everything beside the runs; None where it is not installed and not asked for."""
+    # W&B stages tables and artifacts in a folder of the user's, unless these point elsewhere.
+    root = run_dir.parent.absolute() / "wandb"
+    root.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("WANDB_SILENT", "true")
+    for name in ("DATA", "CACHE", "ARTIFACT"):
+        os.environ[f"WANDB_{name}_DIR"] = str(root / name.lower())
+    try:
+        import wandb
+        import wandb.errors
+    except ImportError as error:
+        if mode == "online":
+            way_out = "install it, or choose --track disabled"
+            raise UserError(f"--track online: wandb is not installed here; {way_out}") from error
+        print(
+            f"framegen: wandb is not installed here; the run's values are in {METRICS} alone", file=sys.stderr
+        )
+        return None
+    return wandb
 
 
 def _tags(about: About) -> list[str]:

@@ -24,6 +24,7 @@ from framegen.report.page import Claim, write_report
 from framegen.runs import checkpoint
 from framegen.runs.folder import read_config
 from framegen.studies import claims, newton
+from framegen.studies.claims import running
 from framegen.studies.reproduce import reproduce
 from tests.conftest import SMALL_CONFIG, rows_of
 
@@ -107,7 +108,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[claims.Runs, dict[in
     for name in shared.arguments:
         (folder / name).symlink_to((sine if name.startswith("sine") else video).folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(claims, "LENGTHS", (5, 50, 100))
+        patch.setattr(running, "LENGTHS", (5, 50, 100))
         return shared, {number: make(shared) for number, make in claims.CLAIMS.items()}
 
 
@@ -118,6 +119,7 @@ def test_each_claim_has_a_sentence_a_number_figures_and_a_command(
         assert claim.number == number
         assert claim.sentence.endswith((".", "?"))
         assert re.search(r"\d", claim.found)
+        assert claim.verdict in ("holds", "holds in part", "does not hold")
         assert claim.values
         assert len(claim.pictures) == len(claim.captions) > 0
         assert all(picture.exists() for picture in claim.pictures)

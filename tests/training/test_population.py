@@ -198,6 +198,7 @@ def test_seeds_are_a_number_or_a_list(framegen: Runner, tmp_path: Path) -> None:
             "best: seed",
             "median: seed",
             "worst: seed",
+            "on the validation clips",
             "members.png",
         )
     )

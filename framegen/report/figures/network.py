@@ -17,6 +17,8 @@ MAX_UNITS = 64
 MAX_EDGES = 128
 """Of a denser matrix only this many weights are drawn, the largest."""
 
+COLUMN, LEVEL, TALL = 3.3, 3.1, 2.3
+"""Inches of the temporal view: from step to step, from layer to layer, and the height of a layer."""
 Point = tuple[float, float]
 
 
@@ -175,35 +177,30 @@ def spatial_view(
     outputs = [(x, y) for y in _spread(len(head), low + 0.3, high - 0.3)]
     _edges(axes, points, outputs, head, largest, signed=True)
     _units(axes, outputs, "black")
-    axes.text(
-        x,
-        high + 0.35,
-        r"output $\hat{x}_{t+1}$" if next_frame else r"output $\hat{y}_t$",
-        ha="center",
-        fontsize=11,
+    made, seen = (
+        (r"\hat{x}_{t+1}", "predicted\nframe $t+1$")
+        if next_frame
+        else (r"\hat{y}_t", "prediction\nat frame $t$")
     )
+    axes.text(x, high + 0.35, f"output ${made}$", ha="center", fontsize=11)
     middle = (low + high) / 2
     _frame(axes, frame, (1.0, middle), 1.3, "frame $t$")
-    _frame(
-        axes,
-        prediction,
-        (x + 1.2, middle),
-        1.3,
-        "predicted\nframe $t+1$" if next_frame else "prediction\nat frame $t$",
-    )
-    recurrent = any(layer.recurrent is not None for layer in layers)
+    _frame(axes, prediction, (x + 1.2, middle), 1.3, seen)
     title = f"Spatial view of the {_sizes(layers, head)} net: one frame in, one frame out at each step"
-    axes.text(width / 2, height - 0.25, title, ha="center", va="top", fontsize=12)
-    note = (
-        "inputs and outputs from the top: the pixels row by row; bent arrows and loops: what is handed on to the next step"
-        if recurrent
-        else "no recurrence: this net has no memory"
-    )
-    note += _omitted(layers)
-    axes.text(width / 2, 0.72, note, ha="center", fontsize=9, color="#444444")
+    note = "no recurrence: this net has no memory"
+    if any(layer.recurrent is not None for layer in layers):
+        note = "units from the top: the pixels row by row; bent arrows and loops: what is handed on to the next step"
+    _caption(axes, (width, height), title, note + _omitted(layers))
     _legend(axes, all(layer.signed for layer in layers), largest)
     _limits(axes, width, height)
     return figure
+
+
+def _caption(axes: Axes, size: tuple[float, float], title: str, note: str) -> None:
+    """The title above and a note below the drawing."""
+    width, height = size
+    axes.text(width / 2, height - 0.25, title, ha="center", va="top", fontsize=12, wrap=True)
+    axes.text(width / 2, 0.72, note, ha="center", fontsize=9, color="#444444", wrap=True)
 
 
 def _recurrence(axes: Axes, units: list[Point], weights: Tensor, largest: float, signed: bool) -> None:
@@ -238,56 +235,59 @@ def temporal_view(
         next_frame: as for `spatial_view`.
         numbers: their places in the clip, from 1; a gap between neighbours is drawn as dots.
     """
-    column, level, tall = 3.3, 3.1, 2.3
-    width, height = column * len(numbers) + 0.6, 5.2 + level * len(layers)
+    width, height = COLUMN * len(numbers) + 0.6, 5.2 + LEVEL * len(layers)
     figure, axes = _canvas(width, height)
     largest = _largest(layers, head)
-    bottom = 2.3
-    previous: list[list[Point]] = []
+    bottom, top = 2.3, 3.05 + LEVEL * len(layers)
+    before: list[list[Point]] = []
     for index, number in enumerate(numbers):
-        x = 1.9 + column * index
+        x = 1.9 + COLUMN * index
         # Inputs stand below to the left and outputs above to the right, so that the way between the columns is free.
-        row = [(px, bottom) for px in _spread(layers[0].forward.shape[1], x - 0.25, x - 1.35)]
-        gap = index > 0 and number != numbers[index - 1] + 1
-        _frame(axes, frames[index], (x - 0.8, bottom - 0.75), 0.75, f"frame {number}")
-        _units(axes, row, "black")
-        hidden: list[list[Point]] = []
-        for depth, layer in enumerate(layers):
-            low = bottom + 0.75 + level * depth
-            heights = _spread(len(layer.forward), low, low + tall)
-            # Slanted, so that no unit stands in the way of another's arrows from below or to above.
-            units = [(x + 0.25 * (low + tall / 2 - y), y) for y in heights]
-            _edges(axes, row, units, layer.forward, largest, layer.signed)
-            if previous and layer.recurrent is not None and not gap:
-                _edges(axes, previous[depth], units, layer.recurrent, largest, layer.signed)
-            if gap:
-                axes.text(x - column / 2, low + tall / 2, r"$\cdots$", ha="center", va="center", fontsize=24)
-            hidden.append(units)
-            row = units
-        top = bottom + 0.75 + level * len(layers)
+        inputs = [(px, bottom) for px in _spread(layers[0].forward.shape[1], x - 0.25, x - 1.35)]
         outputs = [(px, top) for px in _spread(len(head), x + 1.35, x + 0.25)]
-        _edges(axes, row, outputs, head, largest, signed=True)
-        for units in hidden:
+        if index > 0 and number != numbers[index - 1] + 1:
+            for depth in range(len(layers)):
+                middle = bottom + 0.75 + LEVEL * depth + TALL / 2
+                axes.text(x - COLUMN / 2, middle, r"$\cdots$", ha="center", va="center", fontsize=24)
+            before = []
+        _frame(axes, frames[index], (x - 0.8, bottom - 0.75), 0.75, f"frame {number}")
+        _units(axes, inputs, "black")
+        before = _hidden_layers(axes, layers, inputs, before, x, largest)
+        _edges(axes, before[-1], outputs, head, largest, signed=True)
+        for units in before:
             _units(axes, units, BLUE)
         _units(axes, outputs, "black")
-        _frame(
-            axes,
-            predictions[index],
-            (x + 0.8, top + 0.75),
-            0.75,
-            f"predicted frame {number + 1}" if next_frame else f"prediction at {number}",
-            below=False,
-        )
-        previous = hidden
+        label = f"predicted frame {number + 1}" if next_frame else f"prediction at {number}"
+        _frame(axes, predictions[index], (x + 0.8, top + 0.75), 0.75, label, below=False)
     recurrent = any(layer.recurrent is not None for layer in layers)
     handing = "each handing its hidden layer to the next" if recurrent else "none knowing of the others"
     title = f"Temporal view: {numbers[-1]} feed-forward nets of {_sizes(layers, head)}, {handing}"
-    axes.text(width / 2, height - 0.12, title, ha="center", va="top", fontsize=12)
-    note = (
-        "bottom: input units, middle: hidden units, top: output units; the same weights at every step"
-        + _omitted(layers)
-    )
-    axes.text(width / 2, 0.55, note, ha="center", fontsize=9, color="#444444")
+    note = "bottom: input units, middle: hidden units, top: output units; the same weights at every step"
+    _caption(axes, (width, height), title, note + _omitted(layers))
     _legend(axes, all(layer.signed for layer in layers), largest)
     _limits(axes, width, height)
     return figure
+
+
+def _hidden_layers(
+    axes: Axes, layers: list[Layer], inputs: list[Point], before: list[list[Point]], x: float, largest: float
+) -> list[list[Point]]:
+    """The arrows into the hidden layers of one step, from below and from the step before; where their units stand.
+
+    Args:
+        inputs: where the units below stand.
+        before: where the hidden units of the step before stand; empty where none is drawn beside this one.
+    """
+    hidden: list[list[Point]] = []
+    below = inputs
+    for depth, layer in enumerate(layers):
+        low = inputs[0][1] + 0.75 + LEVEL * depth
+        heights = _spread(len(layer.forward), low, low + TALL)
+        # Slanted, so that no unit stands in the way of another's arrows from below or to above.
+        units = [(x + 0.25 * (low + TALL / 2 - y), y) for y in heights]
+        _edges(axes, below, units, layer.forward, largest, layer.signed)
+        if before and layer.recurrent is not None:
+            _edges(axes, before[depth], units, layer.recurrent, largest, layer.signed)
+        hidden.append(units)
+        below = units
+    return hidden

@@ -33,43 +33,14 @@ stands around it."""
 def training(
     nets: Sequence[RecurrentNet], clips: Clips, config: Training, order: Tensor, product: Product
 ) -> Call:
-    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time; see
-    `contenders.fused_training`.
+    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time.
 
-    The batch is the last axis everywhere, so that the small matrices stand to the left of long rows.
+    See `contenders.fused_training`. The batch is the last axis everywhere, so that the small matrices stand to the
+    left of long rows.
     """
     jax = _jax()
     jnp = jax.numpy
-
-    def loss_of(weights: list[Array], inputs: Array, targets: Array) -> Array:
-        weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
-        driven = jax.vmap(lambda frame: weight_ih @ frame)(inputs) + (bias_ih + bias_hh)[:, None]  # (T, H, B)
-
-        def cell(hidden: Array, now: Array) -> tuple[Array, Array]:
-            hidden = jnp.tanh(now + product(weight_hh, hidden))
-            return hidden, hidden
-
-        _, states = jax.lax.scan(cell, jnp.zeros(driven.shape[1:]), driven)
-        predictions = jax.vmap(lambda hidden: weight_o @ hidden)(states) + bias_o[:, None]
-        return ((predictions - targets) ** 2).mean()
-
-    def epoch(carried: Any, inputs: Array, targets: Array, batches: Array) -> tuple[Any, Array]:
-        def step(carried: Any, batch: Array) -> tuple[Any, Array]:
-            weights, means, variances, count = carried
-            chosen = (
-                all_clips[batch].transpose(1, 2, 0) for all_clips in (inputs, targets)
-            )  # (T, P, B) each
-            loss, gradient = jax.value_and_grad(loss_of)(weights, *chosen)
-            count = count + 1
-            means = [BETA1 * m + (1 - BETA1) * g for m, g in zip(means, gradient, strict=True)]
-            variances = [BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(variances, gradient, strict=True)]
-            rate, root = config.learning_rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
-            moments = zip(weights, means, variances, strict=True)
-            weights = [w - rate * m / (jnp.sqrt(v) * root + EPSILON) for w, m, v in moments]
-            return (weights, means, variances, count), loss
-
-        return jax.lax.scan(step, carried, batches)
-
+    epoch = _epoch(jax, _loss(jax, product), config)
     alone = len(nets) == 1  # a single net is faster without vmap
     all_nets = jax.jit(epoch if alone else jax.vmap(epoch, in_axes=(0, None, None, 0)))
     weights = [
@@ -89,6 +60,49 @@ def training(
         return torch.from_dlpack(losses.block_until_ready()).view(len(nets), -1).T
 
     return call
+
+
+def _loss(jax: Any, product: Product) -> Callable[[list[Array], Array, Array], Array]:
+    """The mean squared error of a net on inputs and targets (T, P, B)."""
+    jnp = jax.numpy
+
+    def loss_of(weights: list[Array], inputs: Array, targets: Array) -> Array:
+        weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
+        driven = jax.vmap(lambda frame: weight_ih @ frame)(inputs) + (bias_ih + bias_hh)[:, None]  # (T, H, B)
+
+        def cell(hidden: Array, now: Array) -> tuple[Array, Array]:
+            hidden = jnp.tanh(now + product(weight_hh, hidden))
+            return hidden, hidden
+
+        _, states = jax.lax.scan(cell, jnp.zeros(driven.shape[1:]), driven)
+        predictions = jax.vmap(lambda hidden: weight_o @ hidden)(states) + bias_o[:, None]
+        return ((predictions - targets) ** 2).mean()
+
+    return loss_of
+
+
+def _epoch(
+    jax: Any, loss_of: Callable[[list[Array], Array, Array], Array], config: Training
+) -> Callable[..., Any]:
+    """All steps of an epoch, with Adam written out."""
+    jnp = jax.numpy
+
+    def epoch(carried: Any, inputs: Array, targets: Array, batches: Array) -> tuple[Any, Array]:
+        def step(carried: Any, batch: Array) -> tuple[Any, Array]:
+            weights, means, variances, count = carried
+            chosen = (clips[batch].transpose(1, 2, 0) for clips in (inputs, targets))  # (T, P, B) each
+            loss, gradient = jax.value_and_grad(loss_of)(weights, *chosen)
+            count = count + 1
+            means = [BETA1 * m + (1 - BETA1) * g for m, g in zip(means, gradient, strict=True)]
+            variances = [BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(variances, gradient, strict=True)]
+            rate, root = config.learning_rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
+            moments = zip(weights, means, variances, strict=True)
+            weights = [w - rate * m / (jnp.sqrt(v) * root + EPSILON) for w, m, v in moments]
+            return (weights, means, variances, count), loss
+
+        return jax.lax.scan(step, carried, batches)
+
+    return epoch
 
 
 def rollout(net: RecurrentNet, prompt: Tensor, num_frames: int, product: Product) -> Call:

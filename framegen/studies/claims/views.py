@@ -1,0 +1,58 @@
+"""Claims of the article's second example and of its two drawings."""
+
+import math
+
+from framegen.report.draw import draw_run
+from framegen.report.page import Claim
+from framegen.runs.run import load
+from framegen.studies.claims.runs import NEEDS, Runs, skills_of, spread_text
+
+
+def sines(runs: Runs) -> Claim:
+    found, values, learned = [], {}, []
+    for name, what in (("sine-lag", "one sample behind"), ("sine-next", "one sample ahead")):
+        results = runs.results(name)
+        over_seeds = results.spread["one_step"]["mse"]
+        memoryless = results.one_step["linear, 1 frame"]["mse"]
+        found.append(
+            f"{what}: {over_seeds.mean:.1e} ± {over_seeds.sd:.0e} (without memory at best {memoryless:.1e})"
+        )
+        learned.append((over_seeds.max or math.inf) < (memoryless or 0) / 10)
+        values[f"sine/{name}"] = over_seeds.mean or math.nan
+    return Claim(
+        7,
+        "An RNN turns a sine into a lagged one",
+        "The article's second example: samples of a sine go in, the same sine shifted by one sample is the target. "
+        "From one sample alone a rising and a falling sine look alike. The state is carried from window to window.",
+        "Mean squared error, target " + "; ".join(found) + ".",
+        "holds" if all(learned) else "holds in part" if any(learned) else "does not hold",
+        [sorted((runs.folder / name / "figures").glob("windows-epoch-*.png"))[-1] for name in NEEDS[7]],
+        [
+            f"{name}: every 15th window as it was trained on in the last epoch (first seed)."
+            for name in NEEDS[7]
+        ],
+        [runs.command(name) for name in NEEDS[7]],
+        values,
+    )
+
+
+def drawings(runs: Runs) -> Claim:
+    results, folder = runs.results("video"), runs.folder / "video"
+    drawn = [folder / "figures" / name for name in ("spatial.png", "temporal.png")]
+    if not all(path.exists() for path in drawn):
+        draw_run(load(folder), results)
+    assert results.training is not None
+    parameters = results.training.parameters
+    return Claim(
+        8,
+        "The two views of the net",
+        "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled in time, "
+        "the hidden layer of each step feeds its own output and all hidden units of the next step.",
+        f"{parameters} parameters; skill {spread_text(skills_of(results))} over {len(results.members)} seeds. "
+        f"Drawn are the trained weights of seed {results.median_seed}, the median one.",
+        "holds" if all(path.exists() for path in drawn) else "does not hold",
+        drawn,
+        ["The spatial view.", "The temporal view."],
+        [runs.command("video"), f"framegen draw {folder}"],
+        {"drawings/parameters": parameters},
+    )
