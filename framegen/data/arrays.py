@@ -20,12 +20,14 @@ ARRAYS = {".npy", ".npz"}
 def array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tensor]:
     """The frames of a .npy, or of a .npz with one array, (1 or 3, H, W) float32 in the value range.
 
-    Raises UserError where the array is of another type or shape, enormous, or holds values far outside the range.
+    Raises UserError where the array is of another type or shape, enormous, or holds values far outside the
+    range.
     """
     array = _open_array(path)
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         raise UserError(
-            f"{path}: holds {array.dtype}; frames are uint8, or float in [{value_range[0]:g}, {value_range[1]:g}]"
+            f"{path}: holds {array.dtype};"
+            f" frames are uint8, or float in [{value_range[0]:g}, {value_range[1]:g}]"
         )
     match array.shape:
         case (_,):
@@ -38,7 +40,8 @@ def array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tenso
             array = array.transpose(0, 3, 1, 2)
         case shape:
             raise UserError(
-                f"{path}: has shape {shape}; frames are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C), C 1 or 3"
+                f"{path}: has shape {shape};"
+                " frames are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C), C 1 or 3"
             )
     if math.prod(array.shape[1:]) > MAX_PIXELS:
         raise UserError(
@@ -71,7 +74,8 @@ def _open_array(path: Path) -> Array:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_ARRAY_BYTES:
         raise UserError(
-            f"{path}: unpacks to {size / 2**20:.1f} MiB, more than {MAX_ARRAY_BYTES / 2**20:.0f}; save it as .npy"
+            f"{path}: unpacks to {size / 2**20:.1f} MiB, more than {MAX_ARRAY_BYTES / 2**20:.0f};"
+            " save it as .npy"
         )
     with np.load(path, allow_pickle=False) as archive:
         if len(archive.files) != 1:

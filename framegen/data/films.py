@@ -18,8 +18,8 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,ogg,nut,mxf,rm,dv,yuv4mpegpipe,ivf,"
     "h264,hevc,m4v,mpegvideo,mjpeg,obu"
 )
-"""Of FFmpeg's demuxers. Playlists (concat, HLS, DASH, SDP) would have it read other files; text would be a film of a
-terminal, an SVG or a numbered file name a film of pictures."""
+"""Of FFmpeg's demuxers. Playlists (concat, HLS, DASH, SDP) would have it read other files; text would be a
+film of a terminal, an SVG or a numbered file name a film of pictures."""
 
 FILMS = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".mpg", ".mpeg"),
@@ -29,7 +29,9 @@ FILMS = {
 
 PICTURE_BOXES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
 
-NO_INDEX = "is cut off: its index (moov) is missing, as in half a download or an unfinished recording; fetch it again"
+NO_INDEX = (
+    "is cut off: its index (moov) is missing, as in half a download or a stopped recording; fetch it again"
+)
 
 NO_FILM = "is no film (MP4, MKV, WebM, AVI, MPEG, …), or damaged from its start on"
 
@@ -40,10 +42,10 @@ def film_frames(path: Path, complete: bool) -> Iterator[Tensor]:
     """The frames of a film's first video, (3 or 4, H, W) in [0, 1]; the fourth channel is opacity.
 
     Args:
-        complete: whether a film that ends before its header says so is an error; checked where all has been read.
+        complete: whether a film that ends before its header says so is an error; looked at when all is read.
 
     Raises:
-        UserError: the file is no film, lacks its index, or is cut off; an error of FFmpeg where a frame is damaged.
+        UserError: the file is no film, lacks its index, or is cut off. FFmpegError: a frame is damaged.
     """
     count = 0
     with _open(path) as container:
@@ -61,7 +63,7 @@ def film_frames(path: Path, complete: bool) -> Iterator[Tensor]:
 
 
 def film_facts(path: Path) -> tuple[float | None, bool]:
-    """Frames a second, None where the file bears no time stamps; and whether it has sound. Raises UserError."""
+    """Frames a second, None where the file bears no time stamps; and whether it has sound."""
     with _open(path) as container:
         video = container.streams.video[0]
         timed = video.duration is not None or container.duration is not None
@@ -130,7 +132,7 @@ def _lacks_index(path: Path) -> bool:
 
 
 def _announced_frames(container: "InputContainer") -> float:
-    """How many frames the header promises: a file that is cut off may be read without an error, only shorter."""
+    """How many frames the header promises: one that is cut off may be read without an error."""
     import av
 
     video = container.streams.video[0]

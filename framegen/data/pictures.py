@@ -28,7 +28,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def folder_frames(path: Path) -> Iterator[Tensor]:
-    """The pictures of a folder in the order of their names, frame2 before frame10, as `picture_frames` gives them."""
+    """The first frame of each picture in a folder, in the order of their names: frame2 before frame10."""
     files = sorted(path.iterdir(), key=_natural_order)
     foreign = [file.name for file in files if file.suffix.lower() in FOREIGN]
     if foreign:

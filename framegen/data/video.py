@@ -44,16 +44,16 @@ def read_prompt(
 ) -> Prompt:
     """A user's video, brought to the model's resolution and channels.
 
+    Each frame is scaled until it covers the shape, and its middle is cut out.
+
     Args:
-        path: a video (MP4, MKV, WebM, …), GIF, APNG, picture, folder of pictures in the order of their names,
-            or an array: .npy, or .npz with one array. Arrays are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C);
-            uint8, or float in the value range.
+        path: a video (MP4, MKV, WebM, …), GIF, APNG, picture, folder of pictures in the order of their
+            names, or an array: .npy, or .npz with one array. Arrays are (T,), (T, H, W), (T, C, H, W) or
+            (T, H, W, C); uint8, or float in the value range.
         frame_shape: (C, H, W) of the model.
         value_range: lowest and highest value of the model's frames. Pictures and uint8 span it.
         context: how many frames are needed; None reads all.
         following: how many more to read behind those, as far as they are there and whole.
-
-    Each frame is scaled until it covers the shape, and its middle is cut out.
 
     Raises:
         UserError: names the file where it is missing, empty, damaged, not a video or too large.
@@ -90,7 +90,7 @@ def read_prompt(
 
 
 def is_video(path: Path) -> bool:
-    """Whether a path looks like what `read_prompt` reads: by its ending, or a folder by the pictures in it."""
+    """Whether a path looks like what `read_prompt` reads: by its ending, a folder by what lies in it."""
     files = path.iterdir() if path.is_dir() else [path]
     return any(file.suffix.lower() in FILMS | PICTURES | FOREIGN | ARRAYS for file in files)
 
@@ -109,7 +109,8 @@ def _check(path: Path) -> None:
     """Raises UserError where a path is an address, or leads to nothing that can be read to its end."""
     if address := re.match(r"([a-z][a-z0-9+.-]+):/+", str(path), re.IGNORECASE):
         raise UserError(
-            f"{address[1]}://{str(path)[address.end() :]}: is an address; download the film, then name its file"
+            f"{address[1]}://{str(path)[address.end() :]}: is an address;"
+            " download the film, then name its file"
         )
     try:
         kind = path.stat().st_mode

@@ -69,7 +69,7 @@ class Continuation:
 
 
 def write_generated(out: Path, shown: Continuation, fps: float = FPS) -> Path:
-    """Write generated frames as the ending of `out` says: .gif, .mp4, .png (film strip) or .npy. Returns `out`.
+    """Write generated frames as the ending of `out` says: .gif, .mp4, .png (film strip) or .npy.
 
     The pictures show prompt and generated frames, told apart by colour, under the truth where there is one. A
     .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them.
@@ -119,7 +119,8 @@ def write_array(path: Path, frames: Iterable[Tensor], num_frames: int) -> None:
 def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
     """(H, W, 3) uint8 pictures of one size as a GIF that loops, written as they come: memory does not grow.
 
-    A GIF's clock ticks in hundredths of a second. Of each picture only what differs from the one before is written.
+    A GIF's clock ticks in hundredths of a second. Of each picture only what differs from the one before is
+    written.
     """
     from PIL.GifImagePlugin import getdata, getheader  # Pillow's own save keeps all pictures until the end
 

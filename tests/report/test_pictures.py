@@ -153,7 +153,7 @@ def test_an_animation_and_a_line_behind_a_long_prompt_keep_their_numbers(
 
 
 def test_a_gif_is_what_pillow_writes_in_memory_that_does_not_grow(tmp_path: Path) -> None:
-    """Each picture as a median cut shows it, also where two are equal, and no more pictures kept than a few."""
+    """Each picture as a median cut shows it, also where two are equal, and only a few pictures are kept."""
     rng = np.random.default_rng(0)
     many = rng.integers(0, 256, (80, 100, 3), np.uint8)  # 8000 colours, so that the cut has to choose
     pictures = [np.roll(many, shift, 0) for shift in (0, 0, 1, 5)]

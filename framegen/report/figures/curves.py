@@ -162,7 +162,7 @@ def members(
 
 
 def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0) -> Figure:
-    """One-pixel frames as lines: each row (T,), time from the prompt's first frame; a dotted line where the prompt ends.
+    """One-pixel frames as lines: each row (T,); a dotted line where the prompt ends.
 
     Args:
         first: the number of the first frame that is shown; those before it are left out.

@@ -71,10 +71,10 @@ def film_strip(
 def animate(
     rows: Mapping[str, Iterator[Picture | None]], prompt_frames: int, num_frames: int, first: int = 0
 ) -> Iterator[Picture]:
-    """Pictures of an animation: a panel for each row, one above the other, under a header and over a timeline.
+    """Pictures of an animation: a panel for each row, between a header and a timeline.
 
-    The header says whether the frame is prompt or generated, the panels' edges and the timeline show it in colour.
-    No two pictures are equal, so that a GIF keeps them all.
+    The header says whether the frame is prompt or generated, the panels' edges and the timeline show it in
+    colour. No two pictures are equal, so that a GIF keeps them all.
 
     Args:
         rows: by name, the enlarged (H, W, 3) uint8 pictures in order, or None where there is none.
@@ -126,7 +126,7 @@ def _draw_panel(
 def _draw_timeline(
     draw: ImageDraw.ImageDraw, place: tuple[int, int, int], prompt: int, number: int, total: int
 ) -> None:
-    """A bar at `place` (left, top, width), filled up to frame `number` of `total`, of which `prompt` are prompt."""
+    """A bar at `place` (left, top, width), filled up to frame `number` of `total`; `prompt` are prompt."""
     left, top, width = place
     split, end = left + width * prompt // total, left + width * (number + 1) // total
     draw.rectangle((left, top, left + width, top + 6), fill=LIGHT_GREY)
@@ -136,7 +136,8 @@ def _draw_timeline(
 
 
 def spread(num_frames: int, prompt_frames: int) -> list[int]:
-    """At most COLUMNS frame numbers: all where they fit, else the last few of the prompt and an even choice of the rest."""
+    """At most COLUMNS frame numbers: all where they fit, else the last few of the prompt, and of the rest an
+    even choice."""
     if num_frames <= COLUMNS:
         return list(range(num_frames))
     shown_prompt = min(prompt_frames, COLUMNS // 5)
