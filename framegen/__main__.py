@@ -16,6 +16,7 @@ from framegen.config.options import (
     Reproduce,
     Resume,
     parse,
+    parse_generate,
     parse_train,
     sweep,
 )
@@ -65,7 +66,7 @@ def _main(arguments: list[str]) -> None:
         case ["evaluate", *rest]:
             _evaluate(parse(Evaluate, "evaluate", rest))
         case ["generate", *rest]:
-            _generate(parse(Generate, "generate", rest))
+            _generate(parse_generate(rest))
         case ["draw", *rest]:
             _draw(parse(Draw, "draw", rest))
         case ["reproduce", *rest]:

@@ -58,6 +58,9 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["train", "--epochs", "many"], "many"),
         (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),
         (["generate", "run"], "--out"),
+        (["generate", "run", "--prompt", "a.png", "b.png", "--out", "c.gif"], "one too many"),
+        (["train", "--data", "films"], "framegen generate RUN --prompt"),
+        (["train", "video", "--video=a.mp4"], "framegen generate RUN --prompt"),
     ],
 )
 def test_a_wrong_option_is_answered_with_the_way_out(
@@ -80,6 +83,8 @@ def test_a_run_that_does_not_exist_is_named_beside_those_that_do(
     assert code == 1
     assert err.startswith("framegen: nosuch: no such run")
     assert "small" in err
+    assert str(small_run.parent.resolve()) in err
+    assert "--runs-dir" in err
 
 
 def test_a_folder_without_a_run_is_named(framegen: Runner, tmp_path: Path) -> None:

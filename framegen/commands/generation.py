@@ -2,13 +2,14 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor
 
 from framegen.data import load_data
 from framegen.data.clips import to_float
-from framegen.data.video import read_frames
+from framegen.data.video import is_video, read_prompt
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import fused
@@ -16,14 +17,12 @@ from framegen.models.device import choose_device
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import rollout
 from framegen.progress import counted, say
-from framegen.report import video
+from framegen.report.video import ENDINGS, FPS, Continuation, write_generated
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
 from framegen.runs.folder import read_config
 
 MAX_FRAMES = 10_000_000
-VIDEOS = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".gif", ".png", ".apng", ".webp", ".npy", ".npz"}
-"""Endings of what is meant as a prompt, not as a run."""
 
 
 def generate(
@@ -33,7 +32,7 @@ def generate(
     prompt: Path | str | None = None,
     clip: int = 0,
     context: int | None = None,
-    fps: float = video.FPS,
+    fps: float = FPS,
     device: str = "auto",
     seed: int | None = None,
     force: bool = False,
@@ -44,9 +43,9 @@ def generate(
         run: the run folder; with a `prompt`, a checkpoint file alone is enough.
         num_frames: frames to generate, at least 1.
         out: a file ending in .gif, .mp4, .png (film strip) or .npy.
-        prompt: a video, picture, folder of pictures or array (see `read_frames`); None takes a test clip.
+        prompt: a video, picture, folder of pictures or array (see `read_prompt`); None takes a test clip.
         clip: which test clip, where `prompt` is None.
-        context: how many frames of the prompt the model is shown; what follows them is shown as the truth. None: all
+        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None: all
             of a file, and of a test clip as many as evaluation uses.
         fps: frames a second of .gif and .mp4.
         seed: which member of a population; None takes the median one.
@@ -61,30 +60,24 @@ def generate(
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
     _check_numbers(num_frames, context, fps)
     _check_output(out, prompt, force)
-    if not run.is_dir() and run.suffix.lower() in VIDEOS:
-        raise OptionError(f"{run}: is a video; the run comes first, the video after --prompt")
-    saved = checkpoint.load(run)
-    task = saved.config.task
-    if not task.next_frame:
-        lagged = "its model predicts a lagged value, not the next frame"
-        raise UserError(f"{run}: {lagged}, so it cannot run on from a prompt")
+    saved = _load(run)
+    model = _model(run, saved, seed, device)
     if prompt is None:
         frames, context = _test_clip(run, saved, clip, context)
     else:
-        say(f"reading {prompt}", sys.stderr.isatty())
-        limit = None if context is None else context + num_frames
-        frames = read_frames(prompt, saved.frame_shape, task.value_range, limit)
-        context = context or len(frames)
+        frames, context = _from_file(prompt, saved, context, num_frames)
     if len(frames) < context:
         given = prompt or f"--clip {clip}"
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
-    made = rollout(_model(run, saved, seed, device), shown[None], num_frames)
-    generated = (frame[0] for frame in counted(made, num_frames, "generating"))
+    generated = counted(_continue(model, shown, num_frames), num_frames, "generating")
+    task = saved.config.task
     best = optimal_predictor(task) if prompt is None and out.suffix.lower() != ".npy" else None
-    optimum = best and (frame[0] for frame in rollout(best, shown[None], num_frames))
+    optimum = best and _continue(best, shown, num_frames)
     known = truth if len(truth) else None
-    return video.write_generated(out, shown, generated, num_frames, task.value_range, known, optimum, fps)
+    return write_generated(
+        out, Continuation(shown, generated, num_frames, task.value_range, known, optimum), fps
+    )
 
 
 def _check_numbers(num_frames: int, context: int | None, fps: float) -> None:
@@ -98,21 +91,45 @@ def _check_numbers(num_frames: int, context: int | None, fps: float) -> None:
 
 def _check_output(out: Path, prompt: Path | None, force: bool) -> None:
     """Raises OptionError where writing `out` would cost a file that nobody gave up."""
-    if out.suffix.lower() not in video.ENDINGS:
-        raise OptionError(f"--out {out}: the ending says what to write: {', '.join(video.ENDINGS)}")
-    if not os.path.lexists(out):
+    if out.suffix.lower() not in ENDINGS:
+        raise OptionError(f"--out {out}: the ending says what to write: {', '.join(ENDINGS)}")
+    if not os.path.lexists(out):  # a link to nowhere is something that stands there
         return
-    if prompt is not None and any(
-        same.exists() and out.exists() and out.samefile(same) for same in _files(prompt)
-    ):
+    if out.is_dir():
+        raise OptionError(f"--out {out}: is a folder; name a file")
+    if prompt is not None and any(_same(out, file) for file in _files(prompt)):
         raise OptionError(f"--out {out}: is the prompt itself; choose another name")
     if not force:
         raise OptionError(f"--out {out}: exists already; choose another name, or --force replaces it")
 
 
 def _files(prompt: Path) -> list[Path]:
-    """A prompt's files: itself, or those in its folder."""
-    return list(prompt.iterdir()) if prompt.is_dir() else [prompt]
+    """A prompt's files: itself, and what lies in its folder."""
+    try:
+        return [prompt, *prompt.iterdir()] if prompt.is_dir() else [prompt]
+    except OSError:  # reading it will say why
+        return [prompt]
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them leads nowhere
+        return False
+
+
+def _load(run: Path) -> Checkpoint:
+    """The models of a run that can continue a prompt."""
+    if is_video(run) and not (run / checkpoint.CHECKPOINT).exists():
+        raise OptionError(
+            f"{run}: is a video; the run comes first, the video after --prompt:"
+            f" framegen generate RUN --prompt {run}"
+        )
+    saved = checkpoint.load(run)
+    if not saved.config.task.next_frame:
+        lagged = "its model predicts a lagged value, not the next frame"
+        raise UserError(f"{run}: {lagged}, so it cannot run on from a prompt")
+    return saved
 
 
 def _model(run: Path, saved: Checkpoint, seed: int | None, device: str) -> Predictor:
@@ -124,6 +141,19 @@ def _model(run: Path, saved: Checkpoint, seed: int | None, device: str) -> Predi
     chosen = choose_device(device)
     fast = fused.compiled(member, saved.config.training.engine) if device in ("auto", "cpu") else member
     return fast.to(chosen)  # compiled, it stays on the CPU, where it is faster than any device
+
+
+def _from_file(prompt: Path, saved: Checkpoint, context: int | None, num_frames: int) -> tuple[Tensor, int]:
+    """A user's video (T, C, H, W), and how many of its frames are the prompt. Says what was read."""
+    say(f"reading {prompt}", sys.stderr.isatty())
+    read = read_prompt(prompt, saved.frame_shape, saved.config.task.value_range, context, num_frames)
+    for note in read.notes:
+        say(note, True)
+    return read.frames, context or len(read.frames)
+
+
+def _continue(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+    return (frame[0] for frame in rollout(model, prompt[None], num_frames))
 
 
 def _test_clip(run: Path, saved: Checkpoint, index: int, context: int | None) -> tuple[Tensor, int]:

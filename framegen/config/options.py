@@ -102,7 +102,7 @@ class Generate:
     seed: int | None = None
     """Which member of a population; None takes the median one."""
     force: bool = False
-    """Replace --out where it exists."""
+    """Replace --out where it exists; a prompt is never replaced."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
 
@@ -137,9 +137,33 @@ def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
     return tyro.cli(kind, prog=f"framegen {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
 
 
+def parse_generate(arguments: Sequence[str]) -> Generate:
+    """The options of `generate`. Raises OptionError where something stands beside the one run and the
+    one prompt."""
+    without_value = {"", "--force", "--no-force", "-h", "--help"}
+    options = [word if word.startswith("-") and "=" not in word else "" for word in arguments]
+    alone = [
+        word
+        for before, word in zip(["", *options], arguments, strict=False)
+        if before in without_value and not word.startswith("-")
+    ]
+    if len(alone) > 1:
+        raise OptionError(
+            f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
+            " (the pictures of a film belong in a folder)"
+        )
+    return parse(Generate, "generate", arguments)
+
+
 def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
     """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an
     impossible one."""
+    for argument in arguments:
+        if (option := argument.split("=")[0]) in ("--data", "--video", "--videos", "--prompt"):
+            raise OptionError(
+                f"{option}: training on films of your own is not there yet; a trained model continues one:"
+                " framegen generate RUN --prompt FILE --out clip.gif"
+            )
     default = EXPERIMENTS[name]
     options = tyro.cli(
         Train,

@@ -1,232 +1,183 @@
 """Videos from files: a user's prompt, brought to a model's resolution."""
 
-import math
-import os
+import itertools
 import re
 import stat
-import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from framegen.data.arrays import ARRAYS, array_frames
+from framegen.data.films import FILMS, film_facts, film_frames
+from framegen.data.pictures import (
+    FOREIGN,
+    PICTURES,
+    check_gif_is_whole,
+    folder_frames,
+    frames_a_second,
+    picture_frames,
+)
 from framegen.errors import UserError
 
 MAX_PROMPT_FRAMES = 10_000
 
-MAX_ARRAY_BYTES = 2 * 2**30
 
-MAX_PIXELS = 64_000_000
+@dataclass(frozen=True)
+class Prompt:
+    """A user's video at a model's resolution."""
 
-PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp"}
+    frames: Tensor
+    """(T, C, H, W) float32, 1 <= T."""
+    notes: list[str]
+    """What was read and what was done to it, a line each."""
 
-ARRAYS = {".npy", ".npz"}
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def read_frames(
-    path: Path, frame_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int | None
-) -> Tensor:
+def read_prompt(
+    path: Path,
+    frame_shape: tuple[int, int, int],
+    value_range: tuple[float, float],
+    context: int | None = None,
+    following: int = 0,
+) -> Prompt:
     """A user's video, brought to the model's resolution and channels.
 
-    Args:
-        path: a video (MP4, MKV, WebM, …), GIF, APNG, picture, folder of pictures in the order of their names,
-            or an array: .npy, or .npz with one array. Arrays are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C);
-            uint8, or float in the value range.
-        frame_shape: (C, H, W) of the model.
-        value_range: lowest and highest value of the model's frames.
-        limit: read no more frames than this; None reads all. Pictures and uint8 span the value range.
+    Each frame is scaled until it covers the shape, and its middle is cut out.
 
-    Returns:
-        (T, C, H, W) float32, 1 <= T. Each frame is scaled until it covers the shape, and its middle is cut out.
+    Args:
+        path: a video (MP4, MKV, WebM, …), GIF, APNG, picture, folder of pictures in the order of their
+            names, or an array: .npy, or .npz with one array. Arrays are (T,), (T, H, W), (T, C, H, W) or
+            (T, H, W, C); uint8, or float in the value range.
+        frame_shape: (C, H, W) of the model.
+        value_range: lowest and highest value of the model's frames. Pictures and uint8 span it.
+        context: how many frames are needed; None reads all.
+        following: how many more to read behind those, as far as they are there and whole.
 
     Raises:
         UserError: names the file where it is missing, empty, damaged, not a video or too large.
     """
+    limit = None if context is None else min(context + following, MAX_PROMPT_FRAMES)
+    _check(path)
+    frames: list[Tensor] = []
+    sizes: dict[str, None] = {}
+    changes: dict[str, None] = {}
+    damage = []
     try:
-        kind = path.stat().st_mode
-    except OSError as error:
-        raise UserError(f"{path}: no such file or folder") from error
-    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-        raise UserError(f"{path}: is neither a file nor a folder")
-    try:
-        frames = list(_small_frames(path, frame_shape, value_range, limit))
+        for frame in itertools.islice(_frames(path, value_range, limit is None), limit):
+            if len(frames) == MAX_PROMPT_FRAMES:
+                raise UserError(
+                    f"{path}: has more than {MAX_PROMPT_FRAMES} frames; --context N takes its first N"
+                )
+            sizes[f"{frame.shape[2]}x{frame.shape[1]}"] = None
+            fitted, done = _fit(frame, frame_shape, value_range[0])
+            changes |= dict.fromkeys(done)
+            frames.append(fitted)
     except UserError:
         raise
-    except Exception as error:  # imageio and its plugins raise a dozen kinds
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"{path}: cannot be read as a video: {reason or type(error).__name__}") from error
+    except Exception as error:  # Pillow, NumPy and FFmpeg raise a dozen kinds
+        damage = [_damage(path, len(frames), error)]
+        if context is None or len(frames) < context:
+            raise UserError(damage[0]) from error
     if not frames:
         raise UserError(f"{path}: holds no frames")
-    return torch.stack(frames)
+    rate, sound = _facts(path)
+    done = ", ".join([*changes, *["audio dropped"] * sound])
+    pace = f", {rate:.4g} a second" if rate else ""
+    read = f"read {path}: {len(frames)} frame{'s' * (len(frames) > 1)} of {' and '.join(sizes)}{pace}"
+    return Prompt(torch.stack(frames), [f"{read}{'; ' * bool(done)}{done}", *damage])
 
 
-def _small_frames(
-    path: Path, frame_shape: tuple[int, int, int], value_range: tuple[float, float], limit: int | None
-) -> Iterator[Tensor]:
+def is_video(path: Path) -> bool:
+    """Whether a path looks like what `read_prompt` reads: by its ending, a folder by what lies in it."""
+    files = path.iterdir() if path.is_dir() else [path]
+    return any(file.suffix.lower() in FILMS | PICTURES | FOREIGN | ARRAYS for file in files)
+
+
+def _damage(path: Path, count: int, error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error).strip().split("\n")[0] or type(error).__name__
+    if count == 0:
+        return f"{path}: cannot be read as a video: {reason}"
+    return (
+        f"{path}: frame {count + 1} is damaged and cannot be read ({reason}); the {count} before it can:"
+        f" --context N, N at most {count}, takes the first N"
+    )
+
+
+def _check(path: Path) -> None:
+    """Raises UserError where a path is an address, or leads to nothing that can be read to its end."""
+    if address := re.match(r"([a-z][a-z0-9+.-]+):/+", str(path), re.IGNORECASE):
+        raise UserError(
+            f"{address[1]}://{str(path)[address.end() :]}: is an address;"
+            " download the film, then name its file"
+        )
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file or folder") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UserError(f"{path}: is neither a file nor a folder; save what it gives as a file first")
+
+
+def _facts(path: Path) -> tuple[float | None, bool]:
+    """Of a file that has been read: frames a second, where they are known, and whether there is sound."""
+    if path.is_dir() or path.suffix.lower() in ARRAYS:
+        return None, False
+    if path.suffix.lower() in PICTURES:
+        return frames_a_second(path), False
+    return film_facts(path)
+
+
+def _frames(path: Path, value_range: tuple[float, float], complete: bool) -> Iterator[Tensor]:
+    """(1, 3 or 4, H, W) in the value range; the fourth channel is opacity in [0, 1]."""
     low, high = value_range
-    if path.suffix.lower() in ARRAYS:
-        frames = _array_frames(path, value_range)
+    if path.is_dir():
+        pictures = folder_frames(path)
+    elif path.suffix.lower() in ARRAYS:
+        yield from array_frames(path, value_range)
+        return
+    elif path.suffix.lower() in PICTURES | FOREIGN:
+        pictures = picture_frames(path)
+        if path.suffix.lower() == ".gif" and complete:
+            check_gif_is_whole(path)
     else:
-        frames = (low + frame * (high - low) for frame in _picture_frames(path, complete=limit is None))
-    for index, frame in enumerate(frames):
-        if limit is not None and index == min(limit, MAX_PROMPT_FRAMES):
-            return
-        if index == MAX_PROMPT_FRAMES:
-            raise UserError(
-                f"{path}: has more than {MAX_PROMPT_FRAMES} frames; --context N takes its first N"
-            )
-        yield _fit(frame, frame_shape)
+        pictures = film_frames(path, complete)
+    for frame in pictures:
+        yield torch.cat([low + frame[:3] * (high - low), frame[3:]])
 
 
-def _fit(frame: Tensor, frame_shape: tuple[int, int, int]) -> Tensor:
-    """(C, H, W) float32 of any size, 1 or 3 channels -> the model's frame shape."""
+def _fit(frame: Tensor, frame_shape: tuple[int, int, int], low: float) -> tuple[Tensor, list[str]]:
+    """A frame of any size -> the model's frame shape, and what was done to it.
+
+    Args:
+        frame: (1, 3 or 4, H, W) float32; the fourth channel is opacity.
+        low: the lowest value, black, that stands behind what is transparent.
+    """
     channels, height, width = frame_shape
+    done = []
+    if len(frame) == 4:
+        frame, opacity = frame[:3], frame[3:]
+        if opacity.min() < 1:
+            frame = low + (frame - low) * opacity
+            done.append("transparency blended onto black")
     if tuple(frame.shape) == frame_shape:
-        return frame
+        return frame, done
     # Only a prompt of another shape needs torchvision, whose import takes longer than all the rest.
     from torchvision.transforms.v2 import functional
 
-    if frame.shape[0] != channels:
-        frame = functional.rgb_to_grayscale(frame) if channels == 1 else frame.expand(channels, -1, -1)
     scale = max(height / frame.shape[1], width / frame.shape[2])
     size = [max(height, round(frame.shape[1] * scale)), max(width, round(frame.shape[2] * scale))]
-    return functional.center_crop(functional.resize(frame, size, antialias=True), [height, width])
-
-
-def _array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tensor]:
-    array = _open_array(path)
-    if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
-        raise UserError(
-            f"{path}: holds {array.dtype}; frames are uint8, or float in [{value_range[0]:g}, {value_range[1]:g}]"
-        )
-    match array.shape:
-        case (_,):
-            array = array[:, None, None, None]
-        case (_, _, _):
-            array = array[:, None]
-        case (_, 1 | 3, _, _):
-            pass
-        case (_, _, _, 1 | 3):
-            array = array.transpose(0, 3, 1, 2)
-        case shape:
-            raise UserError(
-                f"{path}: has shape {shape}; frames are (T,), (T, H, W), (T, C, H, W) or (T, H, W, C), C 1 or 3"
-            )
-    if math.prod(array.shape[1:]) > MAX_PIXELS:
-        raise UserError(
-            f"{path}: a frame of shape {array.shape[1:]} is enormous; at most {MAX_PIXELS} values are read"
-        )
-    if 0 in array.shape:
-        raise UserError(f"{path}: holds no frames (shape {array.shape})")
-    low, high = value_range
-    for row in array:
-        frame = torch.from_numpy(np.array(row)).float()
-        if array.dtype == np.uint8:
-            frame = low + frame / 255 * (high - low)
-        if not (frame.isfinite().all() and frame.min() >= low - 0.5 and frame.max() <= high + 0.5):
-            raise UserError(
-                f"{path}: a value lies far outside [{low:g}, {high:g}] or is not finite (found {frame.min():g} to {frame.max():g})"
-            )
-        yield frame
-
-
-def _open_array(path: Path) -> Array:
-    if path.suffix.lower() == ".npy":
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > MAX_ARRAY_BYTES:
-        raise UserError(
-            f"{path}: unpacks to {size / 2**20:.1f} MiB, more than {MAX_ARRAY_BYTES / 2**20:.0f}; save it as .npy"
-        )
-    with np.load(path, allow_pickle=False) as archive:
-        if len(archive.files) != 1:
-            raise UserError(
-                f"{path}: holds the arrays {', '.join(archive.files) or 'none'}; a prompt is one array"
-            )
-        return archive[archive.files[0]]
-
-
-def _picture_frames(path: Path, complete: bool) -> Iterator[Tensor]:
-    import imageio.v3 as iio
-
-    if path.is_dir():
-        files = sorted(
-            (file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural_order
-        )
-        if not files:
-            raise UserError(f"{path}: a folder without pictures ({', '.join(sorted(PICTURES))})")
-        for file in files:
-            _check_picture(file)
-            yield _from_picture(iio.imread(file, plugin="pillow", mode="RGB", index=0))
-    elif path.suffix.lower() in PICTURES:
-        if path.suffix.lower() == ".gif" and complete and not _tail(path).rstrip(b"\0").endswith(b";"):
-            raise UserError(f"{path}: is truncated: a GIF ends in a semicolon byte")
-        _check_picture(path)
-        for picture in iio.imiter(path, plugin="pillow", mode="RGB"):
-            yield _from_picture(picture)
-    else:
-        _check_video(path)
-        count = 0
-        for picture in iio.imiter(path, plugin="pyav", format="rgb24"):
-            count += 1
-            yield _from_picture(picture)
-        expected = 0 if not complete else _announced_frames(path)
-        if count < 0.95 * expected - 1:
-            raise UserError(f"{path}: is truncated: {count} of about {expected:.0f} frames can be read")
-
-
-def _check_picture(path: Path) -> None:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise UserError(
-                f"{path}: {image.width}x{image.height} pixels are enormous; at most {MAX_PIXELS} are read"
-            )
-        if image.mode.startswith(("I", "F")):
-            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8, or its numbers as .npy")
-
-
-def _check_video(path: Path) -> None:
-    import av
-
-    with av.open(str(path)) as container:
-        # FFmpeg would play any text as a film of a terminal.
-        if not container.streams.video or container.format.name == "tty":
-            raise UserError(f"{path}: holds no video, or is cut off")
-
-
-def _announced_frames(path: Path) -> float:
-    """How many frames the file's header promises: a file that is cut off may be read without an error, only shorter."""
-    import av
-
-    with av.open(str(path)) as container:
-        video = container.streams.video[0]
-        if video.frames:
-            return video.frames
-        if video.duration and video.time_base:
-            seconds = float(video.duration * video.time_base)
-        else:  # of the whole file, so only where nothing but the video can make it long
-            seconds = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
-        return seconds * float(video.average_rate or 0)
-
-
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-min(path.stat().st_size, 64), os.SEEK_END)
-        return file.read()
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """frame2 before frame10."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", path.name)]
-
-
-def _from_picture(picture: Array) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 255  # (3, H, W)
+    kept = [round(height / scale), round(width / scale)]
+    if size != [height, width]:
+        done.append(f"cut to the middle {kept[1]}x{kept[0]}")
+    if list(frame.shape[1:]) != [height, width]:
+        done.append(f"scaled to {width}x{height}")
+    if len(frame) != channels == 1:
+        if not (torch.equal(frame[0], frame[1]) and torch.equal(frame[0], frame[2])):
+            done.append("made grey")
+        frame = functional.rgb_to_grayscale(frame)
+    frame = frame.expand(channels, -1, -1)
+    return functional.center_crop(functional.resize(frame, size, antialias=True), [height, width]), done

@@ -18,7 +18,7 @@ from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
 from framegen.progress import say
 from framegen.report.figures import curves, network, style
-from framegen.report.video import enlarge, to_levels, write_generated
+from framegen.report.video import Continuation, enlarge, to_levels, write_generated
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
 
@@ -84,7 +84,8 @@ def write_continuations(run: Run, outs: list[Path]) -> None:
     optimum = run.references.get(OPTIMUM)
     best = None if optimum is None else generate(optimum, prompt, num_frames)
     for out in outs:
-        write_generated(out, prompt, generated, num_frames, run.config.task.value_range, truth, best)
+        value_range = run.config.task.value_range
+        write_generated(out, Continuation(prompt, generated, num_frames, value_range, truth, best))
 
 
 def _made(path: Path, make: Callable[[], object]) -> bool:

@@ -3,13 +3,16 @@
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
+from PIL.Image import Dither, Image, Quantize, fromarray
 from torch import Tensor
 
-from framegen.data.video import Array
+from framegen.data.pictures import Array
 from framegen.errors import UserError
 from framegen.files import replacing
 from framegen.report.figures import curves, strips, style
@@ -22,65 +25,84 @@ SHOWN_PROMPT = 20
 Range = tuple[float, float]
 
 
-def write_generated(
-    out: Path,
-    prompt: Tensor,
-    generated: Iterable[Tensor],
-    num_frames: int,
-    value_range: Range,
-    truth: Tensor | None = None,
-    optimum: Iterable[Tensor] | None = None,
-    fps: float = FPS,
-) -> Path:
+@dataclass(frozen=True)
+class Continuation:
+    """A prompt and what follows it, as pictures show it."""
+
+    prompt: Tensor
+    """(T, C, H, W)."""
+    generated: Iterable[Tensor]
+    """`num_frames` frames (C, H, W), as they come."""
+    num_frames: int
+    value_range: Range
+    truth: Tensor | None = None
+    """(M, C, H, W), what really followed the prompt, M of any size."""
+    optimum: Iterable[Tensor] | None = None
+    """`num_frames` frames (C, H, W), as they come."""
+
+    @property
+    def first(self) -> int:
+        """So many frames of the prompt come before those that are shown."""
+        return max(0, len(self.prompt) - SHOWN_PROMPT)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many frames are prompt, and how many are shown altogether."""
+        return len(self.prompt) - self.first, len(self.prompt) - self.first + self.num_frames
+
+    def rows(self) -> dict[str, Iterator[Tensor | None]]:
+        """By name, the shown frames in order, or None where there is none; can be gone through once."""
+        rows: dict[str, Iterable[Tensor | None]] = {}
+        if self.truth is not None:
+            rows["truth"] = itertools.chain(self.truth, itertools.repeat(None))
+        rows["generated"] = self.generated
+        if self.optimum is not None:
+            rows["optimum"] = self.optimum
+        prompt, (_, total) = self.prompt[self.first :], self.counts
+        return {
+            name: itertools.islice(itertools.chain(prompt, frames), total) for name, frames in rows.items()
+        }
+
+    def picture(self, frame: Tensor | None) -> strips.Picture | None:
+        """A frame as it is shown, enlarged, (H, W, 3) uint8."""
+        return None if frame is None else enlarge(to_levels(frame, self.value_range), strips.PANEL)
+
+
+def write_generated(out: Path, shown: Continuation, fps: float = FPS) -> Path:
     """Write generated frames as the ending of `out` says: .gif, .mp4, .png (film strip) or .npy.
 
-    The pictures show prompt and generated frames, told apart by colour, under the truth where there is one. A .npy
-    holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them.
-
-    Args:
-        prompt: (T, C, H, W).
-        generated, optimum: `num_frames` frames (C, H, W) each, as they come.
-        truth: (M, C, H, W), what really followed the prompt, M of any size.
+    The pictures show prompt and generated frames, told apart by colour, under the truth where there is one. A
+    .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them.
     """
-    ending = out.suffix.lower()
-    if ending == ".npy":
-        write_array(out, generated, num_frames)
-        return out
-    before = max(0, len(prompt) - SHOWN_PROMPT)
-    prompt = prompt[before:]
-    frames: dict[str, Iterator[Tensor | None]] = {}
-    if truth is not None:
-        frames["truth"] = itertools.chain(prompt, truth, itertools.repeat(None))
-    frames["generated"] = itertools.chain(prompt, generated)
-    if optimum is not None:
-        frames["optimum"] = itertools.chain(prompt, optimum)
-    total = len(prompt) + num_frames
-    if ending == ".png" and prompt[0].numel() == 1:
-        rows = {
-            name: torch.tensor(
-                [math.nan if value is None else value.item() for value in itertools.islice(values, total)]
-            )
-            for name, values in frames.items()
-        }
-        return style.save(curves.value_over_time(rows, len(prompt)), out)
-
-    def picture(frame: Tensor | None) -> strips.Picture | None:
-        return None if frame is None else enlarge(to_levels(frame, value_range), strips.PANEL)
-
-    if ending == ".png":
-        columns = strips.spread(total, len(prompt))
-        chosen = {
-            name: [
-                picture(frame)
-                for number, frame in enumerate(itertools.islice(values, total))
-                if number in columns
-            ]
-            for name, values in frames.items()
-        }
-        return style.save(strips.film_strip(chosen, columns, len(prompt), before), out)
-    pictures = {name: map(picture, values) for name, values in frames.items()}
-    ANIMATIONS[ending](out, strips.animate(pictures, len(prompt), total, before), fps)
+    match out.suffix.lower():
+        case ".npy":
+            write_array(out, shown.generated, shown.num_frames)
+        case ".png" if shown.prompt[0].numel() == 1:
+            style.save(_curve(shown), out)
+        case ".png":
+            style.save(_film_strip(shown), out)
+        case ending:
+            pictures = {name: map(shown.picture, frames) for name, frames in shown.rows().items()}
+            ANIMATIONS[ending](out, strips.animate(pictures, *shown.counts, shown.first), fps)
     return out
+
+
+def _curve(shown: Continuation) -> Figure:
+    rows = {
+        name: torch.tensor([math.nan if value is None else value.item() for value in values])
+        for name, values in shown.rows().items()
+    }
+    return curves.value_over_time(rows, len(shown.prompt), shown.first)
+
+
+def _film_strip(shown: Continuation) -> Figure:
+    prompt_frames, total = shown.counts
+    columns = strips.spread(total, prompt_frames)
+    chosen = {
+        name: [shown.picture(frame) for number, frame in enumerate(frames) if number in columns]
+        for name, frames in shown.rows().items()
+    }
+    return strips.film_strip(chosen, columns, prompt_frames, shown.first)
 
 
 def write_array(path: Path, frames: Iterable[Tensor], num_frames: int) -> None:
@@ -95,18 +117,44 @@ def write_array(path: Path, frames: Iterable[Tensor], num_frames: int) -> None:
 
 
 def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
-    """(H, W, 3) uint8 pictures as a GIF that loops; a GIF's clock ticks in hundredths of a second."""
-    from PIL import Image
+    """(H, W, 3) uint8 pictures of one size as a GIF that loops, written as they come: memory does not grow.
 
-    images = (
-        Image.fromarray(picture).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        for picture in pictures
-    )
+    A GIF's clock ticks in hundredths of a second. Of each picture only what differs from the one before is
+    written.
+    """
+    from PIL.GifImagePlugin import getdata, getheader  # Pillow's own save keeps all pictures until the end
+
     duration = max(20, 10 * round(100 / fps))
-    with replacing(path) as temporary:
-        next(images).save(
-            temporary, save_all=True, append_images=images, duration=duration, loop=0, disposal=1
-        )
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        before = None
+        for picture in pictures:
+            image = fromarray(picture).quantize(256, Quantize.MEDIANCUT, dither=Dither.NONE)
+            colors = _colors(image)
+            if before is None:
+                parts, _ = getheader(image, info={"loop": 0, "duration": duration})
+                file.write(b"".join(parts))
+            left, top, right, bottom = _changed(colors, before)
+            part, own = image.crop((left, top, right, bottom)), before is not None
+            data = getdata(part, (left, top), duration=duration, disposal=1, include_color_table=own)
+            file.write(b"".join(data))
+            before = colors
+        file.write(b";")
+
+
+def _colors(image: Image) -> Array:
+    """(H, W), a whole number for each colour."""
+    return np.asarray(image.convert("RGBX")).view("<u4")[..., 0]
+
+
+def _changed(colors: Array, before: Array | None) -> tuple[int, int, int, int]:
+    """The smallest box around all that differs: left, top, right, bottom; one pixel where nothing does."""
+    if before is None:
+        return 0, 0, colors.shape[1], colors.shape[0]
+    differ = colors != before
+    if not differ.any():
+        return 0, 0, 1, 1
+    rows, columns = np.flatnonzero(differ.any(1)), np.flatnonzero(differ.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def write_mp4(path: Path, pictures: Iterable[Array], fps: float) -> None:

@@ -71,8 +71,9 @@ def find(run: str, runs_dir: Path) -> Path:
         if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
             return path
     known = sorted(path.parent.name for path in runs_dir.glob(f"*/{CONFIG}"))
-    hint = f"runs there: {', '.join(known)}" if known else "there are none yet; `framegen train` makes one"
-    raise UserError(f"{run}: no such run, neither as a path nor in {runs_dir}; {hint}")
+    hint = f"runs there: {', '.join(known)}" if known else "no run is there; `framegen train` makes one"
+    looked = f"neither as a path nor in {runs_dir.resolve()}"
+    raise UserError(f"{run}: no such run, {looked}; {hint}; --runs-dir names another folder of runs")
 
 
 @dataclass(frozen=True)

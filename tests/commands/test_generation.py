@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from framegen.commands import generation
 from framegen.commands.generation import generate as continue_prompt
 from framegen.commands.training import train
 from framegen.config.data import Sine
@@ -274,9 +275,12 @@ def test_a_picture_in_a_prompts_folder_is_never_written_onto(
 
 def test_a_video_in_the_runs_place_is_told_its_own(framegen: Runner, tmp_path: Path) -> None:
     (tmp_path / "one.mp4").write_bytes(b"film")
-    code, _, err = framegen("generate", tmp_path / "one.mp4", "--out", tmp_path / "q.gif")
-    assert code == 2
-    assert "the run comes first, the video after --prompt" in err
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.png").write_bytes(b"picture")
+    for given in ("one.mp4", "folder"):
+        code, _, err = framegen("generate", tmp_path / given, "--out", tmp_path / "q.gif")
+        assert code == 2
+        assert "the run comes first, the video after --prompt" in err
 
 
 def test_frames_of_a_long_prompt_are_numbered_truly() -> None:
@@ -284,3 +288,29 @@ def test_frames_of_a_long_prompt_are_numbered_truly() -> None:
     figure = strips.film_strip({"generated": [blank] * 3}, [18, 19, 20], 20, first=230)
     said = [text.get_text() for text in figure.axes[0].texts]
     assert said == ["generated", "249", "250", "251"]
+
+
+def test_generate_says_what_it_read(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.zeros((9, 6, 4), np.uint8))
+    code, out, err = framegen(
+        "generate", small_run, "--prompt", tmp_path / "p.npy", "--out", tmp_path / "a.npy"
+    )
+    assert (code, out) == (0, f"{tmp_path / 'a.npy'}\n")
+    assert err == f"read {tmp_path / 'p.npy'}: 9 frames of 4x6; cut to the middle 4x4, scaled to 2x2\n"
+    assert len(np.load(tmp_path / "a.npy")) == 40  # the default
+
+
+def test_text_serves_as_a_path(small_run: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "p.npy", np.zeros((4, 2, 2)))
+    out = continue_prompt(str(small_run), 3, str(tmp_path / "a.npy"), str(tmp_path / "p.npy"))
+    assert len(np.load(out)) == 3
+
+
+def test_a_task_whose_optimum_is_not_known_has_no_such_row(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = _gif(continue_prompt(small_run, 3, tmp_path / "a.gif"))
+    monkeypatch.setattr(generation, "optimal_predictor", lambda _: None)
+    unknown = _gif(continue_prompt(small_run, 3, tmp_path / "b.gif"))
+    assert len(known) == len(unknown)
+    assert known.shape[1] - unknown.shape[1] > 100

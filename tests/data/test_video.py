@@ -1,3 +1,4 @@
+import contextlib
 import os
 import zipfile
 from collections.abc import Callable
@@ -7,9 +8,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from framegen.data import video
-from framegen.data.video import read_frames
+from framegen.data import arrays, video
+from framegen.data.video import read_prompt
 from framegen.errors import UserError
 from framegen.report.video import write_mp4
 
@@ -19,7 +21,7 @@ SMOOTH = np.stack([np.full((40, 60, 3), 20 * t, np.uint8) for t in range(12)])
 
 
 def _read(path: Path, shape: tuple[int, int, int] = (1, 2, 2), limit: int | None = None) -> torch.Tensor:
-    return read_frames(path, shape, UNIT, limit)
+    return read_prompt(path, shape, UNIT, limit).frames
 
 
 def _png_folder(path: Path) -> None:
@@ -117,15 +119,44 @@ def _no_frames(path: Path) -> None:
     np.save(path, np.zeros((0, 2, 2), np.uint8))
 
 
+def _in_folder(name: str, write: Callable[[Path], object]) -> Callable[[Path], None]:
+    def make(path: Path) -> None:
+        path.mkdir()
+        write(path / name)
+
+    return make
+
+
+def _socket(path: Path) -> None:
+    import socket
+
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
+        made.bind(path.name)  # a whole path may be longer than a socket's can be
+
+
+def _damaged_png(path: Path) -> None:
+    iio.imwrite(path, VIDEO[0])
+    path.write_bytes(path.read_bytes()[:2000])
+
+
+def _announced_bomb(path: Path) -> None:
+    """An array of 4 MiB by its header, of which nothing is there."""
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w") as entry:
+        np.lib.format.write_array_header_1_0(
+            entry, {"descr": "|u1", "fortran_order": False, "shape": (2**22, 1, 1)}
+        )
+
+
 BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "missing": ("none.gif", lambda _: None, "no such file"),
-    "empty gif": ("a.gif", _write(b""), "cannot be read|truncated"),
-    "empty mp4": ("a.mp4", _write(b""), "cannot be read"),
-    "empty npy": ("a.npy", _write(b""), "cannot be read"),
+    "empty gif": ("a.gif", _write(b""), "is empty"),
+    "empty mp4": ("a.mp4", _write(b""), "is empty"),
+    "empty npy": ("a.npy", _write(b""), "is empty"),
     "no frames": ("a.npy", _no_frames, "no frames"),
     "empty folder": ("folder", lambda path: path.mkdir(), "without pictures"),
-    "text": ("a.mp4", _write(b"this is not a video" * 100), "cannot be read"),
-    "text as gif": ("a.gif", _write(b"this is not a picture;"), "cannot be read"),
+    "text": ("a.mp4", _write(b"this is not a video" * 100), "is no film"),
+    "garbage": ("a.mp4", _write(np.random.default_rng(0).bytes(5000)), "is no film"),
+    "text as gif": ("a.gif", _write(b"this is not a picture;"), "is no picture"),
     "pickle": (
         "a.npy",
         lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True),
@@ -138,8 +169,9 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
     "levels as floats": ("a.npy", lambda path: np.save(path, SMOOTH.astype(np.float32)), "far outside"),
     "nan": ("a.npy", lambda path: np.save(path, np.full((3, 2, 2), np.nan, np.float32)), "not finite"),
     "truncated gif": ("a.gif", _truncated(".gif", 0.6), "truncated|cannot be read"),
-    "truncated mp4": ("a.mp4", _truncated(".mp4", 0.6), "truncated|cannot be read|cut off"),
-    "truncated mkv": ("a.mkv", _truncated(".mkv", 0.6), "truncated|cannot be read"),
+    "truncated mp4": ("a.mp4", _truncated(".mp4", 0.6), "cut off: its index .moov. is missing"),
+    "half mp4": ("a.mp4", _truncated(".mp4", 0.3), "cut off: its index .moov. is missing"),
+    "truncated mkv": ("a.mkv", _truncated(".mkv", 0.6), "truncated.*--context N"),
     "truncated npy": ("a.npy", _truncated(".npy", 0.6), "cannot be read"),
     "truncated npz": ("a.npz", _truncated(".npz", 0.6), "cannot be read"),
     "decompression bomb": ("a.npz", _bomb, "unpacks to 5.0 MiB"),
@@ -154,9 +186,33 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
         lambda path: iio.imwrite(path, np.full((9, 9), 16384, np.uint16)),
         "more than 8 bits",
     ),
-    "text as video": ("a.txt", _write(b"hello, not a video" * 50), "holds no video|cannot be read"),
+    "text as video": ("a.txt", _write(b"hello, not a video" * 50), "is no film"),
     "pipe": ("a.gif", os.mkfifo, "neither a file nor a folder"),
-    "long name": ("a" * 400 + ".gif", lambda _: None, "no such file"),
+    "long name": ("a" * 400 + ".gif", lambda _: None, "too long"),
+    "endless device": ("a.mp4", lambda path: path.symlink_to("/dev/zero"), "neither a file nor a folder"),
+    "link to itself": ("a.mp4", lambda path: path.symlink_to(path), "symbolic links"),
+    "socket": ("a.mp4", _socket, "neither a file nor a folder"),
+    "pipe in a folder": ("folder", _in_folder("a.png", os.mkfifo), "not a regular file"),
+    "folder in itself": (
+        "folder",
+        _in_folder("a.png", lambda path: path.symlink_to("..")),
+        "not a regular file",
+    ),
+    "heic in a folder": ("folder", _in_folder("a.HEIC", _write(b"x")), "a.HEIC is HEIC.*convert it to PNG"),
+    "heic by its content": ("a.mp4", _write(b"\0\0\0\x18ftypheic" + bytes(40)), "is a HEIC"),
+    "damaged picture in a folder": ("folder", _in_folder("a.png", _damaged_png), "a.png: "),
+    "announced bomb": ("a.npz", _announced_bomb, "cannot be read"),
+    "drawing": (
+        "a.svg",
+        _write(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'),
+        "is no film",
+    ),
+    "numbered name": ("x%03d.dpx", _write(b"hello"), "is no film"),
+    "sparse": (
+        "a.mp4",
+        lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 2**33),
+        "is no film",
+    ),
 }
 
 
@@ -164,7 +220,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
 def test_a_bad_prompt_is_named_in_one_line(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video, "MAX_ARRAY_BYTES", 4 * 2**20)
+    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 4 * 2**20)
     name, write, reason = BAD[case]
     write(tmp_path / name)
     with pytest.raises(UserError, match=reason) as refused:
@@ -189,3 +245,115 @@ def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.npy").chmod(0)
     with pytest.raises(UserError, match="ermission"):
         _read(tmp_path / "a.npy")
+
+
+def _encode(path: Path, pictures: np.ndarray, kind: str) -> None:
+    """H.264 in a container of FFmpeg's; "h264" is the bare stream, without time stamps."""
+    import av
+
+    with av.open(path, "w", format=kind) as container:
+        stream = container.add_stream("libx264", rate=10, options={"g": "6"})
+        stream.height, stream.width = pictures.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+
+
+PLAYLISTS = {
+    "a.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.2,\n{film}\n#EXT-X-ENDLIST\n",
+    "a.mp4": "ffconcat version 1.0\nfile film.ts\n",
+    "a.ffconcat": "ffconcat version 1.0\nfile film.ts\n",
+    "a.sdp": "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\n",
+}
+
+
+@pytest.mark.parametrize("name", PLAYLISTS)
+def test_a_playlist_is_not_followed_to_another_file(name: str, tmp_path: Path) -> None:
+    _encode(tmp_path / "film.ts", SMOOTH, "mpegts")
+    assert len(_read(tmp_path / "film.ts")) == 12
+    (tmp_path / name).write_text(PLAYLISTS[name].format(film=tmp_path / "film.ts"))
+    with pytest.raises(UserError, match="is no film"):
+        _read(tmp_path / name)
+
+
+def test_a_name_that_ffmpeg_would_obey_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mp4(tmp_path / "concat:a.mp4", SMOOTH, 10)
+    monkeypatch.chdir(tmp_path)
+    assert len(_read(Path("concat:a.mp4"))) == 12
+
+
+def test_a_stream_without_time_stamps_and_of_changing_size(tmp_path: Path) -> None:
+    _encode(tmp_path / "a.h264", SMOOTH, "h264")
+    _encode(tmp_path / "b.h264", SMOOTH[:, :32, :48], "h264")
+    (tmp_path / "c.h264").write_bytes((tmp_path / "a.h264").read_bytes() + (tmp_path / "b.h264").read_bytes())
+    read = read_prompt(tmp_path / "c.h264", (1, 2, 2), UNIT)
+    expected = torch.arange(12).repeat(2) * 20 / 255
+    torch.testing.assert_close(read.frames.mean((1, 2, 3)), expected, atol=0.02, rtol=0)
+    assert "24 frames of 60x40 and 48x32;" in read.notes[0]  # and nothing of a pace
+
+
+def test_what_was_read_and_done_is_said(tmp_path: Path) -> None:
+    write_mp4(tmp_path / "a.mp4", VIDEO, 25)
+    read = read_prompt(tmp_path / "a.mp4", (1, 2, 2), UNIT)
+    done = "cut to the middle 40x40, scaled to 2x2, made grey"
+    assert read.notes == [f"read {tmp_path / 'a.mp4'}: 12 frames of 60x40, 25 a second; {done}"]
+    np.save(tmp_path / "a.npy", np.zeros((7, 2, 2), np.uint8))
+    assert read_prompt(tmp_path / "a.npy", (1, 2, 2), UNIT).notes == [
+        f"read {tmp_path / 'a.npy'}: 7 frames of 2x2"
+    ]
+
+
+def test_sound_is_dropped_and_said(tmp_path: Path) -> None:
+    import av
+
+    with av.open(tmp_path / "a.mkv", "w") as container:
+        video, sound = container.add_stream("ffv1", rate=10), container.add_stream("pcm_s16le", rate=8000)
+        assert isinstance(video, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
+        video.height, video.width, video.pix_fmt = 4, 4, "gray"
+        container.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((4, 4), np.uint8), "gray")))
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        silence.sample_rate = 8000
+        container.mux([*sound.encode(silence), *video.encode(), *sound.encode()])
+    assert "audio dropped" in read_prompt(tmp_path / "a.mkv", (1, 2, 2), UNIT).notes[0]
+
+
+def test_what_is_transparent_lies_on_black(tmp_path: Path) -> None:
+    picture = np.full((4, 4, 4), 255, np.uint8)
+    picture[..., 3] = 51
+    iio.imwrite(tmp_path / "a.png", picture)
+    read = read_prompt(tmp_path / "a.png", (1, 2, 2), UNIT)
+    torch.testing.assert_close(read.frames, torch.full((1, 1, 2, 2), 0.2), atol=1e-3, rtol=0)
+    assert "transparency blended onto black" in read.notes[0]
+
+
+def test_tiff_pictures_are_read(tmp_path: Path) -> None:
+    for index in range(3):
+        Image.fromarray(SMOOTH[index]).save(tmp_path / f"{index}.tif")
+    torch.testing.assert_close(_read(tmp_path).mean((1, 2, 3)), torch.arange(3) * 20 / 255, atol=0.01, rtol=0)
+
+
+def test_a_damaged_frame_is_numbered_and_those_before_it_can_be_used(tmp_path: Path) -> None:
+    import av
+
+    _encode(tmp_path / "a.mp4", np.concatenate([VIDEO] * 2), "mp4")
+    with av.open(tmp_path / "a.mp4") as container:
+        place = [packet.pos for packet in container.demux(video=0) if packet.size][14]
+    assert place is not None
+    content = bytearray((tmp_path / "a.mp4").read_bytes())
+    content[place : place + 4] = b"\xff" * 4  # a length that leads out of the file
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(UserError, match=r"frame \d+ is damaged.*--context N, N at most \d+") as refused:
+        _read(tmp_path / "a.mp4")
+    assert "Errno" not in str(refused.value)
+    whole = int(str(refused.value).split("N at most ")[1].split(",")[0])
+    assert 0 < whole < 24
+    read = read_prompt(tmp_path / "a.mp4", (1, 2, 2), UNIT, context=whole, following=40)
+    assert len(read.frames) == whole
+    assert f"frame {whole + 1} is damaged" in read.notes[1]
+
+
+def test_an_address_is_to_be_downloaded(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^https://example\.org/a\.mp4: is an address; download"):
+        _read(Path("https://example.org/a.mp4"))

@@ -1,6 +1,10 @@
 """What the pictures show, read back from them."""
 
+import itertools
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -8,10 +12,12 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
+from PIL import Image, ImageDraw
 
 from framegen.models.rollout import generate
 from framegen.report.figures import curves, network, strips
 from framegen.report.figures.style import BLUE, RED
+from framegen.report.video import Continuation, write_gif
 from framegen.runs.run import load
 
 
@@ -123,3 +129,59 @@ def test_a_long_film_strip_is_thinned_out_evenly() -> None:
     assert len(chosen) == strips.COLUMNS
     assert chosen[:4] == [6, 7, 8, 9]
     assert (chosen[4], chosen[-1]) == (10, 999)
+
+
+def test_an_animation_and_a_line_behind_a_long_prompt_keep_their_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown = Continuation(torch.rand(250, 1, 2, 2), torch.rand(40, 1, 2, 2), 40, (0.0, 1.0))
+    assert (shown.first, shown.counts) == (230, (20, 60))
+    said: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def listen(self: ImageDraw.ImageDraw, place: tuple[float, float], text: str, **how: Any) -> None:
+        said.append(text)
+        draw(self, place, text, **how)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
+    blank = np.zeros((8, 8, 3), np.uint8)
+    assert len(list(strips.animate({"generated": itertools.repeat(blank)}, *shown.counts, shown.first))) == 60
+    headers = [text for text in said if text[-1].isdigit()]
+    assert [headers[0], headers[19], headers[20]] == ["prompt 231/250", "prompt 250/250", "frame +1"]
+    line = curves.value_over_time({"generated": torch.zeros(60)}, 250, 230).axes[0].lines[0]
+    assert np.asarray(line.get_xdata()).tolist() == list(range(230, 290))
+
+
+def test_a_gif_is_what_pillow_writes_in_memory_that_does_not_grow(tmp_path: Path) -> None:
+    """Each picture as a median cut shows it, also where two are equal, and only a few pictures are kept."""
+    rng = np.random.default_rng(0)
+    many = rng.integers(0, 256, (80, 100, 3), np.uint8)  # 8000 colours, so that the cut has to choose
+    pictures = [np.roll(many, shift, 0) for shift in (0, 0, 1, 5)]
+    write_gif(tmp_path / "a.gif", pictures, 10)
+    cut = [
+        np.asarray(
+            Image.fromarray(picture)
+            .quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            .convert("RGB")
+        )
+        for picture in pictures
+    ]
+    with Image.open(tmp_path / "a.gif") as image:
+        assert (image.info["loop"], image.info["duration"]) == (0, 100)
+        assert getattr(image, "n_frames", 1) == 4
+        for index, expected in enumerate(cut):
+            image.seek(index)
+            np.testing.assert_array_equal(np.asarray(image.convert("RGB")), expected)
+    kept: list[weakref.ref[np.ndarray]] = []
+    alive = 0
+
+    def counted() -> Iterator[np.ndarray]:
+        nonlocal alive
+        for index in range(30):
+            picture = np.full((8, 8, 3), index, np.uint8)
+            kept.append(weakref.ref(picture))
+            alive = max(alive, sum(one() is not None for one in kept))
+            yield picture
+
+    write_gif(tmp_path / "b.gif", counted(), 10)
+    assert alive <= 4

@@ -161,8 +161,12 @@ def members(
     return figure
 
 
-def value_over_time(rows: dict[str, Tensor], prompt_frames: int) -> Figure:
-    """One-pixel frames as lines: each row (T,), time from the prompt's first frame; a dotted line where the prompt ends."""
+def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0) -> Figure:
+    """One-pixel frames as lines: each row (T,); a dotted line where the prompt ends.
+
+    Args:
+        first: the number of the first frame that is shown; those before it are left out.
+    """
     figure = new_figure(8, 4)
     axes = figure.subplots()
     styles = {
@@ -171,7 +175,7 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int) -> Figure:
         "optimum": {"color": OPTIMUM, "linewidth": 1.3, "linestyle": "--"},
     }
     for name, values in rows.items():
-        axes.plot(values, **styles[name], label=name)
+        axes.plot(range(first, first + len(values)), values, **styles[name], label=name)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
     finish(axes, "frame (sample)", "value")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

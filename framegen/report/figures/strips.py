@@ -14,7 +14,7 @@ Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 COLUMNS = 20
 
-MARGIN, HEADER, TIMELINE, PANEL = 12, 34, 22, 160
+MARGIN, HEADER, TIMELINE, PANEL, LABELS = 12, 34, 22, 160, 100
 
 LIGHT_GREY = "#D9D9D9"
 
@@ -71,10 +71,10 @@ def film_strip(
 def animate(
     rows: Mapping[str, Iterator[Picture | None]], prompt_frames: int, num_frames: int, first: int = 0
 ) -> Iterator[Picture]:
-    """Pictures of an animation: a panel for each row, one above the other, under a header and over a timeline.
+    """Pictures of an animation: a panel for each row, between a header and a timeline.
 
-    The header says whether the frame is prompt or generated, the panels' edges and the timeline show it in colour.
-    No two pictures are equal, so that a GIF keeps them all.
+    The header says whether the frame is prompt or generated, the panels' edges and the timeline show it in
+    colour. No two pictures are equal, so that a GIF keeps them all.
 
     Args:
         rows: by name, the enlarged (H, W, 3) uint8 pictures in order, or None where there is none.
@@ -84,14 +84,12 @@ def animate(
     Yields:
         (height, width, 3) uint8 with even sides.
     """
-    font, small = ImageFont.load_default(18), ImageFont.load_default(15)
-    blank = np.full((PANEL, PANEL, 3), 0xD9, np.uint8)
+    font = ImageFont.load_default(18)
     for number in range(num_frames):
         panels = {name: next(pictures) for name, pictures in rows.items()}
-        shape = next((panel.shape for panel in panels.values() if panel is not None), blank.shape)
-        height, width = shape[:2]
-        label_width = 100
-        left, step = MARGIN + label_width, height + MARGIN
+        shapes = (panel.shape[:2] for panel in panels.values() if panel is not None)
+        height, width = next(shapes, (PANEL, PANEL))
+        left, step = MARGIN + LABELS, height + MARGIN
         total_width = left + max(width, 120) + MARGIN
         total_height = HEADER + len(rows) * step + TIMELINE
         canvas = Image.new("RGB", (total_width + total_width % 2, total_height + total_height % 2), "white")
@@ -107,25 +105,29 @@ def animate(
         for line, (name, panel) in enumerate(panels.items()):
             top = HEADER + line * step
             draw.rectangle((left - 4, top - 4, left + width + 3, top + height + 3), fill=color)
-            canvas.paste(
-                Image.fromarray(blank).resize((width, height)) if panel is None else Image.fromarray(panel),
-                (left, top),
-            )
             label = "prompt" if prompting and name != "truth" else name
-            draw.text((MARGIN, top + height // 2), label, fill="black", font=small, anchor="lm")
-            if panel is None:
-                draw.text(
-                    (left + width // 2, top + height // 2), "no truth", fill="black", font=small, anchor="mm"
-                )
-        _draw_timeline(
-            draw, left, total_height - TIMELINE + 4, max(width, 120), prompt_frames, number, num_frames
-        )
+            _draw_panel(canvas, top, panel, (width, height), label)
+        place = (left, total_height - TIMELINE + 4, max(width, 120))
+        _draw_timeline(draw, place, prompt_frames, number, num_frames)
         yield np.asarray(canvas)
 
 
-def _draw_timeline(
-    draw: ImageDraw.ImageDraw, left: int, top: int, width: int, prompt: int, number: int, total: int
+def _draw_panel(
+    canvas: Image.Image, top: int, panel: Picture | None, size: tuple[int, int], label: str
 ) -> None:
+    draw, font, left = ImageDraw.Draw(canvas), ImageFont.load_default(15), MARGIN + LABELS
+    middle = top + size[1] // 2
+    canvas.paste(Image.new("RGB", size, LIGHT_GREY) if panel is None else Image.fromarray(panel), (left, top))
+    draw.text((MARGIN, middle), label, fill="black", font=font, anchor="lm")
+    if panel is None:
+        draw.text((left + size[0] // 2, middle), "no truth", fill="black", font=font, anchor="mm")
+
+
+def _draw_timeline(
+    draw: ImageDraw.ImageDraw, place: tuple[int, int, int], prompt: int, number: int, total: int
+) -> None:
+    """A bar at `place` (left, top, width), filled up to frame `number` of `total`; `prompt` are prompt."""
+    left, top, width = place
     split, end = left + width * prompt // total, left + width * (number + 1) // total
     draw.rectangle((left, top, left + width, top + 6), fill=LIGHT_GREY)
     draw.rectangle((left, top, min(split, end), top + 6), fill=PROMPT)
@@ -134,7 +136,8 @@ def _draw_timeline(
 
 
 def spread(num_frames: int, prompt_frames: int) -> list[int]:
-    """At most COLUMNS frame numbers: all where they fit, else the last few of the prompt and an even choice of the rest."""
+    """At most COLUMNS frame numbers: all where they fit, else the last few of the prompt, and of the rest an
+    even choice."""
     if num_frames <= COLUMNS:
         return list(range(num_frames))
     shown_prompt = min(prompt_frames, COLUMNS // 5)
