@@ -36,7 +36,8 @@ COMMANDS = {
 
 
 def main() -> None:
-    """Entry point of `framegen`. Exits with 0, with 2 for an option that cannot work, else with 1 (or 128 + signal)."""
+    """Entry point of `framegen`. Exits with 0, with 2 for an option that cannot work, else with 1 (or 128 +
+    signal)."""
     from framegen.training.interrupts import SIGNALS, Interrupted
 
     try:

@@ -1,4 +1,5 @@
-"""A model and a task of one's own, made by the steps of CONTRIBUTING.md and nothing else: a convolutional net, a bouncing dot.
+"""A model and a task of one's own, made by the steps of CONTRIBUTING.md and nothing else: a convolutional
+net, a bouncing dot.
 
 No optimum is known, the training clips are made as they are asked for, and the net carries a nested state.
 """

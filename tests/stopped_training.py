@@ -1,4 +1,5 @@
-"""A training that is stopped at a chosen moment by a real signal to its own process. Run by the tests as a program.
+"""A training that is stopped at a chosen moment by a real signal to its own process. Run by the tests as a
+program.
 
     stopped_training.py SIGNAL MOMENT COUNT framegen-arguments…
 

@@ -50,7 +50,8 @@ def measure(run: Run) -> Results:
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
-    """Leave the results in W&B: tables of the predictors and of a population's members, and values to compare runs by."""
+    """Leave the results in W&B: tables of the predictors and of a population's members, and values to compare
+    runs by."""
     columns = list(results.convention)
     for part, predictors in results.parts().items():
         rows = [[name, *(scores.get(m) for m in columns)] for name, scores in predictors.items()]

@@ -45,7 +45,8 @@ def generate(
         out: a file ending in .gif, .mp4, .png (film strip) or .npy.
         prompt: a video, picture, folder of pictures or array (see `read_prompt`); None takes a test clip.
         clip: which test clip, where `prompt` is None.
-        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None: all
+        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None:
+        all
             of a file, and of a test clip as many as evaluation uses.
         fps: frames a second of .gif and .mp4.
         seed: which member of a population; None takes the median one.

@@ -59,7 +59,8 @@ def train(
     Args:
         experiment: a name of `EXPERIMENTS`, or a config.
         name: the run folder's name; None takes the next free one, such as "video-3".
-        track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else online under `wandb agent`,
+        track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else online under
+        `wandb agent`,
             else offline.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
@@ -75,7 +76,8 @@ def train(
         resume.safetensors, results.json, figures/ and, where the target is the next frame, generated.gif.
 
     Raises:
-        UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is not
+        UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is
+        not
             finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     config = configure(experiment, seeds, options)

@@ -52,7 +52,8 @@ def draw_run(run: Run, results: Results) -> list[Path]:
 
 
 def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str, Path]:
-    """The model as it is after an epoch: a video and a film strip; of a stream the windows as they were trained on.
+    """The model as it is after an epoch: a video and a film strip; of a stream the windows as they were
+    trained on.
 
     Args:
         windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
@@ -124,7 +125,8 @@ def _horizon(results: Results) -> Figure:
 
 
 def _members(results: Results) -> Figure:
-    """Every seed's skill, beside the references that come near; without a known optimum, its error over copying's."""
+    """Every seed's skill, beside the references that come near; without a known optimum, its error over
+    copying's."""
     titles = {"one_step": "one step ahead", "closed_loop": "closed loop"}
     ranking = results.by_validation
     marked = {"best": ranking[0].seed, "median": results.median_seed, "worst": ranking[-1].seed}

@@ -30,7 +30,8 @@ def print_results(results: Results, console: Console) -> None:
 
 
 def print_all_metrics(results: Results, console: Console) -> None:
-    """A table for one step ahead and one for closed-loop, each with every metric; what they mean stands below."""
+    """A table for one step ahead and one for closed-loop, each with every metric; what they mean stands
+    below."""
     titles = {"one_step": "One step ahead, test clips"}
     if results.closed_loop is not None:
         titles["closed_loop"] = _about(results.closed_loop)
@@ -42,7 +43,8 @@ def print_all_metrics(results: Results, console: Console) -> None:
 
 
 def print_comparison(results: Mapping[str, Results], console: Console) -> None:
-    """One line a run, over its seeds: what was measured on the test clips; the best on the validation clips is bold."""
+    """One line a run, over its seeds: what was measured on the test clips; the best on the validation clips
+    is bold."""
     skilled = all(each.has_skill for each in results.values())
     metric = "skill" if skilled else "mse"
     table = Table(title=f"Test clips.{f' {NOTE}.' if skilled else ''}", title_justify="left", title_style="")
@@ -80,7 +82,8 @@ def _about(loop: ClosedLoop) -> str:
 
 
 def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list[str]]:
-    """What a table shows, by predictor; of a population mean and sd, and best, median and worst seed on validation."""
+    """What a table shows, by predictor; of a population mean and sd, and best, median and worst seed on
+    validation."""
     predictors = results.parts()[part]
     rows: dict[str, Scores] = {"this model": predictors["model"]}
     statistics: dict[str, Scores] = {}

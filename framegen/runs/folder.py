@@ -121,7 +121,8 @@ def write_config(
     group: str | None = None,
     tags: tuple[str, ...] = (),
 ) -> None:
-    """Write config.json: everything needed to make the run again. W&B's group and tags go on with a resumed run."""
+    """Write config.json: everything needed to make the run again. W&B's group and tags go on with a resumed
+    run."""
     commit, diff = _git()
     content = _Content(
         **to_dict(config),

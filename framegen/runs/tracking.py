@@ -93,7 +93,8 @@ class Tracker:
             self.files.add(MEMBERS, row)
 
     def flush(self) -> dict[str, int]:
-        """Write all rows to the run's files and return their lengths in bytes. Raises UserError where the disk refuses."""
+        """Write all rows to the run's files and return their lengths in bytes. Raises UserError where the
+        disk refuses."""
         return self.files.flush()
 
     def log_media(self, step: int, media: Mapping[str, Path]) -> None:
@@ -131,7 +132,8 @@ class Tracker:
     def use_file(self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> None:
         """Say that the run works on a file, an artifact that many runs share.
 
-        W&B uses artifacts online alone; offline the file is kept as one that this run made, and the same content
+        W&B uses artifacts online alone; offline the file is kept as one that this run made, and the same
+        content
         becomes the same version when runs are uploaded.
         """
 
@@ -208,7 +210,8 @@ def start_wandb(run_dir: Path, mode: Mode, about: About) -> Any:
 
 
 def _import_wandb(run_dir: Path, mode: Mode) -> Any:
-    """The wandb module, told to keep everything beside the runs; None where it is not installed and not asked for."""
+    """The wandb module, told to keep everything beside the runs; None where it is not installed and not asked
+    for."""
     # W&B stages tables and artifacts in a folder of the user's, unless these point elsewhere.
     root = run_dir.parent.absolute() / "wandb"
     root.mkdir(parents=True, exist_ok=True)

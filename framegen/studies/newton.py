@@ -1,8 +1,11 @@
 """All hidden states of a plain RNN at once: Newton's method with an associative scan over time.
 
-The article says that an RNN cannot be computed in parallel over time. Its states h_1 ... h_T are the solution of one
-system of equations, h_t = f(h_{t-1}, x_t), which Newton's method solves for all t at once; each of its steps is a linear
-recurrence, and those are associative (Lim et al., "Parallelizing non-linear sequential models over the sequence length",
+The article says that an RNN cannot be computed in parallel over time. Its states h_1 ... h_T are the solution
+of one
+system of equations, h_t = f(h_{t-1}, x_t), which Newton's method solves for all t at once; each of its steps
+is a linear
+recurrence, and those are associative (Lim et al., "Parallelizing non-linear sequential models over the
+sequence length",
 ICLR 2024, which calls it DEER; Danieli et al., "DeepPCR", NeurIPS 2023).
 """
 
@@ -38,7 +41,8 @@ class Solution:
 def linear_recurrence(matrices: Tensor, offsets: Tensor) -> Tensor:
     """h_t = A_t h_{t-1} + b_t from h_0 = 0, in log2(T) steps that are parallel over time.
 
-    Each doubling composes (A, b) after (A', b') to (A A', A b' + b) (Hillis and Steele, "Data parallel algorithms", 1986).
+    Each doubling composes (A, b) after (A', b') to (A A', A b' + b) (Hillis and Steele, "Data parallel
+    algorithms", 1986).
 
     Args:
         matrices: A, (T, H, H).
@@ -66,12 +70,14 @@ def hidden_states(model: RecurrentNet, frames: Tensor, tolerance: float = TOLERA
         tolerance: the change of a state below which an iteration is the last.
 
     Returns:
-        The states, and how they were come to. Where the net is chaotic, products of the matrices A grow without
+        The states, and how they were come to. Where the net is chaotic, products of the matrices A grow
+        without
         bound, and the iterations do not converge, or to values that are not finite.
     """
     weight_ih, weight_hh, bias_ih, bias_hh = model.rnn.parameters()
     drive = frames.flatten(1) @ weight_ih.T + bias_ih + bias_hh  # (T, H)
-    # The states of a net without memory. From 0 the first matrices would be weight_hh itself, whose powers may overflow.
+    # The states of a net without memory. From 0 the first matrices would be weight_hh itself, whose powers
+    # may overflow.
     hidden, changes = drive.tanh(), []
     for _ in range(MAX_ITERATIONS):
         before = torch.cat([torch.zeros_like(hidden[:1]), hidden[:-1]])  # h_{t-1}
@@ -118,9 +124,11 @@ def measure(model: RecurrentNet, frames: Tensor, engine: Engine) -> dict[str, di
 def iterations_by_gain(
     gains: Sequence[float], frames: Tensor, hidden_size: int = 16, nets: int = 5
 ) -> list[list[int]]:
-    """Newton iterations that random tanh nets need on a clip, (nets, gains); MAX_ITERATIONS where they do not converge.
+    """Newton iterations that random tanh nets need on a clip, (nets, gains); MAX_ITERATIONS where they do not
+    converge.
 
-    The recurrent weights are normal with standard deviation gain / sqrt(hidden_size): without input, such large nets are
+    The recurrent weights are normal with standard deviation gain / sqrt(hidden_size): without input, such
+    large nets are
     chaotic above a gain of 1 (Sompolinsky et al., "Chaos in random neural networks", 1988).
     """
     needed = []

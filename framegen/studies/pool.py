@@ -28,7 +28,8 @@ _stopped: Event | None = None
 
 @contextmanager
 def workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes for the runs. Whatever ends this early stops them too; each saves the run it was at and begins no other."""
+    """Processes for the runs. Whatever ends this early stops them too; each saves the run it was at and
+    begins no other."""
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(
@@ -113,7 +114,8 @@ def part_done(run_dir: Path, config: Config) -> float:
 
 
 def cost(config: Config) -> float:
-    """About how long a run takes, in seconds on one core of no particular machine: for the order and the bar alone."""
+    """About how long a run takes, in seconds on one core of no particular machine: for the order and the bar
+    alone."""
     match config.task:
         case Orbit(num_clips=clips) | Sine(num_windows=clips):
             pass

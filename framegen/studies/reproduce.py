@@ -1,4 +1,5 @@
-"""Every claim of the article as an experiment: trains what is missing, two runs at a time, and writes a report."""
+"""Every claim of the article as an experiment: trains what is missing, two runs at a time, and writes a
+report."""
 
 import sys
 import time
@@ -58,7 +59,8 @@ def reproduce(
         extra: options of `framegen train` for every run.
 
     Raises:
-        UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or SIGTERM came.
+        UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or
+        SIGTERM came.
     """
     numbers = sorted(set(numbers)) or list(CLAIMS)
     if unknown := [number for number in numbers if number not in CLAIMS]:
@@ -103,7 +105,8 @@ def reproduce(
 
 
 def _identity(folder: Path) -> str:
-    """W&B's id of the whole, kept beside the runs, so that what goes on after an interruption is the same run."""
+    """W&B's id of the whole, kept beside the runs, so that what goes on after an interruption is the same
+    run."""
     path = folder / WANDB_ID
     if not path.exists():
         write_text(path, f"reproduce-{time.time_ns():x}\n")

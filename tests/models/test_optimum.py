@@ -39,7 +39,8 @@ def _one_step(model: BayesFilter, config: Orbit) -> float:
 
 
 def _brute_force(config: Orbit, clip: np.ndarray, context: int, horizon: int) -> np.ndarray:
-    """E[frame at context - 1 + horizon | first `context` frames]: every speed, a dense grid of first angles, each level
+    """E[frame at context - 1 + horizon | first `context` frames]: every speed, a dense grid of first angles,
+    each level
     of each pixel weighed by its own probability. Nothing is shared with the filter but the text of the model.
     """
 

@@ -1,4 +1,5 @@
-"""The benchmark: that all contenders compute the same, and that its figures are what it says. No time is asserted."""
+"""The benchmark: that all contenders compute the same, and that its figures are what it says. No time is
+asserted."""
 
 import json
 import os
@@ -40,7 +41,8 @@ def _losses(call: Callable[[], Tensor]) -> Tensor:
 
 
 def _same(ours: Tensor, fused: Tensor) -> None:
-    """The same losses but for what rounding grows to in so many steps; they have moved a thousand times as far."""
+    """The same losses but for what rounding grows to in so many steps; they have moved a thousand times as
+    far."""
     torch.testing.assert_close(ours, fused, rtol=2e-5, atol=0)
     assert (fused[0] - fused[-1]).min() > 0.02 * fused[0].max()
 

@@ -35,7 +35,8 @@ FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fu
 
 
 def _gradients(shape: Shape, batch: int, steps: int) -> tuple[Tensor, Tensor, float, float]:
-    """Gradient and loss of the fused engine, and of autograd in float64, on random clips of which some are picked."""
+    """Gradient and loss of the fused engine, and of autograd in float64, on random clips of which some are
+    picked."""
     random = torch.Generator().manual_seed(batch * 1000 + steps)
     dtype = torch.float64 if shape.double else torch.float32
 

@@ -27,7 +27,8 @@ COLORS = (MODEL, BLUE, GREEN, ORANGE, PINK, SKY)
 def strip_plot(
     panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str, lowest: float = -np.inf
 ) -> Figure:
-    """A row for each predictor, with a dot for each seed; a bar for mean ± standard deviation where there are several.
+    """A row for each predictor, with a dot for each seed; a bar for mean ± standard deviation where there are
+    several.
 
     Args:
         panels: by title, by predictor, its values; a single value is a predictor that has no seed.
@@ -82,7 +83,8 @@ def strip_plot(
 
 @dataclass(frozen=True)
 class Line:
-    """Values over x, one row a seed (or a single row); drawn as their mean, and a band from the lowest to the highest."""
+    """Values over x, one row a seed (or a single row); drawn as their mean, and a band from the lowest to the
+    highest."""
 
     x: Sequence[float]
     rows: Sequence[Sequence[float]]

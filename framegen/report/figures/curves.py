@@ -43,7 +43,8 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
 
 
 def _floor(curves: dict[str, Sequence[float]]) -> float | None:
-    """Where the axis of errors ends: what is a hundred times below the model would only squeeze the rest together."""
+    """Where the axis of errors ends: what is a hundred times below the model would only squeeze the rest
+    together."""
     model = min(value for value in curves["model"] if value > 0)
     return model / 100 if min(map(min, curves.values())) < model / 100 else None
 
@@ -93,7 +94,8 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
 def error_over_horizon(
     members: Sequence[Sequence[float]], references: dict[str, Sequence[float]], context: int
 ) -> Figure:
-    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members mean, lowest and highest."""
+    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members mean, lowest and
+    highest."""
     figure = new_figure(8, 5)
     axes = figure.subplots()
     errors = np.array(members)
@@ -215,7 +217,8 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
 
 
 def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
-    """Hidden states: one clip's units over time, and all clips in the plane of the two largest principal components.
+    """Hidden states: one clip's units over time, and all clips in the plane of the two largest principal
+    components.
 
     Args:
         hidden: (B, T, H).

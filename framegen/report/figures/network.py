@@ -24,7 +24,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Layer:
-    """Weights into a layer: from the layer before, (units, inputs), and from itself one step earlier, (units, units)."""
+    """Weights into a layer: from the layer before, (units, inputs), and from itself one step earlier, (units,
+    units)."""
 
     forward: Tensor
     recurrent: Tensor | None
@@ -146,7 +147,8 @@ def _sizes(layers: list[Layer], head: Tensor) -> str:
 def spatial_view(
     layers: list[Layer], head: Tensor, frame: Picture, prediction: Picture, next_frame: bool
 ) -> Figure:
-    """The net in space: one frame goes in and one comes out at the same step; each hidden unit feeds all of its layer.
+    """The net in space: one frame goes in and one comes out at the same step; each hidden unit feeds all of
+    its layer.
 
     Args:
         layers: the recurrent layers from the input on.
@@ -227,7 +229,8 @@ def temporal_view(
     numbers: list[int],
     next_frame: bool,
 ) -> Figure:
-    """The net unrolled in time: one feed-forward net a frame; its hidden layer feeds every hidden unit of the next one.
+    """The net unrolled in time: one feed-forward net a frame; its hidden layer feeds every hidden unit of the
+    next one.
 
     Args:
         layers, head: as for `spatial_view`.
@@ -242,7 +245,8 @@ def temporal_view(
     before: list[list[Point]] = []
     for index, number in enumerate(numbers):
         x = 1.9 + COLUMN * index
-        # Inputs stand below to the left and outputs above to the right, so that the way between the columns is free.
+        # Inputs stand below to the left and outputs above to the right, so that the way between the columns
+        # is free.
         inputs = [(px, bottom) for px in _spread(layers[0].forward.shape[1], x - 0.25, x - 1.35)]
         outputs = [(px, top) for px in _spread(len(head), x + 1.35, x + 0.25)]
         if index > 0 and number != numbers[index - 1] + 1:
@@ -272,7 +276,8 @@ def temporal_view(
 def _hidden_layers(
     axes: Axes, layers: list[Layer], inputs: list[Point], before: list[list[Point]], x: float, largest: float
 ) -> list[list[Point]]:
-    """The arrows into the hidden layers of one step, from below and from the step before; where their units stand.
+    """The arrows into the hidden layers of one step, from below and from the step before; where their units
+    stand.
 
     Args:
         inputs: where the units below stand.

@@ -35,7 +35,8 @@ def training(
 ) -> Call:
     """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time.
 
-    See `contenders.fused_training`. The batch is the last axis everywhere, so that the small matrices stand to the
+    See `contenders.fused_training`. The batch is the last axis everywhere, so that the small matrices stand
+    to the
     left of long rows.
     """
     jax = _jax()

@@ -88,7 +88,8 @@ def length(runs: Runs) -> Claim:
 
 @torch.inference_mode()
 def _errors_over_time(saved: Checkpoint, trained: Orbit) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean squared error one step ahead at each frame of long videos: of each net (K, T), of the optimum and of copying (T,)."""
+    """Mean squared error one step ahead at each frame of long videos: of each net (K, T), of the optimum and
+    of copying (T,)."""
     task = replace(trained, num_frames=LENGTHS[-1] + 1, num_test_clips=10)
     frames = to_float(orbit.sample(task, "test"))  # (10, T + 1, 1, 2, 2)
     inputs, targets = frames[:, :-1], frames[:, 1:]

@@ -33,7 +33,8 @@ def planned(seeds: int) -> dict[str, list[str]]:
     """All runs that the claims need, by name: what comes after `framegen train`.
 
     Args:
-        seeds: nets a run where the fused engine trains them; at least 2. PyTorch takes 100 times as long a net, so it
+        seeds: nets a run where the fused engine trains them; at least 2. PyTorch takes 100 times as long a
+        net, so it
             trains fewer, the slowest of them with larger batches.
     """
     four, three, two = (f"--seeds {min(seeds, count)}" for count in (4, 3, 2))
@@ -63,7 +64,8 @@ def skills_of(results: Results, part: str = "one_step") -> list[float]:
 
 
 def above(better: Sequence[float], worse: Sequence[float]) -> bool:
-    """Whether the first mean lies above the second by more than two standard errors of their difference over seeds."""
+    """Whether the first mean lies above the second by more than two standard errors of their difference over
+    seeds."""
     variances = (statistics.variance(values) / len(values) for values in (better, worse))
     return statistics.fmean(better) - statistics.fmean(worse) > 2 * math.sqrt(sum(variances))
 
