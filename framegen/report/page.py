@@ -39,17 +39,24 @@ class Claim:
 
 
 STYLE = """
-body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif; color:
-#222; background: #fff }
-a { color: #0060a8 } h2 { margin: 3rem 0 .3rem } figure { margin: 1rem 0 } img { max-width: 100%; height:
-auto; background: #fff }
+* { box-sizing: border-box }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; font: 16px/1.5 system-ui, sans-serif }
+body { color: #222; background: #fff }
+a { color: #0060a8 }
+h2 { margin: 3rem 0 .3rem }
+figure { margin: 1rem 0 }
+img { max-width: 100%; height: auto; background: #fff }
 figcaption, footer { color: #555; font-size: .9rem }
 .found { font-size: 1.15rem; font-weight: 600; border-left: 4px solid #D55E00; padding-left: .8rem }
+.verdict { margin-top: .2rem }
 pre { background: #f2f2f2; padding: .6rem .8rem; overflow-x: auto; font-size: .85rem }
-* { box-sizing: border-box } .verdict { margin-top: .2rem }
-@media (prefers-color-scheme: dark) { a { color: #7cc4ff } body { color: #ddd; background: #161616 } pre {
-background: #262626 }
-  figcaption, footer { color: #aaa } img { padding: .4rem } }
+@media (prefers-color-scheme: dark) {
+  body { color: #ddd; background: #161616 }
+  a { color: #7cc4ff }
+  pre { background: #262626 }
+  figcaption, footer { color: #aaa }
+  img { padding: .4rem }
+}
 """
 
 
