@@ -3,11 +3,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from framegen.config.experiments import EXPERIMENTS
+from framegen.evaluation.results import read_results
+from framegen.report.tables import print_results
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -251,3 +255,13 @@ def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) 
     assert code == 0
     assert "is finished already" in err
     assert (small_run / "results.json").stat().st_mtime_ns == before
+
+
+def test_a_model_that_learned_nothing_but_the_mean_is_told_so(
+    small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = read_results(small_run)
+    mean = results.one_step["mean frame"]
+    for model, told in ((mean, True), ({**mean, "mse": 0.5 * (mean["mse"] or 0)}, False)):
+        print_results(replace(results, one_step={**results.one_step, "model": model}), Console(width=80))
+        assert ("has not learned to predict" in " ".join(capsys.readouterr().out.split())) == told

@@ -12,6 +12,8 @@ from framegen.evaluation.results import ClosedLoop, Results, Scores
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 
 FORMATS = {"mse": "{:#.3g}", "mae": "{:#.3g}", "psnr": "{:.2f} dB", "skill": "{:.3f}"}
+MEAN_FRAME = 0.97
+"""A model whose error is above this part of the mean frame's has learned little else."""
 
 
 def print_results(results: Results, console: Console) -> None:
@@ -27,6 +29,10 @@ def print_results(results: Results, console: Console) -> None:
         console.print("Best, median and worst: on the validation clips", highlight=False)
     if results.closed_loop is not None:
         console.print(_about(results.closed_loop), highlight=False)
+    model, mean = (results.one_step[name]["mse"] for name in ("model", "mean frame"))
+    if model is None or (mean and model > MEAN_FRAME * mean):
+        found = "This model is no better than the mean frame, which is always the same: it has not learned to predict."
+        console.print(f"{found} A smaller --learning-rate or more --epochs may help.", highlight=False)
 
 
 def print_all_metrics(results: Results, console: Console) -> None:
