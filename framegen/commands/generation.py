@@ -20,7 +20,7 @@ from framegen.progress import counted, say
 from framegen.report.video import ENDINGS, FPS, Continuation, write_generated
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
-from framegen.runs.folder import read_config
+from framegen.runs.folder import CONFIG, read_config
 
 MAX_FRAMES = 10_000_000
 
@@ -121,7 +121,7 @@ def _same(one: Path, other: Path) -> bool:
 
 def _load(run: Path) -> Checkpoint:
     """The models of a run that can continue a prompt."""
-    if is_video(run) and not (run / checkpoint.CHECKPOINT).exists():
+    if is_video(run) and not any((run / name).exists() for name in (CONFIG, checkpoint.CHECKPOINT)):
         raise OptionError(
             f"{run}: is a video; the run comes first, the video after --prompt:"
             f" framegen generate RUN --prompt {run}"
