@@ -81,3 +81,19 @@ def rows_of(run: Path) -> list[dict[str, float]]:
     """metrics.jsonl without the one value that a clock decides."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     return [{name: value for name, value in row.items() if name != "train/clips_per_second"} for row in rows]
+
+
+def sparse(path: Path) -> None:
+    """A file that takes no room on disk and all of a machine's memory."""
+    with path.open("wb") as file:
+        file.truncate(20 * 2**30)
+
+
+def replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
+    """A damage that puts something else in a file's place."""
+
+    def damage(path: Path) -> None:
+        path.unlink()
+        make(path)
+
+    return damage

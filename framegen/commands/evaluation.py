@@ -1,5 +1,6 @@
 """Measure and draw a finished run."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +21,8 @@ def evaluate(run: Path | str, device: str = "auto") -> Run:
     """
     opened = load(run, device)
     facts = None
-    if (opened.folder / RESULTS).exists():
-        try:
-            facts = opened.results.training
-        except UserError:  # it is written anew
-            facts = None
+    with suppress(UserError):  # missing or damaged, it is written anew
+        facts = opened.results.training
     results = replace(measure(opened), training=facts)
     opened.shown = results.median_seed
     write_results(opened.folder, results)

@@ -123,8 +123,7 @@ class Training:
 
 
 def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
-    """The loop, from where the training stands. Hands out each epoch, and saves once the caller is done with
-    it."""
+    """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done with it."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
         training.save()

@@ -17,7 +17,7 @@ from framegen.errors import UserError
 from framegen.models import build
 from framegen.runs import checkpoint
 from framegen.training.engine import TorchEngine
-from tests.conftest import SMALL_CONFIG
+from tests.conftest import SMALL_CONFIG, replaced, sparse
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -101,19 +101,6 @@ def _enormous(path: Path) -> None:
     files.save_tensors(path, weights, metadata)
 
 
-def _sparse(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(20 * 2**30)
-
-
-def _replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return damage
-
-
 def _other_shape(path: Path) -> None:
     weights, metadata = _read(path)
     weights["head.bias"] = torch.zeros(9)
@@ -148,9 +135,9 @@ def _no_config(path: Path) -> None:
         (_flipped, "SHA-256"),
         (_undigested, "no digest"),
         (_enormous, "more than a machine holds"),
-        (_sparse, "no file of framegen is that large"),
-        (_replaced(os.mkfifo), "not a regular file"),
-        (_replaced(lambda path: path.symlink_to("/dev/zero")), "not a regular file"),
+        (sparse, "no file of framegen is that large"),
+        (replaced(os.mkfifo), "not a regular file"),
+        (replaced(lambda path: path.symlink_to("/dev/zero")), "not a regular file"),
     ],
 )
 @pytest.mark.parametrize("command", ["evaluate", "generate"])

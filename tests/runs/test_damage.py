@@ -16,7 +16,7 @@ from framegen.commands.training import resume, train
 from framegen.errors import UserError
 from framegen.runs.folder import create
 from framegen.runs.run import load
-from tests.conftest import SMALL_CONFIG, rows_of
+from tests.conftest import SMALL_CONFIG, replaced, rows_of, sparse
 
 Runner = Callable[..., tuple[int, str, str]]
 DEEP = "[" * 100_000
@@ -41,19 +41,6 @@ def _set(*places: str | int, value: object) -> Callable[[Path], None]:
     return damage
 
 
-def _replaced(make: Callable[[Path], object]) -> Callable[[Path], None]:
-    def damage(path: Path) -> None:
-        path.unlink()
-        make(path)
-
-    return damage
-
-
-def _sparse(path: Path) -> None:
-    with path.open("wb") as file:
-        file.truncate(2**34)
-
-
 ANY_JSON: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_text(""),
     "half": lambda path: path.write_text(path.read_text()[:100]),
@@ -61,10 +48,10 @@ ANY_JSON: dict[str, Callable[[Path], object]] = {
     "deep": lambda path: path.write_text(DEEP),
     "long number": lambda path: path.write_text('{"task": ' + "9" * 5000 + "}"),
     "no text": lambda path: path.write_bytes(b"\xff\xfe"),
-    "folder": _replaced(Path.mkdir),
-    "pipe": _replaced(os.mkfifo),
-    "endless": _replaced(lambda path: path.symlink_to("/dev/zero")),
-    "sparse": _sparse,
+    "folder": replaced(Path.mkdir),
+    "pipe": replaced(os.mkfifo),
+    "endless": replaced(lambda path: path.symlink_to("/dev/zero")),
+    "sparse": sparse,
 }
 CONFIG: dict[str, Callable[[Path], object]] = {
     "task is text": _set("task", value="abc"),
