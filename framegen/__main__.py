@@ -185,16 +185,14 @@ def _draw(options: Draw) -> None:
 
 def _reproduce(options: Reproduce) -> None:
     from framegen.studies import reproduce
+    from framegen.studies.claims import CLAIMS
 
-    claims = reproduce.reproduce(
+    findings = reproduce.reproduce(
         options.runs_dir, options.data_dir, options.claims, options.seeds, options.track
     )
-    for claim in claims:
-        Console().print(
-            f"\n{claim.number}. {claim.title}. {claim.found} The claim {claim.verdict}.",
-            highlight=False,
-            markup=False,
-        )
+    for number, finding in findings.items():
+        text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
+        Console().print(text, highlight=False, markup=False)
     print(f"\nThe report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
 
 

@@ -114,7 +114,7 @@ class Reproduce:
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
     drawings; none: all."""
-    seeds: int = 16
+    seeds: int = 64
     """Nets a result, where the fused engine trains them; PyTorch trains 2 to 4."""
     track: Mode | None = None
     """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""

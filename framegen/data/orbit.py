@@ -69,6 +69,12 @@ def sample(config: Orbit, split: str) -> Tensor:
     return clips
 
 
+def phases(config: Orbit, split: str) -> Tensor:
+    """The angle of the light in each frame of a split's clips, radians: (N, num_frames) float64."""
+    _, start, velocity = _beginnings(config, split)
+    return start[:, None] + velocity[:, None] * torch.arange(config.num_frames)
+
+
 def _beginnings(config: Orbit, split: str) -> tuple[np.random.Generator, Tensor, Tensor]:
     """Each clip's first angle and its angular velocity, (N,) each; and the generator of its noise."""
     num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]

@@ -165,10 +165,15 @@ def read_config(run_dir: Path) -> Description:
     )
 
 
+_given_ids: set[str] = set()
+"""Of WANDB_RUN_ID, what a run of this process has taken: it names one run, whatever else is trained here."""
+
+
 def _wandb_id(name: str) -> str:
     """W&B's id of a new run: of a sweep the one that its agent chose, since W&B takes no other there."""
     given = os.environ.get("WANDB_RUN_ID", "")
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", given):
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", given) and given not in _given_ids:
+        _given_ids.add(given)
         return given
     return f"{name}-{secrets.token_hex(4)}"  # names come again on other machines, ids never
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.data import Orbit, Sine
 from framegen.config.models import Recurrent
+from framegen.config.training import Mode
 from framegen.errors import UserError
 from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
@@ -63,6 +65,8 @@ def _start_worker(stop: Event) -> None:
     global _stopped
     _stopped = stop
     torch.set_num_threads(1)
+    for name in ("WANDB_RUN_ID", "WANDB_NAME"):
+        os.environ.pop(name, None)  # of one run, and here are many
     signal.pthread_sigmask(
         signal.SIG_BLOCK, [signal.SIGINT]
     )  # a terminal sends it to all: the parent decides
@@ -83,16 +87,27 @@ def _end_with_the_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def train_one(name: str, config: Config, folder: Path, data_dir: Path) -> None:
+@dataclass(frozen=True)
+class Tracked:
+    """How W&B tracks the runs."""
+
+    mode: Mode
+    group: str
+
+
+def train_one(name: str, config: Config, tracked: Tracked, folder: Path, data_dir: Path) -> None:
+    """Train a run of that name to its end, or take it up where it was stopped."""
     if _stopped is None or _stopped.is_set():
         return
     try:
         if (folder / name / CONFIG).exists():
-            training.resume(folder / name, "disabled", show=False, draw=False)
+            training.resume(folder / name, tracked.mode, show=False, draw=False)
         else:
             with suppress(FileNotFoundError):
                 (folder / name).rmdir()  # empty, where a run was killed as it began
-            training.train(config, name, "disabled", folder, data_dir, show=False, draw=False)
+            training.train(
+                config, name, tracked.mode, folder, data_dir, show=False, draw=False, group=tracked.group
+            )
     except Interrupted:  # whoever stopped the workers knows
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():

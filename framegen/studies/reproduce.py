@@ -3,9 +3,11 @@ report."""
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -13,7 +15,6 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from framegen.config.config import Config
 from framegen.config.models import Recurrent
-from framegen.config.options import parse_train
 from framegen.config.training import Mode
 from framegen.data import load_data
 from framegen.errors import OptionError, UserError
@@ -22,11 +23,12 @@ from framegen.files import write_text
 from framegen.models import build, fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.progress import say
-from framegen.report.page import Claim, write_report
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.tracking import About, Tracker, resolve_mode
-from framegen.studies.claims import CLAIMS, NEEDS, Runs, planned
-from framegen.studies.pool import cost, part_done, train_one, workers
+from framegen.studies.claims import CLAIMS
+from framegen.studies.claims.runs import Finding, Runs, planned_runs
+from framegen.studies.page import write_report
+from framegen.studies.pool import Tracked, cost, part_done, train_one, workers
 from framegen.training.interrupts import Interrupts
 
 FOLDER, REPORT = "reproduce", "report.html"
@@ -43,11 +45,11 @@ def reproduce(
     runs_dir: Path,
     data_dir: Path,
     numbers: Sequence[int] = (),
-    seeds: int = 16,
+    seeds: int = 64,
     track: Mode | None = None,
-    extra: Sequence[str] = (),
     show: bool = True,
-) -> list[Claim]:
+    **options: Any,
+) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
 
     Runs that are finished already are not made again; one that was stopped goes on where it was.
@@ -56,7 +58,10 @@ def reproduce(
         numbers: of the claims; none: all of them.
         seeds: nets a run where the fused engine trains them, at least 2.
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
-        extra: options of `framegen train` for every run.
+        options: values for the fields of every run's task, model or training, such as epochs=1.
+
+    Returns:
+        What was found, by the claims' numbers.
 
     Raises:
         UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or
@@ -68,10 +73,9 @@ def reproduce(
     if seeds < 2:
         raise OptionError(f"--seeds {seeds}: a spread needs at least 2")
     folder, mode = runs_dir / FOLDER, resolve_mode(track)
-    seeds = _affordable(seeds, show)
-    arguments = {name: [*line, *extra] for name, line in planned(seeds).items()}
-    needed = {name for number in numbers for name in NEEDS[number]}
-    configs = {name: parse_train(line[0], line[1:])[1] for name, line in arguments.items() if name in needed}
+    runs = Runs(folder, planned_runs(_affordable(seeds, show), options))
+    needed = {name for number in numbers for name in CLAIMS[number].needs}
+    configs = {name: run.config for name, run in runs.planned.items() if name in needed}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -81,27 +85,47 @@ def reproduce(
             raise UserError(
                 f"{folder / name}: was made with other options; move it away, or choose another --runs-dir"
             )
-    locked = lock(folder)
-    about = About(_identity(folder), {"runs": arguments}, "reproduce", ("reproduce",), "reproduce", NOTES)
-    with locked, Tracker(folder, mode, about) as tracker, Interrupts() as interrupts, _bar(show) as bar:
+    identity = _identity(folder)
+    commands = {name: run.command for name, run in runs.planned.items()}
+    about = About(identity, {"runs": commands}, identity, ("reproduce",), "reproduce", NOTES)
+    with (
+        lock(folder),
+        Tracker(folder, mode, about) as tracker,
+        Interrupts() as interrupts,
+        _bar(show) as bar,
+    ):
         interrupts.advice = "; all is saved, and the same command goes on"
         total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
         task = bar.add_task("training", total=total)
-        _train_all(configs, folder, data_dir, bar, show)
-        claims = []
+        _train_all(configs, Tracked(mode, identity), folder, data_dir, bar, show)
+        findings = {}
         for number in numbers:
             bar.update(task, description=f"claim {number}")
-            claims.append(CLAIMS[number](Runs(folder, arguments)))
+            findings[number] = _measure(number, runs)
             bar.advance(task, CLAIM_COST)
-        write_report(folder / REPORT, claims)
-        for claim in claims:
-            names = (
-                f"claim-{claim.number}/{number}-{path.stem}" for number, path in enumerate(claim.pictures, 1)
-            )
-            tracker.log_media(0, dict(zip(names, claim.pictures, strict=True)))
-            tracker.log_summary(claim.values)
-        tracker.log_table(0, "claims", ["claim", "found"], [[claim.title, claim.found] for claim in claims])
-    return claims
+        write_report(folder / REPORT, CLAIMS, findings)
+        _track(findings, tracker)
+    return findings
+
+
+def _measure(number: int, runs: Runs) -> Finding:
+    """What is found of a claim, with the commands that make its runs."""
+    finding = CLAIMS[number].measure(runs)
+    trainings = [runs.command(name) for name in CLAIMS[number].needs]
+    return replace(finding, commands=[*trainings, *finding.commands])
+
+
+def _track(findings: Mapping[int, Finding], tracker: Tracker) -> None:
+    """Leave what was found in W&B: pictures, values, and a table of all."""
+    for number, finding in findings.items():
+        pictures = {
+            f"claim-{number}/{place}-{path.stem}": path
+            for place, (path, _) in enumerate(finding.pictures, start=1)
+        }
+        tracker.log_media(0, pictures)
+        tracker.log_summary(finding.values)
+    rows = [[CLAIMS[number].title, each.sentence, each.verdict] for number, each in findings.items()]
+    tracker.log_table(0, "claims", ["claim", "found", "verdict"], rows)
 
 
 def _identity(folder: Path) -> str:
@@ -136,7 +160,9 @@ def _bar(show: bool) -> Progress:
     )
 
 
-def _train_all(configs: dict[str, Config], folder: Path, data_dir: Path, bar: Progress, show: bool) -> None:
+def _train_all(
+    configs: dict[str, Config], tracked: Tracked, folder: Path, data_dir: Path, bar: Progress, show: bool
+) -> None:
     """Train what is not finished, as many runs at a time as there are CPU threads, the longest first."""
     for task in {config.task: None for config in configs.values()}:
         load_data(task, data_dir)  # made here, once, where a damaged file is named at once
@@ -145,7 +171,9 @@ def _train_all(configs: dict[str, Config], folder: Path, data_dir: Path, bar: Pr
     behind = sum(cost(config) for name, config in configs.items() if name not in waiting)
     say(f"{folder}: {len(waiting)} of {len(configs)} runs are to be trained", show)
     with workers(min(len(waiting), torch.get_num_threads())) as pool:
-        futures = {pool.submit(train_one, name, configs[name], folder, data_dir): name for name in waiting}
+        futures = {
+            pool.submit(train_one, name, configs[name], tracked, folder, data_dir): name for name in waiting
+        }
         pending: set[Future[None]] = set(futures)
         while pending:
             done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)

@@ -20,6 +20,10 @@ from tests.conftest import SMALL_CONFIG, rows_of
 def _records(folder: Path) -> list[dict[str, Any]]:
     """What W&B wrote for the one run in `folder`."""
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
+    return _read(file)
+
+
+def _read(file: Path) -> list[dict[str, Any]]:
     command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
@@ -137,8 +141,44 @@ def test_the_option_beats_the_environment_beats_offline(monkeypatch: pytest.Monk
 
 def test_a_run_takes_the_id_that_an_agent_gives_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_RUN_ID", "agent-7")
-    write_config(tmp_path, SMALL_CONFIG, "online", tmp_path)
-    assert read_config(tmp_path).wandb_id == "agent-7"
+    ids = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        write_config(tmp_path / name, SMALL_CONFIG, "online", tmp_path)
+        ids.append(read_config(tmp_path / name).wandb_id)
+    assert ids[0] == "agent-7"
+    assert ids[1].startswith("second-")  # the agent named one run
+
+
+def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -> None:
+    said = {"WANDB_NAME": "mine", "WANDB_RUN_GROUP": "ours", "WANDB_TAGS": "a, b", "WANDB_NOTES": "why"}
+    options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_frames=24 --media_every=0"
+    command = ["env", *(f"{name}={value}" for name, value in said.items()), sys.executable]
+    command += ["-m", "framegen", "train", "video", *options.split(), "--track", "offline"]
+    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=True)
+    records = _records(tmp_path / "runs")
+    (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
+    assert (run["display_name"], run["run_group"], run["notes"]) == ("mine", "ours", "why")
+    assert {"a", "b", "orbit"} <= set(run["tags"])
+    assert run["job_type"] == "train"
+    config = run["config"]["update"]
+    assert (config["training"]["learning_rate"], config["model"]["hidden_size"]) == (0.02, 8)
+
+
+def test_the_runs_of_the_claims_are_one_group_and_the_report_one_run(tmp_path: Path) -> None:
+    program = (
+        "from framegen.studies.reproduce import reproduce\n"
+        "small = dict(epochs=1, num_clips=20, num_val_clips=4, num_test_clips=6, num_frames=24)\n"
+        "reproduce(Path('runs'), Path('data'), [8], 2, 'offline', show=False, **small)\n"
+    )
+    for _ in range(2):  # the second time goes on with the same run of W&B
+        command = [sys.executable, "-c", "from pathlib import Path\n" + program]
+        subprocess.run(command, cwd=tmp_path, timeout=120, check=True)
+    files = (tmp_path / "runs").rglob("offline-run-*/*.wandb")
+    runs = [r["run"] for file in files for r in _read(file) if r["type"] == "run" and "config" in r["run"]]
+    assert sorted(run["job_type"] for run in runs) == ["population", "reproduce", "reproduce"]
+    (group,) = {run["run_group"] for run in runs}
+    assert {run["run_id"] for run in runs if run["job_type"] == "reproduce"} == {group}
 
 
 @pytest.mark.parametrize("key", [None, "a" * 40], ids=["no key", "no server"])

@@ -1,5 +1,6 @@
 """The article's claims: the parallel computation against the sequential one, and the report."""
 
+import json
 import math
 import re
 import signal
@@ -9,38 +10,39 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from framegen.commands import training
+from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
 from framegen.config.options import parse_train
+from framegen.data import orbit
 from framegen.errors import OptionError, UserError
 from framegen.models import build, fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.recurrent import RecurrentNet
-from framegen.report.page import Claim, write_report
 from framegen.runs import checkpoint
 from framegen.runs.folder import read_config
-from framegen.studies import claims, newton
-from framegen.studies.claims import running
+from framegen.runs.run import load
+from framegen.studies import newton
+from framegen.studies.claims import CLAIMS, generation
+from framegen.studies.claims.learning import _dead_units
+from framegen.studies.claims.runs import Finding, Runs, planned_runs
+from framegen.studies.page import write_report
 from framegen.studies.reproduce import reproduce
 from tests.conftest import SMALL_CONFIG, rows_of
 
 Runner = Callable[..., tuple[int, str, str]]
-SMALL = (
-    "--epochs",
-    "1",
-    "--num-clips",
-    "40",
-    "--num-val-clips",
-    "4",
-    "--num-test-clips",
-    "6",
-    "--num-frames",
-    "24",
-)
+SMALL: dict[str, Any] = {
+    "epochs": 1,
+    "num_clips": 40,
+    "num_val_clips": 4,
+    "num_test_clips": 6,
+    "num_frames": 24,
+}
 
 
 def test_the_scan_is_the_recurrence_step_by_step() -> None:
@@ -83,63 +85,94 @@ def test_every_way_is_timed_at_every_length() -> None:
 
 
 def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> None:
-    planned = claims.planned(16)
-    assert set(claims.NEEDS) == set(claims.CLAIMS) == set(range(1, 9))
-    assert {name for names in claims.NEEDS.values() for name in names} == set(planned)
-    for name, (experiment, *options) in planned.items():
+    planned = planned_runs(16)
+    assert set(CLAIMS) == set(range(1, 9))
+    assert {name for claim in CLAIMS.values() for name in claim.needs} == set(planned)
+    for name, run in planned.items():
+        assert run.command.startswith("framegen train ")
+        experiment, *options = run.command.split()[2:]
         config = parse_train(experiment, options)[1]
+        assert config == run.config, name
         fused = (
             isinstance(config.model, Recurrent)
             and config.model.cell in ("tanh", "relu")
             and config.model.num_layers == 1
+            and config.training.batch_size != 20
         )
         assert (len(config.members) == 16) == fused, name
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[claims.Runs, dict[int, Claim]]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Finding]]:
     """Every claim made from small runs: the claims do not look at what their runs are called."""
     folder = tmp_path_factory.mktemp("claims")
     short = replace(SMALL_CONFIG, seeds=(0, 1), training=replace(SMALL_CONFIG.training, engine="auto"))
     video = training.train(short, "one", "disabled", folder / "runs", folder / "data", show=False, draw=False)
     config = parse_train("sine-lag", ["--seeds", "2", "--epochs", "2", "--media-every", "1"])[1]
     sine = training.train(config, "two", "disabled", folder / "runs", folder / "data", show=False, draw=False)
-    shared = claims.Runs(folder, claims.planned(2))
-    for name in shared.arguments:
+    shared = Runs(folder, planned_runs(2))
+    for name in shared.planned:
         (folder / name).symlink_to((sine if name.startswith("sine") else video).folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "LENGTHS", (5, 50, 100))
-        return shared, {number: make(shared) for number, make in claims.CLAIMS.items()}
+        patch.setattr(generation, "LENGTHS", (5, 50, 100))
+        patch.setattr(generation, "HORIZONS", (14, 60))
+        return shared, {number: claim.measure(shared) for number, claim in CLAIMS.items()}
 
 
-def test_each_claim_has_a_sentence_a_number_figures_and_a_command(
-    made: tuple[claims.Runs, dict[int, Claim]],
-) -> None:
-    for number, claim in made[1].items():
-        assert claim.number == number
-        assert claim.sentence.endswith((".", "?"))
-        assert re.search(r"\d", claim.found)
-        assert claim.verdict in ("holds", "holds in part", "does not hold")
-        assert claim.values
-        assert len(claim.pictures) == len(claim.captions) > 0
-        assert all(picture.exists() for picture in claim.pictures)
-        assert all(command.startswith("framegen ") for command in claim.commands)
+def test_each_claim_has_a_sentence_a_number_and_figures(made: tuple[Runs, dict[int, Finding]]) -> None:
+    for number, finding in made[1].items():
+        assert CLAIMS[number].text.endswith((".", "?"))
+        assert re.search(r"\d", finding.sentence)
+        assert finding.verdict in ("holds", "holds in part", "does not hold")
+        assert finding.values
+        assert finding.pictures
+        assert all(picture.exists() and caption.endswith(".") for picture, caption in finding.pictures)
+        assert all(command.startswith("framegen ") for command in finding.commands)
 
 
-def test_what_a_claim_says_is_what_its_runs_found(made: tuple[claims.Runs, dict[int, Claim]]) -> None:
+def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Finding]]) -> None:
     shared, by_number = made
     results = shared.results("video")
     skill = results.spread["one_step"]["skill"]
     said = f"{skill.mean:.3f} ± {skill.sd:.3f}"
     for number in (1, 2, 3, 8):
-        assert said in by_number[number].found
+        assert said in by_number[number].sentence
     assert results.closed_loop is not None
     optimum = results.closed_loop.predictors["optimum"]["mse"] or math.nan
     ratios = [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
-    assert f"{min(ratios):.2f} to {max(ratios):.2f}" in by_number[4].found
+    assert f"{min(ratios):.2f} to {max(ratios):.2f}" in by_number[4].sentence
     # On as many frames as the test clips have, a net's skill on new clips is about what it was on those.
     assert by_number[5].values["length/50"] == pytest.approx(skill.mean, abs=0.3)
     assert by_number[6].values["parallel/largest_difference"] < 1e-5
+
+
+def test_the_phase_of_a_light_is_its_angle(made: tuple[Runs, dict[int, Finding]]) -> None:
+    run = load(made[0].folder / "video")
+    assert isinstance(run.config.task, Orbit)
+    task = replace(run.config.task, size=16)
+    phases = orbit.phases(task, "test")
+    found = generation._phase(orbit.render(task, phases))
+    assert (phases - found).sin().abs().max() < 0.05
+    clean = (orbit.render(run.config.task, phases) * 255).round()
+    assert (clean - orbit.sample(replace(run.config.task, noise=0.0), "test")).abs().max() == 0
+
+
+def test_dead_units_are_those_that_never_fire(tmp_path: Path) -> None:
+    run = training.train(
+        "video-relu", "relu", "disabled", tmp_path, tmp_path, False, seeds=2, draw=False, **SMALL
+    )
+    before = _dead_units(run)
+    for number, model in enumerate(run.models.values()):
+        assert isinstance(model, RecurrentNet)
+        with torch.no_grad():
+            for name in ("bias_ih_l0", "bias_hh_l0"):
+                getattr(model.rnn, name)[: 2 + number] = -1000.0
+    trained, untrained = _dead_units(run)
+    assert untrained == before[1]
+    assert all(
+        dead >= max(2 + number, was)
+        for number, (dead, was) in enumerate(zip(trained, before[0], strict=True))
+    )
 
 
 class _Page(HTMLParser):
@@ -154,21 +187,20 @@ class _Page(HTMLParser):
         self.links += [values["href"] or ""] if "href" in values else []
 
 
-def test_the_report_needs_nothing_but_itself(
-    made: tuple[claims.Runs, dict[int, Claim]], tmp_path: Path
-) -> None:
-    by_number = made[1]
-    write_report(tmp_path / "report.html", list(by_number.values()))
+def test_the_report_needs_nothing_but_itself(made: tuple[Runs, dict[int, Finding]], tmp_path: Path) -> None:
+    by_number = {**made[1], 8: replace(made[1][8], sentence="a < b & c", commands=["framegen draw <run>"])}
+    write_report(tmp_path / "report.html", CLAIMS, by_number)
     text, page = (tmp_path / "report.html").read_text(), _Page()
     page.feed(text)
-    assert len(page.sources) == sum(len(claim.pictures) for claim in by_number.values())
+    assert len(page.sources) == sum(len(finding.pictures) for finding in by_number.values())
     assert all(
         source.startswith(("data:image/png;base64,", "data:image/gif;base64,")) for source in page.sources
     )
     assert all(link.startswith("#claim-") for link in page.links)
     assert not re.search(r"https?://|url\(", text)
-    for claim in by_number.values():
-        assert f'id="claim-{claim.number}"' in text
+    assert all(f'id="claim-{number}"' in text for number in CLAIMS)
+    assert "a &lt; b &amp; c" in text
+    assert "uv run framegen draw &lt;run&gt;\n" in text
 
 
 @pytest.mark.parametrize(
@@ -185,7 +217,7 @@ def test_what_cannot_be_reproduced_is_named(
 
 
 STOPPED = """
-import os, signal, sys
+import json, os, signal, sys
 from pathlib import Path
 from framegen.studies import pool
 from framegen.studies import reproduce
@@ -203,20 +235,21 @@ def stop_when_two_have_begun(folder, config):
 if __name__ == "__main__":
     reproduce.part_done = stop_when_two_have_begun
     folder, claims = Path(sys.argv[1]), [int(number) for number in sys.argv[2].split(",")]
+    options = json.loads(sys.argv[3])
     try:
-        reproduce.reproduce(folder / "runs", folder / "data", claims, 2, "disabled", sys.argv[3:])
+        reproduce.reproduce(folder / "runs", folder / "data", claims, 2, "disabled", **options)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
 """
 
 
-LONG = ("--epochs", "60", "--engine", "torch", *SMALL[2:])
+LONG: dict[str, Any] = {**SMALL, "epochs": 60, "engine": "torch"}
 
 
 def _stopped(folder: Path, claims: str) -> subprocess.CompletedProcess[str]:
     (folder / "stopped.py").write_text(STOPPED)
-    command = [sys.executable, str(folder / "stopped.py"), str(folder), claims, *LONG]
+    command = [sys.executable, str(folder / "stopped.py"), str(folder), claims, json.dumps(LONG)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -229,7 +262,7 @@ def test_stopped_it_begins_no_other_run(tmp_path: Path) -> None:
 
 
 def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
-    options, stopped = LONG, _stopped(tmp_path, "2,8")
+    stopped = _stopped(tmp_path, "2,8")
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert "the same command goes on" in stopped.stderr
     assert "Traceback" not in stopped.stderr
@@ -237,9 +270,9 @@ def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     assert not (folder / "report.html").exists()
     before = {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
     with pytest.raises(UserError, match="was made with other options"):
-        reproduce(tmp_path / "runs", tmp_path / "data", [8], 3, "disabled", options, show=False)
-    found = reproduce(tmp_path / "runs", tmp_path / "data", [2, 8], 2, "disabled", options, show=False)
-    assert [claim.number for claim in found] == [2, 8]
+        reproduce(tmp_path / "runs", tmp_path / "data", [8], 3, "disabled", show=False, **LONG)
+    found = reproduce(tmp_path / "runs", tmp_path / "data", [2, 8], 2, "disabled", show=False, **LONG)
+    assert list(found) == [2, 8]
     assert before == {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
     assert (folder / "report.html").exists()
     steps = [row["step"] for row in rows_of(folder / "relu") if "train/loss" in row]
@@ -260,13 +293,11 @@ def test_without_the_fused_engine_there_are_fewer_seeds(
         raise FusedUnavailable("no C++ compiler was found")
 
     monkeypatch.setattr(fused, "check", unavailable)
-    reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", SMALL)
+    reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", **SMALL)
     assert "2 seeds a result, since PyTorch must train them all (no C++ compiler" in capsys.readouterr().err
     assert read_config(tmp_path / "runs" / "reproduce" / "video").config.members == (0, 1)
 
 
 def test_an_impossible_extra_is_named(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--learning-rate"):
-        reproduce(
-            tmp_path / "runs", tmp_path / "data", [8], 2, "disabled", ["--learning-rate", "-1"], show=False
-        )
+        reproduce(tmp_path / "runs", tmp_path / "data", [8], 2, "disabled", show=False, learning_rate=-1.0)

@@ -4,20 +4,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from framegen.report.figures.style import (
     BLACK,
     BLUE,
     GREEN,
+    GREY,
     MODEL,
     OPTIMUM,
     ORANGE,
     PINK,
     SKY,
     finish,
+    log_axis,
     new_figure,
 )
+
+WIDTH = 5.0
+"""Inches: of one panel, and of the figure, since panels stand below each other and a telephone is narrow."""
 
 MAX_TICKS = 10
 
@@ -25,60 +31,51 @@ COLORS = (MODEL, BLUE, GREEN, ORANGE, PINK, SKY)
 
 
 def strip_plot(
-    panels: Mapping[str, Mapping[str, Sequence[float]]], x_label: str, lowest: float = -np.inf
+    panels: Mapping[str, Mapping[str, float | Sequence[float]]], x_label: str, lowest: float = -np.inf
 ) -> Figure:
     """A row for each predictor, with a dot for each seed; a bar for mean ± standard deviation where there are
     several.
 
     Args:
-        panels: by title, by predictor, its values; a single value is a predictor that has no seed.
+        panels: by title, by predictor, its values; a number alone is a predictor that has no seed.
         lowest: what lies below is drawn at the edge, with its value beside it.
     """
-    rows = max(map(len, panels.values()))
-    figure = new_figure(5.2 * len(panels), 0.42 * rows + 1.3)
-    for axes, (title, predictors) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
-        for row, values in enumerate(predictors.values()):
-            shown = np.maximum(np.array(values), lowest)
-            if len(values) == 1:
-                axes.plot(shown, [row], "D", color=BLACK, markersize=6)
-                continue
-            mean, deviation = np.mean(values), np.std(values, ddof=1)
-            axes.plot(
-                [mean - deviation, mean + deviation],
-                [row, row],
-                color=MODEL,
-                linewidth=7,
-                alpha=0.3,
-                solid_capstyle="butt",
-            )
-            axes.plot(
-                shown, row + np.linspace(-0.18, 0.18, len(values)), "o", color=BLUE, markersize=3.5, alpha=0.8
-            )
-            axes.plot([mean], [row], "|", color=MODEL, markersize=16, markeredgewidth=2.5)
-            if min(values) < lowest:
-                axes.annotate(
-                    f"down to {min(values):.2f}",
-                    (lowest, row),
-                    xytext=(8, 8),
-                    textcoords="offset points",
-                    fontsize=7,
-                )
-        counts = [
-            f"{name} ({len(values)} seeds)" if len(values) > 1 else name
-            for name, values in predictors.items()
-        ]
+    heights = [len(predictors) + 2.2 for predictors in panels.values()]
+    figure = new_figure(WIDTH, 0.34 * sum(heights) + 0.5)
+    rows_of_axes = figure.subplots(len(panels), 1, squeeze=False, gridspec_kw={"height_ratios": heights})
+    for axes, (title, predictors) in zip(rows_of_axes[:, 0], panels.items(), strict=True):
+        counts = []
+        for row, (name, values) in enumerate(predictors.items()):
+            if isinstance(values, int | float):
+                axes.plot(max(values, lowest), row, "D", color=BLACK, markersize=6)
+                counts.append(name)
+            else:
+                _strip(axes, row, values, lowest)
+                counts.append(f"{name} ({len(values)} seed{'s' * (len(values) > 1)})")
         axes.set_yticks(range(len(predictors)), counts)
         axes.set_ylim(len(predictors) - 0.5, -0.5)
         if lowest > -np.inf:
             axes.set_xlim(left=lowest - 0.04)
-        axes.set_title(title, fontsize=11)
+        axes.set_title(title, fontsize=11, loc="right")
         finish(axes, x_label, "")
-    figure.supxlabel(
-        "dots: seeds; bars: mean ± standard deviation; diamonds: predictors without a seed", fontsize=8
-    )
+    figure.supxlabel("dots: seeds; bars: mean ± standard deviation; diamonds: without a seed", fontsize=9)
     return figure
+
+
+def _strip(axes: Axes, row: int, values: Sequence[float], lowest: float) -> None:
+    """The dots of one row, and their mean and deviation."""
+    shown = np.maximum(np.array(values), lowest)
+    offsets = np.linspace(-0.18, 0.18, len(values)) if len(values) > 1 else [0]
+    if len(values) > 1:
+        mean, deviation = float(np.mean(values)), float(np.std(values, ddof=1))
+        ends = np.maximum([mean - deviation, mean + deviation], lowest)
+        axes.plot(ends, [row, row], color=MODEL, linewidth=7, alpha=0.3, solid_capstyle="butt")
+        axes.plot([max(mean, lowest)], [row], "|", color=MODEL, markersize=16, markeredgewidth=2.5)
+    axes.plot(shown, row + np.array(offsets), "o", color=BLUE, markersize=3.5, alpha=0.8)
+    if min(values) < lowest:
+        below = sum(value < lowest for value in values)
+        text = f"{below} below, down to {min(values):.2f}"
+        axes.annotate(text, (lowest, row), xytext=(8, 8), textcoords="offset points", fontsize=9)
 
 
 @dataclass(frozen=True)
@@ -90,6 +87,10 @@ class Line:
     rows: Sequence[Sequence[float]]
     reference: bool = False
     """Drawn dashed: what the others are compared with."""
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+    """A band in place of the one from the lowest to the highest row."""
+    apart: bool = False
+    """Every row is drawn as a thin line of its own, without mean and band."""
 
 
 @dataclass(frozen=True)
@@ -107,21 +108,12 @@ class Panel:
 
 
 def line_plot(panels: Sequence[Panel]) -> Figure:
-    """Charts side by side."""
-    figure = new_figure(5.6 * len(panels), 4.3)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        colors = iter(COLORS)
+    """Charts below each other."""
+    figure = new_figure(WIDTH, 3.9 * len(panels))
+    for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        colors, references = iter(COLORS), iter([OPTIMUM, GREY])
         for name, line in panel.lines.items():
-            rows = np.array(line.rows)
-            color = OPTIMUM if line.reference else next(colors)
-            style = (
-                {"linestyle": (0, (4, 1))}
-                if line.reference
-                else {"marker": "o" if len(line.x) < 30 else None}
-            )
-            axes.plot(line.x, rows.mean(0), color=color, linewidth=1.8, markersize=4, label=name, **style)  # pyright: ignore[reportArgumentType]
-            if len(rows) > 1:
-                axes.fill_between(line.x, rows.min(0), rows.max(0), color=color, alpha=0.18, linewidth=0)
+            _line(axes, name, line, next(references) if line.reference else next(colors))
         if panel.upright is not None:
             axes.axvline(panel.upright[1], color=BLACK, linestyle=":", linewidth=1, label=panel.upright[0])
         if panel.log_x:
@@ -130,8 +122,22 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
                 axes.set_xticks(places, [f"{place:g}" for place in places])
                 axes.minorticks_off()
         if panel.log_y:
-            axes.set_yscale("log")
+            log_axis(axes)
         axes.set_title(panel.title, fontsize=11)
         finish(axes, panel.x_label, panel.y_label)
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     return figure
+
+
+def _line(axes: Axes, name: str, line: Line, color: str) -> None:
+    rows = np.array(line.rows)
+    if line.apart:
+        axes.plot(line.x, rows.T, color=color, linewidth=0.7, alpha=0.6)
+        axes.plot([], [], color=color, linewidth=0.7, label=name)
+        return
+    dashed = {"linestyle": (0, (4, 1))}
+    style = dashed if line.reference else {"marker": "o" if len(line.x) < 30 else None}
+    axes.plot(line.x, rows.mean(0), color=color, linewidth=1.8, markersize=4, label=name, **style)  # pyright: ignore[reportArgumentType]
+    band = line.band or ((rows.min(0), rows.max(0)) if len(rows) > 1 else None)
+    if band is not None:
+        axes.fill_between(line.x, *band, color=color, alpha=0.18, linewidth=0)

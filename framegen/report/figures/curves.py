@@ -23,6 +23,7 @@ from framegen.report.figures.style import (
     SKY,
     TRUTH,
     finish,
+    log_axis,
     new_figure,
 )
 
@@ -82,10 +83,8 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
         axes.set_title(f"{members} seeds: mean, and band from the lowest to the highest", fontsize=11)
     for name, style in _styles(list(references)).items():
         axes.axhline(references[name], **style, label=f"{name}, {references[name]:.2g}")  # pyright: ignore[reportArgumentType]
-    axes.set_yscale("log")
-    axes.set_ylim(
-        bottom=_floor({"model": validation.low or validation.values, "others": list(references.values())})
-    )
+    others = list(references.values())
+    log_axis(axes, _floor({"model": validation.low or validation.values, "others": others}))
     finish(axes, "optimizer step", "mean squared error of one prediction")
     axes.legend(frameon=False)
     return figure
@@ -94,20 +93,20 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
 def error_over_horizon(
     members: Sequence[Sequence[float]], references: dict[str, Sequence[float]], context: int
 ) -> Figure:
-    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members mean, lowest and
-    highest."""
+    """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members at each horizon
+    median, lowest and highest."""
     figure = new_figure(8, 5)
     axes = figure.subplots()
     errors = np.array(members)
     low, high = (errors.min(0).tolist(), errors.max(0).tolist()) if len(errors) > 1 else (None, None)
     horizons = range(1, errors.shape[1] + 1)
-    per_horizon: dict[str, Sequence[float]] = {"model": errors.mean(0).tolist(), **references}
+    per_horizon: dict[str, Sequence[float]] = {"model": np.median(errors, 0).tolist(), **references}
     floor = _floor({**per_horizon, "model": low or per_horizon["model"]})
     for name, style in _styles(list(per_horizon)).items():
         label = name
         if name == "model":
             label = (
-                f"{len(errors)} seeds: mean, and\nband from best to worst"
+                f"{len(errors)} seeds: median, and\nband from best to worst"
                 if len(errors) > 1
                 else "this model"
             )
@@ -118,8 +117,7 @@ def error_over_horizon(
             label,
             **style,
         )
-    axes.set_yscale("log")
-    axes.set_ylim(bottom=floor)
+    log_axis(axes, floor)
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
     finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,118 +1,183 @@
 """Claims of what a net learns: that memory pays, tanh and relu, width and depth."""
 
 import statistics
+from collections.abc import Sequence
 
+import torch
+
+from framegen.data.clips import to_float
+from framegen.models import build
+from framegen.models.predictor import Predictor
+from framegen.models.recurrent import RecurrentNet
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
-from framegen.report.page import Claim
-from framegen.studies.claims.runs import HIDDEN_SIZES, NEEDS, Runs, above, skills_of, spread_text
+from framegen.runs.run import Run, load
+from framegen.studies.claims.runs import (
+    DEPTHS,
+    HIDDEN_SIZES,
+    Claim,
+    Finding,
+    Runs,
+    Verdict,
+    above,
+    compared,
+    skills_of,
+    spread_text,
+)
+
+ONE_STEP = "skill, one step ahead"
 
 
-def memory(runs: Runs) -> Claim:
+def _memory(runs: Runs) -> Finding:
     panels, found, values, pays = {}, [], {}, []
     for task, prefix in (("one speed", ""), ("eight speeds", "speeds-")):
         names = {
+            "no memory: MLP": f"{prefix}mlp",
             "4-5-4 RNN": prefix.rstrip("-") or "video",
             "LSTM, 32 units": f"{prefix}lstm",
             "GRU, 32 units": f"{prefix}gru",
         }
-        results = {
-            name: runs.results(run) for name, run in {"no memory: MLP": f"{prefix}mlp", **names}.items()
-        }
+        results = {name: runs.results(run) for name, run in names.items()}
         references = results["4-5-4 RNN"].one_step
-        rows = {
-            name: [references[name]["skill"] or 0.0]
-            for name in references
+        rows: dict[str, float | Sequence[float]] = {
+            name: scores["skill"] or 0.0
+            for name, scores in references.items()
             if name.startswith(("copy", "linear"))
         }
-        rows |= {name: skills_of(each) for name, each in results.items()}
-        panels[f"Light with {task}"] = {**rows, "optimum": [1.0]}
-        found.append(
-            f"{task}, {spread_text(rows['4-5-4 RNN'])} with memory and {spread_text(rows['no memory: MLP'])} without"
-        )
-        pays.append(above(rows["4-5-4 RNN"], rows["no memory: MLP"]))
-        values |= {f"memory/{prefix}{name}": statistics.fmean(row) for name, row in rows.items()}
-    picture = style.save(
-        comparisons.strip_plot(panels, "skill, one step ahead", lowest=-0.05), runs.picture("memory")
-    )
-    return Claim(
-        1,
-        "A recurrent net remembers",
-        "Systems with memory need more than a feed-forward net, whose output depends on the current input alone. "
-        "One noisy frame tells where the light is, not which way it goes: how much of the possible gain does each "
-        "predictor reach?",
+        of_seeds = {name: skills_of(each) for name, each in results.items()}
+        panels[f"Light with {task}"] = {**rows, **of_seeds, "optimum": 1.0}
+        with_memory, without = of_seeds["4-5-4 RNN"], of_seeds["no memory: MLP"]
+        found.append(f"{task}, {spread_text(with_memory)} with memory and {spread_text(without)} without")
+        pays.append(above(with_memory, without))
+        values |= {f"memory/{prefix}{name}": statistics.fmean(row) for name, row in of_seeds.items()}
+    picture = style.save(comparisons.strip_plot(panels, ONE_STEP, lowest=-0.05), runs.picture("memory"))
+    caption = "Skill one step ahead on the test clips. A linear map of k frames remembers exactly k."
+    return Finding(
         "Skill of the 4-5-4 RNN and of the MLP: " + "; ".join(found) + "; the optimum is 1.",
         "holds" if all(pays) else "holds in part" if any(pays) else "does not hold",
-        [picture],
-        [
-            "Skill one step ahead on the test clips. A linear map of k frames remembers exactly k. "
-            "GRU: batches of 20, not 10."
-        ],
-        [runs.command(name) for name in NEEDS[1]],
+        [(picture, caption)],
         values,
     )
 
 
-def activation(runs: Runs) -> Claim:
-    results = {"tanh": runs.results("video"), "relu": runs.results("relu")}
-    parts = {"one step ahead": "one_step", "closed loop": "closed_loop"}
+MEMORY = Claim(
+    "A recurrent net remembers",
+    "Systems with memory need more than a feed-forward net, whose output depends on the current input alone. One "
+    "noisy frame tells where the light is, not which way it goes: how much of the possible gain does each predictor "
+    "reach?",
+    ["video", "mlp", "lstm", "gru", "speeds", "speeds-mlp", "speeds-lstm", "speeds-gru"],
+    _memory,
+)
+
+
+def _activation(runs: Runs) -> Finding:
+    tanh, relu = (skills_of(runs.results(name)) for name in ("video", "relu"))
+    trained, untrained = _dead_units(load(runs.folder / "relu"))
+    by_dead: dict[str, Sequence[float]] = {}
+    for count in sorted(set(trained)):
+        label = f"{count} dead unit{'s' * (count != 1)}"
+        by_dead[label] = [value for value, dead in zip(relu, trained, strict=True) if dead == count]
     panels = {
-        title: {name: skills_of(each, part) for name, each in results.items()}
-        for title, part in parts.items()
+        "One step ahead": {"tanh": tanh, "relu": relu},
+        "The relu nets by their dead units, one step ahead": by_dead,
     }
-    picture = style.save(comparisons.strip_plot(panels, "skill", lowest=-1.0), runs.picture("activation"))
-    tanh, relu = panels["one step ahead"].values()
+    picture = style.save(comparisons.strip_plot(panels, ONE_STEP, lowest=-0.5), runs.picture("activation"))
     weak = [sum(value < 0.5 for value in values) for values in (tanh, relu)]
-    return Claim(
-        2,
-        "The non-linearity is usually tanh or relu",
-        "Both were trained in the same way, from the same seeds.",
+    verdict: Verdict = "holds" if not any(weak) else "holds in part" if min(weak) == 0 else "does not hold"
+    with_dead, at_start = (sum(count > 0 for count in each) for each in (trained, untrained))
+    groups = "; ".join(
+        f"{label}, {f'mean of {len(each)} nets' if len(each) > 1 else 'one net'}: {statistics.fmean(each):.3f}"
+        for label, each in by_dead.items()
+    )
+    return Finding(
         f"Skill {spread_text(tanh)} with tanh and {spread_text(relu)} with relu; below 0.5 are {weak[0]} of "
-        f"{len(tanh)} tanh nets and {weak[1]} of {len(relu)} relu nets.",
-        "holds" if not any(weak) else "holds in part" if min(weak) == 0 else "does not hold",
-        [picture],
+        f"{len(tanh)} tanh nets and {weak[1]} of {len(relu)} relu nets. A unit is dead that is 0 in every frame of "
+        f"the test clips: {with_dead} relu nets have one or more ({at_start} before training). By dead units: {groups}.",
+        verdict,
         [
-            "Every seed's skill. A relu unit that is negative for every input has no gradient and never comes back."
+            (
+                picture,
+                "Every seed's skill. A relu unit that is negative for every input has no gradient and never comes back.",
+            )
         ],
-        [runs.command(name) for name in NEEDS[2]],
-        {"activation/tanh": statistics.fmean(tanh), "activation/relu": statistics.fmean(relu)},
+        {
+            "activation/tanh": statistics.fmean(tanh),
+            "activation/relu": statistics.fmean(relu),
+            "activation/relu_dead_units": statistics.fmean(trained),
+            "activation/relu_dead_units_at_start": statistics.fmean(untrained),
+        },
     )
 
 
-def width_and_depth(runs: Runs) -> Claim:
+@torch.inference_mode()
+def _dead_units(run: Run) -> tuple[list[int], list[int]]:
+    """Hidden units of each net of a run that are 0 in every frame of the test clips: trained, and as they
+    began."""
+    assert run.data.test_frames is not None
+    frames = to_float(run.data.test_frames[:, :-1])
+
+    def dead(model: Predictor) -> int:
+        assert isinstance(model, RecurrentNet)
+        return int((model.hidden_states(frames) == 0).flatten(0, 1).all(0).sum())
+
+    untrained = [build(run.config.model, run.data.frame_shape, seed) for seed in run.models]
+    return [dead(model) for model in run.models.values()], [dead(model) for model in untrained]
+
+
+ACTIVATION = Claim(
+    "The non-linearity is usually tanh or relu",
+    "Both were trained in the same way, from the same seeds.",
+    ["video", "relu"],
+    _activation,
+)
+
+
+def _width_and_depth(runs: Runs) -> Finding:
     widths = {5: "video", **{size: f"hidden-{size}" for size in HIDDEN_SIZES}}
     by_width = {size: skills_of(runs.results(name)) for size, name in sorted(widths.items())}
-    by_depth = {layers: skills_of(runs.results(f"layers-{layers}")) for layers in (1, 2, 3)}
     rows = list(zip(*by_width.values(), strict=True))
-    panel = Panel(
-        "One layer: skill over its width",
-        "hidden units",
-        "skill, one step ahead",
-        {"one layer, mean and worst to best seed": Line(list(by_width), rows)},
-        log_x=True,
-    )
-    depth = {f"{layers} layer{'s' * (layers > 1)} of 5": values for layers, values in by_depth.items()}
+    line = {"one layer: mean, and band from the worst to the best seed": Line(list(by_width), rows)}
+    panel = Panel("Skill over width", "hidden units", ONE_STEP, line, log_x=True)
+    deep, labels = {}, {}
+    for name, (layers, size) in DEPTHS.items():
+        results = runs.results(name)
+        assert results.training is not None
+        labels[name] = (
+            f"{layers} layer{'s' * (layers > 1)} of {size}: {results.training.parameters} parameters"
+        )
+        deep[name] = skills_of(results)
+    depth = {"Skill over depth": {labels[name]: values for name, values in deep.items()}}
     made = [
         style.save(comparisons.line_plot([panel]), runs.picture("width")),
-        style.save(comparisons.strip_plot({"Depth": depth}, "skill, one step ahead"), runs.picture("depth")),
+        style.save(comparisons.strip_plot(depth, ONE_STEP), runs.picture("depth")),
     ]
-    ends = f"from {spread_text(by_width[1])} with 1 unit over {spread_text(by_width[5])} with 5 to "
-    ends += f"{spread_text(by_width[64])} with 64"
-    worse = above(by_width[5], by_width[64]) or above(by_depth[1], by_depth[3])
+    worse = above(by_width[5], by_width[64]) or above(deep["one-of-5"], deep["three-of-5"])
     poor = any(above(by_width[5], by_width[size]) for size in by_width if size < 5)
-    return Claim(
-        3,
-        "Width and depth are free to choose",
-        "Only the numbers of inputs and outputs are given by the data; the hidden layers are up to us.",
-        f"Skill {ends}; {spread_text(by_depth[1])} with one layer of 5, {spread_text(by_depth[3])} with three "
-        "(batches of 20 clips).",
+    two, three = deep["two-of-5"], deep["three-of-5"]
+    return Finding(
+        f"Skill from {spread_text(by_width[1])} with 1 unit over {spread_text(by_width[5])} with 5 to "
+        f"{spread_text(by_width[64])} with 64. With two layers of 5 it is {spread_text(two)}, "
+        f"{compared(two, deep['one-of-5'])} one layer of 5 ({spread_text(deep['one-of-5'])}) and "
+        f"{compared(two, deep['one-of-8'])} one layer of 8 ({spread_text(deep['one-of-8'])}), which has about as many "
+        f"parameters. Three layers reach {spread_text(three)}: {compared(three, two)} two, and "
+        f"{compared(three, deep['one-of-10'])} one layer of 10 ({spread_text(deep['one-of-10'])}).",
         "holds in part" if poor or worse else "holds",
-        made,
         [
-            "Skill over the number of hidden units; the article's net has 5.",
-            "Layers of 5 units, trained with batches of 20 clips, half as many steps as with 10.",
+            (made[0], "Skill over the number of hidden units; the article's net has 5."),
+            (
+                made[1],
+                f"{len(two)} seeds each, as many steps each, with batches of 20 clips. The last two nets have about the "
+                "parameters of the two above them. Better and worse are differences of more than two standard errors.",
+            ),
         ],
-        [runs.command(name) for name in NEEDS[3]],
         {f"width/{size}": statistics.fmean(values) for size, values in by_width.items()}
-        | {f"depth/{layers}": statistics.fmean(values) for layers, values in by_depth.items()},
+        | {f"depth/{name}": statistics.fmean(values) for name, values in deep.items()},
     )
+
+
+WIDTH_AND_DEPTH = Claim(
+    "Width and depth are free to choose",
+    "Only the numbers of inputs and outputs are given by the data; the hidden layers are up to us.",
+    ["video", *(f"hidden-{size}" for size in HIDDEN_SIZES), *DEPTHS],
+    _width_and_depth,
+)

@@ -1,62 +1,128 @@
-"""The runs that the claims are made from, and how their numbers are said."""
+"""The runs that the claims are made from, what a claim is, and how its numbers are said."""
 
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
+from framegen.config.config import Config
+from framegen.config.experiments import configure
 from framegen.evaluation.metrics import spread
 from framegen.evaluation.results import Results, read_results
 
 HIDDEN_SIZES = (1, 2, 4, 8, 16, 32, 64)
+DEPTHS = {
+    "one-of-5": (1, 5),
+    "two-of-5": (2, 5),
+    "three-of-5": (3, 5),
+    "one-of-8": (1, 8),
+    "one-of-10": (1, 10),
+}
+"""Nets of claim 3: layers and units a layer; the last two have about the parameters of the deep ones."""
+
+Verdict = Literal["holds", "holds in part", "does not hold"]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that claims need: an experiment, its seeds, and what differs from its defaults."""
+
+    experiment: str
+    seeds: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """Raises OptionError for a value that cannot work."""
+        return configure(self.experiment, self.seeds, self.options)
+
+    @property
+    def command(self) -> str:
+        """What makes this run alone."""
+        values = {
+            name: " ".join(map(str, each)) if isinstance(each, tuple) else each
+            for name, each in self.options.items()
+        }
+        options = [f"--{name.replace('_', '-')} {value}" for name, value in values.items()]
+        return " ".join(["framegen train", self.experiment, *options, f"--seeds {self.seeds}"])
 
 
 @dataclass(frozen=True)
 class Runs:
-    """The runs that claims are made from: their folder, and by name what comes after `framegen train`."""
+    """The runs that claims are made from: their folder, and by name how each is made."""
 
     folder: Path
-    arguments: dict[str, list[str]]
+    planned: Mapping[str, Planned]
 
     def results(self, name: str) -> Results:
         return read_results(self.folder / name)
 
     def command(self, name: str) -> str:
-        return " ".join(["framegen train", *self.arguments[name]])
+        return self.planned[name].command
 
     def picture(self, name: str) -> Path:
         return self.folder / f"{name}.png"
 
 
-def planned(seeds: int) -> dict[str, list[str]]:
-    """All runs that the claims need, by name: what comes after `framegen train`.
+@dataclass(frozen=True)
+class Finding:
+    """What the experiment of a claim found."""
+
+    sentence: str
+    """A number with its spread."""
+    verdict: Verdict
+    """What that says of the claim, by a rule that the claim's code states."""
+    pictures: Sequence[tuple[Path, str]]
+    """What can be seen: each with a caption."""
+    values: Mapping[str, float]
+    """The numbers, for W&B, by name."""
+    commands: Sequence[str] = ()
+    """What else makes it alone, beside the trainings."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim of the article as an experiment."""
+
+    title: str
+    text: str
+    """What is claimed, and how it is tried."""
+    needs: Sequence[str]
+    """The runs that it is made from, by their names in `planned_runs`."""
+    measure: Callable[[Runs], Finding]
+
+
+def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[str, Planned]:
+    """All runs that the claims need, by name.
 
     Args:
         seeds: nets a run where the fused engine trains them; at least 2. PyTorch takes 100 times as long a
-        net, so it
-            trains fewer, the slowest of them with larger batches.
+            net, so it trains fewer.
+        options: values that every run takes in place of its own.
     """
-    four, three, two = (f"--seeds {min(seeds, count)}" for count in (4, 3, 2))
-    many = f"--seeds {seeds}"
-    speeds = "--period 40 --speeds 1 2 3 4 5 6 7 8"
-    lines = {
-        "video": f"video {many}",
-        "relu": f"video-relu {many}",
-        "mlp": f"video-mlp {four}",
-        "gru": f"video-gru --batch-size 20 {two}",
-        "lstm": f"video-gru --cell lstm {three}",
-        "speeds": f"video-speeds {many}",
-        "speeds-mlp": f"video-mlp {speeds} {four}",
-        "speeds-gru": f"video-speeds-gru --batch-size 20 {two}",
-        "speeds-lstm": f"video-speeds-gru --cell lstm {three}",
-        **{f"hidden-{size}": f"video --hidden-size {size} {many}" for size in HIDDEN_SIZES},
-        "layers-1": f"video --batch-size 20 {many}",
-        **{f"layers-{layers}": f"video --num-layers {layers} --batch-size 20 {two}" for layers in (2, 3)},
-        "sine-lag": f"sine-lag {many}",
-        "sine-next": f"sine-next {many}",
+    four, three, two = (min(seeds, count) for count in (4, 3, 2))
+    speeds = {"period": 40, "speeds": tuple(range(1, 9))}
+    runs = {
+        "video": Planned("video", seeds),
+        "relu": Planned("video-relu", seeds),
+        "mlp": Planned("video-mlp", four),
+        "gru": Planned("video-gru", two),
+        "lstm": Planned("video-gru", three, {"cell": "lstm"}),
+        "speeds": Planned("video-speeds", seeds),
+        "speeds-mlp": Planned("video-mlp", four, speeds),
+        "speeds-gru": Planned("video-speeds-gru", two),
+        "speeds-lstm": Planned("video-speeds-gru", three, {"cell": "lstm"}),
+        **{f"hidden-{size}": Planned("video", seeds, {"hidden_size": size}) for size in HIDDEN_SIZES},
+        **{
+            name: Planned("video", four, {"num_layers": layers, "hidden_size": size, "batch_size": 20})
+            for name, (layers, size) in DEPTHS.items()
+        },
+        "sine-lag": Planned("sine-lag", seeds),
+        "sine-next": Planned("sine-next", seeds),
     }
-    return {name: line.split() for name, line in lines.items()}
+    return {name: replace(run, options={**run.options, **(options or {})}) for name, run in runs.items()}
 
 
 def skills_of(results: Results, part: str = "one_step") -> list[float]:
@@ -70,19 +136,13 @@ def above(better: Sequence[float], worse: Sequence[float]) -> bool:
     return statistics.fmean(better) - statistics.fmean(worse) > 2 * math.sqrt(sum(variances))
 
 
+def compared(one: Sequence[float], other: Sequence[float]) -> str:
+    """How the first mean lies to the second, by that rule."""
+    if above(one, other):
+        return "better than"
+    return "worse than" if above(other, one) else "not to be told from"
+
+
 def spread_text(values: Sequence[float], digits: int = 3) -> str:
     found = spread(values)
     return f"{found.mean:.{digits}f} ± {found.sd:.{digits}f}"
-
-
-NEEDS: dict[int, list[str]] = {
-    1: ["video", "mlp", "lstm", "gru", "speeds", "speeds-mlp", "speeds-lstm", "speeds-gru"],
-    2: ["video", "relu"],
-    3: ["video", *(f"hidden-{size}" for size in HIDDEN_SIZES), "layers-1", "layers-2", "layers-3"],
-    4: ["video"],
-    5: ["video"],
-    6: ["video"],
-    7: ["sine-lag", "sine-next"],
-    8: ["video"],
-}
-"""The runs that each claim is made from."""

@@ -3,14 +3,15 @@
 import math
 
 from framegen.report.draw import draw_run
-from framegen.report.page import Claim
 from framegen.runs.run import load
-from framegen.studies.claims.runs import NEEDS, Runs, skills_of, spread_text
+from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
+
+SINE_RUNS = {"sine-lag": "one sample behind", "sine-next": "one sample ahead"}
 
 
-def sines(runs: Runs) -> Claim:
-    found, values, learned = [], {}, []
-    for name, what in (("sine-lag", "one sample behind"), ("sine-next", "one sample ahead")):
+def _sines(runs: Runs) -> Finding:
+    found, values, learned, pictures = [], {}, [], []
+    for name, what in SINE_RUNS.items():
         results = runs.results(name)
         over_seeds = results.spread["one_step"]["mse"]
         memoryless = results.one_step["linear, 1 frame"]["mse"]
@@ -19,40 +20,48 @@ def sines(runs: Runs) -> Claim:
         )
         learned.append((over_seeds.max or math.inf) < (memoryless or 0) / 10)
         values[f"sine/{name}"] = over_seeds.mean or math.nan
-    return Claim(
-        7,
-        "An RNN turns a sine into a lagged one",
-        "The article's second example: samples of a sine go in, the same sine shifted by one sample is the target. "
-        "From one sample alone a rising and a falling sine look alike. The state is carried from window to window.",
+        shown = sorted((runs.folder / name / "figures").glob("windows-epoch-*.png"))[-1]
+        pictures.append(
+            (shown, f"{name}: every 15th window as it was trained on in the last epoch (first seed).")
+        )
+    return Finding(
         "Mean squared error, target " + "; ".join(found) + ".",
         "holds" if all(learned) else "holds in part" if any(learned) else "does not hold",
-        [sorted((runs.folder / name / "figures").glob("windows-epoch-*.png"))[-1] for name in NEEDS[7]],
-        [
-            f"{name}: every 15th window as it was trained on in the last epoch (first seed)."
-            for name in NEEDS[7]
-        ],
-        [runs.command(name) for name in NEEDS[7]],
+        pictures,
         values,
     )
 
 
-def drawings(runs: Runs) -> Claim:
+SINES = Claim(
+    "An RNN turns a sine into a lagged one",
+    "The article's second example: samples of a sine go in, the same sine shifted by one sample is the target. From "
+    "one sample alone a rising and a falling sine look alike. The state is carried from window to window.",
+    list(SINE_RUNS),
+    _sines,
+)
+
+
+def _drawings(runs: Runs) -> Finding:
     results, folder = runs.results("video"), runs.folder / "video"
     drawn = [folder / "figures" / name for name in ("spatial.png", "temporal.png")]
     if not all(path.exists() for path in drawn):
         draw_run(load(folder), results)
     assert results.training is not None
     parameters = results.training.parameters
-    return Claim(
-        8,
-        "The two views of the net",
-        "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled in time, "
-        "the hidden layer of each step feeds its own output and all hidden units of the next step.",
+    return Finding(
         f"{parameters} parameters; skill {spread_text(skills_of(results))} over {len(results.members)} seeds. "
-        f"Drawn are the trained weights of seed {results.median_seed}, the median one.",
+        f"Drawn are the trained weights of seed {results.median_seed}, the median one on the validation clips.",
         "holds" if all(path.exists() for path in drawn) else "does not hold",
-        drawn,
-        ["The spatial view.", "The temporal view."],
-        [runs.command("video"), f"framegen draw {folder}"],
+        list(zip(drawn, ("The spatial view.", "The temporal view."), strict=True)),
         {"drawings/parameters": parameters},
+        [f"framegen draw {folder}"],
     )
+
+
+DRAWINGS = Claim(
+    "The two views of the net",
+    "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled in time, the "
+    "hidden layer of each step feeds its own output and all hidden units of the next step.",
+    ["video"],
+    _drawings,
+)

@@ -1,0 +1,259 @@
+"""Claims of a net that runs on: generation, and sequences of any length, on true frames and on its own."""
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framegen.config.data import Orbit
+from framegen.data import orbit
+from framegen.data.clips import to_float
+from framegen.evaluation.metrics import skill
+from framegen.models.bayes import BayesFilter
+from framegen.models.fused import compiled
+from framegen.models.rollout import generate
+from framegen.report.draw import draw_run
+from framegen.report.figures import comparisons, style
+from framegen.report.figures.comparisons import Line, Panel
+from framegen.runs.run import Run, load
+from framegen.studies.claims.runs import Claim, Finding, Runs, above, spread_text
+
+LENGTHS = (5, 50, 500, 5000)
+"""True frames that the nets are run on."""
+HORIZONS = (40, 100, 300, 1000)
+"""Frames that they then generate by themselves, after the prompt of the evaluation."""
+LONG_CLIPS, DRIFT_CLIPS = 10, 40
+
+
+def _generation(runs: Runs) -> Finding:
+    results, folder = runs.results("video"), runs.folder / "video"
+    draw_run(load(folder), results)
+    loop = results.closed_loop
+    assert loop is not None
+    optimum = loop.predictors["optimum"]["mse"] or math.nan
+    ratios = [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
+    median = statistics.median(ratios)
+    return Finding(
+        f"The error of the frames is {median:.2f} times the optimal forecast's: the median over {len(ratios)} seeds, "
+        f"which reach from {min(ratios):.2f} to {max(ratios):.2f}. Always saying the mean frame makes "
+        f"{(loop.predictors['mean frame']['mse'] or math.nan) / optimum:.1f} times that error.",
+        "holds" if max(ratios) < 2 else "holds in part" if median < 2 else "does not hold",
+        [
+            (
+                folder / "generated.gif",
+                f"Truth, what the net generated (seed {results.median_seed}, the median one on the validation clips), "
+                "and the optimal forecast.",
+            ),
+            (folder / "figures" / "filmstrip.png", "The same as a film strip."),
+            (
+                folder / "figures" / "horizon.png",
+                "Closed-loop error over the horizon, at each the median over the seeds, and of the other predictors.",
+            ),
+        ],
+        {"generation/error_over_optimum": median},
+        [f"framegen generate {folder} --frames 40 --out clip.gif"],
+    )
+
+
+GENERATION = Claim(
+    "An RNN generates video",
+    "After a prompt of ten frames the net is fed its own predictions. The best possible forecast knows how such videos "
+    "are made and computes what can be known from the prompt.",
+    ["video"],
+    _generation,
+)
+
+
+def _length(runs: Runs) -> Finding:
+    run = load(runs.folder / "video")
+    task = run.config.task
+    assert isinstance(task, Orbit)
+    nets, optimum, copied = _errors_over_time(run, task)
+    skills = {
+        count: [
+            skill(row[:count].mean().item(), copied[:count].mean().item(), optimum[:count].mean().item())
+            or 0.0
+            for row in nets
+        ]
+        for count in LENGTHS
+    }
+    drift = _drift(run, task)
+    ratios = {
+        count: (drift.nets[:, :count].mean(1) / drift.optimum[:count].mean()).tolist() for count in HORIZONS
+    }
+    pictures = [
+        style.save(
+            comparisons.line_plot([_over_time(nets, optimum, task.num_frames)]), runs.picture("length")
+        ),
+        style.save(comparisons.line_plot(_drift_panels(drift)), runs.picture("drift")),
+    ]
+    longest, last = max(skills), max(HORIZONS)
+    trained_on = min(skills, key=lambda count: abs(count - task.num_frames))
+    forgets = above(skills[trained_on], skills[longest])
+    loses = statistics.median(ratios[last]) > 2 * statistics.median(ratios[min(HORIZONS)])
+    true_frames = ", ".join(f"{spread_text(values)} on {count}" for count, values in skills.items())
+    own_frames = ", ".join(f"{_middle_half(values)} over {count}" for count, values in ratios.items())
+    return Finding(
+        f"Fed true frames, the skill is {true_frames} frames. Fed its own, the error over the optimal forecast's is "
+        f"{own_frames} frames (median over seeds, and their middle half): what a net generates keeps going round, but "
+        "at a slightly wrong speed.",
+        "does not hold" if forgets and loses else "holds in part" if forgets or loses else "holds",
+        [
+            (
+                pictures[0],
+                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and over neighbouring frames.",
+            ),
+            (
+                pictures[1],
+                f"Its own frames: the error at each, and how far the generated light has run ahead of the true one, in "
+                f"{DRIFT_CLIPS} videos.",
+            ),
+        ],
+        {f"length/{count}": statistics.fmean(values) for count, values in skills.items()}
+        | {f"length/closed_loop_{count}": statistics.median(values) for count, values in ratios.items()},
+        ["framegen reproduce --claims 5"],
+    )
+
+
+LENGTH = Claim(
+    "Sequences of any length",
+    "A feed-forward net's input has a fixed size; an RNN takes what comes. The nets were trained on videos of 50 frames; "
+    f"here they are run on up to {LENGTHS[-1]} true frames, and generate up to {HORIZONS[-1]} of their own.",
+    ["video"],
+    _length,
+)
+
+
+def _middle_half(values: Sequence[float]) -> str:
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{median:.3g} ({low:.3g} to {high:.3g})"
+
+
+@torch.inference_mode()
+def _errors_over_time(run: Run, trained: Orbit) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean squared error one step ahead at each frame of long videos: of each net (K, T), of the optimum and
+    of copying (T,)."""
+    task = replace(trained, num_frames=LENGTHS[-1] + 1, num_test_clips=LONG_CLIPS)
+    frames = to_float(orbit.sample(task, "test"))  # (N, T + 1, 1, 2, 2)
+    inputs, targets = frames[:, :-1], frames[:, 1:]
+
+    def errors(predictions: Tensor) -> Tensor:
+        return (predictions - targets).double().square().mean((0, 2, 3, 4))
+
+    models = [compiled(model, run.config.training.engine) for model in run.models.values()]
+    best = BayesFilter(*orbit.phase_grid(task), task.deviation)
+    return (
+        torch.stack([errors(model(inputs)[0]) for model in models]),
+        errors(best(inputs)[0]),
+        errors(inputs),
+    )
+
+
+@dataclass(frozen=True)
+class _Drift:
+    """What became of long closed loops: squared errors at each horizon, and the phase."""
+
+    nets: Tensor
+    """(K, T)."""
+    optimum: Tensor
+    """(T,), of the optimal forecast."""
+    mean_frame: Tensor
+    """(T,), of a forecast that knows no phase: always the mean of all frames."""
+    phase: Tensor
+    """(N, T): how far the median net's light has run ahead of the true one in each clip, in degrees."""
+
+
+def _drift(run: Run, trained: Orbit) -> _Drift:
+    context = run.data.context
+    task = replace(trained, num_frames=context + HORIZONS[-1], num_test_clips=DRIFT_CLIPS)
+    frames = to_float(orbit.sample(task, "test"))
+    prompt, truth = frames[:, :context], frames[:, context:]
+
+    def errors(predictions: Tensor) -> Tensor:
+        return (predictions - truth).double().square().mean((0, 2, 3, 4))
+
+    made = {
+        seed: generate(compiled(model, run.config.training.engine), prompt, HORIZONS[-1])
+        for seed, model in run.models.items()
+    }
+    best = BayesFilter(*orbit.phase_grid(trained), trained.deviation)
+    phases = orbit.phases(task, "test")[:, context:]
+    direction = (phases[:, 1] - phases[:, 0]).sign()[:, None]
+    ahead = _phase(made[run.shown].double()) - _phase(orbit.render(task, phases))
+    return _Drift(
+        torch.stack([errors(each) for each in made.values()]),
+        errors(generate(best, prompt, HORIZONS[-1])),
+        errors(truth.mean((0, 1)).expand_as(truth)),
+        torch.from_numpy(np.rad2deg(np.unwrap(ahead.numpy(), axis=1))) * direction,
+    )
+
+
+def _phase(frames: Tensor) -> Tensor:
+    """The angle of the brightness' centre, radians: (N, T, 1, S, S) -> (N, T)."""
+    size = frames.shape[-1]
+    centres = (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1
+    x, y = frames.sum((2, 3)) @ centres, frames.sum((2, 4)) @ centres
+    return torch.atan2(y, x)
+
+
+def _over_time(nets: Tensor, optimum: Tensor, trained: int) -> Panel:
+    """The errors at each frame, averaged over neighbouring ones."""
+    spans, middles = _spans(LENGTHS[-1])
+    rows = [[row[span].mean().item() for span in spans] for row in nets]
+    lines = {
+        "4-5-4 RNN: mean, and band from best to worst seed": Line(middles, rows),
+        "optimum": Line(middles, [[optimum[span].mean().item() for span in spans]], reference=True),
+    }
+    return Panel(
+        "True frames: error one step ahead",
+        "frame",
+        "mean squared error per pixel",
+        lines,
+        log_x=True,
+        log_y=True,
+        upright=(f"trained on {trained} frames", trained),
+    )
+
+
+def _drift_panels(drift: _Drift) -> list[Panel]:
+    """Error and phase of the closed loop over the horizon."""
+    spans, middles = _spans(HORIZONS[-1])
+
+    def line(row: Tensor, reference: bool = True) -> Line:
+        return Line(middles, [[row[span].mean().item() for span in spans]], reference)
+
+    quartiles = np.quantile(drift.nets.numpy(), [0.25, 0.5, 0.75], axis=0)
+    low, median, high = (line(torch.from_numpy(row), False).rows[0] for row in quartiles)
+    frames = list(range(1, HORIZONS[-1] + 1))
+    return [
+        Panel(
+            "Its own frames: error",
+            "horizon: frames since the prompt ended",
+            "mean squared error per pixel",
+            {
+                "4-5-4 RNN: median, and the seeds' middle half": Line(middles, [median], band=(low, high)),
+                "optimum": line(drift.optimum),
+                "mean frame": line(drift.mean_frame),
+            },
+            log_x=True,
+            log_y=True,
+        ),
+        Panel(
+            "Its own frames: the light runs ahead, or lags behind",
+            "horizon: frames since the prompt ended",
+            "degrees ahead of the true light",
+            {"median net: each line a video": Line(frames, drift.phase.tolist(), apart=True)},
+        ),
+    ]
+
+
+def _spans(length: int) -> tuple[list[slice], list[float]]:
+    """Neighbouring frames, as many as look alike on a logarithmic axis, and their middles."""
+    edges = sorted({round(10 ** (k / 8)) - 1 for k in range(int(8 * math.log10(length)) + 1)} | {length})
+    spans = [slice(a, b) for a, b in itertools.pairwise(edges)]
+    return spans, [(span.start + span.stop + 1) / 2 for span in spans]
