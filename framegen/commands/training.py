@@ -136,7 +136,7 @@ def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tup
     run.data = data
     say("computing the best possible prediction of the validation clips", show)
     references = validate_references(run.references, data.val)
-    engine = choose_engine(config, list(models.values()), data, show)
+    engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
     tracker = Tracker(run_dir, mode, _about(description, shown), place.lengths)
     if run.data.file is not None:
@@ -193,9 +193,9 @@ def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpo
         facts = results.Training(
             **_facts(run, training.engine), seconds=training.place.seconds, dropped=training.place.dropped
         )
-        for model in training.engine.models:
+        for model in training.engine.kept:
             model.eval()
-        run.models = dict(zip(training.place.seeds, training.engine.models, strict=True))
+        run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured = replace(measure(run), training=facts)
         run.shown = measured.median_seed
         training.save(run.shown)

@@ -21,8 +21,9 @@ class Training:
     """Clips a training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
     """Adam's learning rate at the start."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """How the learning rate goes on: down to 0 along half a cosine, or unchanged."""
+    schedule: Literal["cosine", "constant", "one-cycle"] = "cosine"
+    """How the learning rate goes on: down to 0 along half a cosine, unchanged, or first up for 3/10 of the
+    training and then down."""
     max_grad_norm: float = 1.0
     """The gradient is scaled down to this norm where it is longer; inf never clips."""
     seed: int = 0
@@ -35,6 +36,33 @@ class Training:
     media_every: int = 20
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 
+    clips_per_epoch: int = 0
+    """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
+    closed_loop: int = 0
+    """So many of a clip's last steps are trained on the model's own predictions; none at first, all of them
+    from the middle of the training on."""
+    sampling: Literal["none", "scheduled", "reverse"] = "none"
+    """Own predictions in place of frames, by chance: scheduled, ever more of them (Bengio et al. 2015);
+    reverse, in the first half of a clip ever fewer besides (PredRNN-V2)."""
+    input_noise: float = 0.0
+    """Standard deviation of noise added to the frames that the model is shown in training."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward pass in training: bfloat16 through autocast; weights stay float32."""
+    compile: bool = False
+    """Whether torch.compile compiles the model for training."""
+    accumulate: int = 1
+    """Parts in which a batch goes through the model one after another, which takes less memory."""
+    ema: float = 0.0
+    """Measured and kept is a running mean of the weights that keeps so much of itself each step; 0: the
+    weights themselves."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether a step is one that every engine takes: all true frames, float32, no mean of weights."""
+        usual = Training()
+        special = ("closed_loop", "sampling", "input_noise", "precision", "compile", "accumulate", "ema")
+        return all(getattr(self, name) == getattr(usual, name) for name in special)
+
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"--epochs {self.epochs}: at least 1 epoch is needed")
         check(self.batch_size >= 1, f"--batch-size {self.batch_size}: at least 1 clip is needed")
@@ -42,6 +70,18 @@ class Training:
         check(
             self.max_grad_norm > 0, f"--max-grad-norm {self.max_grad_norm}: must be positive; inf never clips"
         )
+        check(self.clips_per_epoch >= 0, f"--clips-per-epoch {self.clips_per_epoch}: must not be negative")
+        check(self.closed_loop >= 0, f"--closed-loop {self.closed_loop}: must not be negative")
+        together = not (self.closed_loop and self.sampling != "none")
+        check(together, f"--closed-loop {self.closed_loop}: stands beside --sampling; give one of the two")
+        check(
+            0 <= self.input_noise < math.inf, f"--input-noise {self.input_noise}: must be a number from 0 on"
+        )
+        check(
+            1 <= self.accumulate <= self.batch_size,
+            f"--accumulate {self.accumulate}: lies between 1 and --batch-size {self.batch_size}",
+        )
+        check(0 <= self.ema < 1, f"--ema {self.ema}: lies between 0 and 1")
         check(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: lies between 0 and {MAX_SEED}")
         check(self.media_every >= 0, f"--media-every {self.media_every}: must not be negative; 0 makes none")
 

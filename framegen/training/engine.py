@@ -4,16 +4,19 @@ An engine trains K models side by side, each on its own order of the same clips:
 one.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.parameters import flatten, split
+from framegen.models.parameters import flatten, load_weights, split, stack
 from framegen.models.predictor import Predictor, State, detach, map_state
+from framegen.training.feeding import noisy, own_frames, unroll
 from framegen.training.state import engine_state, load_engine_state
 
 
@@ -26,6 +29,8 @@ class Engine(Protocol):
     def states(self, states: list[State], /) -> None: ...
     @property
     def models(self) -> Sequence[Predictor]: ...
+    @property
+    def kept(self) -> Sequence[Predictor]: ...
     @property
     def predictors(self) -> Sequence[Predictor]: ...
     @property
@@ -46,6 +51,8 @@ class TorchEngine:
         clips: the training clips.
         carry_state: the clips are one stream: what a model carries goes on, detached, from batch to batch.
         device: where the models are.
+        seeds: of the models, for what is drawn by chance while they are trained.
+        total_steps: of the whole training, by which `feeding` goes on.
     """
 
     chunk = 1
@@ -58,17 +65,28 @@ class TorchEngine:
         training: Training,
         carry_state: bool,
         device: torch.device = torch.device("cpu"),  # noqa: B008 (it cannot be changed)
+        seeds: Sequence[int] = (),
+        total_steps: int = 1,
     ) -> None:
         self.models, self.clips, self.training, self.carry_state = list(models), clips, training, carry_state
         self.states: list[State] = [None] * len(models)
         """What each model carries into the next step."""
         self.device, self.steps = device, 0
+        self.seeds, self.total_steps = list(seeds or range(len(models))), total_steps
         self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
+        self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
+        self.callables = [torch.compile(model) if training.compile else model for model in models]
+
+    @property
+    def kept(self) -> Sequence[Predictor]:
+        """The models that measuring, pictures and the checkpoint take: of averaged weights those, else the
+        trained ones."""
+        return self.means or self.models
 
     @property
     def predictors(self) -> Sequence[Predictor]:
-        """The models as they are now, for measuring them while they are trained."""
-        return self.models
+        """`kept`, as fast as they can be run."""
+        return self.kept
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Train on some batches, one after another.
@@ -81,30 +99,52 @@ class TorchEngine:
             The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two
             is not finite, that model's weights stay as they were before that batch.
         """
-        batches = zip(order.split(self.training.batch_size, 1), learning_rates, strict=True)
-        results = [[self._step(k, index, rate) for k, index in enumerate(batch)] for batch, rate in batches]
-        self.steps += len(results)
+        results = []
+        for batch, rate in zip(order.split(self.training.batch_size, 1), learning_rates, strict=True):
+            results.append([self._step(k, index, rate) for k, index in enumerate(batch)])
+            self.steps += 1
         losses, norms = torch.tensor(results).unbind(2)
         return losses, norms
 
     def _step(self, k: int, index: Tensor, learning_rate: float) -> tuple[float, float]:
+        """One optimizer step of a model on some clips."""
         model, optimizer = self.models[k], self.optimizers[k]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        inputs, targets = (each.to(self.device) for each in self.clips.batch(index))  # (B, T, C, H, W)
-        predictions, state = model(inputs, self.states[k])
-        self.states[k] = detach(state) if self.carry_state else None
-        loss = nn.functional.mse_loss(predictions, targets)
         optimizer.zero_grad()
-        loss.backward()
+        random = np.random.default_rng([self.seeds[k], self.steps])
+        total = torch.zeros(())
+        for part in index.tensor_split(self.training.accumulate):
+            loss = self._loss(k, part, random) * (len(part) / len(index))
+            loss.backward()
+            total = total + loss.detach().cpu()
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
-        if loss.isfinite() and norm.isfinite():
+        if total.isfinite() and norm.isfinite():
             optimizer.step()
-        return loss.item(), norm.item()
+            if self.means:
+                # The mean of few steps would be the beginning: it keeps less of itself at first.
+                keep = min(self.training.ema, (1 + self.steps) / (10 + self.steps))
+                for mean, weight in zip(self.means[k].parameters(), model.parameters(), strict=True):
+                    mean.lerp_(weight.detach(), 1 - keep)
+        return total.item(), norm.item()
+
+    def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> Tensor:
+        """The mean squared error of a model on some clips, fed as the training's options say."""
+        training = self.training
+        inputs, targets = (each.to(self.device) for each in self.clips.batch(index))  # (B, T, C, H, W)
+        own = own_frames(training, self.steps / self.total_steps, (len(inputs), inputs.shape[1]), random)
+        shown = noisy(inputs, training.input_noise, random) if training.input_noise else inputs
+        with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
+            predictions, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
+        self.states[k] = detach(state) if self.carry_state else None
+        return nn.functional.mse_loss(predictions.float(), targets)
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these of the models alone, by their places."""
         self.models = [self.models[k] for k in members]
+        self.seeds = [self.seeds[k] for k in members]
+        self.callables = [self.callables[k] for k in members]
+        self.means = [self.means[k] for k in members] if self.means else []
         self.states = [self.states[k] for k in members]
         self.optimizers = [self.optimizers[k] for k in members]
 
@@ -113,12 +153,20 @@ class TorchEngine:
 
         "model.…": weights. "adam.mean", "adam.variance": Adam's running means of the gradient and of its
         square, (K, P) each, in the order of the parameters. "adam.step": steps taken, (K,). "state.…": what
-        is carried. Both engines write and read the same.
+        is carried. Both engines write and read the same. "ema.…": the mean of the weights, where it is asked
+        for.
         """
         moments = {"mean": "exp_avg", "variance": "exp_avg_sq"}
-        return engine_state(
-            self.models, {name: self._moment(key) for name, key in moments.items()}, self.steps, self.states
-        )
+        means = stack(self.means) if self.means else {}
+        return {
+            **engine_state(
+                self.models,
+                {name: self._moment(key) for name, key in moments.items()},
+                self.steps,
+                self.states,
+            ),
+            **{f"ema.{name}": value for name, value in means.items()},
+        }
 
     def _moment(self, name: str) -> Tensor:
         zero = {name: torch.zeros(())}  # before the first step there is none
@@ -137,6 +185,9 @@ class TorchEngine:
         with torch.no_grad():
             carried = self.models[0](example.to(self.device))[1] if self.carry_state else None
         mean, variance, self.steps, states = load_engine_state(state, self.models, carried)
+        if self.means:
+            averaged = {name.removeprefix("ema."): v for name, v in state.items() if name.startswith("ema.")}
+            load_weights(self.means, averaged)
         self.states = [map_state(lambda part: part.to(self.device), each) for each in states]
         for model, adam, *moments in zip(self.models, self.optimizers, mean, variance, strict=True):
             parts = zip(*(split(moment, model) for moment in moments), strict=True)

@@ -68,8 +68,13 @@ class FusedEngine:
             own.copy_(torch.zeros(()) if state is None else state)
 
     @property
+    def kept(self) -> Sequence[Predictor]:
+        """The models that measuring, pictures and the checkpoint take."""
+        return self.models
+
+    @property
     def predictors(self) -> list[Predictor]:
-        """The models as they are now, run by the compiled code."""
+        """`kept`, run by the compiled code."""
         return [FusedPredictor(model) for model in self.models]
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:

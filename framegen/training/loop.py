@@ -25,30 +25,39 @@ from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine, TorchEngine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
-from framegen.training.schedule import epoch_order, learning_rate_at, steps_per_epoch, total_steps
+from framegen.training.schedule import (
+    clips_per_epoch,
+    epoch_order,
+    learning_rate_at,
+    steps_per_epoch,
+    total_steps,
+)
 
 
-def choose_engine(config: Config, models: Sequence[Predictor], data: Data, show: bool) -> Engine:
+def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, show: bool) -> Engine:
     """The engine and the device that the config asks for; "auto" takes the fused one where it can train this
     model here.
 
     Raises OptionError where the fused engine is asked for and cannot be had.
     """
-    training, clips = config.training, data.train
+    training, clips, nets = config.training, data.train, list(models.values())
     device = choose_device(training.device)
     if training.engine != "torch":
         try:
             on = torch.device("cpu") if training.device == "auto" else device
-            fused.check(models[0], on, training.engine)
-            together = f", {len(models)} nets at once" if len(models) > 1 else ""
+            if not training.plain:
+                raise FusedUnavailable("it takes plain steps only: float32, on true frames")
+            fused.check(nets[0], on, training.engine)
+            together = f", {len(nets)} nets at once" if len(nets) > 1 else ""
             say(f"engine: fused (compiled for this net and this processor{together})", show)
-            return FusedEngine(models, clips, training, data.carry_state)
+            return FusedEngine(nets, clips, training, data.carry_state)
         except FusedUnavailable as reason:
             if training.engine == "fused":
                 raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
             say(f"engine: torch (the fused engine is not for this run: {reason})", show)
     clips = clips.to(device) if isinstance(clips, TensorClips) else clips
-    return TorchEngine([model.to(device) for model in models], clips, training, data.carry_state, device)
+    nets, total = [model.to(device) for model in nets], total_steps(config, data)
+    return TorchEngine(nets, clips, training, data.carry_state, device, list(models), total)
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,8 @@ class Training:
         state = self.engine.state_dict()
         progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
         checkpoint.save_progress(self.folder / RESUME, state | progress, self.config, self.place)
-        weights = {name.removeprefix("model."): v for name, v in state.items() if name.startswith("model.")}
+        kind = "ema." if self.config.training.ema else "model."
+        weights = {name.removeprefix(kind): value for name, value in state.items() if name.startswith(kind)}
         seeds, shape = self.place.seeds, self.data.frame_shape
         shown = seeds[0] if shown is None else shown
         checkpoint.save(self.folder / CHECKPOINT, weights, self.config, shape, seeds, shown, self.place.step)
@@ -136,7 +146,10 @@ def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
             before, first = training.place.seconds, training.place.step
             _train_epoch(training, number, per_epoch, bar)
             last = training.place.step - number * per_epoch
-            clips = len(training.data.train) - (first - number * per_epoch) * config.training.batch_size
+            clips = (
+                clips_per_epoch(config, training.data)
+                - (first - number * per_epoch) * config.training.batch_size
+            )
             speed = len(training.place.seeds) * clips / (training.place.seconds - before)
             epoch = _validate(training, number + 1, last)
             training.tracker.log(
@@ -154,7 +167,8 @@ def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBa
     config, data, engine = training.config, training.data, training.engine
     batch, total = config.training.batch_size, total_steps(config, data)
     orders = {
-        seed: epoch_order(seed, epoch, len(data.train), data.carry_state) for seed in training.place.seeds
+        seed: epoch_order(seed, epoch, len(data.train), data.carry_state)[: clips_per_epoch(config, data)]
+        for seed in training.place.seeds
     }
     for model in engine.models:
         model.train()
@@ -223,7 +237,7 @@ def _drop(training: Training, alive: Tensor, what: str, values: Tensor) -> None:
 
 def _validate(training: Training, number: int, steps: int) -> Epoch:
     """What the epoch came to; a member whose validation mse is not finite is left behind."""
-    for model in training.engine.models:
+    for model in (*training.engine.models, *training.engine.kept):
         model.eval()
     mse = _validation_mse(training)
     if not mse.isfinite().all():
@@ -245,7 +259,7 @@ def _validate(training: Training, number: int, steps: int) -> Epoch:
             {"seed": seed, "train/loss": loss, "val/mse": value}
             for seed, loss, value in zip(seeds, losses, mse.tolist(), strict=True)
         ],
-        dict(zip(seeds, training.engine.models, strict=True)),
+        dict(zip(seeds, training.engine.kept, strict=True)),
         seeds[median_index(mse.tolist())],
         training.windows,
     )

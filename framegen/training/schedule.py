@@ -18,9 +18,14 @@ def epoch_order(seed: int, epoch: int, num_clips: int, in_order: bool) -> Tensor
     return torch.from_numpy(order)
 
 
+def clips_per_epoch(config: Config, data: Data) -> int:
+    """Clips that a net sees in an epoch."""
+    return min(config.training.clips_per_epoch or len(data.train), len(data.train))
+
+
 def steps_per_epoch(config: Config, data: Data) -> int:
-    """Optimizer steps in which all clips are seen once."""
-    return math.ceil(len(data.train) / config.training.batch_size)
+    """Optimizer steps of an epoch."""
+    return math.ceil(clips_per_epoch(config, data) / config.training.batch_size)
 
 
 def total_steps(config: Config, data: Data) -> int:
@@ -29,10 +34,23 @@ def total_steps(config: Config, data: Data) -> int:
 
 
 def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
-    """The learning rate of step 0 … total_steps - 1 (Loshchilov and Hutter, "SGDR", 2017, eq. 5, one
-    period)."""
+    """The learning rate of step 0 … total_steps - 1.
+
+    Cosine: Loshchilov and Hutter, "SGDR", 2017, eq. 5, one period. One-cycle: Smith and Topin,
+    "Super-convergence", 2018, with half cosines up from 1/25 and down to 1/250,000, as torch's OneCycleLR.
+    """
+    highest = training.learning_rate
     match training.schedule:
         case "constant":
-            return training.learning_rate
+            return highest
         case "cosine":
-            return training.learning_rate * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+            return highest * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+        case "one-cycle":
+            top = max(0.3 * total_steps - 1, 1e-9)
+            if step <= top:
+                return _half_cosine(highest / 25, highest, step / top)
+            return _half_cosine(highest, highest / 25e4, (step - top) / (total_steps - 1 - top))
+
+
+def _half_cosine(start: float, end: float, part: float) -> float:
+    return end + (start - end) * 0.5 * (1 + math.cos(math.pi * part))

@@ -17,13 +17,12 @@ from framegen.report.figures.style import (
     ORANGE,
     PINK,
     SKY,
+    WIDTH,
     finish,
+    legend_below,
     log_axis,
     new_figure,
 )
-
-WIDTH = 5.0
-"""Inches: of one panel, and of the figure, since panels stand below each other and a telephone is narrow."""
 
 MAX_TICKS = 10
 
@@ -55,7 +54,7 @@ def strip_plot(
         axes.set_yticks(range(len(predictors)), counts)
         axes.set_ylim(len(predictors) - 0.5, -0.5)
         if lowest > -np.inf:
-            axes.set_xlim(left=lowest - 0.04)
+            axes.set_xlim(lowest - 0.04, 1.04)
         axes.set_title(title, fontsize=11, loc="right")
         finish(axes, x_label, "")
     figure.supxlabel("dots: seeds; bars: mean ± standard deviation; diamonds: without a seed", fontsize=9)
@@ -125,7 +124,7 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
             log_axis(axes)
         axes.set_title(panel.title, fontsize=11)
         finish(axes, panel.x_label, panel.y_label)
-        axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.18))
+        legend_below(axes)
     return figure
 
 

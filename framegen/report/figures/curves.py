@@ -22,7 +22,9 @@ from framegen.report.figures.style import (
     PROMPT,
     SKY,
     TRUTH,
+    WIDTH,
     finish,
+    legend_below,
     log_axis,
     new_figure,
 )
@@ -35,6 +37,7 @@ LINE_STYLES = {
 }
 
 KIND_COLORS = (BLUE, MODEL, GREEN, PINK, ORANGE, SKY)
+WINDOWS_A_ROW = 3
 OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, PINK, SKY)]
 
 
@@ -73,7 +76,7 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
         references: mse of other predictors on the validation clips, by name.
         members: how many nets are shown; of more than one, means and bands from the lowest to the highest.
     """
-    figure = new_figure(8, 5)
+    figure = new_figure(WIDTH, 4.6)
     axes = figure.subplots()
     _draw(
         axes, train, "training loss, each step", color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8
@@ -86,7 +89,7 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
     others = list(references.values())
     log_axis(axes, _floor({"model": validation.low or validation.values, "others": others}))
     finish(axes, "optimizer step", "mean squared error of one prediction")
-    axes.legend(frameon=False)
+    legend_below(axes, 2)
     return figure
 
 
@@ -95,7 +98,7 @@ def error_over_horizon(
 ) -> Figure:
     """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members at each horizon
     median, lowest and highest."""
-    figure = new_figure(8, 5)
+    figure = new_figure(WIDTH, 4.6)
     axes = figure.subplots()
     errors = np.array(members)
     low, high = (errors.min(0).tolist(), errors.max(0).tolist()) if len(errors) > 1 else (None, None)
@@ -105,11 +108,7 @@ def error_over_horizon(
     for name, style in _styles(list(per_horizon)).items():
         label = name
         if name == "model":
-            label = (
-                f"{len(errors)} seeds: median, and\nband from best to worst"
-                if len(errors) > 1
-                else "this model"
-            )
+            label = f"{len(errors)} seeds: median, range" if len(errors) > 1 else "this model"
         label += " (below the axis)" if max(per_horizon[name]) < (floor or 0) else ""
         _draw(
             axes,
@@ -120,7 +119,7 @@ def error_over_horizon(
     log_axis(axes, floor)
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
     finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    legend_below(axes, 2)
     return figure
 
 
@@ -138,9 +137,9 @@ def members(
         marked: seeds to mark, by what they are: "best", "median", "worst".
         label: what the value is.
     """
-    figure = new_figure(5 * len(values) + 1, 4.9)
+    figure = new_figure(WIDTH, 4.4 * len(values))
     for axes, (what, of_seeds) in zip(
-        figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True
+        figure.subplots(len(values), 1, squeeze=False)[:, 0], values.items(), strict=True
     ):
         order, row = list(of_seeds), np.array(list(of_seeds.values()))
         mean, deviation = np.nanmean(row), np.nanstd(row, ddof=1)
@@ -157,7 +156,7 @@ def members(
         axes.set_title(what, fontsize=11)
         finish(axes, "seeds, from the worst to the best on validation clips", label)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+        legend_below(axes)
     return figure
 
 
@@ -167,7 +166,7 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
     Args:
         first: the number of the first frame that is shown; those before it are left out.
     """
-    figure = new_figure(8, 4)
+    figure = new_figure(WIDTH, 3.8)
     axes = figure.subplots()
     styles = {
         "truth": {"color": TRUTH, "linewidth": 5, "alpha": 0.25},
@@ -178,7 +177,7 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
         axes.plot(range(first, first + len(values)), values, **styles[name], label=name)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
     finish(axes, "frame (sample)", "value")
-    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    legend_below(axes, 2)
     return figure
 
 
@@ -189,9 +188,12 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
         inputs, targets, predictions: (windows, samples), a panel each.
         shown: the numbers of the windows: window k spans [k pi, (k + 1) pi].
     """
-    figure = new_figure(1.7 * len(shown) + 1.5, 3.6)
-    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-    samples = inputs.shape[1]
+    rows = -(-len(shown) // WINDOWS_A_ROW)
+    figure = new_figure(WIDTH, 2.3 * rows + 0.5)
+    grid = figure.subplots(rows, WINDOWS_A_ROW, sharey=True, squeeze=False).flatten()
+    panels, samples = grid[: len(shown)], inputs.shape[1]
+    for axes in grid[len(shown) :]:
+        axes.set_axis_off()
     for row, (axes, window) in enumerate(zip(panels, shown, strict=True)):
         time = window + torch.arange(samples) / samples
         axes.plot(
@@ -207,9 +209,10 @@ def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Se
         axes.plot(time, targets[row], color=GREEN, linewidth=3, alpha=0.5, label="target")
         axes.plot(time, predictions[row], color=MODEL, linewidth=1.5, label="prediction")
         axes.set_title(f"window {window + 1}", fontsize=10)
-        finish(axes, "time in units of \N{GREEK SMALL LETTER PI}", "")
+        finish(axes, "", "")
         axes.set_xticks([window, window + 1])
-    panels[0].set_ylabel("value")
+    figure.supylabel("value", fontsize=10)
+    figure.supxlabel("time in units of \N{GREEK SMALL LETTER PI}", fontsize=10)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
@@ -222,28 +225,28 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
         hidden: (B, T, H).
         kinds: by name, which clips are of that kind, (B,) bool; each kind has a colour. {} draws all alike.
     """
-    figure = new_figure(10, 4.5)
-    left, right = figure.subplots(1, 2)
+    figure = new_figure(WIDTH, 9)
+    above, below = figure.subplots(2, 1)
     units = hidden[0].T[:8]
     colors = [BLUE, ORANGE, GREEN, MODEL, GREY, PINK, SKY, BLACK]
     for index, (unit, color) in enumerate(zip(units, colors, strict=False)):
-        left.plot(unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
-    left.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
-    finish(left, "frame", "hidden state")
-    left.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        above.plot(unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
+    above.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
+    finish(above, "frame", "hidden state")
+    legend_below(above, 4)
     flat = hidden.flatten(0, 1)
     plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
     points = (hidden - flat.mean(0)) @ plane.T  # (B, T, 2 or 1)
     for index, clip in enumerate(points):
         kind = next((number for number, which in enumerate(kinds.values()) if which[index]), 0)
         y = clip[:, 1] if clip.shape[1] > 1 else torch.zeros(len(clip))
-        right.plot(clip[:, 0], y, color=KIND_COLORS[kind % len(KIND_COLORS)], linewidth=0.8, alpha=0.6)
-        right.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
+        below.plot(clip[:, 0], y, color=KIND_COLORS[kind % len(KIND_COLORS)], linewidth=0.8, alpha=0.6)
+        below.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
     for name, color in zip(kinds, KIND_COLORS, strict=False):
-        right.plot([], [], color=color, label=name)
+        below.plot([], [], color=color, label=name)
     if kinds:
-        right.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2)
-    right.set_title(f"{len(hidden)} clip{'s' if len(hidden) > 1 else ''} (dots: first frame)", fontsize=10)
-    right.set_aspect("equal", adjustable="datalim")
-    finish(right, "1st principal component of the hidden state", "2nd principal component")
+        legend_below(below, 2)
+    below.set_title(f"{len(hidden)} clip{'s' if len(hidden) > 1 else ''} (dots: first frame)", fontsize=10)
+    below.set_aspect("equal", adjustable="datalim")
+    finish(below, "1st principal component of the hidden state", "2nd principal component")
     return figure

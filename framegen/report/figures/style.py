@@ -6,6 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from framegen.files import write_bytes
 
@@ -16,6 +17,9 @@ PINK, SKY = "#CC79A7", "#56B4E9"
 PROMPT, MODEL, OPTIMUM, TRUTH = BLUE, RED, GREEN, BLACK
 
 DPI = 150
+
+WIDTH = 5.2
+"""Inches of a chart: panels stand below each other, and on a telephone letters stay large enough."""
 
 
 def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
@@ -29,6 +33,13 @@ def finish(axes: Axes, x_label: str, y_label: str) -> None:
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def legend_below(axes: Axes, columns: int = 1) -> None:
+    """The legend under the axis' label, where it hides nothing."""
+    below = axes.transAxes + ScaledTranslation(0, -0.42, axes.figure.dpi_scale_trans)  # inches
+    place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
+    axes.legend(frameon=False, fontsize=9, ncols=columns, **place)
 
 
 def log_axis(axes: Axes, bottom: float | None = None) -> None:

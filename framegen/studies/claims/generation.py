@@ -110,8 +110,8 @@ def _length(runs: Runs) -> Finding:
             ),
             (
                 pictures[1],
-                f"Its own frames: the error at each, and how far the generated light has run ahead of the true one, in "
-                f"{DRIFT_CLIPS} videos.",
+                f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated light is from the "
+                "true one. What grows in proportion to the time is a speed that is slightly wrong.",
             ),
         ],
         {f"length/{count}": statistics.fmean(values) for count, values in skills.items()}
@@ -165,7 +165,8 @@ class _Drift:
     mean_frame: Tensor
     """(T,), of a forecast that knows no phase: always the mean of all frames."""
     phase: Tensor
-    """(N, T): how far the median net's light has run ahead of the true one in each clip, in degrees."""
+    """(K, T): how far the light of a net is from the true one, the median over the clips, in degrees; a turn
+    that it is ahead counts as 360."""
 
 
 def _drift(run: Run, trained: Orbit) -> _Drift:
@@ -177,20 +178,23 @@ def _drift(run: Run, trained: Orbit) -> _Drift:
     def errors(predictions: Tensor) -> Tensor:
         return (predictions - truth).double().square().mean((0, 2, 3, 4))
 
-    made = {
-        seed: generate(compiled(model, run.config.training.engine), prompt, HORIZONS[-1])
-        for seed, model in run.models.items()
-    }
+    nets = [compiled(model, run.config.training.engine) for model in run.models.values()]
+    made = [generate(net, prompt, HORIZONS[-1]) for net in nets]
     best = BayesFilter(*orbit.phase_grid(trained), trained.deviation)
-    phases = orbit.phases(task, "test")[:, context:]
-    direction = (phases[:, 1] - phases[:, 0]).sign()[:, None]
-    ahead = _phase(made[run.shown].double()) - _phase(orbit.render(task, phases))
+    angle = _phase(orbit.render(task, orbit.phases(task, "test")[:, context:]))
     return _Drift(
-        torch.stack([errors(each) for each in made.values()]),
+        torch.stack([errors(each) for each in made]),
         errors(generate(best, prompt, HORIZONS[-1])),
         errors(truth.mean((0, 1)).expand_as(truth)),
-        torch.from_numpy(np.rad2deg(np.unwrap(ahead.numpy(), axis=1))) * direction,
+        torch.stack([_ahead(_phase(each.double()) - angle) for each in made]),
     )
+
+
+def _ahead(differences: Tensor) -> Tensor:
+    """Angles (N, T) in radians -> the median (T,) of their sizes in degrees, each gone after over its turns."""
+    unwrapped = torch.from_numpy(np.rad2deg(np.unwrap(differences.numpy(), axis=1)))
+    began = (unwrapped[:, :1] / 360).round() * 360  # nearer than half a turn
+    return (unwrapped - began).abs().median(0).values
 
 
 def _phase(frames: Tensor) -> Tensor:
@@ -229,7 +233,7 @@ def _drift_panels(drift: _Drift) -> list[Panel]:
 
     quartiles = np.quantile(drift.nets.numpy(), [0.25, 0.5, 0.75], axis=0)
     low, median, high = (line(torch.from_numpy(row), False).rows[0] for row in quartiles)
-    frames = list(range(1, HORIZONS[-1] + 1))
+    phases = [[row[span].mean().item() for span in spans] for row in drift.phase]
     return [
         Panel(
             "Its own frames: error",
@@ -244,10 +248,12 @@ def _drift_panels(drift: _Drift) -> list[Panel]:
             log_y=True,
         ),
         Panel(
-            "Its own frames: the light runs ahead, or lags behind",
+            "Its own frames: how far the light is from the true one",
             "horizon: frames since the prompt ended",
-            "degrees ahead of the true light",
-            {"median net: each line a video": Line(frames, drift.phase.tolist(), apart=True)},
+            "degrees, median over the videos",
+            {"each line a net": Line(middles, phases, apart=True)},
+            log_x=True,
+            log_y=True,
         ),
     ]
 

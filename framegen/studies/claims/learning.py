@@ -135,8 +135,10 @@ ACTIVATION = Claim(
 def _width_and_depth(runs: Runs) -> Finding:
     widths = {5: "video", **{size: f"hidden-{size}" for size in HIDDEN_SIZES}}
     by_width = {size: skills_of(runs.results(name)) for size, name in sorted(widths.items())}
-    rows = list(zip(*by_width.values(), strict=True))
-    line = {"one layer: mean, and band from the worst to the best seed": Line(list(by_width), rows)}
+    rows = by_width.values()
+    band = (list(map(min, rows)), list(map(max, rows)))
+    means = Line(list(by_width), [list(map(statistics.fmean, rows))], band=band)
+    line = {"one layer: mean, and band from the worst to the best seed": means}
     panel = Panel("Skill over width", "hidden units", ONE_STEP, line, log_x=True)
     deep, labels = {}, {}
     for name, (layers, size) in DEPTHS.items():

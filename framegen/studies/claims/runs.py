@@ -114,7 +114,10 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "speeds-mlp": Planned("video-mlp", four, speeds),
         "speeds-gru": Planned("video-speeds-gru", two),
         "speeds-lstm": Planned("video-speeds-gru", three, {"cell": "lstm"}),
-        **{f"hidden-{size}": Planned("video", seeds, {"hidden_size": size}) for size in HIDDEN_SIZES},
+        **{
+            f"hidden-{size}": Planned("video", min(seeds, 512 // size), {"hidden_size": size})
+            for size in HIDDEN_SIZES  # the largest take as long as all others together
+        },
         **{
             name: Planned("video", four, {"num_layers": layers, "hidden_size": size, "batch_size": 20})
             for name, (layers, size) in DEPTHS.items()

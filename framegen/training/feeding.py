@@ -1,0 +1,71 @@
+"""What a model is shown while it is trained: true frames, or its own predictions in their place."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framegen.config.training import Training
+from framegen.models.predictor import Predictor, State
+
+GROWN = 0.5
+"""Part of the training by whose end `closed_loop` has its full length."""
+
+
+def own_frames(
+    training: Training, part: float, shape: tuple[int, int], random: np.random.Generator
+) -> Tensor:
+    """Which steps of a batch are shown the model's own prediction of the step before, (B, T) bool.
+
+    Args:
+        part: how much of the training is behind, in [0, 1).
+        shape: (B, T). The first step is always shown its true frame.
+    """
+    batch, steps = shape
+    chance = np.zeros(steps)
+    match training.sampling:
+        case "none" if training.closed_loop:
+            length = min(math.ceil(training.closed_loop * min(1.0, part / GROWN)), steps - 1)
+            chance[steps - length :] = 1
+        case "none":
+            pass
+        case "scheduled":  # Bengio et al., "Scheduled sampling", 2015, with a linear decay
+            chance[:] = part
+        case "reverse":  # Wang et al., "PredRNN", 2022, sec. 3.4, with linear courses
+            chance[: steps // 2], chance[steps // 2 :] = 0.5 * (1 - part), 0.5 * (1 + part)
+    chance[0] = 0
+    return torch.from_numpy(random.random((batch, steps)) < chance)
+
+
+def unroll(
+    model: Predictor, call: Callable[..., tuple[Tensor, State]], inputs: Tensor, state: State, own: Tensor
+) -> tuple[Tensor, State]:
+    """What a model predicts of clips where it is shown some of its own predictions; gradients flow through
+    them.
+
+    Args:
+        call: what computes the model's predictions: itself, or itself compiled.
+        inputs: (B, T, C, H, W).
+        own: (B, T) bool as `own_frames` gives it.
+
+    Returns:
+        The predictions (B, T, C, H, W), and the state after the last step.
+    """
+    chosen = own.any(0).nonzero()
+    first = int(chosen[0]) if len(chosen) else inputs.shape[1]
+    made, state = call(inputs[:, :first], state)
+    parts = [made]
+    for step in range(first, inputs.shape[1]):
+        which = own[:, step].to(inputs.device)[:, None, None, None, None]
+        shown = torch.where(which, model.feedback(made[:, -1:]), inputs[:, step : step + 1])
+        made, state = call(shown, state)
+        parts.append(made)
+    return torch.cat(parts, 1), state
+
+
+def noisy(inputs: Tensor, deviation: float, random: np.random.Generator) -> Tensor:
+    """The frames with normal noise on every pixel."""
+    noise = random.standard_normal(tuple(inputs.shape), dtype=np.float32)
+    return inputs + deviation * torch.from_numpy(noise).to(inputs)

@@ -1,0 +1,177 @@
+"""What a model is shown while it is trained, and the options that only PyTorch's steps know."""
+
+import math
+import os
+import signal
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from framegen.commands.training import resume, train
+from framegen.config.training import Training
+from framegen.data.clips import TensorClips
+from framegen.errors import OptionError
+from framegen.models import build
+from framegen.runs import checkpoint
+from framegen.runs.tracking import Tracker
+from framegen.training import schedule
+from framegen.training.engine import TorchEngine
+from framegen.training.feeding import own_frames, unroll
+from framegen.training.interrupts import Interrupted
+from tests.conftest import SMALL_CONFIG, rows_of
+
+
+def _own(training: Training, part: float, shape: tuple[int, int] = (2000, 11)) -> list[float]:
+    return own_frames(training, part, shape, np.random.default_rng(0)).double().mean(0).tolist()
+
+
+def test_the_closed_loop_grows_to_its_length() -> None:
+    lengths = [sum(_own(Training(closed_loop=4), part)) for part in (0.0, 0.25, 0.5, 0.99)]
+    assert lengths == [0, 2, 4, 4]
+    assert _own(Training(closed_loop=4), 0.5) == [0] * 7 + [1] * 4
+    assert _own(Training(closed_loop=99), 0.9) == [0] + [1] * 10  # something true it must be shown
+
+
+def test_sampling_takes_ever_more_or_ever_fewer_own_frames() -> None:
+    assert _own(Training(), 0.9) == [0] * 11
+    assert _own(Training(sampling="scheduled"), 0.3)[1:] == pytest.approx([0.3] * 10, abs=0.04)
+    reverse = _own(Training(sampling="reverse"), 0.4)
+    assert reverse[0] == 0
+    assert reverse[1:] == pytest.approx([0.3] * 4 + [0.7] * 6, abs=0.04)
+
+
+def test_unrolling_on_own_frames_is_the_closed_loop_and_on_true_ones_the_net() -> None:
+    model, clips = build(SMALL_CONFIG.model, (1, 2, 2), 0), torch.rand(3, 8, 1, 2, 2)
+    own = torch.zeros(3, 8, dtype=torch.bool)
+    torch.testing.assert_close(unroll(model, model, clips, None, own)[0], model(clips)[0])
+    own[:, 5:] = True
+    torch.testing.assert_close(unroll(model, model, clips, None, own), model.run_on(clips[:, :5], None, 8))
+    own[1] = False  # one clip on true frames, the others closed-loop
+    made, _ = unroll(model, model, clips, None, own)
+    torch.testing.assert_close(made[1], model(clips[1:2])[0][0])
+    torch.testing.assert_close(made[2], model.run_on(clips[2:, :5], None, 8)[0][0])
+
+
+def test_one_cycle_is_torchs() -> None:
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], 0.1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=40, cycle_momentum=False)
+    training = Training(learning_rate=0.1, schedule="one-cycle")
+    for step in range(40):
+        assert schedule.learning_rate_at(training, step, 40) == pytest.approx(theirs.get_last_lr()[0])
+        optimizer.step()
+        if step < 39:
+            theirs.step()
+
+
+def _engine(**options: Any) -> TorchEngine:
+    random = torch.Generator().manual_seed(0)
+    inputs, targets = torch.rand(2, 12, 6, 1, 2, 2, generator=random)
+    clips = TensorClips(inputs, targets)
+    training = replace(SMALL_CONFIG.training, max_grad_norm=math.inf, **options)
+    return TorchEngine([build(SMALL_CONFIG.model, (1, 2, 2), 0)], clips, training, False, total_steps=3)
+
+
+def _weights(engine: TorchEngine, steps: int = 3) -> torch.Tensor:
+    order = torch.arange(12).repeat(steps)[: 10 * steps].view(1, -1)
+    engine.run(order, [0.05] * steps)
+    return torch.nn.utils.parameters_to_vector(engine.kept[0].parameters()).detach()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"closed_loop": 4},
+        {"sampling": "scheduled"},
+        {"sampling": "reverse"},
+        {"input_noise": 0.1},
+        {"precision": "bfloat16"},
+        {"ema": 0.9},
+    ],
+    ids=str,
+)
+def test_each_option_acts_and_the_same_seed_gives_the_same_bits(change: dict[str, Any]) -> None:
+    usual, once, again = _weights(_engine()), _weights(_engine(**change)), _weights(_engine(**change))
+    assert torch.equal(once, again)
+    assert not torch.equal(usual, once)
+    assert once.isfinite().all()
+
+
+def test_a_batch_in_parts_is_the_batch() -> None:
+    torch.testing.assert_close(_weights(_engine(accumulate=3)), _weights(_engine()), atol=1e-5, rtol=1e-4)
+
+
+def test_the_mean_of_the_weights_is_their_mean() -> None:
+    engine, trained = _engine(ema=0.5), []
+    for _ in range(4):
+        _weights(engine, 1)
+        trained.append(torch.nn.utils.parameters_to_vector(engine.models[0].parameters()).detach())
+    expected = torch.nn.utils.parameters_to_vector(build(SMALL_CONFIG.model, (1, 2, 2), 0).parameters())
+    for step, weights in enumerate(trained, start=1):
+        keep = min(0.5, step / (9 + step))
+        expected = keep * expected + (1 - keep) * weights
+    kept = torch.nn.utils.parameters_to_vector(engine.kept[0].parameters())
+    torch.testing.assert_close(kept, expected.detach())
+
+
+def test_compiled_it_takes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(torch, "compile", lambda model: lambda *given: (calls.append(1), model(*given))[1])
+    assert torch.equal(_weights(_engine(compile=True)), _weights(_engine()))
+    assert calls
+
+
+def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {
+        "closed_loop": 6,
+        "input_noise": 0.05,
+        "ema": 0.9,
+        "accumulate": 2,
+        "clips_per_epoch": 20,
+    }
+    config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, **options))
+    whole = train(config, "whole", "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
+    assert [row["step"] for row in rows_of(whole.folder) if "val/mse" in row] == [2, 4]
+    stopped, log = tmp_path / "stopped", Tracker.log
+
+    def stop_at_the_third(self: Tracker, step: int, values: Mapping[str, float]) -> None:
+        log(self, step, values)
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Tracker, "log", stop_at_the_third)
+    with pytest.raises(Interrupted):
+        train(config, "stopped", "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
+    monkeypatch.undo()
+    resume(stopped, "disabled", show=False, draw=False)
+    ends = [checkpoint.load(folder).model.state_dict() for folder in (whole.folder, stopped)]
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Path) -> None:
+    training = replace(SMALL_CONFIG.training, engine="fused", closed_loop=2)
+    with pytest.raises(OptionError, match="--engine fused: it takes plain steps only"):
+        train(replace(SMALL_CONFIG, training=training), "x", "disabled", tmp_path, tmp_path, show=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"closed_loop": -1}, "--closed-loop -1"),
+        ({"closed_loop": 2, "sampling": "scheduled"}, "--sampling"),
+        ({"input_noise": math.nan}, "--input-noise nan"),
+        ({"accumulate": 11}, "--accumulate 11"),
+        ({"ema": 1.0}, "--ema 1.0"),
+        ({"clips_per_epoch": -1}, "--clips-per-epoch -1"),
+    ],
+)
+def test_what_cannot_work_is_named(change: dict[str, Any], named: str) -> None:
+    with pytest.raises(OptionError, match=named):
+        replace(SMALL_CONFIG.training, **change)
