@@ -125,7 +125,14 @@ def _train(arguments: list[str]) -> None:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places = (options.runs_dir, options.data_dir)
         runs[said] = training.train(
-            config, options.name, options.track, *places, label=label, group=options.group, tags=options.tags
+            config,
+            options.name,
+            options.track,
+            *places,
+            label=label,
+            minutes=options.minutes,
+            group=options.group,
+            tags=options.tags,
         )
     if len(runs) == 1:
         _report(next(iter(runs.values())))

@@ -29,6 +29,7 @@ from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progr
 from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.training.budget import fit_to_minutes
 from framegen.training.engine import Engine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
@@ -50,6 +51,7 @@ def train(
     *,
     seeds: int | Sequence[int] | None = None,
     on_epoch: OnEpoch | None = None,
+    minutes: float | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
     **options: Any,
@@ -67,6 +69,7 @@ def train(
         label: what the folder's name says beside that.
         draw: whether to make the pictures of the trained model.
         seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
+        minutes: how long the training may take on this machine; epochs, their clips and their pictures follow.
         on_epoch: called after each epoch with its numbers and the models as they are then.
         group, tags: W&B's; None asks WANDB_RUN_GROUP, else the experiment. A resumed run keeps them.
         options: values for the fields of the task, the model or the training, such as hidden_size=8.
@@ -83,6 +86,8 @@ def train(
     config = configure(experiment, seeds, options)
     choose_device(config.training.device)
     mode = resolve_mode(track)
+    if minutes is not None:
+        config = fit_to_minutes(config, minutes, load_data(config.task, Path(data_dir)), show)
     run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
     with lock(run_dir), Interrupts() as interrupts:
         try:

@@ -28,6 +28,8 @@ class Train:
     seeds: tuple[int, ...] = ()
     """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of
     seeds."""
+    minutes: float | None = None
+    """How long the training may take on this machine: epochs, clips an epoch and pictures follow from it."""
     name: str | None = None
     """Name of the run; None takes the experiment's with the next free number."""
     track: Mode | None = None

@@ -14,12 +14,13 @@ import torch
 
 from framegen.commands.training import resume, train
 from framegen.config.training import Training
+from framegen.data import load_data
 from framegen.data.clips import TensorClips
 from framegen.errors import OptionError
 from framegen.models import build
 from framegen.runs import checkpoint
 from framegen.runs.tracking import Tracker
-from framegen.training import schedule
+from framegen.training import budget, schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.feeding import own_frames, unroll
 from framegen.training.interrupts import Interrupted
@@ -175,3 +176,20 @@ def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Pat
 def test_what_cannot_work_is_named(change: dict[str, Any], named: str) -> None:
     with pytest.raises(OptionError, match=named):
         replace(SMALL_CONFIG.training, **change)
+
+
+def test_minutes_become_epochs_and_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    data = load_data(SMALL_CONFIG.task, tmp_path)
+    monkeypatch.setattr(budget, "_measure", lambda *_: (15.0, 0.0))
+    fitted = budget.fit_to_minutes(SMALL_CONFIG, 10, data, show=False).training
+    assert (fitted.epochs, fitted.clips_per_epoch, fitted.media_every) == (20, 20, 2)
+    monkeypatch.setattr(budget, "_measure", lambda *_: (0.001, 0.006))
+    fitted = budget.fit_to_minutes(SMALL_CONFIG, 1, data, show=False).training
+    assert (fitted.epochs, fitted.clips_per_epoch, fitted.media_every) == (6000, 0, 6000)
+    for minutes in (0, math.nan, -1):
+        with pytest.raises(OptionError, match="--minutes"):
+            budget.fit_to_minutes(SMALL_CONFIG, minutes, data, show=False)
+    monkeypatch.undo()
+    run = train(SMALL_CONFIG, "m", "disabled", tmp_path, tmp_path, show=False, draw=False, minutes=0.001)
+    assert run.config.training.epochs >= 1
+    assert run.results.training is not None

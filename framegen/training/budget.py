@@ -1,0 +1,71 @@
+"""A training that lasts about as long as one has time: its epochs follow from what a step takes here."""
+
+import time
+from dataclasses import replace
+
+import torch
+
+from framegen.config.config import Config
+from framegen.data.clips import Data
+from framegen.errors import OptionError
+from framegen.evaluation.scores import one_step_mse
+from framegen.models import build
+from framegen.progress import say
+from framegen.training.loop import choose_engine
+from framegen.training.schedule import epoch_order, steps_per_epoch
+
+LONGEST_EPOCH = 30.0
+"""Seconds between two validations, at most, where an epoch can be a part of the clips."""
+
+MEASURED = 3.0
+"""Seconds for which steps are tried out, beside the first."""
+
+
+def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Config:
+    """The config with as many epochs, and clips in each, as fit into a time, and a picture about every minute.
+
+    Some steps are taken on models that are thrown away. What comes after training, measuring and pictures, is
+    not counted. Raises OptionError where the time is no time, or too short for a step.
+    """
+    if not 0 < minutes <= 60 * 24 * 365:
+        raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
+    budget = 60 * minutes
+    step, validation = _measure(config, data)
+    batch, whole = config.training.batch_size, steps_per_epoch(config, data)
+    wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
+    steps = whole if data.carry_state else min(whole, wanted)
+    epochs = round(budget / (steps * step + validation))
+    if epochs == 0:
+        raise OptionError(
+            f"--minutes {minutes:g}: is too short; an epoch of this model takes"
+            f" {(steps * step + validation) / 60:.2g} minutes here"
+        )
+    every = max(1, round(60 / (steps * step + validation)))
+    clips = 0 if steps == whole else steps * batch
+    say(
+        f"--minutes {minutes:g}: {epochs} epochs of {steps} steps, {step * 1000:.3g} ms each on this machine",
+        show,
+    )
+    training = replace(config.training, epochs=epochs, clips_per_epoch=clips, media_every=every)
+    return replace(config, training=training)
+
+
+def _measure(config: Config, data: Data) -> tuple[float, float]:
+    """Seconds of an optimizer step of all members, and of their validation after an epoch."""
+    # Of one epoch the end is soon reached, where a model is fed its own frames most.
+    short = replace(config, training=replace(config.training, epochs=1, compile=False))
+    models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
+    engine = choose_engine(short, models, data, show=False)
+    order = epoch_order(0, 0, len(data.train), data.carry_state)
+    order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
+    rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
+    times: list[float] = []
+    while not times or sum(times[1:]) < MEASURED and len(times) < 20:
+        started = time.perf_counter()
+        engine.run(order, rates)
+        times.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    with torch.inference_mode():
+        one_step_mse(engine.predictors[0], data.val)
+    seconds = time.perf_counter() - started
+    return sorted(times[1:])[len(times[1:]) // 2] / len(rates), seconds * len(models)
