@@ -36,6 +36,15 @@ HDR = (16, 18)
 """FFmpeg's numbers of the transfer curves PQ and HLG."""
 
 
+class TruncatedFilm(UserError):
+    """A film that ends before its header says so."""
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+        """So many frames of it can be read."""
+
+
 @dataclass(frozen=True)
 class Timing:
     """What a film's first packets say of its time stamps."""
@@ -127,7 +136,7 @@ def film_frames(path: Path, start: float = 0.0, complete: bool = False) -> Itera
         complete: whether a film that ends before its header says so is an error; looked at when all is read.
 
     Raises:
-        UserError: the file is no film, lacks its index, or is cut off. FFmpegError: a frame is damaged.
+        UserError: the file is no film, or lacks its index; TruncatedFilm: it is cut off. FFmpegError: a frame is damaged.
     """
     timing = film_timing(path)
     if start > 0 and timing.rate is not None:
@@ -161,9 +170,8 @@ def _decoded(path: Path, timing: Timing, start: float, complete: bool) -> Iterat
                 before = time
             yield FilmFrame(frame, time, aspect, graphs)
     if count < 0.95 * expected - 1:
-        raise UserError(
-            f"{path}: is truncated: {count} of about {expected:.0f} frames can be read;"
-            f" --context N, N at most {count}, takes the first N"
+        raise TruncatedFilm(
+            f"{path}: is truncated: {count} of about {expected:.0f} frames can be read", count
         )
 
 

@@ -276,10 +276,7 @@ def damage(path: Path, count: int, error: Exception) -> str:
     """One line about a film that cannot be read on behind `count` frames."""
     if count == 0:
         return f"{path}: cannot be read as a video: {reason(error)}"
-    return (
-        f"{path}: frame {count + 1} is damaged and cannot be read ({reason(error)}); the {count} before it can:"
-        f" --context N, N at most {count}, takes the first N"
-    )
+    return f"{path}: frame {count + 1} is damaged and cannot be read ({reason(error)}); the {count} before it can"
 
 
 def reason(error: Exception) -> str:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from framegen.data.arrays import ARRAYS, array_frames
+from framegen.data.decoding import TruncatedFilm
 from framegen.data.films import FILMS
 from framegen.data.frames import check_path, damage, probe, shown_frames
 from framegen.data.pictures import FOREIGN, GREY, PICTURES, Size, fit, middle, to_channels
@@ -69,10 +70,12 @@ def read_prompt(
             sizes[f"{width}x{height}"] = None
             changes |= dict.fromkeys(done)
             frames.append(frame)
+    except TruncatedFilm as error:
+        raise UserError(f"{error}: {_first(error.count)}") from error
     except UserError:
         raise
     except Exception as error:  # Pillow, NumPy and FFmpeg raise a dozen kinds
-        faults = [damage(path, len(frames), error)]
+        faults = [damage(path, len(frames), error) + f": {_first(len(frames))}" * bool(frames)]
         if context is None or len(frames) < context:
             raise UserError(faults[0]) from error
     if not frames:
@@ -82,6 +85,10 @@ def read_prompt(
     pace = f", {facts.fps:.4g} a second" if facts and facts.fps else ""
     read = f"read {path}: {len(frames)} frame{'s' * (len(frames) > 1)} of {' and '.join(sizes)}{pace}"
     return Prompt(torch.stack(frames), [f"{read}{'; ' * bool(done)}{', '.join(done)}", *faults])
+
+
+def _first(count: int) -> str:
+    return f"--context N, N at most {count}, takes the first N"
 
 
 def is_video(path: Path) -> bool:
