@@ -153,7 +153,7 @@ def describe(manifest: Manifest) -> str:
     said += f", {', '.join(list(seen)[:3])}{', …' * (len(seen) > 3)} -> {width}x{height}"
     said += f" {'grey' if channels == 1 else 'colour'}; {_count(cuts, 'cut') if cuts else 'no cut'} found"
     said += ", no clip crosses one" * (cuts > 0)
-    for split, name in (("train", "training"), ("val", "validation"), ("test", "the test")):
+    for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
         said += f"; for {name} {_count(manifest.frames(split), 'frame')} {_of(manifest, split)}"
     return said + f"; {_count(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
 

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from framegen.errors import UserError
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.filter import Graph
     from av.video.stream import VideoStream
 
 PROBED_PACKETS = 240
@@ -64,7 +64,7 @@ class FilmFrame:
     """Seconds after the film's first frame; None where the file does not say."""
     aspect: float
     """Width of a stored pixel over its height."""
-    graphs: dict[Any, "av.filter.Graph"] = field(repr=False)
+    graphs: dict[Any, "Graph"] = field(repr=False)
     """FFmpeg's scalers, kept from frame to frame."""
 
     @property
@@ -72,7 +72,7 @@ class FilmFrame:
         """Quarter turns counter-clockwise that bring it upright."""
         return round(self.frame.rotation / 90) % 4
 
-    @cached_property
+    @property
     def size(self) -> Size:
         """Height and width as it is shown: upright, pixels square."""
         height, width = self.frame.height, max(1, round(self.frame.width * self.aspect))
@@ -84,15 +84,15 @@ class FilmFrame:
 
     def pixels(self, size: Size) -> Array:
         """(height, width, 3) uint8: the middle cut out, then scaled to the size, on black."""
-        kept, wanted = middle(self.size, size), size
+        (height, width), wanted = middle(self.size, size), size
         if self.turns % 2:
-            kept, wanted = kept[::-1], wanted[::-1]
-        graph = self._graph(kept, wanted)
+            height, width, wanted = width, height, (size[1], size[0])
+        graph = self._graph((height, width), wanted)
         graph.vpush(self.frame)
         shown = graph.vpull()
         return on_black(np.ascontiguousarray(np.rot90(shown.to_ndarray(), self.turns)))
 
-    def _graph(self, kept: tuple[float, float], wanted: Size) -> "av.filter.Graph":
+    def _graph(self, kept: tuple[float, float], wanted: Size) -> "Graph":
         """Cuts, then scales to RGB or RGBA. Of interlaced frames one field is taken: two moments in one
         picture are none."""
         from av.filter import Graph

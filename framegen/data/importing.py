@@ -18,8 +18,9 @@ from filelock import FileLock, Timeout
 from framegen.config.checks import check
 from framegen.data.assembling import Part, assemble
 from framegen.data.dataset import MANIFEST, VERSION, Skipped, describe, folder_of, read_manifest
-from framegen.data.frames import USUAL_RATE, Facts, probe, read_frames
+from framegen.data.frames import USUAL_RATE, read_frames
 from framegen.data.pictures import Array
+from framegen.data.probing import Facts, probe
 from framegen.data.shots import shot_starts
 from framegen.data.sources import Found, content_digest, find_films
 from framegen.errors import UserError
@@ -166,7 +167,7 @@ def _read_films(
             faults[film.sha256] = error
     total = sum(_expected(each, fps) for each in facts.values())
     read: list[Part] = []
-    shape = (channels, *_frame_size(next(iter(facts.values())), size)) if facts else (0, 0, 0)
+    shape = (channels, *frame_size(next(iter(facts.values())), size)) if facts else (0, 0, 0)
     with advancing(total, "reading the films", show) as advance:
         for film in known:
             if film.sha256 in faults:
@@ -194,7 +195,7 @@ def _expected(facts: Facts, fps: float | None) -> float:
     return facts.frames or 1000
 
 
-def _frame_size(facts: Facts, size: int) -> tuple[int, int]:
+def frame_size(facts: Facts, size: int) -> tuple[int, int]:
     """Height and width of a data set's frames, from its first film's."""
     longer = max(facts.height, facts.width)
     height, width = (

@@ -49,7 +49,7 @@ class Still:
 
     @property
     def transparent(self) -> bool:
-        return self.image.mode == "RGBA" and self.image.getextrema()[3][0] < 255  # pyright: ignore[reportIndexIssue]
+        return self.image.mode == "RGBA" and bool((np.asarray(self.image)[..., 3] < 255).any())
 
     def pixels(self, size: Size) -> Array:
         """(height, width, 3) uint8: scaled to cover the size, its middle cut out, on black."""
@@ -98,7 +98,7 @@ def _resized(image: "Image.Image", size: Size) -> "Image.Image":
     height, width = middle(have, size)
     left, top = (image.width - width) / 2, (image.height - height) / 2
     way = Resampling.HAMMING if height >= size[0] else Resampling.BICUBIC
-    return image.resize(size[::-1], way, (left, top, left + width, top + height))
+    return image.resize((size[1], size[0]), way, (left, top, left + width, top + height))
 
 
 def folder_files(path: Path) -> list[Path]:

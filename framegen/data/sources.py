@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from framegen.data.dataset import SPLITS, Split
+from framegen.data.dataset import Split
 from framegen.data.films import FILMS
-from framegen.data.frames import check_path
 from framegen.data.pictures import FOREIGN, PICTURES, folder_files, moves, natural_order
-from framegen.errors import UserError
+from framegen.data.probing import check_path
+from framegen.errors import OptionError, UserError
 
 ALWAYS_MOVE, MAY_MOVE = {".gif", ".apng"}, {".png", ".webp", ".tif", ".tiff"}
 
-SAME: dict[str, Split] = {**{name: name for name in SPLITS}, "valid": "val", "validation": "val"}
+SAME: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of folders that say what their films are for."""
 
 
@@ -36,6 +36,8 @@ def find_films(paths: Sequence[Path]) -> list[Found]:
 
     Raises UserError where a path leads to nothing, or to a folder without films.
     """
+    if not paths:
+        raise OptionError("name a film, or a folder of films")
     found: dict[Path, Found] = {}
     for path in paths:
         check_path(path)
@@ -47,8 +49,11 @@ def find_films(paths: Sequence[Path]) -> list[Found]:
         for each in here:
             inside = [path.resolve().name, *each.relative_to(path).parts]
             folders = inside if each.is_dir() else inside[:-1]
-            given = [SAME[part.lower()] for part in folders if part.lower() in SAME]
-            entry = Found(each, "/".join(inside), given[-1] if given else None)
+            given: Split | None = None
+            for part in map(str.lower, folders):
+                if part in SAME:
+                    given = SAME[part]
+            entry = Found(each, "/".join(inside), given)
             found.setdefault(each.resolve(), entry)
     return list(found.values())
 

@@ -12,8 +12,9 @@ from torch import Tensor
 from framegen.data.arrays import ARRAYS, array_frames
 from framegen.data.decoding import TruncatedFilm
 from framegen.data.films import FILMS
-from framegen.data.frames import check_path, damage, probe, shown_frames
+from framegen.data.frames import shown_frames
 from framegen.data.pictures import FOREIGN, GREY, PICTURES, Size, fit, middle, to_channels
+from framegen.data.probing import check_path, damage, probe
 from framegen.errors import UserError
 
 MAX_PROMPT_FRAMES = 10_000
