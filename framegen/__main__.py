@@ -13,8 +13,11 @@ from framegen.config.options import (
     Draw,
     Evaluate,
     Generate,
+    Import,
+    ListData,
     Reproduce,
     Resume,
+    ShowData,
     parse,
     parse_generate,
     parse_train,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from framegen.runs.run import Run
 
 COMMANDS = {
+    "data": "bring films of your own in: framegen data import my.mp4 --name my; data list; data show my",
     "train": "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
     "evaluate": "measure a run against every baseline and the optimum: framegen evaluate RUN",
     "generate": "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
@@ -62,6 +66,8 @@ def _main(arguments: list[str]) -> None:
     match arguments:
         case [] | ["-h" | "--help", *_]:
             print(_help())
+        case ["data", *rest]:
+            _data(rest)
         case ["train", *rest]:
             _train(rest)
         case ["evaluate", *rest]:
@@ -89,6 +95,41 @@ def _help() -> str:
     lines += ["", "experiments for train (the first is the default):", ""]
     lines += [f"  {name:<18}{config.description}" for name, config in EXPERIMENTS.items()]
     return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
+
+
+def _data(arguments: list[str]) -> None:
+    match arguments:
+        case ["import", *rest]:
+            options: Import = parse(Import, "data import", rest)
+            from framegen.data.importing import import_films
+
+            values = {name: value for name, value in vars(options).items() if name != "paths"}
+            folder = import_films(options.paths, **values)
+            print(f"{folder}\nNext: uv run framegen data show {options.name}")
+        case ["list", *rest]:
+            place: ListData = parse(ListData, "data list", rest)
+            from framegen.commands.data import list_datasets
+
+            listed = list_datasets(place.data_dir)
+            print(*(f"{name}: {text}" for name, text in listed.items()), sep="\n")
+            if not listed:
+                print(
+                    f"{place.data_dir}: holds no films; framegen data import FILM --name NAME brings some in"
+                )
+        case ["show", *rest]:
+            shown: ShowData = parse(ShowData, "data show", rest)
+            from framegen.commands.data import show
+
+            lines, pictures = show(**vars(shown))
+            print(*lines, *pictures, sep="\n")
+        case [] | ["-h" | "--help", *_]:
+            print("framegen data import PATH... --name NAME [--size 64] [--channels 1|3] [--fps F]")
+            print("framegen data list", "framegen data show NAME-or-FILE", sep="\n")
+        case [unknown, *_]:
+            verbs = ("import", "list", "show")
+            raise OptionError(
+                f"data {unknown}: no such command{nearest(unknown, verbs)}; there are {', '.join(verbs)}"
+            )
 
 
 def _train(arguments: list[str]) -> None:

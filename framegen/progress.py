@@ -1,12 +1,13 @@
 """A live bar on a terminal, plain lines elsewhere."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
 
 PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
@@ -18,6 +19,16 @@ def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """The same items, with a bar on a terminal while they come."""
     console = Console(stderr=True)
     yield from track(items, what, total, console=console, transient=True, disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float], None]]:
+    """A bar with the time that is left, on a terminal; the function that it gives moves it on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console, hidden = Console(stderr=True), not (show and sys.stderr.isatty())
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda amount: bar.advance(task, amount)
 
 
 def say(text: str, show: bool) -> None:

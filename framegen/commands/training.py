@@ -14,7 +14,7 @@ from framegen.commands.evaluation import log_results, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
-from framegen.data import load_data
+from framegen.data import determine, load_data
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.results import Results, write_results
@@ -84,6 +84,7 @@ def train(
             finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     config = configure(experiment, seeds, options)
+    config = replace(config, task=determine(config.task, Path(data_dir)))
     choose_device(config.training.device)
     mode = resolve_mode(track)
     if minutes is not None:

@@ -132,3 +132,37 @@ class Sine(Task):
             batch_size == 1,
             f"--batch-size {batch_size}: a sine is one stream, trained one window at a time: 1",
         )
+
+
+@dataclass(frozen=True)
+class Film(Task):
+    """Clips from films of one's own, which `framegen data import` has brought in."""
+
+    dataset: str = ""
+    """Name of the data set; `framegen data list` shows those that there are."""
+    digest: str = ""
+    """SHA-256 of the data set's manifest; empty takes the data set as it is now, and a run keeps that."""
+    num_frames: int = 20
+    """Frames a clip."""
+    context: int = 10
+    """Frames of a test clip that are the prompt."""
+    flip: bool = False
+    """Train on mirrored clips too."""
+    crop: int = 0
+    """Pixels that are cut from height and width: training clips in the middle and in each corner, others in
+    the middle."""
+    max_val_clips: int = 64
+    """Validation clips at most, spread evenly over their shots."""
+    max_test_clips: int = 200
+    """Test clips at most, spread evenly over their shots."""
+
+    def __post_init__(self) -> None:
+        check(2 <= self.num_frames <= 1000, f"--num-frames {self.num_frames}: a clip has 2 to 1000 frames")
+        check(
+            1 <= self.context < self.num_frames,
+            f"--context {self.context}: lies between 1 and {self.num_frames - 1}, since a clip has"
+            f" {self.num_frames} frames (--num-frames)",
+        )
+        check(self.crop >= 0, f"--crop {self.crop}: is not negative")
+        for name in ("max_val_clips", "max_test_clips"):
+            check(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")

@@ -3,8 +3,8 @@
 from functools import singledispatch
 from pathlib import Path
 
-from framegen.config.data import Orbit, Sine, Task
-from framegen.data import orbit, sine
+from framegen.config.data import Film, Orbit, Sine, Task
+from framegen.data import film, orbit, sine
 from framegen.data.clips import Data
 
 
@@ -17,6 +17,17 @@ def load_data(task: Task, data_dir: Path) -> Data:
     raise TypeError(f"no data is registered for {type(task).__name__}")
 
 
+@singledispatch
+def determine(task: Task, data_dir: Path) -> Task:
+    """The task as a run keeps it: bound to the files that its clips come from, where they are not made here.
+
+    Raises UserError where there are none.
+    """
+    return task
+
+
 # A new task is a line here.
 load_data.register(Orbit, orbit.load)
 load_data.register(Sine, sine.load)
+load_data.register(Film, film.load)
+determine.register(Film, film.determine)

@@ -1,13 +1,10 @@
 """Films through FFmpeg: one regular file, in a container that refers to no other."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
-from framegen.data.pictures import check_size, from_levels
+from framegen.data.pictures import check_size
 from framegen.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,40 +35,9 @@ NO_FILM = "is no film (MP4, MKV, WebM, AVI, MPEG, …), or damaged from its star
 OTHER_KIND = "is no film (MP4, MKV, WebM, AVI, MPEG, …); playlists, texts and drawings are not read"
 
 
-def film_frames(path: Path, complete: bool) -> Iterator[Tensor]:
-    """The frames of a film's first video, (3 or 4, H, W) in [0, 1]; the fourth channel is opacity.
-
-    Args:
-        complete: whether a film that ends before its header says so is an error; looked at when all is read.
-
-    Raises:
-        UserError: the file is no film, lacks its index, or is cut off. FFmpegError: a frame is damaged.
-    """
-    count = 0
-    with _open(path) as container:
-        expected = _announced_frames(container) if complete else 0
-        for frame in container.decode(video=0):
-            count += 1
-            check_size(path, frame.width, frame.height)
-            transparent = any(component.is_alpha for component in frame.format.components)
-            yield from_levels(frame.to_ndarray(format="rgba" if transparent else "rgb24"))
-    if count < 0.95 * expected - 1:
-        raise UserError(
-            f"{path}: is truncated: {count} of about {expected:.0f} frames can be read;"
-            f" --context N, N at most {count}, takes the first N"
-        )
-
-
-def film_facts(path: Path) -> tuple[float | None, bool]:
-    """Frames a second, None where the file bears no time stamps; and whether it has sound."""
-    with _open(path) as container:
-        video = container.streams.video[0]
-        timed = video.duration is not None or container.duration is not None
-        rate = float(video.average_rate) if timed and video.average_rate else None
-        return rate, bool(container.streams.audio)
-
-
-def _open(path: Path) -> "InputContainer":
+def open_film(path: Path) -> "InputContainer":
+    """A film's container, whose first video can be decoded. Raises UserError that names the file where there
+    is none."""
     import av
     from av.error import ArgumentError, FFmpegError, InvalidDataError
 
@@ -95,6 +61,11 @@ def _open(path: Path) -> "InputContainer":
     if fault := _stream_fault(container.streams.video):
         container.close()
         raise UserError(f"{path}: {NO_INDEX if _lacks_index(path) else fault}")
+    try:
+        check_size(path, container.streams.video[0].width, container.streams.video[0].height)
+    except UserError:
+        container.close()
+        raise
     return container
 
 
@@ -131,7 +102,7 @@ def _lacks_index(path: Path) -> bool:
     return True
 
 
-def _announced_frames(container: "InputContainer") -> float:
+def announced_frames(container: "InputContainer") -> float:
     """How many frames the header promises: one that is cut off may be read without an error."""
     import av
 

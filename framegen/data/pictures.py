@@ -4,15 +4,17 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from framegen.errors import UserError
 from framegen.files import check_file
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PIXELS = 64_000_000
 
@@ -24,34 +26,127 @@ PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", "
 FOREIGN = {".heic", ".heif", ".avif", ".jxl"}
 """Pictures that are kept in a video's coding: FFmpeg would give a tile of them."""
 
+GREY = np.array([0.299, 0.587, 0.114], np.float32)
+"""How much red, green and blue add to brightness (ITU-R BT.601)."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
+Size = tuple[int, int]
+"""Height and width."""
 
 
-def folder_frames(path: Path) -> Iterator[Tensor]:
-    """The first frame of each picture in a folder, in the order of their names: frame2 before frame10."""
-    files = sorted(path.iterdir(), key=_natural_order)
+@dataclass(frozen=True)
+class Still:
+    """A picture in memory, one frame of a film."""
+
+    image: "Image.Image"
+    """RGB or RGBA."""
+    time: float | None
+    """Seconds after the first; None where the file does not say."""
+
+    @property
+    def size(self) -> Size:
+        return self.image.height, self.image.width
+
+    @property
+    def transparent(self) -> bool:
+        return self.image.mode == "RGBA" and bool((np.asarray(self.image)[..., 3] < 255).any())
+
+    def pixels(self, size: Size) -> Array:
+        """(height, width, 3) uint8: scaled to cover the size, its middle cut out, on black."""
+        image = _resized(self.image, size)
+        return on_black(np.asarray(image))
+
+
+def on_black(picture: Array) -> Array:
+    """(H, W, 3 or 4) uint8, the fourth channel opacity -> (H, W, 3)."""
+    if picture.shape[2] == 3:
+        return picture
+    blended = picture[..., :3] * (picture[..., 3:].astype(np.uint16)) + 127
+    return (blended // 255).astype(np.uint8)
+
+
+def to_channels(picture: Array, channels: int) -> Array:
+    """(H, W, 3) uint8 -> (H, W, channels) uint8, 1 or 3."""
+    if channels == 3:
+        return picture
+    return (picture.astype(np.float32) @ GREY + 0.5).astype(np.uint8)[..., None]
+
+
+def middle(have: Size, want: Size) -> tuple[float, float]:
+    """Height and width of the largest middle part that has the wanted aspect ratio."""
+    scale = max(want[0] / have[0], want[1] / have[1])
+    return min(have[0], want[0] / scale), min(have[1], want[1] / scale)
+
+
+def fit(picture: Array, size: Size) -> Array:
+    """(H, W, C) float32 -> the same, scaled to cover the size, with its middle cut out: cut first, then
+    scaled."""
+    from PIL import Image
+
+    planes = [
+        _resized(Image.fromarray(np.ascontiguousarray(plane)), size) for plane in np.moveaxis(picture, 2, 0)
+    ]
+    return np.stack([np.asarray(plane) for plane in planes], 2)
+
+
+def _resized(image: "Image.Image", size: Size) -> "Image.Image":
+    from PIL.Image import Resampling
+
+    have = (image.height, image.width)
+    if have == size:
+        return image
+    height, width = middle(have, size)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    way = Resampling.HAMMING if height >= size[0] else Resampling.BICUBIC
+    return image.resize((size[1], size[0]), way, (left, top, left + width, top + height))
+
+
+def folder_files(path: Path) -> list[Path]:
+    """The pictures in a folder, in the order of their names: frame2 before frame10. Raises UserError where
+    there are none."""
+    files = sorted(path.iterdir(), key=natural_order)
     foreign = [file.name for file in files if file.suffix.lower() in FOREIGN]
     if foreign:
         raise UserError(f"{path}: {_refusal(path / foreign[0])}")
-    pictures = [file for file in files if file.suffix.lower() in PICTURES]
+    pictures = [file for file in files if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
     if not pictures:
         raise UserError(f"{path}: a folder without pictures ({', '.join(sorted(PICTURES))})")
-    for file in pictures:
+    return pictures
+
+
+def folder_frames(path: Path) -> Iterator[Still]:
+    """The first frame of each picture in a folder, in natural order."""
+    for file in folder_files(path):
         try:
             frame = next(picture_frames(file))
         except UserError:
             raise
         except Exception as error:  # Pillow's plugins raise a dozen kinds, and do not name the file
             raise ValueError(f"{file.name}: {error}") from error
-        yield frame
+        yield Still(frame.image, None)
 
 
-def picture_frames(path: Path) -> Iterator[Tensor]:
-    """The frames of a picture file, (3 or 4, H, W) in [0, 1]; the fourth channel is opacity.
+def picture_frames(path: Path) -> Iterator[Still]:
+    """The frames of a picture file, upright. Raises UserError where it is enormous, or of a kind that is not
+    read."""
+    from PIL import ImageOps, ImageSequence
 
-    Raises UserError where it is enormous, or of a kind that is not read.
-    """
-    from PIL import Image, ImageSequence, UnidentifiedImageError
+    time = 0.0
+    with open_picture(path) as image:
+        check_size(path, image.width, image.height)
+        if image.mode.startswith(("I", "F")):
+            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8, or its numbers as .npy")
+        timed = bool(image.info.get("duration"))
+        for frame in ImageSequence.Iterator(image):
+            transparent = "A" in frame.getbands() or "transparency" in frame.info
+            upright = ImageOps.exif_transpose(frame.convert("RGBA" if transparent else "RGB"))
+            yield Still(upright, time if timed else None)
+            time += float(frame.info.get("duration") or 0) / 1000  # from milliseconds
+
+
+def open_picture(path: Path) -> "Image.Image":
+    """A picture file as Pillow opens it. Raises UserError that names it where it is none."""
+    from PIL import Image, UnidentifiedImageError
 
     if path.suffix.lower() in FOREIGN:
         raise UserError(f"{path}: {_refusal(path)}")
@@ -60,27 +155,17 @@ def picture_frames(path: Path) -> Iterator[Tensor]:
         raise UserError(f"{path}: is empty (0 bytes)")
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image = Image.open(path)
+            return Image.open(path)
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: is enormous; pictures of at most {MAX_PIXELS} pixels are read") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: is no picture, or damaged from its start on") from error
-    with image:
-        check_size(path, image.width, image.height)
-        if image.mode.startswith(("I", "F")):
-            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8, or its numbers as .npy")
-        for frame in ImageSequence.Iterator(image):
-            transparent = "A" in frame.getbands() or "transparency" in frame.info
-            yield from_levels(np.asarray(frame.convert("RGBA" if transparent else "RGB")))
 
 
-def frames_a_second(path: Path) -> float | None:
-    """What a GIF, APNG or WebP says of its first frame; None where it says nothing."""
-    from PIL import Image
-
-    with Image.open(path) as image:
-        duration = image.info.get("duration")  # milliseconds
-    return 1000 / duration if duration else None
+def moves(path: Path) -> bool:
+    """Whether a picture file has more than one frame."""
+    with open_picture(path) as image:
+        return getattr(image, "n_frames", 1) > 1
 
 
 def check_gif_is_whole(path: Path) -> None:
@@ -98,14 +183,10 @@ def check_size(path: Path, width: int, height: int) -> None:
         raise UserError(f"{path}: {width}x{height} pixels are enormous; at most {MAX_PIXELS} are read")
 
 
-def from_levels(picture: Array) -> Tensor:
-    """(H, W, C) uint8 -> (C, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sorts names as people do: frame2 before frame10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
 
 
 def _refusal(path: Path) -> str:
     return f"{path.name} is {path.suffix[1:].upper()}, which is not read; convert it to PNG or JPEG first"
-
-
-def _natural_order(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]

@@ -1,0 +1,156 @@
+"""Data sets of films: bring them in, list them, look at one."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from framegen.data.dataset import (
+    MANIFEST,
+    SPLITS,
+    Manifest,
+    Shot,
+    describe,
+    find_dataset,
+    frames_of,
+    names,
+    open_split,
+    read_manifest,
+)
+from framegen.data.frames import USUAL_RATE, read_frames
+from framegen.data.importing import frame_size
+from framegen.data.pictures import Array
+from framegen.data.probing import Facts, probe
+from framegen.errors import UserError
+from framegen.report.sheets import contact_sheet, side_by_side, write_picture
+from framegen.report.video import write_gif
+
+SHEET, GIF = "sheet.png", "clips.gif"
+
+ROWS, COLUMNS = 12, 10
+"""Of a contact sheet: shots, and frames of each."""
+
+TILES, SECONDS = 9, 4.0
+"""Of a GIF: shots that run side by side, and for how long."""
+
+SAMPLED = 2000
+"""Frames that statistics are taken over, evenly spread."""
+
+
+def list_datasets(data_dir: Path) -> dict[str, str]:
+    """Every data set of films in a folder, described in a sentence; one that is damaged says so."""
+    listed = {}
+    for name in names(data_dir):
+        try:
+            listed[name] = describe(read_manifest(data_dir / name))
+        except UserError as error:
+            listed[name] = str(error)
+    return listed
+
+
+def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> tuple[list[str], list[Path]]:
+    """Look at a data set by its name, or at a film: what there is to say, and the pictures that were made.
+
+    Args:
+        size: the longer side at which a film is shown; a data set has its own.
+        out: folder for the pictures; None: the data set's own, or `data_dir` for a film.
+
+    Raises:
+        UserError: it is neither, or cannot be read.
+    """
+    if (data_dir / what / MANIFEST).is_file():
+        return _show_dataset(find_dataset(what, data_dir), out)
+    path = Path(what)
+    if not path.exists():
+        find_dataset(what, data_dir)  # says which there are
+    return _show_film(path, size, out or data_dir)
+
+
+def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]]:
+    manifest = read_manifest(folder)
+    arrays = {split: frames_of(open_split(folder, manifest, split)) for split in SPLITS}
+    spread = np.linspace(0, len(manifest.shots) - 1, min(ROWS, len(manifest.shots))).round().astype(int)
+    shots = [manifest.shots[index] for index in spread]
+    rows = {}
+    for shot in shots:
+        chosen = np.linspace(0, shot.frames - 1, min(COLUMNS, shot.frames)).round().astype(int)
+        label = f"{shot.split}  {shot.source}  {_clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
+        rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
+    fps = float(np.median([shot.fps for shot in manifest.shots]))
+    clips = [arrays[shot.split][shot.row : shot.row + shot.frames] for shot in shots[:TILES]]
+    out = out or folder
+    sheet = write_picture(out / SHEET, contact_sheet(rows))
+    write_gif(out / GIF, side_by_side(clips, min(round(SECONDS * fps), max(map(len, clips)))), min(fps, 50))
+    return [*_statistics(manifest, arrays), *_skipped(manifest)], [sheet, out / GIF]
+
+
+def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
+    lines = [describe(manifest)]
+    for split in SPLITS:
+        shots = [shot for shot in manifest.shots if shot.split == split]
+        films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
+        brightness, motion = _measure(arrays[split], shots)
+        lines.append(
+            f"{split:<5} {films} films, {len(shots)} shots, {len(arrays[split])} frames,"
+            f" {seconds / 3600:.3g} hours; brightness {brightness:.3f}, median motion {motion:.4f}"
+        )
+    note = "brightness: mean pixel in [0, 1]; motion: mean change of a pixel from one frame to the next"
+    return [*lines, note]
+
+
+def _measure(frames: Array, shots: list[Shot]) -> tuple[float, float]:
+    """Mean brightness, and the median over frames of the mean absolute change of a pixel; both in [0, 1]."""
+    pairs = np.concatenate([np.arange(shot.row, shot.row + shot.frames - 1) for shot in shots])
+    if len(pairs) == 0:
+        return float(frames[: len(frames)].mean()) / 255, float("nan")
+    chosen = pairs[np.linspace(0, len(pairs) - 1, min(SAMPLED, len(pairs))).round().astype(int)]
+    means, changes = [], []
+    for row in chosen:
+        one, other = frames[row].astype(np.float32), frames[row + 1].astype(np.float32)
+        means.append(one.mean() / 255)
+        changes.append(np.abs(other - one).mean() / 255)
+    return float(np.mean(means)), float(np.median(changes))
+
+
+def _skipped(manifest: Manifest) -> list[str]:
+    return [f"not read: {each.reason}" for each in manifest.skipped]
+
+
+def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]:
+    facts = probe(path)
+    shape = frame_size(facts, size)
+    frames = _samples(path, facts, shape)
+    label = f"{path.name}  {facts.width}x{facts.height}, at {shape[1]}x{shape[0]}"
+    rows = {
+        label if first == 0 else f"{label} ({first + 1} on)": frames[first : first + COLUMNS]
+        for first in range(0, len(frames), COLUMNS)
+    }
+    pace = f" at {facts.fps:.4g} a second" if facts.fps else ""
+    length = f", {facts.seconds:.1f} s" if facts.seconds else ""
+    count = f", {facts.frames} frames" if facts.frames else ""
+    said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
+    sheet = write_picture(out / f"{path.stem}-sheet.png", contact_sheet(rows))
+    return [said, *facts.notes], [sheet]
+
+
+def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> list[Array]:
+    """Frames (C, H, W) from all over a film, each looked for where it lies."""
+    if facts.fps and facts.seconds and facts.fps * facts.seconds > 2 * COLUMNS:
+        starts = np.linspace(0, facts.seconds * 0.99, 2 * COLUMNS)
+        found = [next(read_frames(path, shape, start=float(start)), None) for start in starts]
+    else:
+        count = facts.frames or 2 * COLUMNS
+        every = max(1, count // (2 * COLUMNS))
+        found = list(
+            itertools.islice(
+                read_frames(path, shape, fps=USUAL_RATE if not facts.fps else None), 0, None, every
+            )
+        )
+    frames = [frame.transpose(2, 0, 1) for frame in found if frame is not None]
+    if not frames:
+        raise UserError(f"{path}: holds no frames")
+    return frames[: 2 * COLUMNS]
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"

@@ -1,0 +1,198 @@
+"""Data sets of films on disk: a manifest, and a memory-mapped array of frames for each split.
+
+    data/NAME/manifest.json     what it is: films, shots, splits
+    data/NAME/train.npy         uint8 (N, C, H, W), the split's shots one after another; val.npy, test.npy
+
+A folder with a manifest is whole: the folder gets its name when all is written.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from framegen.data.pictures import Array
+from framegen.errors import OptionError, UserError
+from framegen.files import check_file, read_json
+
+MANIFEST = "manifest.json"
+VERSION = 1
+MAX_BYTES = 2**44
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A film that was read."""
+
+    name: str
+    sha256: str
+    """Of the file; of a folder of pictures, of their names and digests."""
+    width: int
+    height: int
+    """As it is shown, upright."""
+    fps: float
+    """Frames a second that were read."""
+    frames: int
+    """So many were read; between training and the other splits a few may be left out."""
+    cuts: int
+    """Cuts that were found."""
+    given: Split | None = None
+    """The split that its folder's name asks for."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read."""
+
+    name: str
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A shot, or a part of one: no clip crosses its edges."""
+
+    source: str
+    sha256: str
+    first_frame: int
+    """In its source, counted at `fps`."""
+    time: float
+    """Seconds from the source's beginning."""
+    fps: float
+    frames: int
+    split: Split
+    row: int
+    """Where it begins in its split's array."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a data set is."""
+
+    version: int
+    size: int
+    """The longer side."""
+    fps: float | None
+    """What was asked for; None is each film's own rate."""
+    shape: tuple[int, int, int]
+    """(C, H, W) of every frame."""
+    sources: tuple[Source, ...]
+    skipped: tuple[Skipped, ...]
+    shots: tuple[Shot, ...]
+    arrays: dict[Split, str]
+    """SHA-256 of each split's array file."""
+
+    def frames(self, split: Split) -> int:
+        """Frames in a split's array."""
+        return sum(shot.frames for shot in self.shots if shot.split == split)
+
+
+def folder_of(name: str, data_dir: Path) -> Path:
+    """A data set's folder. Raises OptionError where a name cannot be one."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise OptionError(
+            f"{name or 'the name of the data set'}: letters, digits, dots, dashes and underscores make a name,"
+            " at most 100"
+        )
+    return data_dir / name
+
+
+def names(data_dir: Path) -> list[str]:
+    """The data sets of films in a folder."""
+    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{MANIFEST}"))
+
+
+def find_dataset(name: str, data_dir: Path) -> Path:
+    """A data set's folder. Raises UserError where there is none of that name."""
+    if name and (data_dir / name / MANIFEST).is_file():
+        return folder_of(name, data_dir)
+    known = ", ".join(names(data_dir))
+    there = f"there are {known}" if known else "none is there"
+    raise UserError(
+        f"{name or '--dataset'}: no such data set in {data_dir.resolve()} ({there});"
+        " framegen data import FILM --name NAME makes one"
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises UserError where it is missing, damaged or of another version."""
+    path = folder / MANIFEST
+    manifest = read_json(path, Manifest)
+    if manifest.version != VERSION:
+        raise UserError(
+            f"{path}: is of version {manifest.version}, this is {VERSION}; delete the folder and import anew"
+        )
+    rows = dict.fromkeys(SPLITS, 0)
+    for shot in manifest.shots:
+        if shot.row != rows[shot.split] or shot.frames < 1:
+            raise UserError(f"{path}: is damaged: its shots are not one after another")
+        rows[shot.split] += shot.frames
+    return manifest
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of a data set's manifest, which holds those of its arrays."""
+    check_file(folder / MANIFEST, 2**30)
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def describe(manifest: Manifest) -> str:
+    """What was understood of the films, in a sentence."""
+    sources, (channels, height, width) = manifest.sources, manifest.shape
+    seen = dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources)
+    cuts = sum(each.cuts for each in sources)
+    said = f"{_count(len(sources), 'film')}, {_count(sum(each.frames for each in sources), 'frame')}"
+    said += f", {', '.join(list(seen)[:3])}{', …' * (len(seen) > 3)} -> {width}x{height}"
+    said += f" {'grey' if channels == 1 else 'colour'}; {_count(cuts, 'cut') if cuts else 'no cut'} found"
+    said += ", no clip crosses one" * (cuts > 0)
+    for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
+        said += f"; for {name} {_count(manifest.frames(split), 'frame')} {_of(manifest, split)}"
+    return said + f"; {_count(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
+
+
+def _of(manifest: Manifest, split: Split) -> str:
+    """Of what a split is made: whole films, whole shots, or parts of them."""
+    shots = [shot for shot in manifest.shots if shot.split == split]
+    films = {shot.sha256 for shot in shots}
+    elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}
+    if not films & elsewhere:
+        return f"({_count(len(films), 'film')})"
+    return f"({_count(len(shots), 'shot')})"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:
+    """The file of a split's frames, uint8 (N, C, H, W). Raises UserError where it is not what the manifest
+    says."""
+    path, shape = folder / f"{split}.npy", (manifest.frames(split), *manifest.shape)
+    check_file(path, MAX_BYTES)
+    try:
+        found = frames_of(path)
+        if found.dtype != np.uint8 or found.shape != shape:
+            raise ValueError(f"{found.dtype} {found.shape}, where the manifest says uint8 {shape}")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: is damaged ({error}); delete {folder} and import the films anew") from error
+    return path
+
+
+def frames_of(path: Path) -> Array:
+    """A split's frames, mapped into memory and read only as they are looked at."""
+    status = path.stat()
+    return _mapped(path, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _mapped(path: Path, inode: int, changed: int) -> Array:
+    """One map a process, for a file as it is now."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -1,0 +1,166 @@
+"""Any film, moving picture or folder of pictures as evenly spaced frames of one size."""
+
+import itertools
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from framegen.data.decoding import film_frames
+from framegen.data.pictures import (
+    FOREIGN,
+    PICTURES,
+    Array,
+    Size,
+    check_gif_is_whole,
+    folder_frames,
+    picture_frames,
+    to_channels,
+)
+from framegen.data.probing import check_path, damage, probe
+from framegen.errors import UserError
+
+USUAL_RATE = 25.0
+"""Frames a second of what does not say how fast it runs, where a number is needed."""
+
+BELIEVED = 0.25
+"""So exactly are time stamps believed, as a part of the interval between frames: they are rounded (to 10 ms in
+a GIF), and a frame that begins a trifle late is shown all the same."""
+
+
+class Frame(Protocol):
+    """A frame before it is scaled."""
+
+    @property
+    def time(self) -> float | None:
+        """Seconds after the first frame; None where the file does not say."""
+        ...
+
+    @property
+    def size(self) -> Size:
+        """Height and width, upright."""
+        ...
+
+    @property
+    def transparent(self) -> bool: ...
+
+    def pixels(self, size: Size) -> Array:
+        """(height, width, 3) uint8: scaled to cover the size, with its middle cut out, on black."""
+        ...
+
+
+def read_frames(
+    path: Path,
+    size: Size | None,
+    channels: int = 3,
+    fps: float | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    complete: bool = False,
+) -> Iterator[Array]:
+    """The frames of a film, moving picture or folder of pictures, (H, W, channels) uint8.
+
+    Frame k is the one that is shown at start + k / fps; where the file bears no time stamps, it is the k-th.
+    Frames are upright. Each is scaled to cover the size, and its middle cut out. Memory does not grow with
+    the film's length, and what lies before `start` is not read.
+
+    Args:
+        size: height and width; None is the first frame's own.
+        channels: 1 (brightness, ITU-R BT.601) or 3 (red, green, blue).
+        fps: frames a second; None is the file's own rate.
+        start, stop: seconds; None is the film's end.
+        complete: whether a film that ends before its header says so is an error.
+
+    Raises:
+        UserError: names the file where it cannot be read, or a frame of it.
+    """
+    count, last = 0, None
+    try:
+        for frame in shown_frames(path, fps, start, stop, complete):
+            size = size or frame.size
+            if last is None or frame is not last[0]:
+                last = (frame, to_channels(frame.pixels(size), channels))
+            yield last[1]
+            count += 1
+    except UserError:
+        raise
+    except Exception as error:  # Pillow and FFmpeg raise a dozen kinds
+        raise UserError(damage(path, count, error)) from error
+
+
+def read_last(path: Path, count: int, size: Size | None, channels: int = 3) -> list[Array]:
+    """A film's last frames at its own rate, at most `count`, as `read_frames` gives them; a long film is read
+    from near its end."""
+    facts = probe(path)
+    start = 0.0
+    if facts.fps and facts.seconds:
+        start = max(0.0, facts.seconds - (count + 2 * facts.fps) / facts.fps)
+    # whole intervals, so that the frames are those that reading from the beginning gives
+    start = int(start * (facts.fps or 1)) / (facts.fps or 1)
+    frames = list(deque(read_frames(path, size, channels, start=start), count))
+    if len(frames) < count and start > 0:  # the header's length is wrong
+        frames = list(deque(read_frames(path, size, channels), count))
+    return frames
+
+
+def shown_frames(
+    path: Path,
+    fps: float | None = None,
+    start: float = 0.0,
+    stop: float | None = None,
+    complete: bool = False,
+) -> Iterator[Frame]:
+    """The frame that is shown at start + k / fps, k = 0, 1, …; not scaled yet. See `read_frames`.
+
+    One may come twice in a row.
+    """
+    check_path(path)
+    facts = None if path.is_dir() else probe(path)
+    own = facts.fps if facts else None
+    frames = _frames(path, start, complete and start == 0 and stop is None)
+    if own is None:  # pictures one by one
+        rate = fps or USUAL_RATE
+        yield from itertools.islice(
+            frames, round(start * rate), None if stop is None else max(0, round(stop * rate))
+        )
+        return
+    yield from _at_rate(frames, fps or own, 1 / own, start, float("inf") if stop is None else stop)
+
+
+def _at_rate(
+    frames: Iterator[Frame], fps: float, interval: float, start: float, stop: float
+) -> Iterator[Frame]:
+    """Chooses frames by their time. Where reading fails, what is sure to be shown until then comes first."""
+    number, shown, fault = 0, None, None
+    while True:
+        try:
+            following = next(frames, None)
+        except Exception as error:
+            following, fault = None, error
+        if shown is not None:
+            ends = _time(following) if following else _time(shown) + interval
+            while (time := start + number / fps) < ends - BELIEVED * interval:
+                if time >= stop - 1e-9:
+                    return
+                yield shown
+                number += 1
+        if following is None:
+            break
+        shown = following
+    if fault is not None:
+        raise fault
+
+
+def _time(frame: Frame) -> float:
+    assert frame.time is not None, "a film with a rate has times"
+    return frame.time
+
+
+def _frames(path: Path, start: float, complete: bool) -> Iterator[Frame]:
+    if path.is_dir():
+        return folder_frames(path)
+    if path.suffix.lower() in PICTURES | FOREIGN:
+        if path.suffix.lower() == ".gif" and complete:
+            check_gif_is_whole(path)
+        return picture_frames(path)
+    return film_frames(path, start, complete)
