@@ -22,8 +22,9 @@ class Recurrent(Model):
     """A recurrent net: frame -> `num_layers` layers of `hidden_size` fully recurrent units -> linear ->
     frame."""
 
-    cell: Literal["tanh", "relu", "gru", "lstm"] = "tanh"
-    """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN."""
+    cell: Literal["tanh", "relu", "gru", "lstm", "mingru"] = "tanh"
+    """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN, mingru a GRU whose gates know the input
+    alone."""
     hidden_size: int = 5
     """Recurrent units a layer."""
     num_layers: int = 1
@@ -35,6 +36,8 @@ class Recurrent(Model):
 
     @property
     def weights(self) -> int:
+        if self.cell == "mingru":
+            return 2 * (self.num_layers - 1) * self.hidden_size**2
         gates = {"gru": 3, "lstm": 4}.get(self.cell, 1)
         return gates * (2 * self.num_layers - 1) * self.hidden_size**2
 
@@ -48,3 +51,47 @@ class MLP(Model):
 
     def __post_init__(self) -> None:
         check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
+
+
+Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn"]
+Answer = Literal["frame", "residual", "motion"]
+
+
+@dataclass(frozen=True)
+class ConvRecurrent(Model):
+    """A convolutional recurrent net for video: patches of pixels -> `num_layers` recurrent layers -> answer."""
+
+    cell: Cell = "minconvgru"
+    """Kind of recurrent layer; minconvgru is the fastest, predrnn hands a second memory through the layers."""
+    hidden_size: int = 48
+    """Hidden channels a layer."""
+    num_layers: int = 2
+    """Recurrent layers."""
+    kernel_size: int = 3
+    """Height and width of the convolutions, odd."""
+    patch: int = 4
+    """So many pixels in height and width become the channels of one place; 1 leaves the frames as they are."""
+    answer: Answer = "motion"
+    """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual."""
+
+    def __post_init__(self) -> None:
+        check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
+        check(1 <= self.num_layers <= 32, f"--num-layers {self.num_layers}: lies between 1 and 32")
+        odd = self.kernel_size % 2 == 1
+        check(
+            odd and 1 <= self.kernel_size <= 31,
+            f"--kernel-size {self.kernel_size}: is odd and lies between 1 and 31",
+        )
+        check(1 <= self.patch <= 64, f"--patch {self.patch}: lies between 1 and 64")
+
+    @property
+    def weights(self) -> int:
+        """Without the first layer's part that depends on the frames' channels."""
+        of_input, of_hidden = {
+            "convlstm": (4, 4),
+            "convgru": (3, 3),
+            "minconvgru": (2, 0),
+            "predrnn": (7, 9),
+        }[self.cell]
+        products = of_input * (self.num_layers - 1) + of_hidden * self.num_layers
+        return products * (self.hidden_size * self.kernel_size) ** 2

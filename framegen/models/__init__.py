@@ -4,8 +4,9 @@ from functools import singledispatch
 
 import torch
 
-from framegen.config.models import MLP, Model, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
 from framegen.errors import UserError
+from framegen.models.convolutional import ConvRecurrentNet
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
@@ -20,6 +21,7 @@ def module(config: Model, frame_shape: tuple[int, int, int]) -> Predictor:
 # A new model is a line here.
 module.register(Recurrent, RecurrentNet)
 module.register(MLP, MemorylessNet)
+module.register(ConvRecurrent, ConvRecurrentNet)
 
 
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:

@@ -1,10 +1,11 @@
-"""The recurrent nets: plain (tanh or relu), GRU and LSTM, each with a linear head."""
+"""The recurrent nets: plain (tanh or relu), GRU, LSTM and minGRU, each with a linear head."""
 
 import math
 
 from torch import Tensor, nn
 
 from framegen.config.models import Recurrent
+from framegen.models.mingru import MinGRU
 from framegen.models.predictor import Predictor, State
 
 
@@ -13,14 +14,15 @@ class RecurrentNet(Predictor):
     4-5-4).
 
     `rnn` is torch's own `nn.RNN`, `nn.GRU` or `nn.LSTM` and `head` an `nn.Linear`, so the weights load into
-    those. The state is torch's: (num_layers, B, hidden_size), for the LSTM a pair of them.
+    those; only the minGRU is ours. The state is torch's: (num_layers, B, hidden_size), for the LSTM a pair
+    of them.
     """
 
     def __init__(self, config: Recurrent, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
         pixels = math.prod(frame_shape)
         size, layers = config.hidden_size, config.num_layers
-        self.rnn: nn.RNNBase
+        self.rnn: nn.RNNBase | MinGRU
         match config.cell:
             case "tanh" | "relu":
                 self.rnn = nn.RNN(pixels, size, layers, nonlinearity=config.cell, batch_first=True)
@@ -28,6 +30,8 @@ class RecurrentNet(Predictor):
                 self.rnn = nn.GRU(pixels, size, layers, batch_first=True)
             case "lstm":
                 self.rnn = nn.LSTM(pixels, size, layers, batch_first=True)
+            case "mingru":
+                self.rnn = MinGRU(pixels, size, layers)
         self.head = nn.Linear(size, pixels)
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from framegen.data.clips import Data, to_float
 from framegen.errors import UserError
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import Results
+from framegen.models.mingru import MinGRU
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.recurrent import RecurrentNet
@@ -217,17 +218,16 @@ def _picture(run: Run, frame: Tensor) -> network.Picture:
 def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:
     """The weights that the drawings show: of a GRU or LSTM, the size over its gates."""
     match model:
-        case RecurrentNet():
-            units = model.rnn.hidden_size
-            gates = len(model.rnn.all_weights[0][0]) // units
-
-            def folded(name: str) -> Tensor:
-                weight = getattr(model.rnn, name).detach().cpu()
-                return weight if gates == 1 else weight.view(gates, units, -1).square().sum(0).sqrt()
-
-            names = [f"_l{index}" for index in range(model.rnn.num_layers)]
+        case RecurrentNet(rnn=MinGRU() as rnn):
+            folded = [_folded(weight, 2) for weight in rnn.parameters() if weight.dim() == 2]
+            # Each unit keeps a share of itself, and knows of no other's past.
+            layers = [network.Layer(weight, torch.eye(len(weight)), False) for weight in folded]
+            return layers, model.head.weight.detach().cpu()
+        case RecurrentNet(rnn=nn.RNNBase() as rnn):
+            gates = len(rnn.all_weights[0][0]) // rnn.hidden_size
             layers = [
-                network.Layer(folded(f"weight_ih{n}"), folded(f"weight_hh{n}"), gates == 1) for n in names
+                network.Layer(_folded(forward, gates), _folded(recurrent, gates), gates == 1)
+                for forward, recurrent, *_ in rnn.all_weights
             ]
             return layers, model.head.weight.detach().cpu()
         case MemorylessNet():
@@ -236,3 +236,9 @@ def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:
             ], model.head.weight.detach().cpu()
         case _:
             raise TypeError(f"no drawing of a {type(model).__name__}")
+
+
+def _folded(weight: Tensor, gates: int) -> Tensor:
+    """(gates * units, inputs) -> (units, inputs)."""
+    weight = weight.detach().cpu()
+    return weight if gates == 1 else weight.unflatten(0, (gates, -1)).square().sum(0).sqrt()

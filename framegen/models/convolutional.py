@@ -1,0 +1,58 @@
+"""The convolutional recurrent nets: patches -> recurrent layers -> answer."""
+
+from torch import Tensor, nn
+
+from framegen.config.models import ConvRecurrent
+from framegen.models.answers import FrameAnswer, MotionAnswer, ResidualAnswer, to_patches
+from framegen.models.convgru import ConvGRU
+from framegen.models.convlstm import ConvLSTM
+from framegen.models.mingru import MinConvGRU
+from framegen.models.predictor import Predictor, State
+from framegen.models.predrnn import PredRNN
+
+_LAYERS = {"convlstm": ConvLSTM, "convgru": ConvGRU, "minconvgru": MinConvGRU}
+_ANSWERS = {"frame": FrameAnswer, "residual": ResidualAnswer, "motion": MotionAnswer}
+
+
+class ConvRecurrentNet(Predictor):
+    """Frames with values in [0, 1], of any height and width; predictions in [0, 1] as well.
+
+    patch x patch pixels become the channels of one place (pixel-unshuffle); recurrent layers keep that
+    resolution; a 1 x 1 convolution answers for each pixel.
+    """
+
+    def __init__(self, config: ConvRecurrent, frame_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        channels, self.patch, size = frame_shape[0], config.patch, config.hidden_size
+        inputs = channels * self.patch**2
+        self.recurrent = (
+            PredRNN(inputs, size, config.num_layers, config.kernel_size)
+            if config.cell == "predrnn"
+            else Stack(config, inputs)
+        )
+        self.answer = _ANSWERS[config.answer](size, channels, self.patch)
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        seen = frames.transpose(0, 1)  # (T, B, C, H, W): what is done frame by frame lies in one piece
+        flat = seen.flatten(0, 1)  # (T * B, C, H, W)
+        patches = to_patches(flat, self.patch).unflatten(0, seen.shape[:2])
+        hidden, state = self.recurrent(patches, state)  # (T, B, hidden_size, h, w)
+        predictions = self.answer(hidden.flatten(0, 1), flat)
+        return predictions.unflatten(0, seen.shape[:2]).transpose(0, 1), state
+
+
+class Stack(nn.Module):
+    """Recurrent layers of one kind, each over the whole sequence; the state is a tuple of theirs."""
+
+    def __init__(self, config: ConvRecurrent, in_channels: int) -> None:
+        super().__init__()
+        sizes = [in_channels, *[config.hidden_size] * (config.num_layers - 1)]
+        kind = _LAYERS[config.cell]
+        self.layers = nn.ModuleList(kind(size, config.hidden_size, config.kernel_size) for size in sizes)
+
+    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        hidden, after = inputs, []
+        for k, layer in enumerate(self.layers):
+            hidden, last = layer(hidden, layer.start(inputs) if state is None else state[k])  # pyright: ignore
+            after.append(last)
+        return hidden, tuple(after)
