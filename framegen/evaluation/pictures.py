@@ -78,4 +78,4 @@ def _sharpness(frames: Tensor) -> Tensor:
     """Mean length of the gradient, of differences to the right and lower neighbour: (B, C, H, W) -> (B,)."""
     right = frames[..., :-1, 1:] - frames[..., :-1, :-1]
     down = frames[..., 1:, :-1] - frames[..., :-1, :-1]
-    return right.hypot(down).double().flatten(1).mean(1)
+    return (right**2 + down**2).sqrt().double().flatten(1).mean(1)

@@ -44,12 +44,15 @@ def _ssim(one: Tensor, other: Tensor, weights: Tensor, dynamic_range: float, sam
     def local(values: Tensor) -> Tensor:
         return rows @ values @ columns.T  # (..., C, H - k + 1, W - k + 1)
 
+    # Covariances from values about 0: of those near 1 float32 would keep too few digits.
+    one, other = one - 0.5, other - 0.5
     mean_one, mean_other = local(one), local(other)
-    product, squares = mean_one * mean_other, mean_one**2 + mean_other**2
-    covariance = sample * (local(one * other) - product)
-    variances = sample * (local(one**2 + other**2) - squares)
-    similarity = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
-    return similarity.mean((-3, -2, -1))
+    covariance = sample * (local(one * other) - mean_one * mean_other)
+    variances = sample * (local(one**2 + other**2) - mean_one**2 - mean_other**2)
+    mean_one, mean_other = mean_one + 0.5, mean_other + 0.5
+    luminance = (2 * mean_one * mean_other + c1) / (mean_one**2 + mean_other**2 + c1)
+    structure = (2 * covariance + c2) / (variances + c2)
+    return (luminance * structure).mean((-3, -2, -1))
 
 
 def _band(size: int, weights: Tensor) -> Tensor:

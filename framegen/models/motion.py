@@ -1,6 +1,7 @@
 """The motion baseline: what moved goes on moving. It is not trained, and on film hard to beat."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,8 +63,9 @@ class Motion(Predictor):
         # time: one keeps the scales that it chose for another size.
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         search.setFinestScale(0)
+        guess: Any = None  # OpenCV takes none to begin with, though its types ask for one
         pairs = zip(self._grey(after), self._grey(before), strict=True)
-        flows = [torch.from_numpy(search.calc(*pair, None)) for pair in pairs]  # pyright: ignore[reportCallIssue, reportArgumentType]
+        flows = [torch.from_numpy(search.calc(*pair, guess)) for pair in pairs]
         return torch.stack(flows).to(after)
 
     def _grey(self, frames: Tensor) -> NDArray[np.uint8]:
