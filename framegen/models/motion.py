@@ -1,6 +1,7 @@
 """The motion baseline: what moved goes on moving. It is not trained, and on film hard to beat."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,10 +44,10 @@ class Motion(Predictor):
                 flow = frame.new_zeros(len(frame), *frame.shape[2:], 2)
             else:
                 before, flow = state
-                unseen = frame.isnan().flatten(1).any(1)  # (B,)
-                own = move(before, flow)
-                flow = torch.where(unseen[:, None, None, None], flow, self._flow(before, frame))
-                frame = torch.where(unseen[:, None, None, None], own, frame)
+                seen = ~frame.isnan().flatten(1).any(1)  # (B,)
+                if not seen.all():
+                    frame = torch.where(seen[:, None, None, None], frame, move(before, flow))
+                flow = self._flow(before, frame, flow, seen.tolist())
             predictions.append(move(frame, flow))
             state = frame, flow
         return torch.stack(predictions, 1), state
@@ -54,8 +55,12 @@ class Motion(Predictor):
     def feedback(self, predictions: Tensor) -> Tensor:
         return torch.full_like(predictions, math.nan)
 
-    def _flow(self, before: Tensor, after: Tensor) -> Tensor:
-        """Where each pixel of `after` was in `before`: (B, C, H, W) twice -> (B, H, W, 2)."""
+    def _flow(self, before: Tensor, after: Tensor, last: Tensor, seen: Sequence[bool]) -> Tensor:
+        """Where each pixel of `after` was in `before`: (B, C, H, W) twice -> (B, H, W, 2).
+
+        Args:
+            last: the flow that stays where `after` was not `seen`.
+        """
         import cv2
 
         # Ultrafast with the finest scale 0, so that the flow has the picture's own resolution: at 64 pixels
@@ -65,16 +70,19 @@ class Motion(Predictor):
         search.setFinestScale(0)
         guess: Any = None  # OpenCV takes none to begin with, though its types ask for one
         pairs = zip(self._grey(after), self._grey(before), strict=True)
-        flows = [torch.from_numpy(search.calc(*pair, guess)) for pair in pairs]
-        return torch.stack(flows).to(after)
+        flows = [
+            torch.from_numpy(search.calc(*pair, guess)).to(after) if known else kept
+            for pair, kept, known in zip(pairs, last, seen, strict=True)
+        ]
+        return torch.stack(flows)
 
     def _grey(self, frames: Tensor) -> NDArray[np.uint8]:
-        """(B, C, H, W) -> (B, H, W) uint8; NaN is black."""
+        """(B, C, H, W) -> (B, H, W) uint8."""
         low, high = self.value_range
         weights = frames.new_tensor(LUMA if frames.shape[1] == 3 else [1 / frames.shape[1]])
         grey = (frames * weights[:, None, None]).sum(1)
         levels = (grey - low) / (high - low) * 255
-        return levels.nan_to_num(0).round().clamp(0, 255).to("cpu", torch.uint8).numpy()
+        return levels.round().clamp(0, 255).to("cpu", torch.uint8).numpy()
 
 
 def move(frames: Tensor, flow: Tensor) -> Tensor:
