@@ -58,12 +58,13 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
         tracker.log_summary({name: mse for name, mse in errors.items() if mse is not None})
     if results.closed_loop is not None:
         curves = results.closed_loop.per_horizon
+        metrics = list(curves["model"])
         rows = [
-            [horizon, name, mse]
-            for name, c in curves.items()
-            for horizon, mse in enumerate(c["mse"], start=1)
+            [horizon, name, *values]
+            for name, each in curves.items()
+            for horizon, values in enumerate(zip(*(each[m] for m in metrics), strict=True), start=1)
         ]
-        tracker.log_table(step, "test/horizon", ["horizon", "predictor", "mse"], rows)
+        tracker.log_table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
     prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
     values = {f"{prefixes[part]}{m}": results.values(part, m) for part in results.parts() for m in columns}
     if len(results.members) > 1:

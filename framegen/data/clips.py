@@ -1,6 +1,7 @@
 """What a task hands to training and evaluation: inputs and targets of one shape rule."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -8,8 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-CHUNK = 100
-"""Clips that are looked at at once, where all are gone through."""
+CHUNK, CHUNK_BYTES = 100, 16 * 2**20
+"""Clips that are looked at at once, where all are gone through: so many, or as many as fit into these
+bytes."""
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -65,8 +67,15 @@ class TensorClips:
 
 def chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
     """All clips in order, a few at a time: inputs and targets (B, T, C, H, W)."""
-    for start in range(0, len(clips), CHUNK):
-        yield clips.batch(slice(start, min(start + CHUNK, len(clips))))
+    first, _ = clips.batch(slice(0, 1))
+    size = chunk_size(first.shape[1:])
+    for start in range(0, len(clips), size):
+        yield clips.batch(slice(start, min(start + size, len(clips))))
+
+
+def chunk_size(clip_shape: Sequence[int]) -> int:
+    """How many clips (T, C, H, W) are looked at at once: memory does not grow with the size of a frame."""
+    return max(1, min(CHUNK, CHUNK_BYTES // (4 * math.prod(clip_shape))))
 
 
 @dataclass(frozen=True)

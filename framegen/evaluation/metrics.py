@@ -12,6 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+Range = tuple[float, float]
+"""Lowest and highest value of a pixel."""
+
 CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
     "mse_se": "standard error of mse over the clips",
@@ -28,7 +31,7 @@ SKILL_CONVENTION = {
 """Of a task whose optimum is known."""
 
 
-def psnr(mse: float, value_range: tuple[float, float]) -> float | None:
+def psnr(mse: float, value_range: Range) -> float | None:
     """Peak signal-to-noise ratio in dB; None for an mse of 0, where it is infinite, and for one that is not
     finite."""
     if mse == 0 or not math.isfinite(mse):

@@ -12,12 +12,15 @@ from framegen.data import orbit, sine
 from framegen.data.clips import Data, chunks
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
 from framegen.models.bayes import BayesFilter
+from framegen.models.motion import Motion
 from framegen.models.predictor import Predictor
 
 COPY_LAST, OPTIMUM = "copy last", "optimum"
 LINEAR_FRAMES = (1, 2, 4)
 LINEAR_MAX_FEATURES = 2048
 """Linear baselines with more inputs are left out: their fit grows with the cube."""
+MOTION_MIN_SIDE = 16
+"""Pixels that a frame needs in height and width to be a picture in which something moves."""
 
 
 @singledispatch
@@ -48,9 +51,11 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
         for count in LINEAR_FRAMES
         if count * pixels <= LINEAR_MAX_FEATURES
     }
+    moving = task.next_frame and min(data.frame_shape[1:]) >= MOTION_MIN_SIDE
+    motion = {"motion": Motion(task.value_range)} if moving else {}
     optimum = optimal_predictor(task)
     known = {} if optimum is None else {OPTIMUM: optimum}
-    return {COPY_LAST: CopyLast(), "mean frame": MeanFrame(mean), **linear, **known}
+    return {COPY_LAST: CopyLast(), "mean frame": MeanFrame(mean), **linear, **motion, **known}
 
 
 def _sequences(data: Data) -> Iterator[tuple[Tensor, Tensor]]:

@@ -1,16 +1,14 @@
 """Every predictor of a task side by side, one step ahead and closed-loop."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from collections.abc import Mapping
 
 from framegen.config.data import Task
-from framegen.data.clips import CHUNK, Clips, Data, chunks, to_float
+from framegen.data.clips import Clips, Data
+from framegen.evaluation.errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
 from framegen.evaluation.metrics import (
     CONVENTION,
     SKILL_CONVENTION,
+    Range,
     median_index,
     number,
     psnr,
@@ -19,72 +17,10 @@ from framegen.evaluation.metrics import (
     spread,
     standard_error,
 )
+from framegen.evaluation.pictures import PICTURE_CONVENTION, are_pictures, picture_scores
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
-from framegen.models.predictor import Predictor, device_of
-from framegen.models.rollout import generate
-
-Range = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Mean squared and mean absolute error of each clip, (N,) float64; closed-loop at each horizon, (N,
-    H)."""
-
-    squared: Tensor
-    absolute: Tensor
-
-    def at(self, horizon: int) -> "Errors":
-        """Those of one horizon, 0, 1, …"""
-        return Errors(self.squared[:, horizon], self.absolute[:, horizon])
-
-    def over_horizons(self) -> "Errors":
-        """Each clip's mean over all horizons."""
-        return Errors(self.squared.mean(1), self.absolute.mean(1))
-
-
-@torch.inference_mode()
-def _differences(model: Predictor, clips: Clips) -> Iterator[Tensor]:
-    """Prediction minus target, one step ahead, a few clips at a time: (B, T, C, H, W) float64 without the
-    burn-in."""
-    device = device_of(model)
-    for inputs, targets in chunks(clips):
-        predictions, _ = model(inputs.to(device))
-        yield (predictions.cpu() - targets.cpu())[:, clips.burn_in :].double()
-
-
-def one_step_mse(model: Predictor, clips: Clips) -> float:
-    """Mean squared error one step ahead, of all clips together."""
-    squared = count = 0.0
-    for difference in _differences(model, clips):
-        squared, count = squared + difference.square().sum().item(), count + difference.numel()
-    return squared / count
-
-
-def one_step_errors(model: Predictor, clips: Clips) -> Errors:
-    """Each clip's errors one step ahead."""
-    parts = [(d.square().flatten(1).mean(1), d.abs().flatten(1).mean(1)) for d in _differences(model, clips)]
-    squared, absolute = (torch.cat(each) for each in zip(*parts, strict=True))
-    return Errors(squared, absolute)
-
-
-def closed_loop_errors(model: Predictor, frames: Tensor, context: int) -> Errors:
-    """Each clip's errors at each horizon 1, 2, … of a rollout.
-
-    Args:
-        model: a predictor of the next frame.
-        frames: (N, T, C, H, W) clips, uint8 or float32; the first `context` frames are the prompt.
-        context: 1 to T - 1.
-    """
-    squared, absolute = [], []
-    for chunk in frames.split(CHUNK):
-        clips = to_float(chunk)
-        generated = generate(model, clips[:, :context], frames.shape[1] - context)
-        difference = (generated - clips[:, context:]).double().flatten(2)  # (B, horizon, P)
-        squared.append(difference.square().mean(2))
-        absolute.append(difference.abs().mean(2))
-    return Errors(torch.cat(squared), torch.cat(absolute))
+from framegen.models.predictor import Predictor
 
 
 def validate_references(references: Mapping[str, Predictor], clips: Clips) -> dict[str, float]:
@@ -108,16 +44,19 @@ def evaluate(
     median_seed = list(models)[median_index(list(validation.values()))]
     names = {f"seed {seed}": seed for seed in models}
     predictors = dict(zip(names, models.values(), strict=True)) | dict(references)
+    picture_range = task.value_range if are_pictures(data.frame_shape) else None
     one_step = _scores(
-        {name: one_step_errors(each, data.test) for name, each in predictors.items()}, task.value_range
+        {name: one_step_errors(each, data.test, picture_range) for name, each in predictors.items()},
+        task.value_range,
     )
-    loop, curves = _closed_loop(predictors, data, task.value_range)
+    loop, curves = _closed_loop(predictors, data, task.value_range, picture_range)
     members = tuple(
         Member(seed, validation[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
     has_skill = OPTIMUM in references
     convention = CONVENTION | (SKILL_CONVENTION if has_skill else {})
+    convention |= PICTURE_CONVENTION if picture_range else {}
     shown = {f"seed {median_seed}": "model", **{name: name for name in references}}
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
     return Results(
@@ -143,14 +82,15 @@ def evaluate(
 
 
 def _closed_loop(
-    predictors: Mapping[str, Predictor], data: Data, value_range: Range
+    predictors: Mapping[str, Predictor], data: Data, value_range: Range, picture_range: Range | None
 ) -> tuple[dict[str, Scores], dict[str, Curves]]:
     """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next
     frame."""
     if data.test_frames is None:
         return {}, {}
     errors = {
-        name: closed_loop_errors(each, data.test_frames, data.context) for name, each in predictors.items()
+        name: closed_loop_errors(each, data.test_frames, data.context, picture_range)
+        for name, each in predictors.items()
     }
     horizons = range(data.test_frames.shape[1] - data.context)
     steps = [_means({name: each.at(h) for name, each in errors.items()}, value_range) for h in horizons]
@@ -169,6 +109,7 @@ def _means(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores
             "mae": number(each.absolute.mean().item()),
             "psnr": psnr(mse[name], value_range),
             **({"skill": skill(mse[name], mse[COPY_LAST], mse[OPTIMUM])} if OPTIMUM in errors else {}),
+            **picture_scores(each.pictures),
         }
         for name, each in errors.items()
     }
@@ -185,4 +126,5 @@ def _scores(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Score
         if OPTIMUM in errors:
             paired = (each.squared, errors[COPY_LAST].squared, errors[OPTIMUM].squared)
             scores[name] |= {"skill": mean["skill"], "skill_se": skill_standard_error(*paired)}
+        scores[name] |= {metric: mean[metric] for metric in PICTURE_CONVENTION if metric in mean}
     return scores

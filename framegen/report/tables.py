@@ -7,19 +7,31 @@ from rich.console import Console
 from rich.table import Table
 
 from framegen.evaluation.metrics import spread
+from framegen.evaluation.pictures import PICTURE_CONVENTION
+from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import ClosedLoop, Results, Scores
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 
-FORMATS = {"mse": "{:#.3g}", "mae": "{:#.3g}", "psnr": "{:.2f} dB", "skill": "{:.3f}"}
+FORMATS = {
+    **dict.fromkeys(("mse", "mae"), "{:#.3g}"),
+    **dict.fromkeys(("mse_frame", "mae_frame"), "{:.1f}"),
+    "psnr": "{:.2f} dB",
+    **dict.fromkeys(("skill", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"),
+}
+HORIZONS = (1, 5, 10)
+"""Of generated frames, at which a table shows how far a model carries."""
 MEAN_FRAME = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
 
 def print_results(results: Results, console: Console) -> None:
-    """One line a predictor: mse and skill one step ahead, and closed-loop where the task has that."""
+    """One line a predictor: mse and skill one step ahead, and closed-loop where the task has that.
+
+    Without a known optimum, of pictures mse and ssim, and closed-loop how it goes on.
+    """
     headings = {"one_step": "1 step", "closed_loop": "closed loop"}
-    metrics = ["mse", "skill"] if results.has_skill else ["mse"]
+    metrics = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1]]
     columns = [f"{metric},\n{headings[part]}" for part in results.parts() for metric in metrics]
     parts = {part: _rows(results, part, metrics) for part in results.parts()}
     rows = {name: [cell for part in parts.values() for cell in part[name]] for name in parts["one_step"]}
@@ -29,23 +41,54 @@ def print_results(results: Results, console: Console) -> None:
         console.print("Best, median and worst: on the validation clips", highlight=False)
     if results.closed_loop is not None:
         console.print(_about(results.closed_loop), highlight=False)
+    if not results.has_skill:
+        print_horizons(results, console)
     model, mean = (results.one_step[name]["mse"] for name in ("model", "mean frame"))
     if model is None or (mean and model > MEAN_FRAME * mean):
         found = "This model is no better than the mean frame, which is always the same: it has not learned to predict."
         console.print(f"{found} A smaller --learning-rate or more --epochs may help.", highlight=False)
 
 
+def print_horizons(results: Results, console: Console) -> None:
+    """One line a predictor: psnr 1, 5 and 10 generated frames after the prompt, as far as the horizon goes.
+
+    Says where the model is worse than copying the last frame.
+    """
+    if (loop := results.closed_loop) is None:
+        return
+    horizons = [horizon for horizon in HORIZONS if horizon <= loop.horizon]
+    rows = {
+        "this model" if name == "model" else name: [_show("psnr", curves["psnr"][h - 1]) for h in horizons]
+        for name, curves in loop.per_horizon.items()
+    }
+    title = f"psnr so many frames after a prompt of {loop.context}, test clips; higher is better"
+    _print(console, title, [f"+{horizon}" for horizon in horizons], rows)
+    model, copied = (loop.per_horizon[name]["mse"] for name in ("model", COPY_LAST))
+    worse = [f"+{h}" for h in horizons if _error(model[h - 1]) > _error(copied[h - 1])]
+    if worse:
+        found = "this model is worse than repeating the last frame"
+        console.print(f"At {', '.join(worse)}: {found}.", highlight=False)
+
+
 def print_all_metrics(results: Results, console: Console) -> None:
-    """A table for one step ahead and one for closed-loop, each with every metric; what they mean stands
-    below."""
+    """Tables for one step ahead and for closed-loop with every metric; what they mean stands below."""
     titles = {"one_step": "One step ahead, test clips"}
     if results.closed_loop is not None:
         titles["closed_loop"] = _about(results.closed_loop)
     metrics = [metric for metric in results.convention if metric in FORMATS]
+    of_pictures = [metric for metric in metrics if metric in PICTURE_CONVENTION]
+    of_all = [metric for metric in metrics if metric not in of_pictures]
     for part, title in titles.items():
-        _print(console, title, metrics, _rows(results, part, metrics))
+        _print(console, title, of_all, _rows(results, part, of_all))
+        if of_pictures:
+            columns = [metric.replace("_", "\n") for metric in of_pictures]
+            _print(console, f"{title}, as pictures", columns, _rows(results, part, of_pictures))
     for metric, meaning in results.convention.items():
         console.print(f"{metric}: {meaning}", highlight=False)
+    if of_pictures:
+        console.print(
+            "LPIPS and FVD are left out: their nets' weights cannot be had offline", highlight=False
+        )
 
 
 def print_comparison(results: Mapping[str, Results], console: Console) -> None:
@@ -79,8 +122,12 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
 
 
 def _mean(values: Sequence[float | None]) -> float:
-    """Infinite where one is no number, so that it is the worst."""
-    return sum(math.inf if value is None else value for value in values) / len(values)
+    return sum(map(_error, values)) / len(values)
+
+
+def _error(value: float | None) -> float:
+    """Infinite where it is no number, so that it is the worst."""
+    return math.inf if value is None else value
 
 
 def _about(loop: ClosedLoop) -> str:

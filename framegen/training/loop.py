@@ -11,9 +11,9 @@ from torch import Tensor
 from framegen.config.config import Config
 from framegen.data.clips import Data, TensorClips
 from framegen.errors import OptionError, UserError
+from framegen.evaluation.errors import one_step_mse
 from framegen.evaluation.metrics import median_index, over_members, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.evaluation.scores import one_step_mse
 from framegen.models import fused
 from framegen.models.device import choose_device
 from framegen.models.kernels.build import FusedUnavailable

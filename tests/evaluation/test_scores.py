@@ -10,9 +10,10 @@ import torch
 from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips, to_float
 from framegen.evaluation import metrics
+from framegen.evaluation.errors import closed_loop_errors, one_step_errors, one_step_mse
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import read_results, write_results
-from framegen.evaluation.scores import closed_loop_errors, evaluate, one_step_errors, one_step_mse
+from framegen.evaluation.scores import evaluate
 from framegen.files import to_json
 from framegen.models import build
 from framegen.models.baselines import CopyLast
@@ -177,7 +178,7 @@ def test_large_frames_go_without_the_linear_models(tmp_path: Path) -> None:
 
     task = Orbit(size=24, num_clips=4, num_val_clips=1, num_test_clips=1, num_frames=5)
     names = list(fit_references(task, load_data(task, tmp_path)))
-    assert names == ["copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "optimum"]
+    assert names == ["copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "motion", "optimum"]
 
 
 def test_the_command_says_the_same_as_the_training(framegen: Runner, small_run: Path) -> None:

@@ -13,8 +13,8 @@ from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Training
 from framegen.data import load_data, orbit
 from framegen.data.clips import TensorClips
+from framegen.evaluation.errors import closed_loop_errors, one_step_mse
 from framegen.evaluation.references import fit_references, optimal_predictor
-from framegen.evaluation.scores import closed_loop_errors, one_step_mse
 from framegen.models.bayes import BayesFilter
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate

@@ -34,6 +34,7 @@ LINE_STYLES = {
     "optimum": {"color": OPTIMUM, "linewidth": 2, "linestyle": (0, (4, 1)), "zorder": 4},
     "copy last": {"color": BLACK, "linestyle": ":"},
     "mean frame": {"color": GREY, "linestyle": "-."},
+    "motion": {"color": BLACK, "linestyle": "--"},
 }
 
 KIND_COLORS = (BLUE, MODEL, GREEN, PINK, ORANGE, SKY)

@@ -1,0 +1,116 @@
+"""Errors of one predictor: each clip's, one step ahead and at each horizon of a rollout.
+
+Memory grows neither with the number of clips nor with the horizon.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from framegen.data.clips import Clips, chunk_size, chunks, to_float
+from framegen.evaluation.metrics import Range
+from framegen.evaluation.pictures import measure_pictures
+from framegen.models.predictor import Predictor, device_of
+from framegen.models.rollout import rollout
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Mean squared and mean absolute error of each clip, (N,) float64; closed-loop at each horizon, (N,
+    H)."""
+
+    squared: Tensor
+    absolute: Tensor
+    pictures: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `measure_pictures` gives, of the same shape; nothing where frames are too small."""
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Errors":
+        """The same change made to each of them."""
+        pictures = {name: change(values) for name, values in self.pictures.items()}
+        return Errors(change(self.squared), change(self.absolute), pictures)
+
+    def at(self, horizon: int) -> "Errors":
+        """Those of one horizon, 0, 1, …"""
+        return self.each(lambda values: values[:, horizon])
+
+    def over_horizons(self) -> "Errors":
+        """Each clip's mean over all horizons."""
+        return self.each(lambda values: values.mean(1))
+
+
+def _join(parts: Sequence[Errors], join: Callable[[list[Tensor]], Tensor]) -> Errors:
+    return Errors(
+        join([each.squared for each in parts]),
+        join([each.absolute for each in parts]),
+        {name: join([each.pictures[name] for each in parts]) for name in parts[0].pictures},
+    )
+
+
+@torch.inference_mode()
+def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Inputs, predictions and targets one step ahead, a few clips at a time: (B, T, C, H, W) each, without
+    the burn-in."""
+    device = device_of(model)
+    for inputs, targets in chunks(clips):
+        predictions, _ = model(inputs.to(device))
+        inputs, predictions, targets = (
+            each.cpu()[:, clips.burn_in :] for each in (inputs, predictions, targets)
+        )
+        yield inputs, predictions, targets
+
+
+def one_step_mse(model: Predictor, clips: Clips) -> float:
+    """Mean squared error one step ahead, of all clips together."""
+    squared = count = 0.0
+    for _, predictions, targets in _predicted(model, clips):
+        difference = (predictions - targets).double()
+        squared, count = squared + difference.square().sum().item(), count + difference.numel()
+    return squared / count
+
+
+def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None = None) -> Errors:
+    """Each clip's errors one step ahead, means over its steps.
+
+    Args:
+        picture_range: of frames that are pictures, lowest and highest value of a pixel; None measures them as
+            numbers alone.
+    """
+    parts = []
+    for inputs, predictions, targets in _predicted(model, clips):
+        difference = (predictions - targets).double().flatten(1)
+        steps = [
+            measure_pictures((made, true), (seen, seen), picture_range)
+            for seen, made, true in zip(*(x.unbind(1) for x in (inputs, predictions, targets)), strict=True)
+            if picture_range is not None
+        ]
+        pictures = {name: torch.stack([s[name] for s in steps]).mean(0) for name in steps[0]} if steps else {}
+        parts.append(Errors(difference.square().mean(1), difference.abs().mean(1), pictures))
+    return _join(parts, torch.cat)
+
+
+def closed_loop_errors(
+    model: Predictor, frames: Tensor, context: int, picture_range: Range | None = None
+) -> Errors:
+    """Each clip's errors at each horizon 1, 2, … of a rollout.
+
+    Args:
+        model: a predictor of the next frame.
+        frames: (N, T, C, H, W) clips, uint8 or float32; the first `context` frames are the prompt.
+        context: 1 to T - 1.
+        picture_range: as of `one_step_errors`.
+    """
+    parts = []
+    for chunk in frames.split(chunk_size(frames.shape[1:])):
+        clips = to_float(chunk)
+        generated = rollout(model, clips[:, :context], frames.shape[1] - context)
+        before = clips[:, context - 1], clips[:, context - 1]
+        steps = []
+        for made, true in zip(generated, clips[:, context:].unbind(1), strict=True):
+            difference = (made - true).double().flatten(1)  # (B, P)
+            pictures = measure_pictures((made, true), before, picture_range) if picture_range else {}
+            steps.append(Errors(difference.square().mean(1), difference.abs().mean(1), pictures))
+            before = made, true
+        parts.append(_join(steps, lambda values: torch.stack(values, 1)))
+    return _join(parts, torch.cat)
