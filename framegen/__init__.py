@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from framegen.evaluation.results import Results
     from framegen.models.predictor import Predictor
     from framegen.models.rollout import rollout
+    from framegen.report.save import save
     from framegen.runs.run import Run, load
     from framegen.training.interrupts import Interrupted
     from framegen.training.loop import Epoch
@@ -51,6 +52,7 @@ _PLACES = {
     "Results": "evaluation.results.Results",
     "Predictor": "models.predictor.Predictor",
     "rollout": "models.rollout.rollout",
+    "save": "report.save.save",
     "Run": "runs.run.Run",
     "load": "runs.run.load",
     "Interrupted": "training.interrupts.Interrupted",
@@ -82,6 +84,7 @@ __all__ = [
     "load",
     "resume",
     "rollout",
+    "save",
     "train",
 ]
 

@@ -7,6 +7,7 @@ them.
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -44,11 +45,34 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """`replacing` for a folder: the temporary one is made, and takes the place of all that `path` holds.
+
+    Whoever is killed between the two renames leaves the old one beside, under a hidden name.
+    """
+    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
+        temporary.mkdir(parents=True)
+        yield temporary
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the
     folder."""
-    for path in folder.rglob(".*.tmp*"):
-        path.unlink(missing_ok=True)
+    for path in list(folder.rglob(".*.tmp*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,15 +1,15 @@
 """Let a run's model generate."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor
 
+from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import to_float
-from framegen.data.video import is_video, read_prompt
+from framegen.data.video import frame_rate, is_video, read_prompt
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import fused
@@ -18,39 +18,49 @@ from framegen.models.predictor import Predictor
 from framegen.models.rollout import rollout
 from framegen.progress import counted, say
 from framegen.report.video import ENDINGS, FPS, Continuation, write_generated
+from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
 from framegen.runs.folder import CONFIG, read_config
 
 MAX_FRAMES = 10_000_000
 
+FRAMES = 40
+
 
 def generate(
     run: Path | str,
-    num_frames: int,
+    num_frames: int | None,
     out: Path | str,
     prompt: Path | str | None = None,
     clip: int = 0,
     context: int | None = None,
-    fps: float = FPS,
+    fps: float | None = None,
     device: str = "auto",
     seed: int | None = None,
     force: bool = False,
+    seconds: float | None = None,
+    look: Look = "compare",
+    scale: int | None = None,
 ) -> Path:
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
     Args:
         run: the run folder; with a `prompt`, a checkpoint file alone is enough.
-        num_frames: frames to generate, at least 1.
-        out: a file ending in .gif, .mp4, .png (film strip) or .npy.
+        num_frames: frames to generate, at least 1; None takes `seconds`, or 40.
+        out: a file ending in .gif, .mp4, .webm, .webp, .png (film strip) or .npy; a name without ending is a
+            folder of PNG.
         prompt: a video, picture, folder of pictures or array (see `read_prompt`); None takes a test clip.
         clip: which test clip, where `prompt` is None.
-        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None:
-        all
+        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None: all
             of a file, and of a test clip as many as evaluation uses.
-        fps: frames a second of .gif and .mp4.
+        fps: frames a second of what moves, 0.1 to 240; None takes the prompt's own, or 10.
         seed: which member of a population; None takes the median one.
-        force: whether `out` may replace a file that is there; a prompt is never replaced.
+        force: whether `out` may replace what is there; a prompt is never replaced.
+        seconds: how long to generate, instead of `num_frames`.
+        look: "compare" shows the prompt, and what is generated under the truth, with labels and error;
+            "clean" the generated frames alone.
+        scale: pixels that a pixel of the model is wide; None: as many as make small frames good to look at.
 
     Returns:
         `out`.
@@ -59,8 +69,12 @@ def generate(
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
     """
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
-    _check_numbers(num_frames, context, fps)
     _check_output(out, prompt, force)
+    _check_look(out, look, scale)
+    fps = _rate(fps, prompt)
+    num_frames = _length(num_frames, seconds, playable(fps, out.suffix.lower()))
+    if context is not None and context < 1:
+        raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
     saved = _load(run)
     model = _model(run, saved, seed, device)
     if prompt is None:
@@ -73,41 +87,70 @@ def generate(
     shown, truth = frames[:context], frames[context : context + num_frames]
     generated = counted(_continue(model, shown, num_frames), num_frames, "generating")
     task = saved.config.task
-    best = optimal_predictor(task) if prompt is None and out.suffix.lower() != ".npy" else None
+    best = optimal_predictor(task) if prompt is None else None
     optimum = best and _continue(best, shown, num_frames)
     known = truth if len(truth) else None
-    return write_generated(
-        out, Continuation(shown, generated, num_frames, task.value_range, known, optimum), fps
-    )
+    continued = Continuation(shown, generated, num_frames, task.value_range, known, optimum, error=True)
+    return write_generated(out, continued, fps, look, scale)
 
 
-def _check_numbers(num_frames: int, context: int | None, fps: float) -> None:
-    if not 1 <= num_frames <= MAX_FRAMES:
-        raise OptionError(f"--frames {num_frames}: lies between 1 and {MAX_FRAMES}")
-    if context is not None and context < 1:
-        raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
-    if not 1 <= fps <= 50:
-        raise OptionError(f"--fps {fps:g}: lies between 1 and 50")
+def _rate(fps: float | None, prompt: Path | None) -> float:
+    """Frames a second: what is asked for, else the prompt's own where it can be played."""
+    low, high = FPS_RANGE
+    if fps is None:
+        own = None if prompt is None else frame_rate(prompt)
+        return own if own is not None and low <= own <= high else FPS
+    if not low <= fps <= high:
+        raise OptionError(f"--fps {fps:g}: lies between {low:g} and {high:g}")
+    return fps
+
+
+def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
+    """How many frames to generate."""
+    if seconds is None:
+        num_frames = FRAMES if num_frames is None else num_frames
+        if not 1 <= num_frames <= MAX_FRAMES:
+            raise OptionError(f"--frames {num_frames}: lies between 1 and {MAX_FRAMES}")
+        return num_frames
+    if num_frames is not None:
+        raise OptionError(f"--seconds {seconds:g}: stands beside --frames {num_frames}; give one of the two")
+    if not 0.5 < seconds * fps < MAX_FRAMES:
+        raise OptionError(
+            f"--seconds {seconds:g}: lies between {1 / fps:.2g} and {MAX_FRAMES / fps:.2g} at {fps:.4g} frames"
+            " a second"
+        )
+    return round(seconds * fps)
+
+
+def _check_look(out: Path, look: Look, scale: int | None) -> None:
+    """Raises OptionError where a file cannot show what is asked for."""
+    if out.suffix.lower() == ".png" and look == "clean":
+        raise OptionError(
+            f"--look clean: {out} would be a film strip, which has labels; a name without ending makes a folder"
+            " of PNG"
+        )
+    if out.suffix.lower() in (".png", ".npy") and scale is not None:
+        raise OptionError(f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are")
+    if scale is not None and scale < 1:
+        raise OptionError(f"--scale {scale}: is at least 1")
 
 
 def _check_output(out: Path, prompt: Path | None, force: bool) -> None:
     """Raises OptionError where writing `out` would cost a file that nobody gave up."""
     if out.suffix.lower() not in ENDINGS:
-        raise OptionError(f"--out {out}: the ending says what to write: {', '.join(ENDINGS)}")
-    if not os.path.lexists(out):  # a link to nowhere is something that stands there
-        return
-    if out.is_dir():
-        raise OptionError(f"--out {out}: is a folder; name a file")
+        known = ", ".join(ending for ending in ENDINGS if ending)
+        raise OptionError(f"--out {out}: the ending says what to write: {known}, or none for a folder of PNG")
     if prompt is not None and any(_same(out, file) for file in _files(prompt)):
         raise OptionError(f"--out {out}: is the prompt itself; choose another name")
-    if not force:
-        raise OptionError(f"--out {out}: exists already; choose another name, or --force replaces it")
+    if reason := refusal(out, force):
+        raise OptionError(f"--out {out}: {reason}")
 
 
 def _files(prompt: Path) -> list[Path]:
-    """A prompt's files: itself, and what lies in its folder."""
+    """A prompt's files: itself, what lies in its folder, and the folders that it lies in."""
     try:
-        return [prompt, *prompt.iterdir()] if prompt.is_dir() else [prompt]
+        inside = prompt.iterdir() if prompt.is_dir() else ()
+        return [prompt, *inside, *prompt.resolve().parents]
     except OSError:  # reading it will say why
         return [prompt]
 

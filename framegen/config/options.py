@@ -16,6 +16,7 @@ from framegen.config.training import Device, Mode, Training
 from framegen.errors import OptionError
 
 Positional = tyro.conf.Positional
+Look = Literal["compare", "clean"]
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,12 @@ class Generate:
     """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is
     enough."""
     out: Path
-    """File to write; its ending says what: .gif, .mp4, .png (film strip) or .npy (the numbers)."""
-    frames: int = 40
-    """Frames to generate."""
+    """What to write, by its ending: .gif, .mp4, .webm, .webp, .png (film strip), .npy (the numbers); a name
+    without one is a folder of PNG."""
+    frames: int | None = None
+    """Frames to generate; None: 40, or as many as --seconds says."""
+    seconds: float | None = None
+    """Seconds to generate, instead of --frames."""
     prompt: Path | None = None
     """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
     clip: int = 0
@@ -97,8 +101,13 @@ class Generate:
     context: int | None = None
     """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or
     evaluation's choice."""
-    fps: float = 10
-    """Frames a second of .gif and .mp4."""
+    fps: float | None = None
+    """Frames a second of what moves, 0.1 to 240; None: the prompt's own rate, or 10."""
+    look: Look = "compare"
+    """compare: labels, numbers, the prompt, truth and error where the truth is known; clean: the generated
+    frames alone."""
+    scale: int | None = None
+    """Pixels that one pixel of the model is wide; None: as many as make small frames good to look at."""
     device: Device = "auto"
     """Where to compute."""
     seed: int | None = None

@@ -92,6 +92,14 @@ def _first(count: int) -> str:
     return f"--context N, N at most {count}, takes the first N"
 
 
+def frame_rate(path: Path) -> float | None:
+    """Frames a second of what `read_prompt` reads, before it is read; None where that is not known."""
+    try:
+        return _facts(path)[0]
+    except Exception:  # as many kinds as there are formats; reading it says what is wrong
+        return None
+
+
 def is_video(path: Path) -> bool:
     """Whether a path looks like what `read_prompt` reads: by its ending, a folder by what lies in it."""
     files = path.iterdir() if path.is_dir() else [path]

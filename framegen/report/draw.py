@@ -19,7 +19,7 @@ from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
 from framegen.progress import say
 from framegen.report.figures import curves, network, style
-from framegen.report.video import Continuation, enlarge, to_levels, write_generated
+from framegen.report.video import Continuation, to_picture, write_generated
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
 
@@ -212,7 +212,7 @@ def _predicted(run: Run) -> tuple[Tensor, Tensor]:
 
 
 def _picture(run: Run, frame: Tensor) -> network.Picture:
-    return enlarge(to_levels(frame, run.config.task.value_range), 64)
+    return to_picture(frame, run.config.task.value_range, 64)
 
 
 def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:

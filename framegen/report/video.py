@@ -1,28 +1,34 @@
-"""Generated frames to files: GIF, MP4, film strip or array."""
+"""What a video of generated frames shows: the frames alone, or beside the truth, with their errors."""
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from matplotlib.figure import Figure
-from PIL.Image import Dither, Image, Quantize, fromarray
 from torch import Tensor
 
+from framegen.config.options import Look
 from framegen.data.pictures import Array
-from framegen.errors import UserError
-from framegen.files import replacing
+from framegen.errors import OptionError
 from framegen.report.figures import curves, strips, style
+from framegen.report.writers import ANIMATIONS, write_animation, write_array
 
 FPS = 10.0
 
 SHOWN_PROMPT = 20
 """Of a longer prompt only the last frames are shown."""
 
+CLEAN = 256
+"""Pixels of the longer side up to which small frames are enlarged."""
+
+MAX_SIDE = 8192
+
 Range = tuple[float, float]
+
+ENDINGS = (*ANIMATIONS, ".npy", ".png")
 
 
 @dataclass(frozen=True)
@@ -39,151 +45,109 @@ class Continuation:
     """(M, C, H, W), what really followed the prompt, M of any size."""
     optimum: Iterable[Tensor] | None = None
     """`num_frames` frames (C, H, W), as they come."""
+    error: bool = False
+    """Whether a row shows |truth - generated| where the truth is known, black where there is none."""
+    start: int = 0
+    """So many frames of the source come before the prompt."""
 
     @property
     def first(self) -> int:
-        """So many frames of the prompt come before those that are shown."""
-        return max(0, len(self.prompt) - SHOWN_PROMPT)
+        """So many frames of the source come before those that are shown."""
+        return self.start + max(0, len(self.prompt) - SHOWN_PROMPT)
 
     @property
     def counts(self) -> tuple[int, int]:
         """How many frames are prompt, and how many are shown altogether."""
-        return len(self.prompt) - self.first, len(self.prompt) - self.first + self.num_frames
+        prompt = min(len(self.prompt), SHOWN_PROMPT)
+        return prompt, prompt + self.num_frames
 
-    def rows(self) -> dict[str, Iterator[Tensor | None]]:
-        """By name, the shown frames in order, or None where there is none; can be gone through once."""
-        rows: dict[str, Iterable[Tensor | None]] = {}
+    def frames(self) -> Iterator[dict[str, Tensor | None]]:
+        """What stands in each row, by its name, or None where there is none; can be gone through once."""
+        low, names = self.value_range[0], ["generated"]
         if self.truth is not None:
-            rows["truth"] = itertools.chain(self.truth, itertools.repeat(None))
-        rows["generated"] = self.generated
-        if self.optimum is not None:
-            rows["optimum"] = self.optimum
-        prompt, (_, total) = self.prompt[self.first :], self.counts
-        return {
-            name: itertools.islice(itertools.chain(prompt, frames), total) for name, frames in rows.items()
-        }
+            names = ["truth", "generated", *["error"] * self.error]
+        names += [] if self.optimum is None else ["optimum"]
+        for frame in self.prompt[-SHOWN_PROMPT:]:
+            yield {name: frame.new_full(frame.shape, low) if name == "error" else frame for name in names}
+        truth = iter(() if self.truth is None else self.truth)
+        best = itertools.repeat(None) if self.optimum is None else self.optimum
+        for frame, optimum in zip(itertools.islice(self.generated, self.num_frames), best, strict=False):
+            real = next(truth, None)
+            error = None if real is None else low + (real - frame).abs()
+            rows = {"truth": real, "generated": frame, "error": error, "optimum": optimum}
+            yield {name: rows[name] for name in names}
 
-    def picture(self, frame: Tensor | None) -> strips.Picture | None:
-        """A frame as it is shown, enlarged, (H, W, 3) uint8."""
-        return None if frame is None else enlarge(to_levels(frame, self.value_range), strips.PANEL)
 
+def write_generated(
+    out: Path, shown: Continuation, fps: float = FPS, look: Look = "compare", scale: int | None = None
+) -> Path:
+    """Write generated frames as the ending of `out` says, one of ENDINGS.
 
-def write_generated(out: Path, shown: Continuation, fps: float = FPS) -> Path:
-    """Write generated frames as the ending of `out` says: .gif, .mp4, .png (film strip) or .npy.
+    A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them. A .png is a
+    film strip. All others move: "clean" shows the generated frames alone, "compare" prompt and generated
+    frames, told apart by colour, under the truth where there is one.
 
-    The pictures show prompt and generated frames, told apart by colour, under the truth where there is one. A
-    .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them.
+    Args:
+        scale: by how much frames are enlarged; None: up to a size that is good to look at.
     """
     match out.suffix.lower():
         case ".npy":
-            write_array(out, shown.generated, shown.num_frames)
-        case ".png" if shown.prompt[0].numel() == 1:
-            style.save(_curve(shown), out)
+            write_array(out, itertools.islice(shown.generated, shown.num_frames))
         case ".png":
-            style.save(_film_strip(shown), out)
-        case ending:
-            pictures = {name: map(shown.picture, frames) for name, frames in shown.rows().items()}
-            ANIMATIONS[ending](out, strips.animate(pictures, *shown.counts, shown.first), fps)
+            style.save(_curve(shown) if shown.prompt[0].numel() == 1 else _film_strip(shown), out)
+        case _ if look == "clean":
+            frames = itertools.islice(shown.generated, shown.num_frames)
+            pictures = (to_picture(frame, shown.value_range, CLEAN, scale) for frame in frames)
+            write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1)
+        case _:
+            rows = (_panels(frames, shown.value_range, scale) for frames in shown.frames())
+            write_animation(out, strips.animate(rows, *shown.counts, shown.first), fps, shown.first + 1)
     return out
 
 
-def _curve(shown: Continuation) -> Figure:
-    rows = {
-        name: torch.tensor([math.nan if value is None else value.item() for value in values])
-        for name, values in shown.rows().items()
+def _panels(
+    frames: dict[str, Tensor | None], value_range: Range, scale: int | None
+) -> dict[str, strips.Picture | None]:
+    return {
+        name: None if frame is None else to_picture(frame, value_range, strips.PANEL, scale)
+        for name, frame in frames.items()
     }
-    return curves.value_over_time(rows, len(shown.prompt), shown.first)
+
+
+def _curve(shown: Continuation) -> Figure:
+    rows: dict[str, list[float]] = {}
+    for frames in shown.frames():
+        for name, value in frames.items():
+            rows.setdefault(name, []).append(math.nan if value is None else value.item())
+    rows.pop("error", None)  # the distance of two lines is seen
+    curve = {name: torch.tensor(values) for name, values in rows.items()}
+    return curves.value_over_time(curve, shown.start + len(shown.prompt), shown.first)
 
 
 def _film_strip(shown: Continuation) -> Figure:
     prompt_frames, total = shown.counts
     columns = strips.spread(total, prompt_frames)
-    chosen = {
-        name: [shown.picture(frame) for number, frame in enumerate(frames) if number in columns]
-        for name, frames in shown.rows().items()
-    }
+    wanted = frozenset(columns)
+    chosen: dict[str, list[strips.Picture | None]] = {}
+    for number, frames in enumerate(shown.frames()):
+        if number in wanted:
+            for name, picture in _panels(frames, shown.value_range, None).items():
+                chosen.setdefault(name, []).append(picture)
     return strips.film_strip(chosen, columns, prompt_frames, shown.first)
 
 
-def write_array(path: Path, frames: Iterable[Tensor], num_frames: int) -> None:
-    """The frames as they are, float32 (num_frames, C, H, W), written as they come."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        for index, frame in enumerate(frames):
-            values = frame.numpy().astype("<f4")
-            if index == 0:
-                header = {"descr": "<f4", "fortran_order": False, "shape": (num_frames, *values.shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-            file.write(values.tobytes())
-
-
-def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
-    """(H, W, 3) uint8 pictures of one size as a GIF that loops, written as they come: memory does not grow.
-
-    A GIF's clock ticks in hundredths of a second. Of each picture only what differs from the one before is
-    written.
-    """
-    from PIL.GifImagePlugin import getdata, getheader  # Pillow's own save keeps all pictures until the end
-
-    duration = max(20, 10 * round(100 / fps))
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        before = None
-        for picture in pictures:
-            image = fromarray(picture).quantize(256, Quantize.MEDIANCUT, dither=Dither.NONE)
-            colors = _colors(image)
-            if before is None:
-                parts, _ = getheader(image, info={"loop": 0, "duration": duration})
-                file.write(b"".join(parts))
-            left, top, right, bottom = _changed(colors, before)
-            part, own = image.crop((left, top, right, bottom)), before is not None
-            data = getdata(part, (left, top), duration=duration, disposal=1, include_color_table=own)
-            file.write(b"".join(data))
-            before = colors
-        file.write(b";")
-
-
-def _colors(image: Image) -> Array:
-    """(H, W), a whole number for each colour."""
-    return np.asarray(image.convert("RGBX")).view("<u4")[..., 0]
-
-
-def _changed(colors: Array, before: Array | None) -> tuple[int, int, int, int]:
-    """The smallest box around all that differs: left, top, right, bottom; one pixel where nothing does."""
-    if before is None:
-        return 0, 0, colors.shape[1], colors.shape[0]
-    differ = colors != before
-    if not differ.any():
-        return 0, 0, 1, 1
-    rows, columns = np.flatnonzero(differ.any(1)), np.flatnonzero(differ.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def write_mp4(path: Path, pictures: Iterable[Array], fps: float) -> None:
-    """(H, W, 3) uint8 pictures with even sides as H.264, written as they come."""
-    import imageio.v3 as iio
-    from av.error import FFmpegError
-
-    with replacing(path) as temporary:
-        try:
-            with iio.imopen(temporary, "w", plugin="pyav") as file:
-                file.init_video_stream("libx264", fps=fps)  # pyright: ignore[reportAttributeAccessIssue]
-                for picture in pictures:
-                    file.write_frame(picture)  # pyright: ignore[reportAttributeAccessIssue]
-        except FFmpegError as error:  # a full disk comes as one of these, not always as an OSError
-            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-
-
-ANIMATIONS: dict[str, Callable[[Path, Iterable[Array], float], None]] = {".gif": write_gif, ".mp4": write_mp4}
-ENDINGS = (*ANIMATIONS, ".npy", ".png")
-
-
-def to_levels(frame: Tensor, value_range: tuple[float, float]) -> Array:
+def to_levels(frame: Tensor, value_range: Range) -> Array:
     """(C, H, W) values -> (H, W, 3) uint8, clipped to the value range."""
     low, high = value_range
     levels = ((frame.float() - low) / (high - low) * 255).clamp(0, 255).round().to(torch.uint8)
     return levels.expand(3, -1, -1).permute(1, 2, 0).numpy()
 
 
-def enlarge(picture: Array, target: int) -> Array:
-    """Whole-number nearest-neighbour enlargement until the longer side reaches about `target` pixels."""
-    factor = max(1, math.floor(target / max(picture.shape[:2])))
-    return picture.repeat(factor, 0).repeat(factor, 1)
+def to_picture(frame: Tensor, value_range: Range, target: int, scale: int | None = None) -> Array:
+    """(C, H, W) values -> (H, W, 3) uint8, each pixel a square: `scale` wide, or as wide as the longer side
+    stays within `target`."""
+    longer = max(frame.shape[1:])
+    if scale is not None and not (scale >= 1 and (scale == 1 or scale * longer <= MAX_SIDE)):
+        raise OptionError(f"scale {scale}: lies between 1 and {max(1, MAX_SIDE // longer)} for such frames")
+    factor = scale or max(1, target // longer)
+    return to_levels(frame, value_range).repeat(factor, 0).repeat(factor, 1)

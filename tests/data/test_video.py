@@ -13,7 +13,7 @@ from PIL import Image
 from framegen.data import arrays, video
 from framegen.data.video import read_prompt
 from framegen.errors import UserError
-from framegen.report.video import write_mp4
+from framegen.report.writers import write_film
 
 UNIT = (0.0, 1.0)
 VIDEO = np.random.default_rng(0).integers(0, 256, (12, 40, 60, 3), np.uint8)
@@ -34,7 +34,7 @@ def _png_folder(path: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "a.gif": lambda path: iio.imwrite(path, SMOOTH, plugin="pillow", loop=0),
     "a.png": lambda path: iio.imwrite(path, SMOOTH, plugin="pillow", is_batch=True, extension=".apng"),
-    "a.mp4": lambda path: write_mp4(path, SMOOTH, 10),
+    "a.mp4": lambda path: write_film(path, SMOOTH, 10),
     "a.mkv": lambda path: iio.imwrite(
         path, SMOOTH, plugin="pyav", codec="ffv1", fps=10, out_pixel_format="bgr0"
     ),
@@ -278,7 +278,7 @@ def test_a_playlist_is_not_followed_to_another_file(name: str, tmp_path: Path) -
 
 
 def test_a_name_that_ffmpeg_would_obey_is_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_mp4(tmp_path / "concat:a.mp4", SMOOTH, 10)
+    write_film(tmp_path / "concat:a.mp4", SMOOTH, 10)
     monkeypatch.chdir(tmp_path)
     assert len(_read(Path("concat:a.mp4"))) == 12
 
@@ -294,7 +294,7 @@ def test_a_stream_without_time_stamps_and_of_changing_size(tmp_path: Path) -> No
 
 
 def test_what_was_read_and_done_is_said(tmp_path: Path) -> None:
-    write_mp4(tmp_path / "a.mp4", VIDEO, 25)
+    write_film(tmp_path / "a.mp4", VIDEO, 25)
     read = read_prompt(tmp_path / "a.mp4", (1, 2, 2), UNIT)
     done = "cut to the middle 40x40, scaled to 2x2, made grey"
     assert read.notes == [f"read {tmp_path / 'a.mp4'}: 12 frames of 60x40, 25 a second; {done}"]

@@ -1,6 +1,5 @@
 """What the pictures show, read back from them."""
 
-import itertools
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,8 @@ from PIL import Image, ImageDraw
 from framegen.models.rollout import generate
 from framegen.report.figures import curves, network, strips
 from framegen.report.figures.style import BLUE, RED
-from framegen.report.video import Continuation, write_gif
+from framegen.report.gif import write_gif
+from framegen.report.video import Continuation
 from framegen.runs.run import load
 
 
@@ -145,7 +145,7 @@ def test_an_animation_and_a_line_behind_a_long_prompt_keep_their_numbers(
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
     blank = np.zeros((8, 8, 3), np.uint8)
-    assert len(list(strips.animate({"generated": itertools.repeat(blank)}, *shown.counts, shown.first))) == 60
+    assert len(list(strips.animate([{"generated": blank}] * 60, *shown.counts, shown.first))) == 60
     headers = [text for text in said if text[-1].isdigit()]
     assert [headers[0], headers[19], headers[20]] == ["prompt 231/250", "prompt 250/250", "frame +1"]
     line = curves.value_over_time({"generated": torch.zeros(60)}, 250, 230).axes[0].lines[0]

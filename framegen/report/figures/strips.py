@@ -1,6 +1,6 @@
 """Frames side by side: film strips, and the pictures of an animation."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ def film_strip(
 
 
 def animate(
-    rows: Mapping[str, Iterator[Picture | None]], prompt_frames: int, num_frames: int, first: int = 0
+    frames: Iterable[Mapping[str, Picture | None]], prompt_frames: int, num_frames: int, first: int = 0
 ) -> Iterator[Picture]:
     """Pictures of an animation: a panel for each row, between a header and a timeline.
 
@@ -77,7 +77,8 @@ def animate(
     colour. No two pictures are equal, so that a GIF keeps them all.
 
     Args:
-        rows: by name, the enlarged (H, W, 3) uint8 pictures in order, or None where there is none.
+        frames: of each frame, by the name of the row, the enlarged (H, W, 3) uint8 picture, or None where
+            there is none.
         prompt_frames, num_frames: how many frames of `num_frames` are prompt.
         first: so many frames of the prompt came before those that are shown.
 
@@ -85,13 +86,12 @@ def animate(
         (height, width, 3) uint8 with even sides.
     """
     font = ImageFont.load_default(18)
-    for number in range(num_frames):
-        panels = {name: next(pictures) for name, pictures in rows.items()}
+    for number, panels in enumerate(frames):
         shapes = (panel.shape[:2] for panel in panels.values() if panel is not None)
         height, width = next(shapes, (PANEL, PANEL))
         left, step = MARGIN + LABELS, height + MARGIN
         total_width = left + max(width, 120) + MARGIN
-        total_height = HEADER + len(rows) * step + TIMELINE
+        total_height = HEADER + len(panels) * step + TIMELINE
         canvas = Image.new("RGB", (total_width + total_width % 2, total_height + total_height % 2), "white")
         draw = ImageDraw.Draw(canvas)
         prompting = number < prompt_frames
@@ -105,7 +105,7 @@ def animate(
         for line, (name, panel) in enumerate(panels.items()):
             top = HEADER + line * step
             draw.rectangle((left - 4, top - 4, left + width + 3, top + height + 3), fill=color)
-            label = "prompt" if prompting and name != "truth" else name
+            label = "prompt" if prompting and name not in ("truth", "error") else name
             _draw_panel(canvas, top, panel, (width, height), label)
         place = (left, total_height - TIMELINE + 4, max(width, 120))
         _draw_timeline(draw, place, prompt_frames, number, num_frames)

@@ -1,0 +1,50 @@
+"""GIFs, written as their pictures come: Pillow's own way keeps all of them until the end."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL.GifImagePlugin import getdata, getheader
+from PIL.Image import Dither, Quantize, fromarray
+
+from framegen.data.pictures import Array
+from framegen.files import replacing
+
+
+def frame_time(fps: float) -> int:
+    """Hundredths of a second that a GIF shows a picture: at least two, since players take one for ten."""
+    return max(2, round(100 / fps))
+
+
+def write_gif(path: Path, pictures: Iterable[Array], fps: float) -> None:
+    """(H, W, 3) uint8 pictures of one size as a GIF that loops; memory does not grow with their number.
+
+    Of each picture only what differs from the one before is written, in up to 256 colours of its own.
+    """
+    duration = 10 * frame_time(fps)  # milliseconds
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        before: Array | None = None
+        for picture in pictures:
+            left, top, right, bottom = _changed(picture, before)
+            part = fromarray(picture[top:bottom, left:right]).quantize(
+                256, Quantize.MEDIANCUT, dither=Dither.NONE
+            )
+            if before is None:
+                parts, _ = getheader(part, info={"loop": 0, "duration": duration})
+                file.write(b"".join(parts))
+            own_colors = before is not None  # those of the first picture stand in the header
+            data = getdata(part, (left, top), duration=duration, disposal=1, include_color_table=own_colors)
+            file.write(b"".join(data))
+            before = picture
+        file.write(b";")
+
+
+def _changed(picture: Array, before: Array | None) -> tuple[int, int, int, int]:
+    """The smallest box around all that differs: left, top, right, bottom; one pixel where nothing does."""
+    if before is None:
+        return 0, 0, picture.shape[1], picture.shape[0]
+    differ = (picture != before).any(-1)
+    if not differ.any():
+        return 0, 0, 1, 1
+    rows, columns = np.flatnonzero(differ.any(1)), np.flatnonzero(differ.any(0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,183 @@
+"""Pictures to files, as they come: memory does not grow with their number.
+
+What can be written: GIF, MP4, WebM, animated WebP, a folder of PNG; and frames as numbers, .npy.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framegen.data.pictures import Array
+from framegen.errors import UserError
+from framegen.files import replacing, replacing_folder
+from framegen.progress import say
+from framegen.report.gif import frame_time, write_gif
+
+if TYPE_CHECKING:
+    from av import VideoStream
+    from av.container import OutputContainer
+
+FPS_RANGE = 0.1, 240.0
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How FFmpeg writes a film: encoder, container and their options."""
+
+    encoder: str
+    pixels: str
+    options: dict[str, str]
+    container: dict[str, str] = field(default_factory=dict)
+
+
+FILMS = {
+    # faststart: the index comes first, so that a browser plays before all is there
+    ".mp4": Coding("libx264", "yuv420p", {"crf": "17"}, {"movflags": "+faststart"}),
+    ".webm": Coding("libvpx-vp9", "yuv420p", {"crf": "24", "cpu-used": "4", "row-mt": "1"}),
+    # lossless, and each picture alone: the encoder for animations keeps all of them until the end
+    ".webp": Coding("libwebp", "bgra", {"lossless": "1", "compression_level": "2"}, {"loop": "0"}),
+}
+BT709 = 1
+"""FFmpeg's number for it, as matrix, primaries and transfer: what players expect of a film."""
+LIMITED = 1
+"""FFmpeg's number for levels from 16 to 235."""
+
+ANIMATIONS = (".gif", *FILMS, "")
+"""Endings of what moves; a name without one is a folder of PNG."""
+
+
+def write_animation(path: Path, pictures: Iterable[Array], fps: float, first: int = 1) -> None:
+    """(H, W, 3) uint8 pictures of one size, as one of ANIMATIONS. The rate is said where it cannot be met.
+
+    Args:
+        first: the number of the first picture, in the names of PNG files.
+
+    Raises:
+        UserError: there is no picture, or the disk refuses; what was there before is whole.
+    """
+    ending = path.suffix.lower()
+    if abs(playable(fps, ending) - fps) > 1e-3 * fps:
+        say(f"{path}: plays {playable(fps, ending):.4g} frames a second, its clock knows no {fps:.4g}", True)
+    match ending:
+        case ".gif":
+            write_gif(path, pictures, fps)
+        case "":
+            write_pictures(path, pictures, first)
+        case _:
+            write_film(path, pictures, playable(fps, ending))
+
+
+def playable(fps: float, ending: str) -> float:
+    """The rate nearest to `fps` that players show of such a file."""
+    match ending:
+        case ".gif":
+            return 100 / frame_time(fps)
+        case ".webp":  # browsers take 10 milliseconds and less for 100
+            return min(fps, 90.0)
+        case _:
+            return fps
+
+
+def write_film(path: Path, pictures: Iterable[Array], fps: float) -> None:
+    """(H, W, 3) uint8 pictures of one size as H.264 (.mp4), VP9 (.webm) or lossless WebP.
+
+    The first two have one colour for 2x2 pixels, so odd sides grow by a copy of their last row or column.
+    """
+    import av
+    from av.error import FFmpegError
+
+    coding = FILMS[path.suffix.lower()]
+    with replacing(path) as temporary:
+        try:
+            # "file:" keeps a name such as concat:x from being an instruction.
+            with av.open(
+                f"file:{temporary}", "w", format=path.suffix[1:].lower(), options=coding.container
+            ) as film:
+                _encode(film, coding, pictures, Fraction(fps).limit_denominator(1001))
+        except FFmpegError as error:  # a full disk comes as one of these, not always as an OSError
+            raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _encode(film: "OutputContainer", coding: Coding, pictures: Iterable[Array], rate: Fraction) -> None:
+    from av import VideoFrame
+    from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+    convert, stream = VideoReformatter().reformat, None
+    subsampled = coding.pixels == "yuv420p"
+    target = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG} if subsampled else {}
+    for number, picture in enumerate(pictures):
+        if subsampled and (picture.shape[0] % 2 or picture.shape[1] % 2):
+            picture = np.pad(picture, (*((0, side % 2) for side in picture.shape[:2]), (0, 0)), "edge")
+        if stream is None:
+            stream = _stream(film, coding, picture, rate)
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
+        frame = convert(frame, format=coding.pixels, **target)
+        frame.pts, frame.time_base = number, 1 / rate
+        film.mux(stream.encode(frame))
+    if stream is not None:
+        film.mux(stream.encode(None))
+
+
+def _stream(film: "OutputContainer", coding: Coding, picture: Array, rate: Fraction) -> "VideoStream":
+    from av import VideoStream
+
+    stream = film.add_stream(coding.encoder, rate, coding.options)
+    assert isinstance(stream, VideoStream)
+    stream.height, stream.width = picture.shape[:2]
+    stream.pix_fmt, stream.bit_rate = coding.pixels, 0  # the quality decides
+    if coding.pixels == "yuv420p":
+        context = stream.codec_context
+        context.color_range = LIMITED
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+    return stream
+
+
+def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1) -> None:
+    """(H, W, 3) uint8 pictures as a folder of PNG, frame-000001.png, …, by their number."""
+    import imageio.v3 as iio
+
+    with replacing_folder(folder) as temporary:
+        for number, picture in enumerate(pictures, first):
+            iio.imwrite(temporary / f"frame-{number:06}.png", picture)
+
+
+def write_array(path: Path, frames: Iterable[Tensor]) -> None:
+    """Frames (C, H, W) as they are, (T, C, H, W): uint8, or float32 for every other kind."""
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        count, header = 0, {}
+        for count, frame in enumerate(frames, 1):
+            values = frame.numpy() if frame.dtype == torch.uint8 else frame.float().numpy().astype("<f4")
+            if count == 1:
+                header = {"descr": values.dtype.str, "fortran_order": False, "shape": (0, *values.shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(values.tobytes())
+        file.seek(0)  # NumPy leaves room in a header for an array that grows
+        np.lib.format.write_array_header_1_0(file, {**header, "shape": (count, *header["shape"][1:])})
+
+
+def refusal(path: Path, force: bool) -> str | None:
+    """Why writing to `path` would cost something that nobody gave up; None where it does not.
+
+    A folder is replaced where it is empty, or where it holds frames that were written here and `force` says
+    so; never one that holds anything else.
+    """
+    if not os.path.lexists(path):  # a link to nowhere is something that stands there
+        return None
+    if path.suffix and path.is_dir():
+        return "is a folder; name a file, or a folder without a dot in its name"
+    if not path.suffix and (path.is_symlink() or not path.is_dir()):
+        return "is there, and is no folder; a name without ending is a folder of PNG"
+    names = [] if path.suffix else sorted(file.name for file in path.iterdir())
+    foreign = [name for name in names if not (name.startswith("frame-") and name.endswith(".png"))]
+    if foreign:
+        return f"is a folder that holds {foreign[0]}; choose a new or an empty one"
+    if force or (not path.suffix and not names):
+        return None
+    return "exists already; choose another name, or --force (force=True) replaces it"
