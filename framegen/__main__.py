@@ -3,13 +3,18 @@
 import os
 import signal
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from framegen.config.config import Config
+from framegen.config.data import Task
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
     Bench,
+    Continue,
     Draw,
     Evaluate,
     Generate,
@@ -18,17 +23,16 @@ from framegen.config.options import (
     Reproduce,
     Resume,
     ShowData,
-    parse,
-    parse_generate,
-    parse_train,
-    sweep,
+    TrainFilms,
 )
+from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
 from framegen.errors import OptionError, UserError
 
 if TYPE_CHECKING:
     from framegen.runs.run import Run
 
 COMMANDS = {
+    "continue": "let a film of your own go on: framegen continue my.mp4 --seconds 2",
     "data": "bring films of your own in: framegen data import my.mp4 --name my; data list; data show my",
     "train": "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
     "evaluate": "measure a run against every baseline and the optimum: framegen evaluate RUN",
@@ -66,6 +70,8 @@ def _main(arguments: list[str]) -> None:
     match arguments:
         case [] | ["-h" | "--help", *_]:
             print(_help())
+        case ["continue", *rest]:
+            _continue(parse(Continue, "continue", rest))
         case ["data", *rest]:
             _data(rest)
         case ["train", *rest]:
@@ -95,6 +101,23 @@ def _help() -> str:
     lines += ["", "experiments for train (the first is the default):", ""]
     lines += [f"  {name:<18}{config.description}" for name, config in EXPERIMENTS.items()]
     return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
+
+
+def _continue(options: Continue) -> None:
+    values = {name: value for name, value in vars(options).items() if name not in ("films", "start")}
+    start = None if options.start is None else seconds_of(options.start)
+    if options.experiment not in EXPERIMENTS:
+        raise OptionError(
+            f"--experiment {options.experiment}: no such experiment{nearest(options.experiment, EXPERIMENTS)}"
+        )
+    from framegen.commands import continuing
+    from framegen.report.tables import print_results
+
+    made = continuing.continue_films(options.films, start=start, **values)
+    print_results(made.run.results, Console())
+    print(f"\nHow it goes on:           {made.continued}")
+    print(f"Beside the truth, unseen: {made.compared}")
+    print(f"The run, to generate more: {made.run.folder}")
 
 
 def _data(arguments: list[str]) -> None:
@@ -140,6 +163,8 @@ def _train(arguments: list[str]) -> None:
 
         _report(training.resume(find(options.resume, options.runs_dir), options.track))
         return
+    if arguments and arguments[0] not in EXPERIMENTS and Path(arguments[0]).exists():
+        arguments = ["clips", *arguments]  # films
     name, rest = (
         ("video", arguments)
         if not arguments or arguments[0].startswith("-")
@@ -165,6 +190,8 @@ def _train(arguments: list[str]) -> None:
         if len(chosen) > 1:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places = (options.runs_dir, options.data_dir)
+        if isinstance(options, TrainFilms) and options.films:
+            config = replace(config, task=_import(options, config))
         runs[said] = training.train(
             config,
             options.name,
@@ -179,6 +206,14 @@ def _train(arguments: list[str]) -> None:
         _report(next(iter(runs.values())))
     else:
         _compare(runs)
+
+
+def _import(options: TrainFilms, config: Config) -> Task:
+    """The config's task, on the films that are named."""
+    from framegen.commands.continuing import import_as_task
+
+    task = import_as_task(options.films, options.size, options.channels, options.fps, options.data_dir)
+    return replace(config.task, dataset=task.dataset, digest=task.digest)
 
 
 def _report(run: "Run") -> None:

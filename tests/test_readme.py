@@ -12,7 +12,8 @@ import pytest
 
 from framegen.commands import training
 from framegen.config.experiments import EXPERIMENTS
-from framegen.config.options import Bench, Reproduce, parse, parse_train, sweep
+from framegen.config.options import Bench, Reproduce
+from framegen.config.reading import parse, parse_train, sweep
 from tests.conftest import SMALL, SMALL_CONFIG
 
 Runner = Callable[..., tuple[int, str, str]]

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from framegen.config.config import Config
-from framegen.config.data import Orbit, Sine
-from framegen.config.models import MLP, Recurrent
+from framegen.config.data import Film, Orbit, Sine
+from framegen.config.models import MLP, ConvRecurrent, Recurrent
 from framegen.config.training import Training
 from framegen.errors import OptionError
 
@@ -15,6 +15,16 @@ _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _GRU = Recurrent(cell="gru", hidden_size=32)
 _SINE_NET = Recurrent(hidden_size=32)
 _SINE_TRAINING = Training(epochs=10, batch_size=1, media_every=5)
+
+_FILM_TRAINING = Training(
+    epochs=10,
+    batch_size=8,
+    learning_rate=2e-3,
+    schedule="one-cycle",
+    clips_per_epoch=800,
+    closed_loop=9,
+    media_every=2,
+)
 
 EXPERIMENTS: dict[str, Config] = {
     config.experiment: config
@@ -55,6 +65,13 @@ EXPERIMENTS: dict[str, Config] = {
             _SINE_TRAINING,
             experiment="sine-next",
             description="the article's sine, the target one sample ahead",
+        ),
+        Config(
+            Film(),
+            ConvRecurrent(),
+            _FILM_TRAINING,
+            experiment="clips",
+            description="films of your own: a convolutional net that moves the last frame",
         ),
     )
 }

@@ -1,19 +1,14 @@
-"""What can be said on the command line: the options of each command, and how they are read."""
+"""What can be said on the command line: the options of each command."""
 
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
-from framegen.config.config import Config
 from framegen.config.data import Task
-from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import Model
 from framegen.config.training import Device, Mode, Training
-from framegen.errors import OptionError
 
 Positional = tyro.conf.Positional
 Look = Literal["compare", "clean"]
@@ -40,6 +35,58 @@ class Train:
     """W&B's group of runs; None asks WANDB_RUN_GROUP, else the experiment."""
     tags: tuple[str, ...] = ()
     """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+    data_dir: Path = Path("data")
+    """Folder of the data sets."""
+
+
+@dataclass(frozen=True)
+class TrainFilms(Train):
+    """Train a model on films."""
+
+    films: Positional[tuple[Path, ...]] = ()
+    """Films, or folders of them, to be imported first; none: --dataset names what was imported before."""
+    size: int = 64
+    """Of the films that are imported: longer side of a frame in pixels, a multiple of 4."""
+    channels: Literal[1, 3] = 3
+    """Of the films that are imported: 1 is grey, 3 is colour."""
+    fps: float | None = None
+    """Of the films that are imported: frames a second; None keeps each film's own."""
+
+
+@dataclass(frozen=True)
+class Continue:
+    """Let a film go on: import it, train on it for some minutes, and generate from its end. Writes
+    NAME-continued.mp4, the frames alone, and NAME-compare.mp4, beside the truth on a part that training
+    never saw. The same command again trains no more."""
+
+    films: Positional[tuple[Path, ...]]
+    """Films, or folders of them; the first one is continued."""
+    seconds: float = 2.0
+    """Seconds to generate, at the film's own rate."""
+    minutes: float = 5.0
+    """How long the training may take on this machine."""
+    size: int = 64
+    """Longer side of a frame in pixels, a multiple of 4."""
+    channels: Literal[1, 3] = 3
+    """1 is grey, 3 is colour."""
+    fps: float | None = None
+    """Frames a second at which films are read; None keeps each film's own."""
+    start: str | None = None
+    """Where to go on from, as seconds, 0:12 or 1:02:03; None is the film's end."""
+    last: int | None = None
+    """Frames before that which the model sees; None: as many as its training clips have."""
+    seed: int = 0
+    """Seed of the model that is trained."""
+    experiment: str = "clips"
+    """Which model is trained, and how."""
+    out: Path | None = None
+    """File to write: .mp4, .webm, .gif, .webp, or a folder of PNG; None: NAME-continued.mp4."""
+    force: bool = False
+    """Replace files that are there."""
+    track: Mode | None = None
+    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
     data_dir: Path = Path("data")
@@ -183,87 +230,3 @@ class ShowData:
     """Folder for the pictures; None: the data set's own, or for a film the folder of the data sets."""
     data_dir: Path = Path("data")
     """Folder of the data sets."""
-
-
-def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
-    """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
-    return tyro.cli(kind, prog=f"framegen {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
-
-
-def parse_generate(arguments: Sequence[str]) -> Generate:
-    """The options of `generate`. Raises OptionError where something stands beside the one run and the
-    one prompt."""
-    without_value = {"", "--force", "--no-force", "-h", "--help"}
-    options = [word if word.startswith("-") and "=" not in word else "" for word in arguments]
-    alone = [
-        word
-        for before, word in zip(["", *options], arguments, strict=False)
-        if before in without_value and not word.startswith("-")
-    ]
-    if len(alone) > 1:
-        raise OptionError(
-            f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
-            " (the pictures of a film belong in a folder)"
-        )
-    return parse(Generate, "generate", arguments)
-
-
-def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
-    """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an
-    impossible one."""
-    for argument in arguments:
-        if (option := argument.split("=")[0]) in ("--data", "--video", "--videos", "--prompt"):
-            raise OptionError(
-                f"{option}: training on films of your own is not there yet; a trained model continues one:"
-                " framegen generate RUN --prompt FILE --out clip.gif"
-            )
-    default = EXPERIMENTS[name]
-    options = tyro.cli(
-        Train,
-        prog=f"framegen train {name}",
-        description=f"{name}: {default.description}. Go on with a stopped run: framegen train --resume RUN.",
-        args=arguments,
-        default=Train(default.task, default.model, default.training),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
-    )
-    return options, Config(options.task, options.model, options.training, name, _seeds(options))
-
-
-def _seeds(options: Train) -> tuple[int, ...]:
-    """The seeds of the population that is asked for: a single number counts them; () is none."""
-    if options.seeds and options.training.seed:
-        raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")
-    if len(options.seeds) != 1:
-        return options.seeds
-    if options.seeds[0] < 1:
-        raise OptionError(f"--seeds {options.seeds[0]}: a population has at least 1 net")
-    return tuple(range(options.seeds[0]))
-
-
-def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
-    """The same arguments once for each value where an option of the experiment has several (1 2, or =1,2).
-
-    Options that are lists by themselves (--seeds, --speeds) are left as they are. Each comes with a label
-    that tells its values.
-    """
-    default = EXPERIMENTS[name]
-    fields = {**vars(default.task), **vars(default.model), **vars(default.training)}
-    single = {
-        f"--{field.replace('_', '-')}" for field, value in fields.items() if not isinstance(value, tuple)
-    }
-    for position, argument in enumerate(arguments):
-        head, equals, listed = argument.partition("=")
-        option, behind = head.replace("_", "-"), arguments[position + 1 :]
-        values = (
-            listed.split(",")
-            if equals
-            else list(itertools.takewhile(lambda v: not v.startswith("-"), behind))
-        )
-        if option in single and len(values) > 1:
-            rest = sweep(name, behind if equals else behind[len(values) :])
-            return [
-                (f"{option[1:]}-{value}{label}", [*arguments[:position], option, value, *after])
-                for value in dict.fromkeys(values)
-                for label, after in rest
-            ]
-    return [("", arguments)]

@@ -94,9 +94,11 @@ def _first(count: int) -> str:
 
 def frame_rate(path: Path) -> float | None:
     """Frames a second of what `read_prompt` reads, before it is read; None where that is not known."""
+    if path.suffix.lower() in ARRAYS:
+        return None
     try:
-        return _facts(path)[0]
-    except Exception:  # as many kinds as there are formats; reading it says what is wrong
+        return probe(path).fps
+    except UserError:  # reading it says what is wrong
         return None
 
 

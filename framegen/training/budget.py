@@ -60,7 +60,7 @@ def _measure(config: Config, data: Data) -> tuple[float, float]:
     order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
     rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
     times: list[float] = []
-    while not times or sum(times[1:]) < MEASURED and len(times) < 20:
+    while not times or (sum(times[1:]) < MEASURED and len(times) < 20):
         started = time.perf_counter()
         engine.run(order, rates)
         times.append(time.perf_counter() - started)

@@ -18,7 +18,7 @@ import torch
 from framegen.commands import training
 from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
-from framegen.config.options import parse_train
+from framegen.config.reading import parse_train
 from framegen.data import orbit
 from framegen.errors import OptionError, UserError
 from framegen.models import build, fused

@@ -12,7 +12,7 @@ import torch
 from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.models import Model, Recurrent
-from framegen.config.options import parse_train, sweep
+from framegen.config.reading import parse_train, sweep
 from framegen.config.training import Engine
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import read_results

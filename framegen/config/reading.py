@@ -1,0 +1,105 @@
+"""The command line's words become options and configs."""
+
+import itertools
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import tyro
+
+from framegen.config.config import Config
+from framegen.config.data import Film
+from framegen.config.experiments import EXPERIMENTS
+from framegen.config.options import Generate, Train, TrainFilms
+from framegen.errors import OptionError
+
+
+def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
+    """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
+    return tyro.cli(kind, prog=f"framegen {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+
+
+def parse_generate(arguments: Sequence[str]) -> Generate:
+    """The options of `generate`. Raises OptionError where something stands beside the one run and the
+    one prompt."""
+    without_value = {"", "--force", "--no-force", "-h", "--help"}
+    options = [word if word.startswith("-") and "=" not in word else "" for word in arguments]
+    alone = [
+        word
+        for before, word in zip(["", *options], arguments, strict=False)
+        if before in without_value and not word.startswith("-")
+    ]
+    if len(alone) > 1:
+        raise OptionError(
+            f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
+            " (the pictures of a film belong in a folder)"
+        )
+    return parse(Generate, "generate", arguments)
+
+
+def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
+    """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an
+    impossible one."""
+    for argument in arguments:
+        if (option := argument.split("=")[0]) in ("--data", "--video", "--videos", "--prompt"):
+            raise OptionError(
+                f"{option}: films stand alone: framegen train clips FILM..., or framegen continue FILM"
+            )
+    default = EXPERIMENTS[name]
+    kind = TrainFilms if isinstance(default.task, Film) else Train
+    options = tyro.cli(
+        kind,
+        prog=f"framegen train {name}",
+        description=f"{name}: {default.description}. Go on with a stopped run: framegen train --resume RUN.",
+        args=arguments,
+        default=kind(default.task, default.model, default.training),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+    )
+    return options, Config(options.task, options.model, options.training, name, _seeds(options))
+
+
+def seconds_of(text: str) -> float:
+    """Seconds from "12.5", "0:12" or "1:02:03". Raises OptionError where it is none of them."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise OptionError(f"--start {text}: is a time such as 12.5, 0:12 or 1:02:03")
+    return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
+
+
+def _seeds(options: Train) -> tuple[int, ...]:
+    """The seeds of the population that is asked for: a single number counts them; () is none."""
+    if options.seeds and options.training.seed:
+        raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")
+    if len(options.seeds) != 1:
+        return options.seeds
+    if options.seeds[0] < 1:
+        raise OptionError(f"--seeds {options.seeds[0]}: a population has at least 1 net")
+    return tuple(range(options.seeds[0]))
+
+
+def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
+    """The same arguments once for each value where an option of the experiment has several (1 2, or =1,2).
+
+    Options that are lists by themselves (--seeds, --speeds) are left as they are. Each comes with a label
+    that tells its values.
+    """
+    default = EXPERIMENTS[name]
+    fields = {**vars(default.task), **vars(default.model), **vars(default.training)}
+    single = {
+        f"--{field.replace('_', '-')}" for field, value in fields.items() if not isinstance(value, tuple)
+    }
+    for position, argument in enumerate(arguments):
+        head, equals, listed = argument.partition("=")
+        option, behind = head.replace("_", "-"), arguments[position + 1 :]
+        values = (
+            listed.split(",")
+            if equals
+            else list(itertools.takewhile(lambda v: not v.startswith("-"), behind))
+        )
+        if option in single and len(values) > 1:
+            rest = sweep(name, behind if equals else behind[len(values) :])
+            return [
+                (f"{option[1:]}-{value}{label}", [*arguments[:position], option, value, *after])
+                for value in dict.fromkeys(values)
+                for label, after in rest
+            ]
+    return [("", arguments)]
