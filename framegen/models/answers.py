@@ -66,8 +66,8 @@ def to_patches(frames: Tensor, patch: int) -> Tensor:
 
 
 def to_pixels(patches: Tensor, like: Tensor, patch: int) -> Tensor:
-    """The inverse of `to_patches`, cut to the frames' sides."""
-    return nn.functional.pixel_shuffle(patches, patch)[:, :, : like.shape[2], : like.shape[3]]
+    """The inverse of `to_patches`, cut to the frames' sides and of their precision (also under autocast)."""
+    return nn.functional.pixel_shuffle(patches.to(like.dtype), patch)[:, :, : like.shape[2], : like.shape[3]]
 
 
 def to_range(frames: Tensor) -> Tensor:

@@ -35,6 +35,6 @@ class ConvGRU(nn.Module):
             for_gates, for_candidate = now.split([2 * self.hidden_size, self.hidden_size], 1)
             update, reset = (for_gates + self.gates(hidden)).sigmoid().chunk(2, 1)
             candidate = (for_candidate + self.candidate(reset * hidden)).tanh()
-            hidden = torch.lerp(hidden, candidate, update)
+            hidden = hidden + update * (candidate - hidden)
             states.append(hidden)
         return torch.cat(states).unflatten(0, inputs.shape[:2]), hidden

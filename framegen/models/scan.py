@@ -28,7 +28,7 @@ def scan_by_steps(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:
     """`scan` in T steps, each of the size of one frame."""
     hidden, states = initial, []
     for z, new in zip(gate.unbind(), candidate.unbind(), strict=True):
-        hidden = torch.lerp(hidden, new, z)
+        hidden = hidden + z * (new - hidden)  # not lerp: under autocast z and h~ have fewer bits than h
         states.append(hidden)
     return torch.cat(states).view_as(candidate)
 

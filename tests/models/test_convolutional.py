@@ -25,24 +25,18 @@ def _random(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def _like_torch(layer: nn.Module, rnn: nn.RNNBase, order: list[int]) -> None:
-    """On frames of one pixel a 1x1 convolution is a product: the layer's states are those of torch's cell."""
-    inputs = _random(5, 2, 3)  # (T, B, C)
-    blocks = torch.cat([torch.arange(4 * k, 4 * k + 4) for k in order])
-    weights = [p.detach().flatten(1) if p.dim() == 4 else p.detach() for p in layer.parameters()]
-    into, bias, *recurrent = weights
-    with torch.no_grad():
-        rnn.weight_ih_l0.copy_(into[blocks])
-        rnn.bias_ih_l0.copy_(bias[blocks])
-        rnn.weight_hh_l0.copy_(torch.cat(recurrent)[blocks])
-        rnn.bias_hh_l0.zero_()
-        frames = inputs[..., None, None]
-        states, _ = layer(frames, layer.start(frames))  # pyright: ignore[reportCallIssue]
-        torch.testing.assert_close(states.flatten(2), rnn(inputs)[0])
-
-
 def test_a_conv_lstm_of_one_pixel_is_torchs_lstm() -> None:
-    _like_torch(ConvLSTM(3, 4, 1), nn.LSTM(3, 4), [0, 1, 3, 2])  # torch: i, f, g, o; ours: i, f, o, g
+    layer, rnn, inputs = ConvLSTM(3, 4, 1), nn.LSTM(3, 4), _random(5, 2, 3)  # (T, B, C)
+    torchs = torch.tensor([[0], [1], [3], [2]]) * 4 + torch.arange(4)  # i, f, g, o of our i, f, o, g
+    into, bias, recurrent = (p.detach().squeeze()[torchs.flatten()] for p in layer.parameters())
+    weights = (into, recurrent, bias, torch.zeros(16))
+    rnn.load_state_dict(dict(zip(rnn.state_dict(), weights, strict=True)))
+    frames = inputs[..., None, None]
+    with torch.no_grad():
+        states, (hidden, cell) = layer(frames, layer.start(frames))
+        expected, last = rnn(inputs)
+    torch.testing.assert_close(states.flatten(2), expected)
+    torch.testing.assert_close((hidden.flatten(1), cell.flatten(1)), (last[0][0], last[1][0]))
 
 
 def test_a_conv_gru_computes_what_its_paper_says() -> None:
