@@ -140,7 +140,8 @@ def _scalings(have: Size, want: Size, extra: str) -> list[str]:
     pixels would be rounded away. Shrinking is averaging over areas."""
     texts = []
     while have != want or not texts:
-        height, width = (max(w, -(-h // MOST_AT_ONCE)) for h, w in zip(have, want, strict=True))
+        # to a multiple of what is wanted, so that the last step averages whole pixels
+        height, width = (w * max(1, -(-h // (w * MOST_AT_ONCE))) for h, w in zip(have, want, strict=True))
         way = "area" if height <= have[0] and width <= have[1] else "bicubic"
         texts.append(f"{width}:{height}:flags={way}+accurate_rnd+full_chroma_int+full_chroma_inp{extra}")
         have, extra = (height, width), ""

@@ -7,6 +7,7 @@ from typing import Any
 
 import av
 import numpy as np
+from PIL import Image
 
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -25,8 +26,8 @@ def numbers(frames: Sequence[Pictures], count: int, low: int = 10, high: int = 2
 def scene(seed: int, count: int, size: tuple[int, int] = (36, 64), speed: int = 1) -> Pictures:
     """A camera that moves over a random landscape, (T, H, W, 3)."""
     random = np.random.default_rng(seed)
-    blocks = random.integers(0, 256, (size[0] // 4, 4 * size[1] // 4, 3)).astype(np.float32)
-    land = blocks.repeat(4, 0).repeat(4, 1)
+    coarse = random.integers(0, 256, (max(2, size[0] // 12), max(2, size[1] // 3), 3), np.uint8)
+    land = np.asarray(Image.fromarray(coarse).resize((4 * size[1], size[0]), Image.Resampling.BICUBIC))
     return np.stack([np.roll(land, -speed * t, 1)[:, : size[1]] for t in range(count)]).astype(np.uint8)
 
 
@@ -50,7 +51,9 @@ def encode(
     """
     lossless = {"crf": "4", "preset": "ultrafast"} if codec == "libx264" else {}
     with av.open(path, "w") as container:
-        stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(1000), options={**lossless, **(options or {})})
+        stream = container.add_stream(
+            codec, rate=Fraction(rate).limit_denominator(1000), options={**lossless, **(options or {})}
+        )
         assert isinstance(stream, av.VideoStream)
         planar = source.startswith("yuv")
         stream.height, stream.width = pictures.shape[2:4] if planar else pictures.shape[1:3]
