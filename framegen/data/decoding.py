@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import av
     from av.container import InputContainer
     from av.filter import Graph
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 PROBED_PACKETS = 240
@@ -31,6 +33,9 @@ MAX_RATE = 1000.0
 
 UNSPECIFIED, HD_HEIGHT = 2, 720
 """FFmpeg's number where a file does not name its colour matrix; players take BT.709 from this height on."""
+
+MOST_AT_ONCE = 16
+"""So many times FFmpeg's scaler shrinks a side exactly; by 360 it is wrong by 9 levels of 255."""
 
 HDR = (16, 18)
 """FFmpeg's numbers of the transfer curves PQ and HLG."""
@@ -105,9 +110,9 @@ class FilmFrame:
         height = max(1, min(frame.height // lines, round(kept[0] / lines)))
         width = max(1, min(frame.width, round(kept[1] / self.aspect)))
         left, top = (frame.width - width) // 2, (frame.height // lines - height) // 2
-        way = "area" if height >= wanted[0] and width >= wanted[1] else "bicubic"
-        scale = f"{wanted[1]}:{wanted[0]}:flags={way}+accurate_rnd+full_chroma_int+full_chroma_inp"
         graph = Graph()
+        matrix_given = ":in_color_matrix=bt709" * matrix
+        first, *rest = [graph.add("scale", text) for text in _scalings((height, width), wanted, matrix_given)]
         steps = [
             graph.add_buffer(
                 width=frame.width,
@@ -117,8 +122,9 @@ class FilmFrame:
             ),
             *([graph.add("field", "top")] if lines == 2 else []),
             graph.add("crop", f"{width}:{height}:{left}:{top}:exact=1"),
-            graph.add("scale", f"{scale}:in_color_matrix=bt709" if matrix else scale),
+            first,
             graph.add("format", "rgba" if self.transparent else "rgb24"),
+            *rest,
             graph.add("buffersink"),
         ]
         for one, other in itertools.pairwise(steps):
@@ -129,16 +135,32 @@ class FilmFrame:
         return graph
 
 
-def film_frames(path: Path, start: float = 0.0, complete: bool = False) -> Iterator[FilmFrame]:
+def _scalings(have: Size, want: Size, extra: str) -> list[str]:
+    """Options of the scalers that bring one size to another, each by at most MOST_AT_ONCE: the weights of more
+    pixels would be rounded away. Shrinking is averaging over areas."""
+    texts = []
+    while have != want or not texts:
+        # to a multiple of what is wanted, so that the last step averages whole pixels
+        height, width = (w * max(1, -(-h // (w * MOST_AT_ONCE))) for h, w in zip(have, want, strict=True))
+        way = "area" if height <= have[0] and width <= have[1] else "bicubic"
+        texts.append(f"{width}:{height}:flags={way}+accurate_rnd+full_chroma_int+full_chroma_inp{extra}")
+        have, extra = (height, width), ""
+    return texts
+
+
+def film_frames(
+    path: Path, timing: Timing, start: float = 0.0, complete: bool = False
+) -> Iterator[FilmFrame]:
     """The frames of a film's first video from `start` on, seconds: a few may come before it.
 
     Args:
+        timing: as `first_look` gives it.
         complete: whether a film that ends before its header says so is an error; looked at when all is read.
 
     Raises:
-        UserError: the file is no film, or lacks its index; TruncatedFilm: it is cut off. FFmpegError: a frame is damaged.
+        UserError: the file is no film, or lacks its index; TruncatedFilm: it is cut off.
+        FFmpegError: a frame is damaged.
     """
-    timing = film_timing(path)
     if start > 0 and timing.rate is not None:
         frames = _decoded(path, timing, start, False)
         first = next(frames, None)
@@ -187,24 +209,25 @@ def pixel_aspect(stream: "VideoStream") -> float:
     return aspect if 0.1 <= aspect <= 10 else 1.0
 
 
-def film_timing(path: Path) -> Timing:
-    """When a film begins and how fast it runs, from its first packets."""
-    with open_film(path) as container:
-        return timing_of(container)
-
-
-def timing_of(container: "InputContainer") -> Timing:
-    """Of a container that was just opened; it has been read on afterwards.
+def first_look(container: "InputContainer") -> tuple[Timing, "av.VideoFrame | None"]:
+    """The timing of a film that was just opened, and its first frame where that can be decoded.
 
     The rate is the mean over intervals of about the median, since stamps are rounded (to milliseconds in
     MKV), or the header's where both agree.
     """
-    stream = container.streams.video[0]
-    packets = [
-        packet
-        for packet in itertools.islice(container.demux(stream), PROBED_PACKETS)
-        if not packet.is_discard
-    ]
+    from av.error import FFmpegError
+
+    stream, packets, first = container.streams.video[0], [], None
+    for packet in itertools.islice(container.demux(stream), PROBED_PACKETS):
+        if first is None:
+            with suppress(FFmpegError):  # reading the film will name it
+                first = next(iter(packet.decode()), None)
+        if not packet.is_discard:
+            packets.append(packet)
+    return _timing(stream, packets), first
+
+
+def _timing(stream: "VideoStream", packets: "list[Packet]") -> Timing:
     stamps = [packet.pts for packet in packets if packet.pts is not None]
     stamps = stamps or [packet.dts for packet in packets if packet.dts is not None]
     if not stamps or not stream.time_base:

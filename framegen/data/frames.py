@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from framegen.data.decoding import film_frames
+from framegen.data.decoding import Timing, film_frames
 from framegen.data.pictures import (
     FOREIGN,
     PICTURES,
@@ -115,9 +115,16 @@ def shown_frames(
     One may come twice in a row.
     """
     check_path(path)
-    facts = None if path.is_dir() else probe(path)
-    own = facts.fps if facts else None
-    frames = _frames(path, start, complete and start == 0 and stop is None)
+    facts = probe(path)
+    own, whole = facts.fps, complete and start == 0 and stop is None
+    if path.is_dir():
+        frames: Iterator[Frame] = folder_frames(path)
+    elif path.suffix.lower() in PICTURES | FOREIGN:
+        if path.suffix.lower() == ".gif" and whole:
+            check_gif_is_whole(path)
+        frames = picture_frames(path)
+    else:
+        frames = film_frames(path, Timing(facts.origin, own), start, whole)
     if own is None:  # pictures one by one
         rate = fps or USUAL_RATE
         yield from itertools.islice(
@@ -154,13 +161,3 @@ def _at_rate(
 def _time(frame: Frame) -> float:
     assert frame.time is not None, "a film with a rate has times"
     return frame.time
-
-
-def _frames(path: Path, start: float, complete: bool) -> Iterator[Frame]:
-    if path.is_dir():
-        return folder_frames(path)
-    if path.suffix.lower() in PICTURES | FOREIGN:
-        if path.suffix.lower() == ".gif" and complete:
-            check_gif_is_whole(path)
-        return picture_frames(path)
-    return film_frames(path, start, complete)

@@ -199,7 +199,7 @@ def frame_size(facts: Facts, size: int) -> tuple[int, int]:
     """Height and width of a data set's frames, from its first film's."""
     longer = max(facts.height, facts.width)
     height, width = (
-        max(MULTIPLE, round(side * size / longer / MULTIPLE) * MULTIPLE)
+        max(MULTIPLE, int(side * size / longer / MULTIPLE + 0.5) * MULTIPLE)
         for side in (facts.height, facts.width)
     )
     return height, width

@@ -29,6 +29,9 @@ FOREIGN = {".heic", ".heif", ".avif", ".jxl"}
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 """How much red, green and blue add to brightness (ITU-R BT.601)."""
 
+EXACT = 2
+"""From so many pixels a side on they are averaged; fewer would be taken by turns, some once, some twice."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Size = tuple[int, int]
 """Height and width."""
@@ -97,7 +100,9 @@ def _resized(image: "Image.Image", size: Size) -> "Image.Image":
         return image
     height, width = middle(have, size)
     left, top = (image.width - width) / 2, (image.height - height) / 2
-    way = Resampling.HAMMING if height >= size[0] else Resampling.BICUBIC
+    way = Resampling.BICUBIC  # averages where it shrinks, but over neighbours too
+    if height >= EXACT * size[0]:
+        way = Resampling.BOX
     return image.resize((size[1], size[0]), way, (left, top, left + width, top + height))
 
 
@@ -136,12 +141,14 @@ def picture_frames(path: Path) -> Iterator[Still]:
         check_size(path, image.width, image.height)
         if image.mode.startswith(("I", "F")):
             raise UserError(f"{path}: has more than 8 bits a channel; save it with 8, or its numbers as .npy")
-        timed = bool(image.info.get("duration"))
+        timed = None
         for frame in ImageSequence.Iterator(image):
             transparent = "A" in frame.getbands() or "transparency" in frame.info
             upright = ImageOps.exif_transpose(frame.convert("RGBA" if transparent else "RGB"))
+            duration = float(frame.info.get("duration") or 0) / 1000  # from milliseconds; there once decoded
+            timed = duration > 0 if timed is None else timed
             yield Still(upright, time if timed else None)
-            time += float(frame.info.get("duration") or 0) / 1000  # from milliseconds
+            time += duration
 
 
 def open_picture(path: Path) -> "Image.Image":

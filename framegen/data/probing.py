@@ -7,9 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from framegen.data.decoding import HDR, FilmFrame, pixel_aspect, timing_of
+from framegen.data.decoding import HDR, FilmFrame, first_look, pixel_aspect
 from framegen.data.films import open_film
-from framegen.data.pictures import FOREIGN, PICTURES, folder_files, open_picture, picture_frames
+from framegen.data.pictures import (
+    FOREIGN,
+    PICTURES,
+    folder_files,
+    folder_frames,
+    open_picture,
+    picture_frames,
+)
 from framegen.errors import UserError
 
 PROBED_PICTURES = 50
@@ -29,6 +36,8 @@ class Facts:
     audio: bool
     notes: tuple[str, ...] = ()
     """What its reader should know: "turned by 90 degrees", for example."""
+    origin: float = 0.0
+    """The first frame's time stamp, seconds."""
 
 
 def probe(path: Path) -> Facts:
@@ -49,42 +58,36 @@ def probe(path: Path) -> Facts:
 
 def _probe_film(path: Path) -> Facts:
     import av
-    from av.error import FFmpegError
 
     with open_film(path) as container:
         stream = container.streams.video[0]
-        timing, rate = timing_of(container), stream.average_rate
+        timing, frame = first_look(container)
         seconds = None
         if stream.duration and stream.time_base:
             seconds = float(stream.duration * stream.time_base)
         elif container.duration:
             seconds = container.duration / av.time_base
-        count, audio = stream.frames or None, bool(container.streams.audio)
-    height, width, notes = 0, 0, []
-    with open_film(path) as container:
-        stream = container.streams.video[0]
-        height, width = stream.height, round(stream.width * pixel_aspect(stream))
-        try:
-            frame = next(container.decode(stream))
-            first = FilmFrame(frame, 0.0, pixel_aspect(stream), {})
-            (height, width), turned = first.size, frame.rotation % 360
+        named, alpha = float(stream.average_rate or 0), stream.metadata.get("alpha_mode") == "1"
+        size, notes = (stream.height, round(stream.width * pixel_aspect(stream))), []
+        if frame is not None:
+            size = FilmFrame(frame, 0.0, pixel_aspect(stream), {}).size
+            turned = frame.rotation % 360
             notes += [f"turned by {turned} degrees"] * bool(turned)
             notes += ["interlaced: one field of each frame is taken"] * frame.interlaced_frame
             notes += ["high dynamic range: its colours come out pale"] * (frame.color_trc in HDR)
-        except (FFmpegError, StopIteration):
-            pass  # reading it will say so
+        notes += ["its transparency is not read"] * alpha  # VP9's, which FFmpeg's own decoder leaves out
+        count, audio = stream.frames or None, bool(container.streams.audio)
     if timing.rate is None:
-        notes.append(f"no time stamps that can be believed (its header: {float(rate or 0):.6g} a second)")
         seconds = None
-    return Facts(width, height, timing.rate, seconds, count, audio, tuple(notes))
+        notes += [f"no time stamps that can be believed (its header: {named:.6g} a second)"] * (count != 1)
+    return Facts(size[1], size[0], timing.rate, seconds, count, audio, tuple(notes), timing.origin)
 
 
 def _probe_pictures(path: Path) -> Facts:
-    files = folder_files(path) if path.is_dir() else [path]
-    first = next(picture_frames(files[0]))
+    first = next(folder_frames(path) if path.is_dir() else picture_frames(path))
     height, width = first.size
     if path.is_dir():
-        return Facts(width, height, None, None, len(files), False)
+        return Facts(width, height, None, None, len(folder_files(path)), False)
     with open_picture(path) as image:
         count = getattr(image, "n_frames", 1)
     times = [frame.time for frame in itertools.islice(picture_frames(path), PROBED_PICTURES)]

@@ -18,6 +18,9 @@ LEAST = 6.0
 TIMES = 2.0
 """So many times as much as neighbouring frames do."""
 
+BACK = 0.5
+"""The picture has come back where it differs by less than this part of the leap."""
+
 GRID = 16
 """A frame is looked at in so many blocks along each side: what moves a little changes little in them."""
 
@@ -58,10 +61,13 @@ def _is_cut(window: list[Array], place: int) -> bool:
     """Whether the window's frame at `place` begins a shot."""
     before, behind = window[max(0, place - AROUND) : place], window[place:]
     across = min(_difference(one, other) for one in before for other in behind)
-    if across < LEAST:
+    if across < max(LEAST, BACK * _difference(before[-1], behind[0])):
         return False
     steps = [_difference(a, b) for part in (before, behind) for a, b in itertools.pairwise(part)]
-    usual = sorted(steps)[-2] if len(steps) > 1 else 0.0  # one of them may be a cut itself
+    if not steps:
+        return False
+    # in the middle of a film one of its neighbours may be a cut itself
+    usual = sorted(steps)[-2] if len(steps) == 2 * (AROUND - 1) else max(steps)
     return across > TIMES * usual
 
 

@@ -1,0 +1,249 @@
+"""Films of every kind come out upright, evenly spaced, in true colours; what cannot be read says so."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from PIL import Image
+
+from framegen.data import decoding
+from framegen.data.frames import read_frames, read_last
+from framegen.data.probing import probe
+from framegen.errors import UserError
+from tests.data.films import encode, numbers, scene, shades
+
+SIZE = (8, 8)
+COLOURS = np.array([[(200, 30, 40), (20, 180, 60)], [(30, 40, 220), (128, 128, 128)]], np.uint8)
+PATCHES = np.broadcast_to(COLOURS.repeat(24, 0).repeat(32, 1), (3, 48, 64, 3))
+
+
+def _numbers(path: Path, count: int, **options: float) -> list[int]:
+    return numbers(list(read_frames(path, SIZE, **options)), count)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "avi", "ts", "mov", "webm"])
+def test_every_frame_of_an_even_film_comes_once(ending: str, tmp_path: Path) -> None:
+    codec = "libvpx" if ending == "webm" else "libx264"
+    path = encode(tmp_path / f"a.{ending}", shades(45), 30, codec)
+    assert probe(path).fps == pytest.approx(30, rel=1e-3)
+    found = np.array(_numbers(path, 45))
+    assert len(found) == 45
+    assert np.abs(found - np.arange(45)).max() <= 1  # a level of brightness at most
+
+
+def test_time_stamps_decide_which_frame_is_shown(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    steps = random.choice([0.1, 0.1, 0.1, 0.2, 0.5], 29)
+    times = [0.0, *np.cumsum(steps).round(3).tolist()]
+    path = encode(tmp_path / "a.mkv", shades(30), times=times)
+    assert probe(path).fps == pytest.approx(10, rel=0.01)
+    for fps, start in ((10, 0), (10, 1), (5, 0), (20, 0.5)):
+        found = _numbers(path, 30, fps=fps, start=start)
+        late = 0.025  # stamps are believed to a quarter of a frame
+        shown = [
+            max(n for n, time in enumerate(times) if time <= start + k / fps + late)
+            for k in range(len(found))
+        ]
+        assert found == shown
+        assert len(found) == pytest.approx((times[-1] + 0.1 - start) * fps, abs=1)
+
+
+def test_stamps_that_do_not_begin_at_zero_or_jump_do_no_harm(tmp_path: Path) -> None:
+    late = encode(tmp_path / "late.mkv", shades(6), times=[5 + t / 10 for t in range(6)])
+    assert _numbers(late, 6) == list(range(6))
+    assert _numbers(late, 6, start=0.2) == [2, 3, 4, 5]
+    gap = encode(tmp_path / "gap.mkv", shades(6), times=[0, 0.1, 0.2, 1000.3, 1000.4, 1000.5])
+    assert _numbers(gap, 6) == list(range(6))
+
+
+def test_a_part_is_read_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = encode(tmp_path / "a.mp4", shades(200), 25, options={"g": "10"})
+    whole = list(read_frames(path, SIZE))
+    decoded = []
+    stamp = decoding._stamp
+    monkeypatch.setattr(decoding, "_stamp", lambda frame: (decoded.append(frame.pts), stamp(frame))[1])
+    for start, stop in ((4.0, 5.0), (6.12, 7.0), (7.96, 99.0), (0.04, 0.2)):
+        decoded.clear()
+        part = list(read_frames(path, SIZE, start=start, stop=stop))
+        np.testing.assert_array_equal(part, whole[round(start * 25) : round(stop * 25)])
+        assert len(decoded) < len(part) + 25
+    decoded.clear()
+    np.testing.assert_array_equal(read_last(path, 12, SIZE), whole[-12:])
+    assert len(decoded) < 100
+    assert list(read_frames(path, SIZE, start=20.0)) == []
+
+
+def test_a_clip_held_upright_stands_upright(tmp_path: Path) -> None:
+    """The matrix of an MP4's track header is written by hand, as a telephone does."""
+    upright = COLOURS.repeat(24, 0).repeat(16, 1)  # portrait
+    path = tmp_path / "a.mp4"
+    for turns, matrix in {3: (0, 1, -1, 0), 1: (0, -1, 1, 0), 2: (-1, 0, 0, -1)}.items():
+        # (0, 1, -1, 0) takes what points right to what points down: it turns clockwise.
+        stored = np.rot90(upright, -turns)
+        encode(path, np.broadcast_to(stored, (3, *stored.shape)), pix_fmt="yuv444p")
+        content = bytearray(path.read_bytes())
+        place = content.index(b"tkhd") + 44
+        a, b, c, d = (int(value * 65536).to_bytes(4, "big", signed=True) for value in matrix)
+        content[place : place + 20] = a + b + bytes(4) + c + d
+        path.write_bytes(content)
+        facts = probe(path)
+        assert (facts.width, facts.height) == (32, 48)
+        assert facts.notes == (f"turned by {90 * turns} degrees",)
+        np.testing.assert_allclose(next(read_frames(path, (2, 2))), COLOURS, atol=4)
+        assert next(read_frames(path, None)).shape == (48, 32, 3)
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "limited range": lambda path: encode(path, PATCHES),
+    "full range": lambda path: encode(path, PATCHES, pix_fmt="yuvj420p", codec="mjpeg", options={"q": "1"}),
+    "10 bit": lambda path: encode(path, PATCHES, pix_fmt="yuv420p10le"),
+    "4:4:4": lambda path: encode(path, PATCHES, pix_fmt="yuv444p"),
+    "rgb": lambda path: encode(path, PATCHES, pix_fmt="bgr0", codec="ffv1"),
+    "odd size": lambda path: encode(path, PATCHES[:, 1:, 1:], pix_fmt="yuv420p", codec="ffv1"),
+    "bt.709": lambda path: _in_709(path, PATCHES, tagged=True),
+    "hd without a tag": lambda path: _in_709(path, PATCHES.repeat(15, 1).repeat(20, 2), tagged=False),
+}
+
+
+def _in_709(path: Path, pictures: np.ndarray, tagged: bool) -> None:
+    with av.open(path, "w") as container:
+        stream = container.add_stream("ffv1", rate=10)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width, stream.pix_fmt = *pictures.shape[1:3], "yuv420p"
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709")
+            frame.colorspace = 1 if tagged else 2
+            stream.codec_context.colorspace = frame.colorspace
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_colours_are_true(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    KINDS[kind](path)
+    for frame in read_frames(path, (2, 2)):
+        # an odd size has no middle: a pixel of the neighbours comes in
+        np.testing.assert_allclose(frame, COLOURS, atol=9 if kind == "odd size" else 5)
+    grey = next(read_frames(path, (2, 2), channels=1))
+    np.testing.assert_allclose(grey[..., 0], COLOURS @ [0.299, 0.587, 0.114], atol=5)
+
+
+def test_what_is_transparent_in_a_film_lies_on_black(tmp_path: Path) -> None:
+    half = np.concatenate([PATCHES, np.full((3, 48, 64, 1), 128, np.uint8)], 3)
+    path = encode(tmp_path / "a.mov", half, codec="png", pix_fmt="rgba", source="rgba")
+    np.testing.assert_allclose(next(read_frames(path, (2, 2))), COLOURS / 2, atol=3)
+
+
+def test_of_interlaced_frames_one_field_is_taken(tmp_path: Path) -> None:
+    rows = np.zeros((5, 32, 48, 3), np.uint8)
+    rows[:, 0::2] = (40 * np.arange(5))[:, None, None, None]
+    rows[:, 1::2] = (40 * np.arange(5) + 20)[:, None, None, None]
+    path = encode(tmp_path / "a.mkv", rows, options={"crf": "1", "x264-params": "interlaced=1:tff=1"})
+    found = [frame.mean() for frame in read_frames(path, SIZE)]
+    np.testing.assert_allclose(found, 40 * np.arange(5), atol=3)
+    assert "interlaced" in probe(path).notes[0]
+
+
+def test_pixels_that_are_not_square_are_stretched(tmp_path: Path) -> None:
+    aspect = {"sample_aspect_ratio": Fraction(2, 1)}
+    path = encode(tmp_path / "a.mkv", PATCHES, settings=aspect)
+    assert (probe(path).width, probe(path).height) == (128, 48)
+    frame = next(read_frames(path, (2, 4)))  # 4 to 3 of what is 8 to 3: the middle half
+    np.testing.assert_allclose(frame, COLOURS.repeat(2, 1), atol=5)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (4, 4), (16, 40)])
+def test_the_middle_is_cut_out_before_it_is_scaled(size: tuple[int, int], tmp_path: Path) -> None:
+    """Against averaging the middle of the stored picture."""
+    picture = scene(1, 1, (80, 400))[0]
+    path = encode(tmp_path / "a.mkv", picture[None], codec="ffv1", pix_fmt="bgr0")
+    height, width = size
+    kept = 80 * width // height
+    middle = picture[:, 200 - kept // 2 : 200 + kept // 2].astype(float)
+    mean = middle.reshape(height, 80 // height, width, kept // width, 3).mean((1, 3))
+    np.testing.assert_allclose(next(read_frames(path, size)), mean, atol=2)
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    np.testing.assert_allclose(next(read_frames(tmp_path / "a.png", size)), mean, atol=3)
+
+
+def test_a_size_that_changes_is_no_matter(tmp_path: Path) -> None:
+    one, other = (
+        encode(tmp_path / f"{n}.h264", shades(6, size)) for n, size in enumerate([(32, 48), (48, 32)])
+    )
+    (tmp_path / "c.h264").write_bytes(one.read_bytes() + other.read_bytes())
+    frames = list(read_frames(tmp_path / "c.h264", (8, 12)))
+    assert numbers(frames, 6) == [*range(6), *range(6)]
+    assert "no time stamps" in probe(tmp_path / "c.h264").notes[0]
+
+
+def test_a_rate_that_no_camera_has_is_not_believed(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mp4", shades(20), times=[t / 10_000 for t in range(20)])
+    assert probe(path).fps is None
+    assert _numbers(path, 20) == list(range(20))
+    assert _numbers(path, 20, fps=10) == list(range(20))
+
+
+def test_moving_pictures_go_through_the_same_door(tmp_path: Path) -> None:
+    pictures = shades(4)
+    durations = [100, 100, 300, 100]  # milliseconds
+    iio.imwrite(tmp_path / "a.gif", pictures, plugin="pillow", duration=durations, loop=0)
+    assert probe(tmp_path / "a.gif").fps == pytest.approx(10)
+    assert _numbers(tmp_path / "a.gif", 4) == [0, 1, 2, 2, 2, 3]
+    assert _numbers(tmp_path / "a.gif", 4, start=0.3) == [2, 2, 3]
+    iio.imwrite(tmp_path / "a.webp", pictures, plugin="pillow", duration=durations, lossless=True)
+    assert _numbers(tmp_path / "a.webp", 4) == [0, 1, 2, 2, 2, 3]
+    (tmp_path / "folder").mkdir()
+    for number in range(12):
+        Image.fromarray(shades(12)[number]).save(tmp_path / "folder" / f"frame{number}.png")
+    assert _numbers(tmp_path / "folder", 12) == list(range(12))  # frame2 before frame10
+
+
+def test_a_photograph_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise
+    Image.fromarray(np.rot90(PATCHES[0]).copy()).save(tmp_path / "a.jpg", exif=exif, quality=95)
+    np.testing.assert_allclose(next(read_frames(tmp_path / "a.jpg", (2, 2))), COLOURS, atol=6)
+
+
+def _sound_alone(path: Path) -> None:
+    with av.open(path, "w") as container:
+        sound = container.add_stream("pcm_s16le", rate=8000)
+        assert isinstance(sound, av.AudioStream)
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        silence.sample_rate = 8000
+        container.mux([*sound.encode(silence), *sound.encode()])
+
+
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda _: None, "no such file"),
+    "zero bytes": (lambda path: path.write_bytes(b""), "is empty"),
+    "text": (lambda path: path.write_text("no film\n" * 100), "is no film"),
+    "sound alone": (_sound_alone, "holds no video"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_is_no_film_is_named_in_one_line(case: str, tmp_path: Path) -> None:
+    write, reason = BAD[case]
+    path = tmp_path / "a.mkv"
+    write(path)
+    for reading in (lambda: probe(path), lambda: list(read_frames(path, SIZE))):
+        with pytest.raises(UserError, match=reason) as refused:
+            reading()
+        assert str(refused.value).startswith(str(path))
+        assert "\n" not in str(refused.value)
+
+
+def test_enormous_frames_are_refused_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("framegen.data.pictures.MAX_PIXELS", 1000)
+    encode(tmp_path / "a.mp4", shades(2))
+    with pytest.raises(UserError, match="48x32 pixels are enormous"):
+        list(read_frames(tmp_path / "a.mp4", SIZE))

@@ -1,0 +1,343 @@
+"""Films become a data set, whole or not at all: cut into shots, split by source, each decoded once."""
+
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from framegen.data import assembling, importing
+from framegen.data.dataset import MANIFEST, SPLITS, Manifest, frames_of, names, open_split, read_manifest
+from framegen.data.frames import read_frames
+from framegen.data.importing import import_films
+from framegen.errors import OptionError, UserError
+from tests.data.films import encode, scene, shades
+
+
+def _film(path: Path, *lengths: int, seed: int = 0, size: tuple[int, int] = (36, 64)) -> Path:
+    """A film with a shot of each length, at 10 frames a second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shots = [scene(seed + n, length, size) for n, length in enumerate(lengths)]
+    return encode(path, np.concatenate(shots))
+
+
+def _import(paths: list[Path], data: Path, name: str = "set", **options: int | float | None) -> Manifest:
+    return read_manifest(import_films(paths, name, data_dir=data, show=False, **{"size": 16, **options}))  # pyright: ignore[reportArgumentType]
+
+
+def _rows(data: Path, name: str = "set") -> dict[str, np.ndarray]:
+    manifest = read_manifest(data / name)
+    return {split: np.array(frames_of(open_split(data / name, manifest, split))) for split in SPLITS}
+
+
+def test_a_film_is_kept_as_it_is_decoded_each_shot_in_its_split(tmp_path: Path) -> None:
+    path = _film(tmp_path / "a.mp4", 30, 46, 61, 50, 55, 8)
+    manifest = _import([path], tmp_path / "data")
+    decoded = np.stack(list(read_frames(path, (8, 16)))).transpose(0, 3, 1, 2)
+    rows = _rows(tmp_path / "data")
+    assert manifest.shape == (3, 8, 16)
+    assert [(s.split, s.first_frame, s.frames) for s in manifest.shots] == [
+        ("train", 0, 30),
+        ("train", 30, 46),
+        ("train", 76, 61),
+        ("train", 242, 8),
+        ("val", 137, 50),
+        ("test", 187, 55),
+    ]
+    for shot in manifest.shots:
+        kept = rows[shot.split][shot.row : shot.row + shot.frames]
+        np.testing.assert_array_equal(kept, decoded[shot.first_frame : shot.first_frame + shot.frames])
+        assert shot.time == pytest.approx(shot.first_frame / 10)
+    assert manifest.sources[0].cuts == 5
+
+
+def test_rate_size_and_colour_are_as_asked_for(tmp_path: Path) -> None:
+    path = _film(tmp_path / "a.mp4", 60, 60, 60, 60, size=(64, 36))
+    manifest = _import([path], tmp_path / "data", size=32, channels=1, fps=5)
+    assert manifest.shape == (1, 32, 20)  # 18, to a multiple of 4
+    assert manifest.sources[0].frames == 120
+    assert sorted(shot.first_frame for shot in manifest.shots) == [0, 30, 60, 90]  # found at 10 a second
+
+
+def test_films_of_another_shape_are_cut_to_the_first_ones(tmp_path: Path) -> None:
+    _film(tmp_path / "films" / "a.mp4", 30)
+    _film(tmp_path / "films" / "b.mp4", 30, seed=5, size=(64, 64))
+    _film(tmp_path / "films" / "deep" / "c10.mp4", 30, seed=6)
+    _film(tmp_path / "films" / "deep" / "c9.mp4", 30, seed=7)
+    (tmp_path / "films" / "notes.txt").write_text("no film")
+    manifest = _import([tmp_path / "films"], tmp_path / "data")
+    order = ["films/a.mp4", "films/b.mp4", "films/deep/c9.mp4", "films/deep/c10.mp4"]
+    assert [source.name for source in manifest.sources] == order
+    assert [shot.split for shot in manifest.shots] == ["train", "train", "val", "test"]
+    square = np.stack(list(read_frames(tmp_path / "films" / "b.mp4", (8, 16)))).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(_rows(tmp_path / "data")["train"][30:], square)
+
+
+def test_folders_that_name_a_split_are_respected(tmp_path: Path) -> None:
+    for seed, place in enumerate(("test/a", "train/b", "train/c", "Validation/d")):
+        _film(tmp_path / "films" / f"{place}.mp4", 20, seed=seed)
+    manifest = _import([tmp_path / "films"], tmp_path / "data")
+    assert {shot.source.split("/", 1)[1]: shot.split for shot in manifest.shots} == {
+        "test/a.mp4": "test",
+        "train/b.mp4": "train",
+        "train/c.mp4": "train",
+        "Validation/d.mp4": "val",
+    }
+
+
+def test_folders_of_pictures_and_moving_pictures_are_films(tmp_path: Path) -> None:
+    for number, picture in enumerate(scene(0, 30)):
+        (tmp_path / "films" / "walk").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / "films" / "walk" / f"frame{number}.png")
+    first, *rest = (Image.fromarray(picture) for picture in scene(1, 30))
+    first.save(tmp_path / "films" / "b.gif", save_all=True, append_images=rest, duration=100)
+    manifest = _import([tmp_path / "films"], tmp_path / "data")
+    assert {(source.name, source.frames) for source in manifest.sources} == {
+        ("films/b.gif", 30),
+        ("films/walk", 30),
+    }
+
+
+def test_a_broken_film_is_named_and_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    films = tmp_path / "films"
+    _film(films / "a.mp4", 60)
+    (films / "empty.mp4").touch()
+    (films / "half.mp4").write_bytes((films / "a.mp4").read_bytes()[:3000])
+    encode(films / "one.mp4", shades(1))
+    cut = encode(films / "short.mkv", scene(3, 40), codec="ffv1", pix_fmt="bgr0").read_bytes()
+    (films / "short.mkv").write_bytes(cut[: len(cut) // 2])
+    folder = import_films([films], "set", 16, data_dir=tmp_path / "data")
+    said = capsys.readouterr().err
+    manifest = read_manifest(folder)
+    assert [source.name for source in manifest.sources] == ["films/a.mp4"]
+    assert len(manifest.skipped) == 4
+    for name, reason in (
+        ("empty", "is empty"),
+        ("half", "moov"),
+        ("one", "holds 1 frame"),
+        ("short", "truncated"),
+    ):
+        (line,) = [line for line in said.splitlines() if f"{name}.m" in line]
+        assert line.startswith("skipped: ")
+        assert reason in line
+        assert "--context" not in line
+    assert "4 files could not be read" in said
+    import_films([films], "set", 16, data_dir=tmp_path / "data")
+    assert "holds these films already" in capsys.readouterr().err
+
+
+NOTHING: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda path: None, "no such file or folder"),  # noqa: ARG005
+    "an empty folder": (lambda path: path.mkdir(), "a folder without films"),
+    "a text": (lambda path: path.write_text("hello" * 100), "is no film"),
+    "a playlist": (lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\na.ts\n"), "is no film"),
+    "zero bytes": (lambda path: path.touch(), "is empty"),
+    "one frame": (lambda path: encode(path.with_suffix(".mp4"), shades(1)).rename(path), "nothing moves"),
+    "five frames": (lambda path: encode(path.with_suffix(".mp4"), shades(5)).rename(path), "too few frames"),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING)
+def test_where_there_is_no_film_one_line_says_so(case: str, tmp_path: Path) -> None:
+    write, reason = NOTHING[case]
+    write(tmp_path / "a")
+    with pytest.raises(UserError, match=reason) as refused:
+        _import([tmp_path / "a"], tmp_path / "data")
+    assert "\n" not in str(refused.value)
+    assert names(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"size": 0}, "--size 0"), ({"size": 30}, "--size 30"), ({"channels": 2}, "--channels 2"), ({"fps": -1}, "--fps"),
+     ({"name": "../a"}, "../a"), ({"name": ""}, "name")],
+)  # fmt: skip
+def test_impossible_options_are_refused(options: dict[str, int], reason: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=reason):
+        _import([_film(tmp_path / "a.mp4", 30)], tmp_path / "data", **options)  # pyright: ignore[reportArgumentType]
+
+
+def test_the_same_films_are_known_and_others_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = _film(tmp_path / "a.mp4", 60), _film(tmp_path / "b.mp4", 60, seed=9)
+    before = _import([path], tmp_path / "data")
+    for paths, options in (([other], {}), ([path, other], {}), ([path], {"size": 32}), ([path], {"fps": 5})):
+        with pytest.raises(
+            UserError, match=r"holds a\.mp4 with --size 16 --channels 3; choose another --name"
+        ):
+            _import(paths, tmp_path / "data", **options)
+    monkeypatch.setattr(importing, "read_frames", lambda *_, **__: pytest.fail("it was read again"))
+    path.rename(tmp_path / "renamed.mp4")
+    assert _import([tmp_path / "renamed.mp4"], tmp_path / "data") == before
+    (tmp_path / "data" / "mine").mkdir()
+    with pytest.raises(UserError, match="is no data set of films"):
+        _import([other], tmp_path / "data", name="mine")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_film_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
+    path = _film(tmp_path / "a.mp4", 60)
+    shutil.copy(path, tmp_path / "copy.mp4")
+    assert len(_import([path, tmp_path / "copy.mp4", path], tmp_path / "data").sources) == 1
+
+
+def test_an_import_that_failed_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    films = [_film(tmp_path / f"{n}.mp4", 30, seed=n) for n in range(3)]
+    _import(films, tmp_path / "whole")
+    read: list[Path] = []
+
+    def reading(path: Path, *arguments: object, **options: object) -> object:
+        read.append(path)
+        return read_frames(path, *arguments, **options)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(importing, "read_frames", reading)
+    monkeypatch.setattr(assembling, "to_json", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _import(films, tmp_path / "data")
+    assert names(tmp_path / "data") == []
+    monkeypatch.undo()
+    monkeypatch.setattr(importing, "read_frames", reading)
+    _import(films, tmp_path / "data")
+    assert read == films  # each once
+    for split, rows in _rows(tmp_path / "whole").items():
+        np.testing.assert_array_equal(_rows(tmp_path / "data")[split], rows)
+    assert not (tmp_path / "data" / ".set.import").exists()
+
+
+def test_a_full_disk_leaves_no_half_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write fails once, in order; then one import goes through."""
+    path = _film(tmp_path / "a.mp4", 30)
+    data, writes, fails_at = tmp_path / "data", 0, 0
+    honest = Path.open
+
+    class Full:
+        def __init__(self, file: object) -> None:
+            self.file = file
+
+        def write(self, content: bytes) -> int:
+            nonlocal writes
+            writes += 1
+            if writes == fails_at:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return self.file.write(content)  # pyright: ignore[reportAttributeAccessIssue]
+
+        def __enter__(self) -> "Full":
+            self.file.__enter__()  # pyright: ignore[reportAttributeAccessIssue]
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.__exit__(*error)  # pyright: ignore[reportAttributeAccessIssue]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+    def opened(path: Path, mode: str = "r", *rest: object, **options: object) -> object:
+        file = honest(path, mode, *rest, **options)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        return Full(file) if "w" in mode else file
+
+    monkeypatch.setattr(Path, "open", opened)
+    for fails_at in (1, 2, 25, 31, 32, 33, 34, 35, 36, 37):
+        writes, refused = 0, ""
+        try:
+            _import([path], data)
+        except UserError as error:
+            refused = str(error)
+        if not refused:
+            break
+        assert "No space left on device" in refused
+        assert names(data) == []
+        assert not list(data.glob(".set.import/*.tmp*"))
+    assert writes < fails_at
+    manifest = read_manifest(data / "set")
+    assert sum(manifest.frames(split) for split in SPLITS) > 20
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import framegen.data.importing as importing, framegen.data.assembling as assembling
+films, data = [Path(film) for film in sys.argv[1:-1]], sys.argv[-1]
+seen = 0
+def watched(function):
+    def call(*arguments, **options):
+        global seen
+        seen += 1
+        if seen == moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **options)
+    return call
+def child():
+    Path.replace, Path.rename = watched(Path.replace), watched(Path.rename)
+    importing.write_bytes, assembling.write_bytes = watched(importing.write_bytes), watched(assembling.write_bytes)
+    importing.shutil.rmtree = watched(importing.shutil.rmtree)
+    importing.import_films(films, "set", 16, data_dir=data + str(moment), show=False)
+    os._exit(0)
+for moment in range(1, 15):
+    process = os.fork()
+    if process == 0:
+        child()
+    print(moment, os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"""
+
+
+def test_killed_at_any_moment_it_is_whole_in_the_end(tmp_path: Path) -> None:
+    """Killed before each rename, each file and each removal that an import makes, then run again."""
+    films = [_film(tmp_path / f"{n}.mp4", 30, seed=n) for n in range(2)]
+    _import(films, tmp_path / "whole")
+    expected = (tmp_path / "whole" / "set" / MANIFEST).read_bytes()
+    words = [sys.executable, "-c", KILLED, *map(str, films), str(tmp_path / "data")]
+    said = subprocess.run(words, capture_output=True, timeout=60, check=True, text=True).stdout
+    ended = {int(moment): int(code) for moment, code in map(str.split, said.splitlines())}
+    assert set(ended.values()) <= {0, -signal.SIGKILL}
+    assert sum(code != 0 for code in ended.values()) >= 10
+    for moment in ended:
+        data = tmp_path / f"data{moment}"
+        if names(data):
+            assert (data / "set" / MANIFEST).read_bytes() == expected
+        _import(films, data)
+        assert (data / "set" / MANIFEST).read_bytes() == expected
+        for split, rows in _rows(tmp_path / "whole").items():
+            np.testing.assert_array_equal(_rows(data)[split], rows)
+        assert sorted(path.name for path in data.iterdir() if path.suffix != ".lock") == ["set"]
+
+
+def test_a_second_import_into_a_name_waits_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, data = _film(tmp_path / "a.mp4", 30), tmp_path / "data"
+    data.mkdir()
+    lock = FileLock(data / ".set.lock", thread_local=False)
+    lock.acquire()
+    second = threading.Thread(target=import_films, args=([path], "set", 16, 3, None, data))
+    second.start()
+    said = ""
+    while "waiting" not in said and second.is_alive():
+        said += capsys.readouterr().err
+    assert "another import into it is under way; waiting" in said
+    assert names(data) == []
+    lock.release()
+    second.join(60)
+    assert names(data) == ["set"]
+
+
+@pytest.mark.parametrize("damage", ["manifest", "array", "missing"])
+def test_a_damaged_data_set_is_named(damage: str, tmp_path: Path) -> None:
+    _import([_film(tmp_path / "a.mp4", 60)], tmp_path / "data")
+    folder = tmp_path / "data" / "set"
+    if damage == "manifest":
+        (folder / MANIFEST).write_text("{")
+    elif damage == "array":
+        np.save(folder / "train.npy", np.zeros((3, 2, 2)))
+    else:
+        (folder / "train.npy").unlink()
+    with pytest.raises(UserError, match=str(folder)):
+        open_split(folder, read_manifest(folder), "train")
