@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from framegen.commands.generation import generate
     from framegen.commands.training import resume, train
     from framegen.config.config import Config
-    from framegen.config.data import Orbit, Sine, Task
+    from framegen.config.data import MovingMNIST, Orbit, Sine, Task
     from framegen.config.experiments import EXPERIMENTS
     from framegen.config.models import MLP, Model, Recurrent
     from framegen.config.training import Training
@@ -39,6 +39,7 @@ _PLACES = {
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",
+    "MovingMNIST": "config.data.MovingMNIST",
     "Orbit": "config.data.Orbit",
     "Sine": "config.data.Sine",
     "Task": "config.data.Task",
@@ -67,6 +68,7 @@ __all__ = [
     "Epoch",
     "Interrupted",
     "Model",
+    "MovingMNIST",
     "OptionError",
     "Orbit",
     "Predictor",

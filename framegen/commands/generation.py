@@ -8,7 +8,7 @@ from torch import Tensor
 
 from framegen.config.options import Look
 from framegen.data import load_data
-from framegen.data.clips import to_float
+from framegen.data.clips import Data, to_float
 from framegen.data.video import frame_rate, is_video, read_prompt
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
@@ -77,8 +77,11 @@ def generate(
         raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
     saved = _load(run)
     model = _model(run, saved, seed, device)
+    task, best = saved.config.task, None
     if prompt is None:
-        frames, context = _test_clip(run, saved, clip, context)
+        data = _data(run, saved)
+        frames, context = _test_clip(run, data, clip, context)
+        best = optimal_predictor(task, data)
     else:
         frames, context = _from_file(prompt, saved, context, num_frames)
     if len(frames) < context:
@@ -86,8 +89,6 @@ def generate(
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
     generated = counted(_continue(model, shown, num_frames), num_frames, "generating")
-    task = saved.config.task
-    best = optimal_predictor(task) if prompt is None else None
     optimum = best and _continue(best, shown, num_frames)
     known = truth if len(truth) else None
     continued = Continuation(shown, generated, num_frames, task.value_range, known, optimum, error=True)
@@ -200,13 +201,17 @@ def _continue(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Ten
     return (frame[0] for frame in rollout(model, prompt[None], num_frames))
 
 
-def _test_clip(run: Path, saved: Checkpoint, index: int, context: int | None) -> tuple[Tensor, int]:
-    """A test clip (T, C, H, W), and how many of its frames are the prompt."""
+def _data(run: Path, saved: Checkpoint) -> Data:
+    """The data that the run was trained on."""
     if not run.is_dir():
         raise OptionError(
             f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
         )
-    data = load_data(saved.config.task, read_config(run).data_dir)
+    return load_data(saved.config.task, read_config(run).data_dir)
+
+
+def _test_clip(run: Path, data: Data, index: int, context: int | None) -> tuple[Tensor, int]:
+    """A test clip (T, C, H, W), and how many of its frames are the prompt."""
     clips = data.test_frames
     if clips is None:
         raise OptionError(f"{run}: its task has no test clips to continue; give it a --prompt")

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from framegen.config.checks import MAX_SEED, check
 
@@ -166,3 +166,69 @@ class Film(Task):
         check(self.crop >= 0, f"--crop {self.crop}: is not negative")
         for name in ("max_val_clips", "max_test_clips"):
             check(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
+
+
+@dataclass(frozen=True)
+class MovingMNIST(Task):
+    """Handwritten digits that fly straight across a dark canvas and bounce off its edges (Srivastava et al.,
+    2015)."""
+
+    size: int = 64
+    """Height and width of the canvas in pixels; a digit takes 28/64 of it."""
+    num_digits: int = 2
+    """Digits a clip; where they overlap the brighter pixel is seen."""
+    num_frames: int = 20
+    """Frames a clip."""
+    context: int = 10
+    """Frames of a test clip that are the prompt; the others are generated."""
+    step: float = 0.1
+    """How far a digit moves in a frame, over the room that the canvas leaves it."""
+    num_clips: int = 10_000
+    """Training clips an epoch, made as they are asked for."""
+    num_val_clips: int = 100
+    """Validation clips, measured while training goes on."""
+    num_test_clips: int = 500
+    """Test clips, measured once at the end; of mnist_test_seq.npy, where it is there, the first ones."""
+    digits: Literal["mnist", "sklearn"] = "mnist"
+    """Whose digits: MNIST's files in the data folder, or the 8x8 digits that come with scikit-learn."""
+    data_seed: int = 0
+    """Seed of the clips; the training seed is another."""
+
+    def __post_init__(self) -> None:
+        check(8 <= self.size <= 256, f"--size {self.size}: a canvas has 8 to 256 pixels a side")
+        check(1 <= self.num_digits <= 10, f"--num-digits {self.num_digits}: a clip has 1 to 10 digits")
+        check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
+        check(
+            1 <= self.context < self.num_frames,
+            f"--context {self.context}: lies in 1 ... {self.num_frames - 1} (--num-frames)",
+        )
+        check(0 < self.step <= 1, f"--step {self.step}: lies above 0, and at 1 or below")
+        for name in ("num_clips", "num_val_clips", "num_test_clips"):
+            check(
+                getattr(self, name) >= 1,
+                f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 clip is needed",
+            )
+        held = self.num_test_clips * self.num_frames * self.size**2
+        check(
+            held <= MAX_BYTES,
+            f"--num-test-clips, --num-frames, --size: {held / 2**30:.1f} GiB of clips; at most "
+            f"{MAX_BYTES / 2**30:.0f}",
+        )
+        check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
+
+    def check_batch_size(self, batch_size: int) -> None:
+        clips = self.num_clips
+        check(
+            batch_size <= clips,
+            f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
+        )
+
+    @property
+    def digit_size(self) -> int:
+        """Height and width of a digit's picture in pixels: MNIST's 28 on the field's canvas of 64."""
+        return round(self.size * 28 / 64)
+
+    @property
+    def room(self) -> int:
+        """Pixels by which a digit can move: its upper left corner stands at 0 ... room."""
+        return self.size - self.digit_size

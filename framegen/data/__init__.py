@@ -3,8 +3,8 @@
 from functools import singledispatch
 from pathlib import Path
 
-from framegen.config.data import Film, Orbit, Sine, Task
-from framegen.data import film, orbit, sine
+from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
+from framegen.data import film, moving_mnist, orbit, sine
 from framegen.data.clips import Data
 
 
@@ -31,3 +31,4 @@ load_data.register(Orbit, orbit.load)
 load_data.register(Sine, sine.load)
 load_data.register(Film, film.load)
 determine.register(Film, film.determine)
+load_data.register(MovingMNIST, moving_mnist.load)

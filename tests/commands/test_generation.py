@@ -310,7 +310,7 @@ def test_a_task_whose_optimum_is_not_known_has_no_such_row(
     small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = _gif(continue_prompt(small_run, 3, tmp_path / "a.gif"))
-    monkeypatch.setattr(generation, "optimal_predictor", lambda _: None)
+    monkeypatch.setattr(generation, "optimal_predictor", lambda *_: None)
     unknown = _gif(continue_prompt(small_run, 3, tmp_path / "b.gif"))
     assert len(known) == len(unknown)
     assert known.shape[1] - unknown.shape[1] > 100

@@ -12,7 +12,7 @@ from framegen.config.data import Orbit
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Training
 from framegen.data import load_data, orbit
-from framegen.data.clips import TensorClips
+from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.errors import closed_loop_errors, one_step_mse
 from framegen.evaluation.references import fit_references, optimal_predictor
 from framegen.models.bayes import BayesFilter
@@ -22,9 +22,13 @@ from framegen.models.rollout import generate
 WORLD = Orbit(num_test_clips=40, num_frames=20)
 SPEEDS = replace(WORLD, period=40, speeds=(1, 3, 8))
 
+NO_CLIPS = TensorClips(torch.zeros(0), torch.zeros(0))
+NO_DATA = Data(NO_CLIPS, NO_CLIPS, NO_CLIPS)
+"""The optimum of Orbit looks at none."""
+
 
 def _optimum(world: Orbit) -> Predictor:
-    found = optimal_predictor(world)
+    found = optimal_predictor(world, NO_DATA)
     assert found is not None
     return found
 
