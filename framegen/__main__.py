@@ -163,17 +163,7 @@ def _train(arguments: list[str]) -> None:
 
         _report(training.resume(find(options.resume, options.runs_dir), options.track))
         return
-    if arguments and arguments[0] not in EXPERIMENTS and Path(arguments[0]).exists():
-        arguments = ["clips", *arguments]  # films
-    name, rest = (
-        ("video", arguments)
-        if not arguments or arguments[0].startswith("-")
-        else (arguments[0], arguments[1:])
-    )
-    if name not in EXPERIMENTS:
-        raise OptionError(
-            f"{name}: no such experiment{nearest(name, EXPERIMENTS)}; there are {', '.join(EXPERIMENTS)}"
-        )
+    name, rest = _experiment(arguments)
     chosen = [
         (label, *parse_train(name, each)) for label, each in sweep(name, rest)
     ]  # all are checked before one is trained
@@ -206,6 +196,20 @@ def _train(arguments: list[str]) -> None:
         _report(next(iter(runs.values())))
     else:
         _compare(runs)
+
+
+def _experiment(arguments: list[str]) -> tuple[str, list[str]]:
+    """The experiment that is named, the first where none is, and what comes behind; films are of "clips"."""
+    if not arguments or arguments[0].startswith("-"):
+        return "video", arguments
+    if arguments[0] in EXPERIMENTS:
+        return arguments[0], arguments[1:]
+    if Path(arguments[0]).exists():
+        return "clips", arguments
+    raise OptionError(
+        f"{arguments[0]}: no such experiment{nearest(arguments[0], EXPERIMENTS)}; there are"
+        f" {', '.join(EXPERIMENTS)}; a film is named by its file"
+    )
 
 
 def _import(options: TrainFilms, config: Config) -> Task:

@@ -30,11 +30,13 @@ from framegen.runs.folder import Description, create, lock, read_config, write_c
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_mode
 from framegen.training.budget import fit_to_minutes
+from framegen.training.choosing import choose_engine
 from framegen.training.engine import Engine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
-from framegen.training.loop import Epoch, Training, choose_engine, fit
+from framegen.training.loop import Epoch, fit
 from framegen.training.schedule import steps_per_epoch, total_steps
+from framegen.training.under_way import Training
 
 OnEpoch = Callable[[Epoch], object]
 
@@ -150,7 +152,7 @@ def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tup
         tracker.use_file(run.data.file.stem, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
     training = Training(
-        run_dir, config, data, references, engine, tracker, interrupts, place, losses, {}, place.step
+        run_dir, config, data, references, engine, tracker, interrupts, place, losses, saved_step=place.step
     )
     if tensors:
         training.restore(tensors)
@@ -199,8 +201,7 @@ def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpo
         facts = results.Training(
             **_facts(run, training.engine), seconds=training.place.seconds, dropped=training.place.dropped
         )
-        for model in training.engine.kept:
-            model.eval()
+        training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured = replace(measure(run), training=facts)
         run.shown = measured.median_seed

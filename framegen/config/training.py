@@ -52,6 +52,9 @@ class Training:
     """Whether torch.compile compiles the model for training."""
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
+    keep: Literal["last", "best"] = "last"
+    """Which weights are kept at the end: the last, or those that were best on validation, the first ones
+    among them; with --closed-loop, closed-loop."""
     ema: float = 0.0
     """Measured and kept is a running mean of the weights that keeps so much of itself each step; 0: the
     weights themselves."""

@@ -70,6 +70,19 @@ def one_step_mse(model: Predictor, clips: Clips) -> float:
     return squared / count
 
 
+@torch.inference_mode()
+def closed_loop_mse(model: Predictor, clips: Clips, steps: int) -> float:
+    """Mean squared error of a clip's last steps, each shown the prediction of the step before it."""
+    squared = count = 0.0
+    for inputs, targets in chunks(clips):
+        length = inputs.shape[1]
+        steps = min(steps, length - 1)
+        made, _ = model.run_on(inputs[:, : length - steps].to(device_of(model)), None, length)
+        difference = (made.cpu() - targets)[:, length - steps :].double()
+        squared, count = squared + difference.square().sum().item(), count + difference.numel()
+    return squared / count
+
+
 def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None = None) -> Errors:
     """Each clip's errors one step ahead, means over its steps.
 

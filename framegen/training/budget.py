@@ -8,10 +8,10 @@ import torch
 from framegen.config.config import Config
 from framegen.data.clips import Data
 from framegen.errors import OptionError
-from framegen.evaluation.scores import one_step_mse
+from framegen.evaluation.errors import one_step_mse
 from framegen.models import build
 from framegen.progress import say
-from framegen.training.loop import choose_engine
+from framegen.training.choosing import choose_engine
 from framegen.training.schedule import epoch_order, steps_per_epoch
 
 LONGEST_EPOCH = 30.0

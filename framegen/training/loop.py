@@ -2,29 +2,18 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from framegen.config.config import Config
-from framegen.data.clips import Data, TensorClips
-from framegen.errors import OptionError, UserError
-from framegen.evaluation.errors import one_step_mse
+from framegen.errors import UserError
+from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.evaluation.metrics import median_index, over_members, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.models import fused
-from framegen.models.device import choose_device
-from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.predictor import Predictor, device_of
 from framegen.progress import TrainingBar, say
-from framegen.runs import checkpoint
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
-from framegen.runs.tracking import Tracker
-from framegen.training.engine import Engine, TorchEngine
-from framegen.training.fused import FusedEngine
-from framegen.training.interrupts import Interrupts
+from framegen.runs.checkpoint import CHECKPOINT
 from framegen.training.schedule import (
     clips_per_epoch,
     epoch_order,
@@ -32,32 +21,7 @@ from framegen.training.schedule import (
     steps_per_epoch,
     total_steps,
 )
-
-
-def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, show: bool) -> Engine:
-    """The engine and the device that the config asks for; "auto" takes the fused one where it can train this
-    model here.
-
-    Raises OptionError where the fused engine is asked for and cannot be had.
-    """
-    training, clips, nets = config.training, data.train, list(models.values())
-    device = choose_device(training.device)
-    if training.engine != "torch":
-        try:
-            on = torch.device("cpu") if training.device == "auto" else device
-            if not training.plain:
-                raise FusedUnavailable("it takes plain steps only: float32, on true frames")
-            fused.check(nets[0], on, training.engine)
-            together = f", {len(nets)} nets at once" if len(nets) > 1 else ""
-            say(f"engine: fused (compiled for this net and this processor{together})", show)
-            return FusedEngine(nets, clips, training, data.carry_state)
-        except FusedUnavailable as reason:
-            if training.engine == "fused":
-                raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
-            say(f"engine: torch (the fused engine is not for this run: {reason})", show)
-    clips = clips.to(device) if isinstance(clips, TensorClips) else clips
-    nets, total = [model.to(device) for model in nets], total_steps(config, data)
-    return TorchEngine(nets, clips, training, data.carry_state, device, list(models), total)
+from framegen.training.under_way import Training
 
 
 @dataclass(frozen=True)
@@ -81,61 +45,11 @@ class Epoch:
     """Of a stream, by window, what the first model predicted as it was trained on it: (1, T, C, H, W)."""
 
 
-@dataclass
-class Training:
-    """A training under way: what does not change, and where it stands."""
-
-    folder: Path
-    config: Config
-    data: Data
-    references: Mapping[str, float]
-    """Validation mse of copy last and, where it is known, of the optimum."""
-    engine: Engine
-    tracker: Tracker
-    interrupts: Interrupts
-    place: Place
-    losses: Tensor
-    """(K,) float64: sum over this epoch's steps so far."""
-    windows: dict[int, Tensor] = field(default_factory=dict)
-    """As in `Epoch`, of this epoch so far."""
-    saved_step: int = 0
-
-    def move(self, **changes: object) -> None:
-        """Change where it stands."""
-        self.place = replace(self.place, **changes)
-
-    def save(self, shown: int | None = None) -> None:
-        """Write what going on needs, then the checkpoint, which shows the first model where nothing is known
-        yet."""
-        self.move(lengths=self.tracker.flush())
-        state = self.engine.state_dict()
-        progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
-        checkpoint.save_progress(self.folder / RESUME, state | progress, self.config, self.place)
-        kind = "ema." if self.config.training.ema else "model."
-        weights = {name.removeprefix(kind): value for name, value in state.items() if name.startswith(kind)}
-        seeds, shape = self.place.seeds, self.data.frame_shape
-        shown = seeds[0] if shown is None else shown
-        checkpoint.save(self.folder / CHECKPOINT, weights, self.config, shape, seeds, shown, self.place.step)
-        self.saved_step = self.place.step
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not
-        fit."""
-        try:
-            self.engine.load_state_dict(tensors)
-            self.losses = tensors["epoch.loss"]
-            prefix = "epoch.window."
-            self.windows = {
-                int(n.removeprefix(prefix)): w for n, w in tensors.items() if n.startswith(prefix)
-            }
-        except (ValueError, KeyError) as error:
-            raise UserError(f"{self.folder / RESUME}: is damaged: {error}") from error
-
-
 def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
     """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done with it."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
+        training.look(_validation_mse(training, config.training.closed_loop > 0))
         training.save()
     with training.interrupts.held():
         # A place at the end of an epoch is one whose epoch was handed out already.
@@ -231,6 +145,7 @@ def _drop(training: Training, alive: Tensor, what: str, values: Tensor) -> None:
     kept = [k for k, ok in enumerate(alive.tolist()) if ok]
     training.engine.keep(kept)
     training.losses = training.losses[kept]
+    training.best = {name: value[kept] for name, value in training.best.items()}
     dropped = place.dropped | dict.fromkeys(lost, place.step + 1)
     training.move(seeds=tuple(place.seeds[k] for k in kept), dropped=dropped)
 
@@ -244,6 +159,12 @@ def _validate(training: Training, number: int, steps: int) -> Epoch:
         _drop(training, mse.isfinite(), "validation mse", mse)
         mse = mse[mse.isfinite()]
     metrics = over_members("val/mse", mse)
+    if training.config.training.closed_loop:
+        closed = _validation_mse(training, closed_loop=True)
+        metrics |= over_members("val/closed_loop_mse", closed)
+        training.look(closed)
+    else:
+        training.look(mse)
     if OPTIMUM in training.references:
         references = (training.references[COPY_LAST], training.references[OPTIMUM])
         skills = [skill(value, *references) for value in mse.tolist()]
@@ -265,9 +186,13 @@ def _validate(training: Training, number: int, steps: int) -> Epoch:
     )
 
 
-def _validation_mse(training: Training) -> Tensor:
-    """Of each member, (K,) float64."""
-    errors = [one_step_mse(each, training.data.val) for each in training.engine.predictors]
+def _validation_mse(training: Training, closed_loop: bool = False) -> Tensor:
+    """Of each member, (K,) float64: one step ahead, or of as many last steps as are trained on own frames."""
+    steps, clips = training.config.training.closed_loop, training.data.val
+    errors = [
+        closed_loop_mse(each, clips, steps) if closed_loop else one_step_mse(each, clips)
+        for each in training.engine.predictors
+    ]
     return torch.tensor(errors, dtype=torch.float64)
 
 

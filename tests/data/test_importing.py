@@ -245,7 +245,7 @@ def test_a_full_disk_leaves_no_half_data_set(tmp_path: Path, monkeypatch: pytest
         return Full(file) if "w" in mode else file
 
     monkeypatch.setattr(Path, "open", opened)
-    for fails_at in (1, 2, 25, 31, 32, 33, 34, 35, 36, 37):
+    for _fails_at in (1, 2, 25, 31, 32, 33, 34, 35, 36, 37):
         writes, refused = 0, ""
         try:
             _import([path], data)

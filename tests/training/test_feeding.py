@@ -120,6 +120,21 @@ def test_the_mean_of_the_weights_is_their_mean() -> None:
     torch.testing.assert_close(kept, expected.detach())
 
 
+def test_the_best_weights_are_kept_and_the_first_are_among_them(tmp_path: Path) -> None:
+    def trained(**options: Any) -> tuple[list[float], dict[str, torch.Tensor]]:
+        config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, **options), seeds=(3, 5))
+        run = train(config, None, "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
+        mse = [member.validation_mse or 0.0 for member in run.results.members]
+        return mse, dict(run.model.state_dict())
+
+    first = [build(SMALL_CONFIG.model, (1, 2, 2), seed).state_dict() for seed in (3, 5)]
+    worse, kept = trained(keep="best", learning_rate=50.0, max_grad_norm=math.inf)
+    assert any(all(torch.equal(kept[name], each[name]) for name in kept) for each in first)
+    assert worse[0] < trained(learning_rate=50.0, max_grad_norm=math.inf)[0][0]
+    (_, best), (_, last) = trained(keep="best"), trained()
+    assert all(torch.equal(best[name], last[name]) for name in last)  # it became better with each epoch
+
+
 def test_compiled_it_takes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     monkeypatch.setattr(torch, "compile", lambda model: lambda *given: (calls.append(1), model(*given))[1])

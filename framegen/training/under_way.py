@@ -1,0 +1,95 @@
+"""A training under way, and how it is kept on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from framegen.config.config import Config
+from framegen.data.clips import Data
+from framegen.errors import UserError
+from framegen.models.parameters import load_weights, stack
+from framegen.runs import checkpoint
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
+from framegen.runs.tracking import Tracker
+from framegen.training.engine import Engine
+from framegen.training.interrupts import Interrupts
+
+
+@dataclass
+class Training:
+    """A training under way: what does not change, and where it stands."""
+
+    folder: Path
+    config: Config
+    data: Data
+    references: Mapping[str, float]
+    """Validation mse of copy last and, where it is known, of the optimum."""
+    engine: Engine
+    tracker: Tracker
+    interrupts: Interrupts
+    place: Place
+    losses: Tensor
+    """(K,) float64: sum over this epoch's steps so far."""
+    windows: dict[int, Tensor] = field(default_factory=dict)
+    """As in `Epoch`, of this epoch so far."""
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """Of each member the weights that were best on validation, (K, …) by name, and their "mse", (K,)."""
+    saved_step: int = 0
+
+    def move(self, **changes: object) -> None:
+        """Change where it stands."""
+        self.place = replace(self.place, **changes)
+
+    def save(self, shown: int | None = None) -> None:
+        """Write what going on needs, then the checkpoint, which shows the first model where nothing is known
+        yet."""
+        self.move(lengths=self.tracker.flush())
+        state = self.engine.state_dict()
+        progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
+        progress |= {f"best.{name}": value for name, value in self.best.items()}
+        checkpoint.save_progress(self.folder / RESUME, state | progress, self.config, self.place)
+        weights = self._weights()
+        seeds, shape = self.place.seeds, self.data.frame_shape
+        shown = seeds[0] if shown is None else shown
+        checkpoint.save(self.folder / CHECKPOINT, weights, self.config, shape, seeds, shown, self.place.step)
+        self.saved_step = self.place.step
+
+    def _weights(self) -> dict[str, Tensor]:
+        """What the checkpoint holds: the best weights where they are asked for, else those of now."""
+        if self.config.training.keep == "best" and self.best:
+            return {name: value for name, value in self.best.items() if name != "mse"}
+        return stack(self.engine.kept)
+
+    def look(self, mse: Tensor) -> None:
+        """Keep the weights of the members whose validation mse, (K,), is lower than ever before."""
+        if self.config.training.keep == "last":
+            return
+        now = {"mse": mse, **{name: value.clone() for name, value in stack(self.engine.kept).items()}}
+        better = mse < self.best["mse"] if self.best else torch.ones(len(mse), dtype=torch.bool)
+        for name, value in now.items():
+            chosen = better.view(-1, *[1] * (value.dim() - 1)).to(value.device)
+            now[name] = torch.where(chosen, value, self.best.get(name, value))
+        self.best = now
+
+    def finish(self) -> None:
+        """The engine's models take the weights that are kept."""
+        load_weights(self.engine.kept, self._weights())
+        for model in self.engine.kept:
+            model.eval()
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not
+        fit."""
+        try:
+            self.engine.load_state_dict(tensors)
+            self.losses = tensors["epoch.loss"]
+            self.best = {n.removeprefix("best."): w for n, w in tensors.items() if n.startswith("best.")}
+            prefix = "epoch.window."
+            self.windows = {
+                int(n.removeprefix(prefix)): w for n, w in tensors.items() if n.startswith(prefix)
+            }
+        except (ValueError, KeyError) as error:
+            raise UserError(f"{self.folder / RESUME}: is damaged: {error}") from error
