@@ -145,8 +145,8 @@ def _read_public(path: Path) -> Tensor:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if digest != PUBLIC_MD5:
             raise UserError(
-                f"{path}: is damaged or another file: its MD5 is {digest}, not {PUBLIC_MD5}; move it away, and"
-                " test clips are made instead"
+                f"{path}: is damaged or another file: its MD5 is {digest}, not {PUBLIC_MD5}; move it"
+                " away, and test clips are made instead"
             )
         # "c": torch takes no read-only memory; what is written would stay in memory
         frames = torch.from_numpy(np.load(path, mmap_mode="c"))  # (20, N, 64, 64)

@@ -1,8 +1,8 @@
 """What can be known of digits that fly straight and bounce, from the whole pixels at which they were seen.
 
-A digit starts at (x0, y0), uniform in [0, 1]^2, at an angle, uniform too, and moves by `step` a frame; an edge
-that it would cross holds it up, and turns that component of its velocity round. Given the angle, x and y are
-independent, and in each of them the starts that agree with all that was seen are one interval of those that
+A digit starts at (x0, y0), uniform in [0, 1]^2, at an angle, uniform too, and moves by `step` a frame; an
+edge that it would cross holds it up, and turns that component of its velocity round. Given the angle, x and y
+are independent, and in each of them the starts that agree with all that was seen are one interval of those that
 met no edge yet, and one for each frame in which the edge may have been met first: all of these stand at one
 point from then on. So the measure of the starts is exact, and only the angle lies on a grid.
 """
@@ -13,18 +13,17 @@ import torch
 from torch import Tensor
 
 ANGLES = 256
-"""Points of the grid of angles, which is laid anew over what the angle may still be. Of a clip's floor at 64x64 this
-leaves 1e-3 undecided, of the mean over clips 1e-4."""
+"""Points of the grid of angles, which is laid anew over what the angle may still be. Eight times as many move
+the closed-loop error of a clip at 64x64 by 3e-3 of it, and the mean over 100 clips by 1e-4 of it."""
 NEGLIGIBLE = 1e-12
 """Chances below it are rounding."""
 
 
 def all_angles(rows: int, number: int = ANGLES) -> tuple[Tensor, Tensor]:
-    """The grid before anything was seen: the cells' middles (rows, number), and their width, (rows,)."""
-    width = 2 * math.pi / number
-    return (torch.arange(number).double() + 0.5).mul(width).repeat(rows, 1), torch.full(
-        (rows,), width
-    ).double()
+    """The grid before anything was seen: the cells' middles (rows, number), and their width, (rows,). With a
+    multiple of 4 none of them flies straight along an axis."""
+    width = torch.full((rows,), 2 * math.pi / number, dtype=torch.float64)
+    return (torch.arange(number) + 0.5) * width[:, None], width
 
 
 def refine(angles: Tensor, width: Tensor, weight: Tensor, number: int) -> tuple[Tensor, Tensor]:
@@ -40,7 +39,7 @@ def refine(angles: Tensor, width: Tensor, weight: Tensor, number: int) -> tuple[
         (R, number) and (R,): each cell that is kept is cut into as many equal parts as there is room for.
     """
     held = weight > 0
-    # Those of the first and the last cell are neighbours of nobody, or of each other where the circle is whole.
+    # The last cell counts as the first one's neighbour: right on a whole circle, and no harm elsewhere.
     kept = (held | held.roll(1, 1) | held.roll(-1, 1)) & ~angles.isnan()
     count = kept.sum(1, keepdim=True)  # (R, 1)
     parts = (number // count.clamp(min=1)).clamp(min=1)

@@ -48,8 +48,8 @@ def _fly(start: np.ndarray, velocity: np.ndarray, frames: int) -> np.ndarray:
 
 
 def _brute_force(task: MovingMNIST, seen: np.ndarray, ahead: int) -> np.ndarray:
-    """(room + 1, room + 1): where a digit stands `ahead` frames after it was `seen`, (t, 2); of a dense grid of
-    angles and starts all that agree are counted."""
+    """(room + 1, room + 1): where a digit stands `ahead` frames after it was `seen`, (t, 2); of a dense
+    grid of angles and starts all that agree are counted."""
     angles = (np.arange(2400) + 0.5) / 2400 * 2 * math.pi
     starts = (np.arange(300) + 0.5) / 300
     axes = []
