@@ -42,7 +42,7 @@ FILMS = {
     ".mp4": Coding("libx264", "yuv420p", {"crf": "17"}, {"movflags": "+faststart"}),
     ".webm": Coding("libvpx-vp9", "yuv420p", {"crf": "24", "cpu-used": "4", "row-mt": "1"}),
     # lossless, and each picture alone: the encoder for animations keeps all of them until the end
-    ".webp": Coding("libwebp", "bgra", {"lossless": "1", "compression_level": "2"}, {"loop": "0"}),
+    ".webp": Coding("libwebp", "bgra", {"lossless": "1", "compression_level": "0"}, {"loop": "0"}),
 }
 BT709 = 1
 """FFmpeg's number for it, as matrix, primaries and transfer: what players expect of a film."""
