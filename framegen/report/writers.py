@@ -145,7 +145,10 @@ def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1) -> N
 
     with replacing_folder(folder) as temporary:
         for number, picture in enumerate(pictures, first):
-            iio.imwrite(temporary / f"frame-{number:06}.png", picture)
+            content = iio.imwrite(
+                "<bytes>", picture, extension=".png"
+            )  # it leaves a file open that it fails to write
+            (temporary / f"frame-{number:06}.png").write_bytes(content)
 
 
 def write_array(path: Path, frames: Iterable[Tensor]) -> None:
