@@ -264,7 +264,7 @@ def test_rates_and_sizes_that_no_player_knows_are_told(tmp_path: Path) -> None:
     for fps in (0, 0.05, 241, float("nan")):
         with pytest.raises(UserError, match="frames a second"):
             framegen.save(tmp_path / "a.mp4", COLORS, fps)
-    with pytest.raises(OptionError, match="--scale 2000|scale 2000"):
+    with pytest.raises(OptionError, match="scale 2000"):
         framegen.save(tmp_path / "a.mp4", COLORS, scale=2000)
 
 
