@@ -22,8 +22,8 @@ from framegen.data.importing import frame_size
 from framegen.data.pictures import Array
 from framegen.data.probing import Facts, probe
 from framegen.errors import UserError
-from framegen.report.sheets import contact_sheet, side_by_side, write_picture
 from framegen.report.gif import write_gif
+from framegen.report.sheets import contact_sheet, side_by_side, write_picture
 
 SHEET, GIF = "sheet.png", "clips.gif"
 

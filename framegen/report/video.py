@@ -148,6 +148,6 @@ def to_picture(frame: Tensor, value_range: Range, target: int, scale: int | None
     stays within `target`."""
     longer = max(frame.shape[1:])
     if scale is not None and not (scale >= 1 and (scale == 1 or scale * longer <= MAX_SIDE)):
-        raise OptionError(f"scale {scale}: lies between 1 and {max(1, MAX_SIDE // longer)} for such frames")
+        raise OptionError(f"--scale {scale}: lies between 1 and {max(1, MAX_SIDE // longer)} for such frames")
     factor = scale or max(1, target // longer)
     return to_levels(frame, value_range).repeat(factor, 0).repeat(factor, 1)

@@ -42,7 +42,7 @@ FILMS = {
     ".mp4": Coding("libx264", "yuv420p", {"crf": "17"}, {"movflags": "+faststart"}),
     ".webm": Coding("libvpx-vp9", "yuv420p", {"crf": "24", "cpu-used": "4", "row-mt": "1"}),
     # lossless, and each picture alone: the encoder for animations keeps all of them until the end
-    ".webp": Coding("libwebp", "bgra", {"lossless": "1", "compression_level": "2"}, {"loop": "0"}),
+    ".webp": Coding("libwebp", "bgra", {"lossless": "1", "compression_level": "0"}, {"loop": "0"}),
 }
 BT709 = 1
 """FFmpeg's number for it, as matrix, primaries and transfer: what players expect of a film."""
@@ -145,7 +145,10 @@ def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1) -> N
 
     with replacing_folder(folder) as temporary:
         for number, picture in enumerate(pictures, first):
-            iio.imwrite(temporary / f"frame-{number:06}.png", picture)
+            content = iio.imwrite(
+                "<bytes>", picture, extension=".png"
+            )  # it leaves a file open that it fails to write
+            (temporary / f"frame-{number:06}.png").write_bytes(content)
 
 
 def write_array(path: Path, frames: Iterable[Tensor]) -> None:

@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -21,7 +22,9 @@ from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate, rollout
 from framegen.report.figures import strips
+from framegen.report.save import save
 from framegen.runs import checkpoint
+from framegen.runs.run import load
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -162,7 +165,15 @@ def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, t
     [
         (("--frames", 0, "--out", "a.gif"), "--frames 0"),
         (("--frames", 5, "--out", "a.avi"), "--out"),
-        (("--frames", 5, "--out", "a"), "--out"),
+        (("--frames", 5, "--out", "a.b"), "--out a.b"),
+        (("--frames", 5, "--seconds", 1, "--out", "a.gif"), "--seconds 1: stands beside --frames 5"),
+        (("--seconds", 0.01, "--out", "a.gif"), "--seconds 0.01"),
+        (("--seconds", "nan", "--out", "a.gif"), "--seconds nan"),
+        (("--look", "clean", "--out", "a.png"), "--look clean"),
+        (("--scale", 2, "--out", "a.npy"), "--scale 2"),
+        (("--scale", 0, "--out", "a.gif"), "--scale 0"),
+        (("--scale", 9999, "--look", "clean", "--out", "a.gif"), "--scale 9999"),
+        (("--fps", 241, "--out", "a.mp4"), "--fps 241"),
         (("--frames", 5, "--out", "a.gif", "--context", 0), "--context 0"),
         (("--frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
         (("--frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
@@ -314,3 +325,60 @@ def test_a_task_whose_optimum_is_not_known_has_no_such_row(
     unknown = _gif(continue_prompt(small_run, 3, tmp_path / "b.gif"))
     assert len(known) == len(unknown)
     assert known.shape[1] - unknown.shape[1] > 100
+
+
+def test_a_film_is_continued_at_its_own_rate(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    prompt = save(tmp_path / "p.mp4", torch.rand(6, 1, 4, 4), 24)
+    for name, arguments, rate, frames in (
+        ("a.mp4", ("--seconds", "0.5"), 24, 12),
+        ("b.webm", ("--seconds", "2", "--fps", "8"), 8, 16),
+        ("c.mp4", ("--frames", "3"), 24, 3),
+    ):
+        out = tmp_path / name
+        where = ("--prompt", prompt, "--look", "clean", "--out", out)
+        assert framegen("generate", small_run, *where, *arguments)[0] == 0
+        with av.open(out) as film:
+            stream = film.streams.video[0]
+            assert (stream.average_rate, stream.width, stream.height) == (rate, 256, 256)
+            assert len(list(film.decode(stream))) == frames
+
+
+def test_clean_frames_are_the_models_numbers(small_run: Path, tmp_path: Path) -> None:
+    numbers = np.load(continue_prompt(small_run, 5, tmp_path / "a.npy"))
+    folder = continue_prompt(small_run, 5, tmp_path / "frames", look="clean", scale=3)
+    files = sorted(folder.iterdir())
+    assert [file.name for file in files] == [f"frame-{number:06}.png" for number in range(11, 16)]
+    shown = np.stack([iio.imread(file) for file in files])
+    assert shown.shape == (5, 6, 6, 3)
+    levels = (numbers[:, 0] * 255).clip(0, 255).round()
+    np.testing.assert_array_equal(shown[:, 1::3, 1::3, 0], levels)
+
+
+def test_a_comparison_shows_the_error_where_the_truth_is_known(small_run: Path, tmp_path: Path) -> None:
+    both = _gif(continue_prompt(small_run, 4, tmp_path / "a.gif"))
+    number = np.load(continue_prompt(small_run, 4, tmp_path / "a.npy"))
+    truth = load(small_run).data.test_frames
+    assert truth is not None
+    left, top = strips.MARGIN + strips.LABELS, strips.HEADER + 2 * (strips.PANEL + strips.MARGIN)
+    shown = both[10:, top + 40 : top + 160 : 80, left + 40 : left + 160 : 80, 0]
+    expected = np.abs(truth[0, 10:14, 0].numpy() - number[:, 0] * 255)
+    np.testing.assert_allclose(shown, expected, atol=1.5)
+
+
+def test_a_folder_of_frames_is_kept_and_never_the_prompts(
+    framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "frames"
+    ask = ("generate", small_run, "--frames", "2", "--out", out)
+    assert framegen(*ask)[0] == 0
+    code, _, err = framegen(*ask)
+    assert (code, "--force" in err) == (2, True)
+    assert framegen(*ask, "--force")[0] == 0
+    for prompt in (out, out / "frame-000011.png"):
+        code, _, err = framegen(*ask, "--force", "--prompt", prompt)
+        assert code == 2
+        assert "is the prompt itself" in err
+    assert len(list(out.iterdir())) == 12
+    (out / "notes.txt").write_text("precious")
+    assert framegen(*ask, "--force")[0] == 2
+    assert (out / "notes.txt").read_text() == "precious"

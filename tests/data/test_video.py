@@ -34,7 +34,7 @@ def _png_folder(path: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "a.gif": lambda path: iio.imwrite(path, SMOOTH, plugin="pillow", loop=0),
     "a.png": lambda path: iio.imwrite(path, SMOOTH, plugin="pillow", is_batch=True, extension=".apng"),
-    "a.mp4": lambda path: write_film(path, SMOOTH, 10),
+    "a.mp4": lambda path: _encode(path, SMOOTH, "mp4"),  # its index comes last
     "a.mkv": lambda path: iio.imwrite(
         path, SMOOTH, plugin="pyav", codec="ffv1", fps=10, out_pixel_format="bgr0"
     ),

@@ -153,7 +153,7 @@ def test_an_animation_and_a_line_behind_a_long_prompt_keep_their_numbers(
 
 
 def test_a_gif_is_what_pillow_writes_in_memory_that_does_not_grow(tmp_path: Path) -> None:
-    """Each picture as a median cut shows it, also where two are equal, and only a few pictures are kept."""
+    """Each picture as a median cut shows it; where two are equal one pixel is written; few are kept."""
     rng = np.random.default_rng(0)
     many = rng.integers(0, 256, (80, 100, 3), np.uint8)  # 8000 colours, so that the cut has to choose
     pictures = [np.roll(many, shift, 0) for shift in (0, 0, 1, 5)]
@@ -171,7 +171,11 @@ def test_a_gif_is_what_pillow_writes_in_memory_that_does_not_grow(tmp_path: Path
         assert getattr(image, "n_frames", 1) == 4
         for index, expected in enumerate(cut):
             image.seek(index)
-            np.testing.assert_array_equal(np.asarray(image.convert("RGB")), expected)
+            shown = np.array(image.convert("RGB"))
+            if index == 1:
+                np.testing.assert_array_equal(shown[0, 0], pictures[1][0, 0])
+                shown[0, 0] = expected[0, 0]
+            np.testing.assert_array_equal(shown, expected)
     kept: list[weakref.ref[np.ndarray]] = []
     alive = 0
 
