@@ -54,7 +54,7 @@ class MLP(Model):
 
 
 Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn"]
-Answer = Literal["frame", "residual", "motion"]
+Answer = Literal["frame", "residual", "motion", "match"]
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ class ConvRecurrent(Model):
     """Height and width of the convolutions, odd."""
     patch: int = 4
     """So many pixels in height and width become the channels of one place; 1 leaves the frames as they are."""
-    answer: Answer = "motion"
-    """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual."""
+    answer: Answer = "match"
+    """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual;
+    the last frame moved alone, as a match of the last two frames and the net say: for films."""
 
     def __post_init__(self) -> None:
         check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")

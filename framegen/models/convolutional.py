@@ -24,12 +24,7 @@ class ConvRecurrentNet(Predictor):
     def __init__(self, config: ConvRecurrent, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
         channels, self.patch, size = frame_shape[0], config.patch, config.hidden_size
-        inputs = channels * self.patch**2
-        self.recurrent = (
-            PredRNN(inputs, size, config.num_layers, config.kernel_size)
-            if config.cell == "predrnn"
-            else Stack(config, inputs)
-        )
+        self.recurrent = recurrent_layers(config, channels * self.patch**2)
         self.answer = _ANSWERS[config.answer](size, channels, self.patch)
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -39,6 +34,13 @@ class ConvRecurrentNet(Predictor):
         hidden, state = self.recurrent(patches, state)  # (T, B, hidden_size, h, w)
         predictions = self.answer(hidden.flatten(0, 1), flat)
         return predictions.unflatten(0, seen.shape[:2]).transpose(0, 1), state
+
+
+def recurrent_layers(config: ConvRecurrent, in_channels: int) -> nn.Module:
+    """layers(inputs (T, B, in_channels, H, W), state) -> (hidden (T, B, hidden_size, H, W), state)."""
+    if config.cell == "predrnn":
+        return PredRNN(in_channels, config.hidden_size, config.num_layers, config.kernel_size)
+    return Stack(config, in_channels)
 
 
 class Stack(nn.Module):

@@ -5,8 +5,8 @@ from torch import Tensor
 
 DOUBLING_STEPS = 50
 """Time steps from which doubling pays, measured on a CPU…"""
-DOUBLING_SIZE = 4096
-"""…as long as a time step has at most so many numbers."""
+DOUBLING_SIZE = 512
+"""…as long as a time step has at most so many numbers, over all clips and units."""
 
 
 def scan(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from framegen import files
-from framegen.config.models import Recurrent
+from framegen.config.models import ConvRecurrent, Model, Recurrent
 from framegen.config.training import Training
 from framegen.data.clips import TensorClips
 from framegen.errors import UserError
@@ -33,33 +33,39 @@ def test_a_checkpoint_alone_rebuilds_its_model(small_run: Path, tmp_path: Path) 
     assert torch.equal(saved.model(frames)[0], again.model(frames)[0])
 
 
-def test_what_is_saved_comes_back_bit_by_bit(tmp_path: Path) -> None:
-    for cell in ("tanh", "lstm"):
-        clips = TensorClips(torch.rand(3, 5, 1, 2, 2), torch.rand(3, 5, 1, 2, 2))
-        ours, theirs = (
-            TorchEngine(
-                [build(Recurrent(cell), (1, 2, 2), seed + k) for k in range(2)],
-                clips,
-                Training(batch_size=1),
-                True,
-            )
-            for seed in (0, 2)
+@pytest.mark.parametrize(
+    "model",
+    [
+        Recurrent("tanh"),
+        Recurrent("lstm"),
+        Recurrent("mingru"),
+        ConvRecurrent("predrnn", 3, 2, 3, 1, "match"),
+    ],
+    ids=["tanh", "lstm", "mingru", "predrnn"],
+)
+def test_what_is_saved_comes_back_bit_by_bit(model: Model, tmp_path: Path) -> None:
+    clips = TensorClips(torch.rand(3, 5, 1, 2, 2), torch.rand(3, 5, 1, 2, 2))
+    ours, theirs = (
+        TorchEngine(
+            [build(model, (1, 2, 2), seed + k) for k in range(2)], clips, Training(batch_size=1), True
         )
-        ours.run(torch.tensor([[0], [2]]), [0.01])
-        path, place = tmp_path / f"{cell}.safetensors", checkpoint.Place((0, 1), 1, 4.5, {"metrics.jsonl": 9})
-        config = replace(SMALL_CONFIG, seeds=(0, 1))
-        checkpoint.save_progress(path, ours.state_dict(), config, place)
-        tensors, found = checkpoint.load_progress(path, config, 5)
-        theirs.load_state_dict(tensors)
-        assert found == place
-        # Whatever they were, from here on they are the same.
-        order = torch.tensor([[1], [0]])
-        assert all(
-            torch.equal(a, b) for a, b in zip(ours.run(order, [0.01]), theirs.run(order, [0.01]), strict=True)
-        )
-        for one, other in zip(ours.models, theirs.models, strict=True):
-            for a, b in zip(one.parameters(), other.parameters(), strict=True):
-                assert torch.equal(a, b)
+        for seed in (0, 2)
+    )
+    ours.run(torch.tensor([[0], [2]]), [0.01])
+    path, place = tmp_path / "resume.safetensors", checkpoint.Place((0, 1), 1, 4.5, {"metrics.jsonl": 9})
+    config = replace(SMALL_CONFIG, seeds=(0, 1))
+    checkpoint.save_progress(path, ours.state_dict(), config, place)
+    tensors, found = checkpoint.load_progress(path, config, 5)
+    theirs.load_state_dict(tensors)
+    assert found == place
+    # Whatever they were, from here on they are the same.
+    order = torch.tensor([[1], [0]])
+    assert all(
+        torch.equal(a, b) for a, b in zip(ours.run(order, [0.01]), theirs.run(order, [0.01]), strict=True)
+    )
+    for one, other in zip(ours.models, theirs.models, strict=True):
+        for a, b in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(a, b)
 
 
 def _damaged(run: Path, tmp_path: Path, damage: Callable[[Path], object]) -> Path:

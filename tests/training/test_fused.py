@@ -236,6 +236,7 @@ def test_both_engines_leave_the_same_run(config: Config, tmp_path: Path) -> None
     [
         (MLP(), "plain RNN only"),
         (Recurrent("gru"), "plain RNN only"),
+        (Recurrent("mingru"), "plain RNN only"),
         (Recurrent(num_layers=2), "one recurrent layer"),
         (Recurrent(hidden_size=65), "64"),
     ],

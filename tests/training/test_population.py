@@ -11,7 +11,7 @@ import torch
 
 from framegen.commands import training
 from framegen.config.config import Config
-from framegen.config.models import Model, Recurrent
+from framegen.config.models import ConvRecurrent, Model, Recurrent
 from framegen.config.reading import parse_train, sweep
 from framegen.config.training import Engine
 from framegen.errors import OptionError, UserError
@@ -20,11 +20,15 @@ from framegen.models import build
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
 from framegen.runs.metrics import read_metrics
-from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of
+from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of
 from tests.training.test_training import STREAM
 
 Runner = Callable[..., tuple[int, str, str]]
 SEEDS = (4, 0, 7)
+SIX = Recurrent("tanh", 6)
+TINY = replace(
+    SMALL_CONFIG, task=replace(SMALL, num_clips=20, num_val_clips=2, num_test_clips=2, num_frames=12)
+)
 ENGINES = ["torch", pytest.param("fused", marks=needs_compiler)]
 
 
@@ -73,12 +77,21 @@ def test_each_member_is_bit_equal_to_its_seed_trained_alone(
             )
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+@pytest.mark.parametrize(
+    ("config", "model", "engine"),
+    [
+        (SMALL_CONFIG, SIX, "torch"),
+        (STREAM, SIX, "torch"),
+        pytest.param(SMALL_CONFIG, SIX, "fused", marks=needs_compiler),
+        pytest.param(STREAM, SIX, "fused", marks=needs_compiler),
+        (TINY, ConvRecurrent("predrnn", 3, 2, 3, 1, "match"), "torch"),
+    ],
+    ids=["clips-torch", "stream-torch", "clips-fused", "stream-fused", "predrnn"],
+)
 def test_killed_and_resumed_equals_never_killed(
-    config: Config, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: Config, model: Model, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = replace(config, model=Recurrent("tanh", 6), seeds=SEEDS)
+    config = replace(config, model=model, seeds=SEEDS)
     reference = _train(config, tmp_path, "reference", engine)
     save, calls = checkpoint.save_progress, 0
 
