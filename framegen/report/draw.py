@@ -37,6 +37,8 @@ def draw_run(run: Run, results: Results) -> list[Path]:
         figures[folder / "members.png"] = lambda: _members(results)
     if results.closed_loop is not None:
         figures[folder / "horizon.png"] = lambda: _horizon(results)
+    if results.closed_loop is not None and "ssim" in results.convention:
+        figures[folder / "pictures.png"] = lambda: _pictures(results)
     if isinstance(model := run.model, RecurrentNet):
         figures[folder / "hidden.png"] = lambda: _trajectories(model, run.data)
     if _drawable(run.model):
@@ -123,6 +125,16 @@ def _horizon(results: Results) -> Figure:
     }
     members = [_numbers(each.per_horizon["mse"]) for each in results.members if each.per_horizon is not None]
     return curves.error_over_horizon(members, references, loop.context)
+
+
+def _pictures(results: Results) -> Figure:
+    assert results.closed_loop is not None
+    loop = results.closed_loop
+    panels = {
+        metric.replace("_", " "): {name: _numbers(each[metric]) for name, each in loop.per_horizon.items()}
+        for metric in ("ssim", "motion_ratio", "sharpness_ratio")
+    }
+    return curves.pictures_over_horizon(panels, loop.context)
 
 
 def _members(results: Results) -> Figure:

@@ -1,5 +1,6 @@
 """What the pictures show, read back from them."""
 
+import math
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +84,20 @@ def test_curves_show_the_numbers_they_are_given() -> None:
         [0.4, 0.5],
         [0.1, 0.1],
     ]
+
+
+def test_pictures_over_the_horizon_stand_beside_the_truth() -> None:
+    panels = {
+        "ssim": {"model": [0.9, 0.8], "motion": [0.7, 0.6]},
+        "motion ratio": {"model": [0.5, 0.4], "motion": [math.nan, 0.2]},
+    }
+    figure = curves.pictures_over_horizon(panels, 10)
+    for axes, (what, predictors) in zip(figure.axes, panels.items(), strict=True):
+        assert axes.get_ylabel() == what
+        drawn = [np.asarray(line.get_ydata(), float) for line in axes.lines]
+        np.testing.assert_array_equal(drawn, [[1, 1], *predictors.values()])
+    texts = figure.axes[-1].get_legend_handles_labels()[1]
+    assert texts == ["truth", "this model", "motion"]
 
 
 def test_a_population_is_its_mean_and_a_band_from_the_lowest_to_the_highest() -> None:

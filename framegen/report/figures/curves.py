@@ -124,6 +124,30 @@ def error_over_horizon(
     return figure
 
 
+def pictures_over_horizon(
+    panels: Mapping[str, Mapping[str, Sequence[float]]], context: int, top: float = 1.5
+) -> Figure:
+    """What frames look like, 1, 2, … frames after the prompt: whether they freeze or blur. The truth is 1.
+
+    Args:
+        panels: by what is measured, by predictor, its values; what lies above `top` is not shown.
+    """
+    figure = new_figure(WIDTH, 2.4 * len(panels) + 1.4)
+    rows = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
+    for axes, (what, predictors) in zip(rows, panels.items(), strict=True):
+        axes.axhline(1, color=TRUTH, linewidth=5, alpha=0.25, label="truth")
+        for name, style in _styles(list(predictors)).items():
+            horizons = range(1, len(predictors[name]) + 1)
+            label = "this model" if name == "model" else name
+            axes.plot(horizons, predictors[name], **style, label=label)  # pyright: ignore[reportArgumentType]
+        axes.set_ylim(0, top)
+        finish(axes, "", what)
+    rows[0].set_title(f"Frames generated after a prompt of {context}", fontsize=11)
+    rows[-1].set_xlabel("horizon: frames since the prompt ended")
+    legend_below(rows[-1], 2)
+    return figure
+
+
 def members(
     values: dict[str, dict[int, float]],
     references: dict[str, dict[str, float]],
