@@ -10,6 +10,9 @@ from framegen.errors import UserError
 PART = 0.1
 """Of all frames at least so many are held out, twice: for the test and for validation."""
 
+MOST = 0.5
+"""And never more."""
+
 TIME_PART = 0.15
 """The same where a single shot is split."""
 
@@ -61,11 +64,9 @@ def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[
 def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     """What stays, and what is held out, in order."""
     films = sorted({piece.film for piece in pool})
-    for groups, most in (
-        ([[piece for piece in pool if piece.film == film] for film in films], 1 / 2),
-        ([[piece] for piece in pool], 1 / 3),
-    ):
-        held = _last(groups, PART * _frames(pool), most * _frames(pool))
+    by_film = [[piece for piece in pool if piece.film == film] for film in films]
+    for groups in (by_film, [[piece] for piece in pool]):
+        held = _last(groups, PART * _frames(pool), MOST * _frames(pool))
         if held:
             return [piece for piece in pool if piece not in held], held
     longest = max(pool, key=lambda piece: piece.frames)
