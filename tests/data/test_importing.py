@@ -172,7 +172,9 @@ def test_the_same_films_are_known_and_others_are_refused(
 ) -> None:
     path, other = _film(tmp_path / "a.mp4", 60), _film(tmp_path / "b.mp4", 60, seed=9)
     before = _import([path], tmp_path / "data")
-    for paths, options in (([other], {}), ([path, other], {}), ([path], {"size": 32}), ([path], {"fps": 5})):
+    others: list[tuple[list[Path], dict[str, Any]]]
+    others = [([other], {}), ([path, other], {}), ([path], {"size": 32}), ([path], {"fps": 5})]
+    for paths, options in others:
         with pytest.raises(
             UserError, match=r"holds a\.mp4 with --size 16 --channels 3; choose another --name"
         ):
