@@ -71,7 +71,7 @@ class ConvRecurrent(Model):
     """Height and width of the convolutions, odd."""
     patch: int = 4
     """So many pixels in height and width become the channels of one place; 1 leaves the frames as they are."""
-    answer: Answer = "motion"
+    answer: Answer = "match"
     """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual;
     the last frame moved alone, as a match of the last two frames and the net say: for films."""
 
