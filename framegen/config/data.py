@@ -148,6 +148,8 @@ class Film(Task):
     """Frames of a test clip that are the prompt."""
     flip: bool = False
     """Train on mirrored clips too."""
+    reverse: bool = False
+    """Train on clips that run backwards too."""
     crop: int = 0
     """Pixels that are cut from height and width: training clips in the middle and in each corner, others in
     the middle."""

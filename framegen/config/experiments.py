@@ -7,7 +7,7 @@ from typing import Any
 
 from framegen.config.config import Config
 from framegen.config.data import Film, Orbit, Sine
-from framegen.config.models import MLP, ConvRecurrent, Recurrent
+from framegen.config.models import MLP, MotionFilter, Recurrent
 from framegen.config.training import Training
 from framegen.errors import OptionError
 
@@ -18,11 +18,11 @@ _SINE_TRAINING = Training(epochs=10, batch_size=1, media_every=5)
 
 _FILM_TRAINING = Training(
     epochs=10,
+    learning_rate=5e-3,
     batch_size=8,
-    learning_rate=2e-3,
-    schedule="one-cycle",
-    clips_per_epoch=800,
+    clips_per_epoch=400,
     closed_loop=9,
+    keep="best",
     media_every=2,
 )
 
@@ -67,11 +67,11 @@ EXPERIMENTS: dict[str, Config] = {
             description="the article's sine, the target one sample ahead",
         ),
         Config(
-            Film(),
-            ConvRecurrent(),
+            Film(flip=True, reverse=True),
+            MotionFilter(),
             _FILM_TRAINING,
             experiment="clips",
-            description="films of your own: a convolutional net that moves the last frame",
+            description="films of your own: a recurrent filter of motion",
         ),
     )
 }

@@ -54,7 +54,7 @@ class MLP(Model):
 
 
 Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn"]
-Answer = Literal["frame", "residual", "motion", "match"]
+Answer = Literal["frame", "residual", "motion"]
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,8 @@ class ConvRecurrent(Model):
     """Height and width of the convolutions, odd."""
     patch: int = 4
     """So many pixels in height and width become the channels of one place; 1 leaves the frames as they are."""
-    answer: Answer = "match"
-    """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual;
-    the last frame moved alone, as a match of the last two frames and the net say: for films."""
+    answer: Answer = "motion"
+    """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual."""
 
     def __post_init__(self) -> None:
         check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
@@ -96,3 +95,19 @@ class ConvRecurrent(Model):
         }[self.cell]
         products = of_input * (self.num_layers - 1) + of_hidden * self.num_layers
         return products * (self.hidden_size * self.kernel_size) ** 2
+
+
+@dataclass(frozen=True)
+class MotionFilter(Model):
+    """A recurrent filter of motion, for films: it carries a belief of how each pixel moves, corrects it by the
+    optical flow that it sees, and moves the last frame on."""
+
+    hidden_size: int = 16
+    """Hidden channels."""
+
+    def __post_init__(self) -> None:
+        check(1 <= self.hidden_size <= 1024, f"--hidden-size {self.hidden_size}: lies between 1 and 1024")
+
+    @property
+    def weights(self) -> int:
+        return 9 * self.hidden_size**2

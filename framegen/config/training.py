@@ -52,6 +52,9 @@ class Training:
     """Whether torch.compile compiles the model for training."""
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
+    loss: Literal["mse", "relative"] = "mse"
+    """What is made small: the squared error; or that over copying's at each step of a clip, so that near
+    frames, where there is little to gain, count as much as far ones."""
     keep: Literal["last", "best"] = "last"
     """Which weights are kept at the end: the last, or those that were best on validation, the first ones
     among them; with --closed-loop, closed-loop."""
@@ -63,7 +66,16 @@ class Training:
     def plain(self) -> bool:
         """Whether a step is one that every engine takes: all true frames, float32, no mean of weights."""
         usual = Training()
-        special = ("closed_loop", "sampling", "input_noise", "precision", "compile", "accumulate", "ema")
+        special = (
+            "closed_loop",
+            "sampling",
+            "input_noise",
+            "precision",
+            "compile",
+            "accumulate",
+            "ema",
+            "loss",
+        )
         return all(getattr(self, name) == getattr(usual, name) for name in special)
 
     def __post_init__(self) -> None:

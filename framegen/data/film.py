@@ -30,8 +30,9 @@ class Windows:
     """Every clip of so many frames that lies within a shot, at every offset; mirrored and cropped ones are
     clips of their own.
 
-    Of M windows, clip i is window i % M; mirrored where (i // M) % 2 is 1 and `flip` is on; cropped at place
-    (i // M) // (1 + flip) where `crop` is more than 0. So an index alone tells what a clip holds.
+    Of M windows, clip i is window i % M; i // M says what was done to it: (i // M) % 2 whether it is mirrored,
+    where `flip` is on, then whether it runs backwards, where `reverse` is on, and what is left is the place
+    where it is cropped. So an index alone tells what a clip holds.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Windows:
     """(M,) int64: the row at which each window begins."""
     num_frames: int
     flip: bool = False
+    reverse: bool = False
     crop: int = 0
     burn_in: int = 0
 
@@ -49,7 +51,7 @@ class Windows:
         return channels, height - self.crop, width - self.crop
 
     def __len__(self) -> int:
-        return len(self.starts) * (1 + self.flip) * (PLACES if self.crop else 1)
+        return len(self.starts) * (1 + self.flip) * (1 + self.reverse) * (PLACES if self.crop else 1)
 
     def frames(self, index: Tensor | slice) -> Tensor:
         """The chosen clips, uint8 (B, num_frames, C, H, W)."""
@@ -60,9 +62,10 @@ class Windows:
         for clip, number in zip(clips, index.tolist(), strict=True):
             variant, window = divmod(number % len(self), len(self.starts))
             start = int(self.starts[window])
-            place, mirrored = divmod(variant, 1 + self.flip)
+            variant, mirrored = divmod(variant, 1 + self.flip)
+            place, backwards = divmod(variant, 1 + self.reverse)
             frames = _cropped(source[start : start + self.num_frames], self.crop, place)
-            clip[...] = frames[..., ::-1] if mirrored else frames
+            clip[...] = frames[:: -1 if backwards else 1, ..., :: -1 if mirrored else 1]
         return torch.from_numpy(clips)
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
@@ -118,6 +121,7 @@ def load(config: Film, data_dir: Path) -> Data:
         _starts(config, manifest, "train"),
         config.num_frames,
         config.flip,
+        config.reverse,
         config.crop,
     )
     val, test = (

@@ -4,11 +4,11 @@ from functools import singledispatch
 
 import torch
 
-from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
 from framegen.errors import UserError
 from framegen.models.convolutional import ConvRecurrentNet
-from framegen.models.matching import MatchingNet
 from framegen.models.mlp import MemorylessNet
+from framegen.models.motion_filter import MotionFilterNet
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
 
@@ -22,11 +22,8 @@ def module(config: Model, frame_shape: tuple[int, int, int]) -> Predictor:
 # A new model is a line here.
 module.register(Recurrent, RecurrentNet)
 module.register(MLP, MemorylessNet)
-
-
-@module.register(ConvRecurrent)
-def _(config: ConvRecurrent, frame_shape: tuple[int, int, int]) -> Predictor:
-    return (MatchingNet if config.answer == "match" else ConvRecurrentNet)(config, frame_shape)
+module.register(ConvRecurrent, ConvRecurrentNet)
+module.register(MotionFilter, MotionFilterNet)
 
 
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:

@@ -1,7 +1,6 @@
 """The motion baseline: what moved goes on moving. It is not trained, and on film hard to beat."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +46,9 @@ class Motion(Predictor):
                 seen = ~frame.isnan().flatten(1).any(1)  # (B,)
                 if not seen.all():
                     frame = torch.where(seen[:, None, None, None], frame, move(before, flow))
-                flow = self._flow(before, frame, flow, seen.tolist())
+                if seen.any():
+                    flow = flow.clone()
+                    flow[seen] = optical_flow(frame[seen], before[seen], self.value_range)
             predictions.append(move(frame, flow))
             state = frame, flow
         return torch.stack(predictions, 1), state
@@ -55,34 +56,36 @@ class Motion(Predictor):
     def feedback(self, predictions: Tensor) -> Tensor:
         return torch.full_like(predictions, math.nan)
 
-    def _flow(self, before: Tensor, after: Tensor, last: Tensor, seen: Sequence[bool]) -> Tensor:
-        """Where each pixel of `after` was in `before`: (B, C, H, W) twice -> (B, H, W, 2).
 
-        Args:
-            last: the flow that stays where `after` was not `seen`.
-        """
-        import cv2
+def optical_flow(after: Tensor, before: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Where each pixel of a frame was in another, by dense inverse search (Kroeger et al., 2016), OpenCV's.
 
-        # Ultrafast with the finest scale 0, so that the flow has the picture's own resolution: at 64 pixels
-        # as good as the slower presets, which stop at half of it and are then worse. A fresh search each
-        # time: one keeps the scales that it chose for another size.
-        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        search.setFinestScale(0)
-        guess: Any = None  # OpenCV takes none to begin with, though its types ask for one
-        pairs = zip(self._grey(after), self._grey(before), strict=True)
-        flows = [
-            torch.from_numpy(search.calc(*pair, guess)).to(after) if known else kept
-            for pair, kept, known in zip(pairs, last, seen, strict=True)
-        ]
-        return torch.stack(flows)
+    Args:
+        after, before: (B, C, H, W), at least 16 pixels a side; the flow is found on grey pictures.
+        value_range: lowest and highest value of a pixel, black and white.
 
-    def _grey(self, frames: Tensor) -> NDArray[np.uint8]:
-        """(B, C, H, W) -> (B, H, W) uint8."""
-        low, high = self.value_range
-        weights = frames.new_tensor(LUMA if frames.shape[1] == 3 else [1 / frames.shape[1]])
-        grey = (frames * weights[:, None, None]).sum(1)
-        levels = (grey - low) / (high - low) * 255
-        return levels.round().clamp(0, 255).to("cpu", torch.uint8).numpy()
+    Returns:
+        (B, H, W, 2), in pixels, x before y: after(x) is before(x + flow(x)). No gradient goes through it.
+    """
+    import cv2
+
+    # Ultrafast with the finest scale 0, so that the flow has the picture's own resolution: at 64 pixels
+    # as good as the slower presets, which stop at half of it and are then worse. A fresh search each
+    # time: one keeps the scales that it chose for another size.
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(0)
+    guess: Any = None  # OpenCV takes none to begin with, though its types ask for one
+    pairs = zip(_grey(after, value_range), _grey(before, value_range), strict=True)
+    return torch.stack([torch.from_numpy(search.calc(*pair, guess)) for pair in pairs]).to(after)
+
+
+def _grey(frames: Tensor, value_range: tuple[float, float]) -> NDArray[np.uint8]:
+    """(B, C, H, W) -> (B, H, W) uint8."""
+    low, high = value_range
+    weights = frames.new_tensor(LUMA if frames.shape[1] == 3 else [1 / frames.shape[1]])
+    grey = (frames.detach() * weights[:, None, None]).sum(1)
+    levels = (grey - low) / (high - low) * 255
+    return levels.round().clamp(0, 255).to("cpu", torch.uint8).numpy()
 
 
 def move(frames: Tensor, flow: Tensor) -> Tensor:

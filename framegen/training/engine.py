@@ -16,7 +16,7 @@ from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.parameters import flatten, load_weights, split, stack
 from framegen.models.predictor import Predictor, State, detach, map_state
-from framegen.training.feeding import noisy, own_frames, unroll
+from framegen.training.feeding import noisy, own_frames, relative_loss, unroll
 from framegen.training.state import engine_state, load_engine_state
 
 
@@ -129,7 +129,7 @@ class TorchEngine:
         return total.item(), norm.item()
 
     def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> Tensor:
-        """The mean squared error of a model on some clips, fed as the training's options say."""
+        """The loss of a model on some clips, fed as the training's options say."""
         training = self.training
         inputs, targets = (each.to(self.device) for each in self.clips.batch(index))  # (B, T, C, H, W)
         own = own_frames(training, self.steps / self.total_steps, (len(inputs), inputs.shape[1]), random)
@@ -137,6 +137,8 @@ class TorchEngine:
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
             predictions, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         self.states[k] = detach(state) if self.carry_state else None
+        if training.loss == "relative":
+            return relative_loss(predictions.float(), inputs, targets, own)
         return nn.functional.mse_loss(predictions.float(), targets)
 
     def keep(self, members: Sequence[int]) -> None:

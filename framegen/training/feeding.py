@@ -69,3 +69,19 @@ def noisy(inputs: Tensor, deviation: float, random: np.random.Generator) -> Tens
     """The frames with normal noise on every pixel."""
     noise = random.standard_normal(tuple(inputs.shape), dtype=np.float32)
     return inputs + deviation * torch.from_numpy(noise).to(inputs)
+
+
+def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Tensor) -> Tensor:
+    """The mean over steps of squared error over copying's, in units of copying's mean.
+
+    Copying takes the last true frame that was shown. Both errors are means over the batch.
+
+    Args:
+        predictions, inputs, targets: (B, T, C, H, W).
+        own: (B, T) bool as `own_frames` gives it.
+    """
+    steps = torch.arange(own.shape[1]).expand(own.shape)
+    last = torch.where(own, torch.zeros_like(steps), steps).cummax(1).values.to(inputs.device)  # (B, T)
+    copied = inputs[torch.arange(len(inputs), device=inputs.device)[:, None], last]
+    errors, copying = ((each - targets).square().mean((0, 2, 3, 4)) for each in (predictions, copied))
+    return (errors / (copying + 1e-5)).mean() * copying.mean()

@@ -43,7 +43,6 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "convlstm": lambda: _video_net("convlstm", "frame"),
     "convgru": lambda: _video_net("convgru", "residual"),
     "minconvgru": lambda: _video_net("minconvgru", "motion"),
-    "convgru, match": lambda: _video_net("convgru", "match"),
     "predrnn": lambda: _video_net("predrnn", "motion"),
     "two layers": lambda: build(Recurrent("tanh", 7, 2), SHAPE, 1),
     "lstm, three layers": lambda: build(Recurrent("lstm", 3, 3), SHAPE, 1),

@@ -39,7 +39,7 @@ def test_a_checkpoint_alone_rebuilds_its_model(small_run: Path, tmp_path: Path) 
         Recurrent("tanh"),
         Recurrent("lstm"),
         Recurrent("mingru"),
-        ConvRecurrent("predrnn", 3, 2, 3, 1, "match"),
+        ConvRecurrent("predrnn", 3, 2, 3, 1, "motion"),
     ],
     ids=["tanh", "lstm", "mingru", "predrnn"],
 )

@@ -84,7 +84,7 @@ def test_each_member_is_bit_equal_to_its_seed_trained_alone(
         (STREAM, SIX, "torch"),
         pytest.param(SMALL_CONFIG, SIX, "fused", marks=needs_compiler),
         pytest.param(STREAM, SIX, "fused", marks=needs_compiler),
-        (TINY, ConvRecurrent("predrnn", 3, 2, 3, 1, "match"), "torch"),
+        (TINY, ConvRecurrent("predrnn", 3, 2, 3, 1, "motion"), "torch"),
     ],
     ids=["clips-torch", "stream-torch", "clips-fused", "stream-fused", "predrnn"],
 )

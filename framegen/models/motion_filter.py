@@ -1,0 +1,135 @@
+"""A recurrent filter of motion: a belief of how each pixel moves, corrected by what is seen of it.
+
+A film has few shots, and a net that must find motion by itself learns those few by heart. Here optical flow
+finds it, and the net learns what is the same in all films: how far to trust what was measured, how motion goes
+on, and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and has
+some thousand weights, so it holds on shots that it was never shown.
+
+As in a Kalman filter (1960), the belief moves by a gain times what was measured less what was believed, and
+where a frame is what was predicted there is nothing to learn from it. So a closed loop, which is shown its own
+predictions, keeps its motion.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framegen.config.models import MotionFilter
+from framegen.errors import OptionError
+from framegen.models.answers import begin_at_zero, to_range, warp
+from framegen.models.mingru import MinConvGRU
+from framegen.models.motion import optical_flow
+from framegen.models.predictor import Predictor, State
+
+FEATURES = 9
+"""Innovation and belief, two each; three errors; two edges."""
+SMALLEST = 16
+"""Pixels a side below which no flow is found."""
+REACH = 1 / 8
+"""The fastest motion, as a part of the longer side."""
+NOTICED = 0.003
+"""Mean error of a prediction at which half of a correction is made."""
+GAIN = 2.0
+"""Of the untrained filter, before the sigmoid: it trusts what was measured."""
+BLURS = 3, 7
+"""Pixels over which predictions are blurred."""
+AVERAGED = 0.2
+"""The part that a new frame has in the running mean."""
+WINDOW = 5
+"""Pixels over which errors are averaged."""
+
+
+class MotionFilterNet(Predictor):
+    """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
+
+    With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
+    layer of convolutional minGRU and two convolutions: a gain k, a share a, an own flow o (2), and how much of
+    the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames.
+
+        B <- B + sigmoid(2 + k) s (F - B),      s = e / (e + .003), e the error of the last prediction
+        prediction = the last frame moved by a B + o, and blurred
+
+    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the last
+    frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp as the
+    net says, however many follow. The state is that frame and the way since then, a running mean of
+    frames, the last frame, the prediction of the next one, the belief, all (B, C or 2, H, W), and the layer's
+    state.
+    """
+
+    def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        height, width = frame_shape[1:]
+        if min(height, width) < SMALLEST:
+            raise OptionError(
+                f"a motion filter takes frames of at least {SMALLEST} pixels a side, not {width}x{height}"
+            )
+        self.reach = max(height, width) * REACH
+        self.memory = MinConvGRU(FEATURES, config.hidden_size, 3)
+        self.mix = nn.Conv2d(config.hidden_size, config.hidden_size, 3, padding=1)
+        self.head = begin_at_zero(nn.Conv2d(config.hidden_size, 7, 1))
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        first = frames[:, 0]
+        if state is None:
+            still = first.new_zeros(len(first), 2, *first.shape[2:])
+            state = first, still, first, first, first, still, self.memory.start(first[None])
+        predictions = []
+        for frame in frames.unbind(1):
+            state = self._step(frame, *state)
+            predictions.append(state[4])
+        return torch.stack(predictions, 1), state
+
+    def _step(
+        self,
+        frame: Tensor,
+        seen: Tensor,
+        way: Tensor,
+        average: Tensor,
+        before: Tensor,
+        predicted: Tensor,
+        belief: Tensor,
+        memory: Tensor,
+    ) -> State:
+        """The state after a frame (B, C, H, W); the arguments behind it are the state before."""
+        own = (frame == predicted).flatten(1).all(1)[:, None, None, None]  # bit by bit: the net made it
+        seen, way = torch.where(own, seen, frame), torch.where(own, way, torch.zeros_like(way))
+        average = torch.where(own, average, torch.lerp(average, frame, AVERAGED))
+        innovation = self._innovation(frame, before, predicted, belief)
+        features = torch.cat([innovation, belief, *_features(frame, before, predicted)], 1)
+        hidden, memory = self.memory(features[None], memory)
+        mixed = self.mix(hidden[0].relu()).relu() + hidden[0]
+        gain, share, own_flow, *blurs = self.head(mixed).to(frame.dtype).split([1, 1, 2, 1, 1, 1], 1)
+        belief = (belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
+        flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
+        way = flow + warp(way, flow)
+        moved = warp(seen, way)
+        softer = (*(_mean(moved, window) for window in BLURS), average)
+        blurred = sum((b * (each - moved) for b, each in zip(blurs, softer, strict=True)), moved)
+        return seen, way, average, frame, to_range(blurred), belief, memory
+
+    @torch.no_grad()
+    def _innovation(self, frame: Tensor, before: Tensor, predicted: Tensor, belief: Tensor) -> Tensor:
+        """What is measured less what is believed, (B, 2, H, W), where the prediction was wrong."""
+        error = _mean((frame - predicted).abs().mean(1, keepdim=True), WINDOW)
+        surprised = error.flatten(1).any(1)  # a frame that was predicted bit by bit is the net's own
+        innovation = torch.zeros_like(belief)
+        if surprised.any():
+            measured = optical_flow(frame[surprised], before[surprised], (0.0, 1.0)).permute(0, 3, 1, 2)
+            innovation[surprised] = measured - belief[surprised]
+        return innovation * error / (error + NOTICED)
+
+
+@torch.no_grad()
+def _features(frame: Tensor, before: Tensor, predicted: Tensor) -> list[Tensor]:
+    """How wrong prediction and copy are around each pixel, how wrong the prediction is at it, and its edges."""
+    wrong = (frame - predicted).abs().mean(1, keepdim=True)
+    moved = (frame - before).abs().mean(1, keepdim=True)
+    grey = functional.pad(frame.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    across = (grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]).abs()
+    down = (grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]).abs()
+    return [5 * each for each in (_mean(wrong, WINDOW), _mean(moved, WINDOW), wrong, across, down)]
+
+
+def _mean(pictures: Tensor, window: int) -> Tensor:
+    """Over a square around each pixel, as far as it lies within the picture."""
+    return functional.avg_pool2d(pictures, window, 1, window // 2, count_include_pad=False)

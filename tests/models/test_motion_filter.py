@@ -1,0 +1,127 @@
+"""The motion filter: it copies at first, learns motion, and keeps it when it is shown its own frames."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from framegen.config.models import MotionFilter
+from framegen.config.training import Training
+from framegen.errors import OptionError
+from framegen.models import build
+from framegen.models.motion_filter import MotionFilterNet
+from framegen.models.predictor import Predictor
+from framegen.models.rollout import generate
+from framegen.training.feeding import own_frames, relative_loss, unroll
+
+SHAPE = (3, 20, 24)
+
+
+def _panning(frames: int, seed: int = 0, speed: int = 1) -> Tensor:
+    """A smooth random picture that a camera pans over, (1, frames, 3, 20, 24)."""
+    random = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 8, 20, generator=random)
+    wide = functional.interpolate(coarse, size=(20, 80), mode="bicubic").clamp(0, 1)
+    return torch.stack([wide[..., speed * t : speed * t + 24] for t in range(frames)], 1)
+
+
+def _awake(seed: int = 1) -> Predictor:
+    """A net some steps away from its first weights, which say nothing yet."""
+    model = build(MotionFilter(4), SHAPE, seed)
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn(parameter.shape, generator=random)
+    return model
+
+
+@pytest.fixture(scope="module")
+def trained() -> Predictor:
+    model = build(MotionFilter(4), SHAPE, 0)
+    clips = torch.cat([_panning(10, seed, speed) for seed in range(3) for speed in (1, 2)])
+    optimizer = torch.optim.Adam(model.parameters(), 0.02)
+    for step in range(60):
+        given = 9 if step < 20 else 5
+        made, _ = model.run_on(clips[:, :given], None, 9)
+        loss = (made - clips[:, 1:]).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model.eval()
+
+
+def test_untrained_it_copies_the_last_frame_and_can_learn() -> None:
+    model, clips = build(MotionFilter(4), SHAPE, 0), _panning(8)
+    assert torch.equal(model(clips)[0], clips)
+    assert torch.equal(generate(model, clips, 5), clips[:, -1:].expand(-1, 5, -1, -1, -1))
+    loss = (model(clips[:, :-1])[0] - clips[:, 1:]).square().mean()
+    loss.backward()
+    assert any(
+        parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in model.parameters()
+    )
+
+
+def test_on_a_film_that_it_never_saw_it_beats_copying_near_and_far(trained: Predictor) -> None:
+    film = _panning(18, seed=99)
+    made = generate(trained, film[:, :8], 10)
+    errors, copying = (
+        (each - film[:, 8:]).square().mean((0, 2, 3, 4)) for each in (made, film[:, 7:8].expand_as(made))
+    )
+    assert (errors < copying).all()
+    assert errors[0] < 0.5 * copying[0]
+
+
+@torch.inference_mode()
+def test_its_own_frames_tell_it_nothing_new() -> None:
+    model, clips = _awake(), _panning(6)
+    made, state = model(clips)
+    _, after = model(model.feedback(made[:, -1:]), state)
+    assert torch.equal(after[0], state[0])  # the last frame that it did not make
+    assert torch.equal(after[2], state[2])  # the running mean
+    assert torch.equal(after[5], state[5])  # the belief
+
+
+@torch.inference_mode()
+def test_stepping_is_unrolling_and_clips_do_not_know_of_each_other() -> None:
+    model, clips = _awake(), torch.cat([_panning(6, 1), _panning(6, 2, 2)])
+    whole, _ = model(clips)
+    state, steps = None, []
+    for t in range(6):
+        made, state = model(clips[:, t : t + 1], state)
+        steps.append(made)
+    torch.testing.assert_close(torch.cat(steps, 1), whole, atol=1e-6, rtol=0)
+    torch.testing.assert_close(model(clips[1:])[0], whole[1:], atol=1e-6, rtol=0)
+    changed = clips.clone()
+    changed[:, 4:] = 0
+    assert torch.equal(model(changed)[0][:, :4], whole[:, :4])
+    one, own = model.run_on(clips[:, :3], None, 6)[0], torch.zeros(2, 6, dtype=torch.bool)
+    own[0, 3:] = True  # one clip closed-loop, the other on true frames
+    mixed, _ = unroll(model, model, clips, None, own)
+    torch.testing.assert_close(mixed[0], one[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(mixed[1], whole[1], atol=1e-6, rtol=0)
+
+
+def test_a_thousand_frames_stay_bounded_and_as_sharp(trained: Predictor) -> None:
+    film = _panning(10, seed=5)
+    last = generate(trained, film, 1000)[:, [20, -1]]
+    assert last.isfinite().all()
+    assert last.min() >= 0
+    assert last.max() <= 1
+    assert last[:, 1].std() > 0.5 * last[:, 0].std() > 0
+
+
+def test_frames_that_are_too_small_for_a_flow_are_named() -> None:
+    with pytest.raises(OptionError, match="at least 16 pixels a side, not 24x8"):
+        MotionFilterNet(MotionFilter(), (3, 8, 24))
+
+
+def test_the_relative_loss_of_copying_is_copyings_error() -> None:
+    clips = torch.rand(3, 9, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    inputs, targets = clips[:, :-1], clips[:, 1:]
+    own = own_frames(Training(closed_loop=3), 0.9, (3, 8), np.random.default_rng(0))
+    copied = torch.cat([inputs[:, :5], inputs[:, 4:5].expand(-1, 3, -1, -1, -1)], 1)
+    expected = (copied - targets).square().mean()
+    torch.testing.assert_close(relative_loss(copied, inputs, targets, own), expected, rtol=1e-3, atol=0)
+    half = targets + (copied - targets) / 2
+    torch.testing.assert_close(relative_loss(half, inputs, targets, own), expected / 4, rtol=1e-3, atol=0)
