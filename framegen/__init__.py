@@ -13,13 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framegen.commands.continuing import continue_film, continue_films, train_on
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.generation import generate
     from framegen.commands.training import resume, train
     from framegen.config.config import Config
-    from framegen.config.data import MovingMNIST, Orbit, Sine, Task
+    from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.experiments import EXPERIMENTS
-    from framegen.config.models import MLP, Model, Recurrent
+    from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
     from framegen.config.training import Training
     from framegen.errors import OptionError, UserError
     from framegen.evaluation.results import Results
@@ -33,19 +34,25 @@ if TYPE_CHECKING:
     __version__: str
 
 _PLACES = {
+    "continue_film": "commands.continuing.continue_film",
+    "continue_films": "commands.continuing.continue_films",
+    "train_on": "commands.continuing.train_on",
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",
+    "Film": "config.data.Film",
     "MovingMNIST": "config.data.MovingMNIST",
     "Orbit": "config.data.Orbit",
     "Sine": "config.data.Sine",
     "Task": "config.data.Task",
     "EXPERIMENTS": "config.experiments.EXPERIMENTS",
+    "ConvRecurrent": "config.models.ConvRecurrent",
     "MLP": "config.models.MLP",
     "Model": "config.models.Model",
+    "MotionFilter": "config.models.MotionFilter",
     "Recurrent": "config.models.Recurrent",
     "Training": "config.training.Training",
     "OptionError": "errors.OptionError",
@@ -65,9 +72,12 @@ __all__ = [
     "EXPERIMENTS",
     "MLP",
     "Config",
+    "ConvRecurrent",
     "Epoch",
+    "Film",
     "Interrupted",
     "Model",
+    "MotionFilter",
     "MovingMNIST",
     "OptionError",
     "Orbit",
@@ -80,6 +90,8 @@ __all__ = [
     "Training",
     "UserError",
     "__version__",
+    "continue_film",
+    "continue_films",
     "draw",
     "evaluate",
     "generate",
@@ -88,6 +100,7 @@ __all__ = [
     "rollout",
     "save",
     "train",
+    "train_on",
 ]
 
 

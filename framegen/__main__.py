@@ -99,7 +99,8 @@ def _help() -> str:
     ]
     lines += [f"  framegen {name:<10}{text}" for name, text in COMMANDS.items()]
     lines += ["", "experiments for train (the first is the default):", ""]
-    lines += [f"  {name:<18}{config.description}" for name, config in EXPERIMENTS.items()]
+    width = max(map(len, EXPERIMENTS)) + 2
+    lines += [f"  {name:<{width}}{config.description}" for name, config in EXPERIMENTS.items()]
     return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
 
 

@@ -80,8 +80,11 @@ class TrainingBar:
 
     def epoch(self, done: int, loss: float, metrics: Mapping[str, float]) -> None:
         """An epoch is done; `loss` is its mean training loss, `metrics` has val/mse and perhaps val/skill."""
-        skill, mse = metrics.get("val/skill"), metrics["val/mse"]
-        text = f"loss {loss:.5f}  " + (f"val mse {mse:.5f}" if skill is None else f"val skill {skill:.3f}")
+        text = f"loss {loss:.5f}  val mse {metrics['val/mse']:.5f}"
+        if "val/skill" in metrics:
+            text = f"loss {loss:.5f}  val skill {metrics['val/skill']:.3f}"
+        elif "val/over_copying" in metrics:
+            text = f"loss {loss:.5f}  val {metrics['val/over_copying']:.3f} of copying's error"
         self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):

@@ -185,8 +185,8 @@ class MovingMNIST(Task):
     """Frames of a test clip that are the prompt; the others are generated."""
     step: float = 0.1
     """How far a digit moves in a frame, over the room that the canvas leaves it."""
-    num_clips: int = 10_000
-    """Training clips an epoch, made as they are asked for."""
+    num_clips: int = 1_000_000
+    """Training clips, made as they are asked for; --clips-per-epoch says how many an epoch sees."""
     num_val_clips: int = 100
     """Validation clips, measured while training goes on."""
     num_test_clips: int = 500

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from framegen.config.config import Config
-from framegen.config.data import Film, Orbit, Sine
-from framegen.config.models import MLP, MotionFilter, Recurrent
+from framegen.config.data import Film, MovingMNIST, Orbit, Sine
+from framegen.config.models import MLP, ConvRecurrent, MotionFilter, Recurrent
 from framegen.config.training import Training
 from framegen.errors import OptionError
 
@@ -24,6 +24,16 @@ _FILM_TRAINING = Training(
     closed_loop=9,
     keep="best",
     media_every=2,
+)
+
+_DIGITS_TRAINING = Training(
+    epochs=200,
+    batch_size=16,
+    learning_rate=1e-3,
+    schedule="one-cycle",
+    clips_per_epoch=10_000,
+    closed_loop=9,
+    media_every=10,
 )
 
 EXPERIMENTS: dict[str, Config] = {
@@ -72,6 +82,27 @@ EXPERIMENTS: dict[str, Config] = {
             _FILM_TRAINING,
             experiment="clips",
             description="films of your own: a recurrent filter of motion",
+        ),
+        Config(
+            MovingMNIST(),
+            ConvRecurrent("convlstm", 128, 4, 5, 4, "frame"),
+            _DIGITS_TRAINING,
+            experiment="moving-mnist-convlstm",
+            description="Moving MNIST, the field's ConvLSTM of 4 layers",
+        ),
+        Config(
+            MovingMNIST(),
+            ConvRecurrent("predrnn", 128, 4, 5, 4, "frame"),
+            _DIGITS_TRAINING,
+            experiment="moving-mnist-predrnn",
+            description="the same with PredRNN, the field's best recurrent net",
+        ),
+        Config(
+            MovingMNIST(),
+            ConvRecurrent("minconvgru", 64, 3, 5, 4, "frame"),
+            _DIGITS_TRAINING,
+            experiment="moving-mnist-minconvgru",
+            description="the same with a net for a laptop: gates that know the input alone",
         ),
     )
 }

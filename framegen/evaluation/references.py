@@ -19,6 +19,8 @@ from framegen.models.predictor import Predictor
 
 COPY_LAST, OPTIMUM = "copy last", "optimum"
 LINEAR_FRAMES = (1, 2, 4)
+FITTED = 1000
+"""Clips that references are fitted on, at most."""
 LINEAR_MAX_FEATURES = 2048
 """Linear baselines with more inputs are left out: their fit grows with the cube."""
 MOTION_MIN_SIDE = 16
@@ -61,7 +63,7 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     The last is the optimum, where it is known.
     """
     pixels = torch.Size(data.frame_shape).numel()
-    mean = fit_mean(targets for _, targets in chunks(data.train))
+    mean = fit_mean(targets for _, targets in _clips(data))
     linear = {
         f"linear, {count} frame{'s' * (count > 1)}": fit_autoregression(
             _sequences(data), count, data.carry_state
@@ -76,9 +78,19 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     return {COPY_LAST: CopyLast(), "mean frame": MeanFrame(mean), **linear, **motion, **known}
 
 
+def _clips(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
+    """The training clips, a few at a time; of more than FITTED so many, evenly spread."""
+    if data.carry_state or len(data.train) <= FITTED:
+        yield from chunks(data.train)
+        return
+    spread = torch.linspace(0, len(data.train) - 1, FITTED).long()
+    for few in spread.split(FITTED // 40):
+        yield data.train.batch(few)
+
+
 def _sequences(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training clips, a few at a time; those of a stream uncut, as one sequence."""
-    for inputs, targets in chunks(data.train):
+    """The same; those of a stream uncut, as one sequence."""
+    for inputs, targets in _clips(data):
         if data.carry_state:
             yield inputs.flatten(0, 1)[None], targets.flatten(0, 1)[None]
         else:

@@ -170,6 +170,8 @@ def _validate(training: Training, number: int, steps: int) -> Epoch:
         skills = [skill(value, *references) for value in mse.tolist()]
         if None not in skills:
             metrics |= over_members("val/skill", torch.tensor(skills))
+    else:
+        metrics |= over_members("val/over_copying", mse / training.references[COPY_LAST])
     seeds = training.place.seeds
     losses = (training.losses / steps).tolist()
     return Epoch(

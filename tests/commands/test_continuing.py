@@ -1,0 +1,172 @@
+"""From a film to its continuation in one command."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import framegen
+from framegen.commands import continuing
+from framegen.config.reading import seconds_of
+from framegen.data.frames import read_frames
+from framegen.errors import OptionError
+from tests.data.films import encode, scene
+
+Runner = Callable[..., tuple[int, str, str]]
+QUICK: dict[str, Any] = {"epochs": 1, "clips_per_epoch": 8, "num_frames": 8, "context": 4, "hidden_size": 2}
+SHOTS = [scene(seed, 24, (36, 48)) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four shots of 24 frames, 12 a second."""
+    path = tmp_path_factory.mktemp("film") / "my holiday.mp4"
+    encode(path, np.concatenate(SHOTS), rate=12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(film: Path, tmp_path_factory: pytest.TempPathFactory) -> framegen.Run:
+    """A model that was trained on the film. Read only."""
+    root = tmp_path_factory.mktemp("trained")
+    places = {"runs_dir": root / "runs", "data_dir": root / "data", "track": "disabled"}
+    return framegen.train_on(film, None, 32, show=False, **places, **QUICK)
+
+
+def test_a_film_is_trained_on_once(film: Path, run: framegen.Run, capsys: pytest.CaptureFixture[str]) -> None:
+    data_dir = run.data.file
+    assert data_dir is not None
+    places = {"runs_dir": run.folder.parent, "data_dir": data_dir.parents[1]}
+    again = framegen.train_on([film], None, 32, **places, **QUICK)
+    assert again.folder == run.folder
+    assert "was trained on this film already" in capsys.readouterr().err
+    assert run.folder.name.startswith("my-holiday-")
+    assert run.data.frame_shape == (3, 24, 32)
+
+
+def test_a_training_that_was_stopped_goes_on(
+    film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(_: framegen.Run, results: framegen.Results) -> None:
+        raise KeyboardInterrupt
+
+    assert run.data.file is not None
+    places: dict[str, Any] = {"runs_dir": tmp_path, "data_dir": run.data.file.parents[1], "track": "disabled"}
+    with monkeypatch.context() as patch:
+        patch.setattr(framegen.commands.training, "measure", stop)  # pyright: ignore[reportAttributeAccessIssue]
+        with pytest.raises(TypeError):
+            framegen.train_on(film, None, 32, show=False, **places, **QUICK)
+    ended = framegen.train_on(film, None, 32, show=False, **places, **QUICK)
+    assert ended.folder.name == run.folder.name
+    assert all(
+        torch.equal(value, run.model.state_dict()[name]) for name, value in ended.model.state_dict().items()
+    )
+
+
+def test_it_goes_on_from_the_films_end_or_from_any_time(film: Path, run: framegen.Run) -> None:
+    frames = framegen.continue_film(run, film, seconds=0.5)
+    assert frames.shape == (6, 3, 24, 32)
+    whole = torch.from_numpy(np.stack(list(read_frames(film, (24, 32))))).permute(0, 3, 1, 2) / 255
+    torch.testing.assert_close(frames, framegen.continue_film(run, film, seconds=0.5, start=8))
+    prompts = {
+        start: continuing._prompt(run, film, start, last)[0]
+        for start, last in ((None, 5), (4.0, 5), (0.25, 5))
+    }
+    torch.testing.assert_close(prompts[None], whole[-5:])
+    torch.testing.assert_close(prompts[4.0], whole[43:48])
+    torch.testing.assert_close(prompts[0.25], whole[:3])
+    with pytest.raises(OptionError, match="has no frames before that"):
+        framegen.continue_film(run, film, start=0.0)
+
+
+def test_the_command_writes_clean_frames_and_a_comparison(
+    film: Path, run: framegen.Run, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def train_on(films: object, *options: object, **named: object) -> object:
+        asked.update(films=films, options=options, **named)
+        return run
+
+    monkeypatch.setattr(continuing, "train_on", train_on)
+    out = tmp_path / "on.mp4"
+    command = [
+        "continue",
+        film,
+        "--seconds",
+        "1",
+        "--minutes",
+        "2",
+        "--size",
+        "32",
+        "--out",
+        out,
+        "--seed",
+        "3",
+    ]
+    code, said, err = framegen(*command)
+    assert code == 0, err
+    assert asked["options"] == (2.0, 32, 3)
+    assert asked["seed"] == 3
+    assert len(list(read_frames(out, None))) == 12
+    assert len(list(read_frames(tmp_path / "on-compare.mp4", None))) == 8
+    assert "psnr" in said
+    assert str(tmp_path / "on-compare.mp4") in said
+    code, _, err = framegen(*command)
+    assert code == 2
+    assert f"{out}: exists already" in err
+    assert framegen(*command, "--force")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--seconds", "0"], "--seconds 0"),
+        (["--last", "0"], "--last 0"),
+        (["--start", "noon"], "--start noon"),
+        (["--experiment", "clps"], "did you mean clips?"),
+        (["--size", "63"], "--size 63"),
+        (["--out", "on.doc"], "on.doc"),
+        (["--minutes", "0"], "--minutes 0"),
+    ],
+)
+def test_what_cannot_be_is_named_before_anything_is_trained(
+    options: list[str], named: str, film: Path, framegen: Runner, tmp_path: Path
+) -> None:
+    places = ["--runs-dir", tmp_path / "runs", "--data-dir", tmp_path / "data"]
+    code, _, err = framegen("continue", film, *places, *options)
+    assert code == 2
+    assert named in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_times_are_read_as_players_show_them() -> None:
+    assert [seconds_of(text) for text in ("12.5", "0:12", "1:02:03")] == [12.5, 12.0, 3723.0]
+
+
+def test_train_takes_films_by_their_names(
+    film: Path, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = [
+        "--size",
+        "32",
+        "--epochs",
+        "1",
+        "--clips-per-epoch",
+        "8",
+        "--num-frames",
+        "8",
+        "--context",
+        "4",
+        "--hidden-size",
+        "2",
+    ]
+    code, said, err = framegen("train", film, *options, "--name", "mine")
+    assert code == 0, err
+    assert "4 shots" in err
+    assert (tmp_path / "runs" / "mine" / "generated.gif").exists()
+    assert "this model" in said
