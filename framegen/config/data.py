@@ -148,6 +148,8 @@ class Film(Task):
     """Frames of a test clip that are the prompt."""
     flip: bool = False
     """Train on mirrored clips too."""
+    flip_vertical: bool = False
+    """Train on clips that stand on their head too."""
     reverse: bool = False
     """Train on clips that run backwards too."""
     crop: int = 0

@@ -77,7 +77,7 @@ EXPERIMENTS: dict[str, Config] = {
             description="the article's sine, the target one sample ahead",
         ),
         Config(
-            Film(flip=True, reverse=True),
+            Film(flip=True, flip_vertical=True, reverse=True),
             MotionFilter(),
             _FILM_TRAINING,
             experiment="clips",

@@ -53,8 +53,8 @@ class Training:
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
     loss: Literal["mse", "relative"] = "mse"
-    """What is made small: the squared error; or that over copying's at each step of a clip, so that near
-    frames, where there is little to gain, count as much as far ones."""
+    """What is made small: the squared error; or that over copying's at each step of each clip, so that near
+    frames and quiet clips, where there is little to gain, count as much as others."""
     keep: Literal["last", "best"] = "last"
     """Which weights are kept at the end: the last, or those that were best on validation, the first ones
     among them; with --closed-loop, closed-loop."""

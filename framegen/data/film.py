@@ -30,9 +30,9 @@ class Windows:
     """Every clip of so many frames that lies within a shot, at every offset; mirrored and cropped ones are
     clips of their own.
 
-    Of M windows, clip i is window i % M; i // M says what was done to it: (i // M) % 2 whether it is mirrored,
-    where `flip` is on, then whether it runs backwards, where `reverse` is on, and what is left is the place
-    where it is cropped. So an index alone tells what a clip holds.
+    Of M windows, clip i is window i % M; i // M says what was done to it, digit by digit: whether it is
+    mirrored, where `flip` is on, stands on its head, where `flip_vertical` is, or runs backwards, where
+    `reverse` is; what is left is the place where it is cropped. So an index alone tells what a clip holds.
     """
 
     path: Path
@@ -41,6 +41,7 @@ class Windows:
     """(M,) int64: the row at which each window begins."""
     num_frames: int
     flip: bool = False
+    flip_vertical: bool = False
     reverse: bool = False
     crop: int = 0
     burn_in: int = 0
@@ -51,7 +52,8 @@ class Windows:
         return channels, height - self.crop, width - self.crop
 
     def __len__(self) -> int:
-        return len(self.starts) * (1 + self.flip) * (1 + self.reverse) * (PLACES if self.crop else 1)
+        ways = (1 + self.flip) * (1 + self.flip_vertical) * (1 + self.reverse)
+        return len(self.starts) * ways * (PLACES if self.crop else 1)
 
     def frames(self, index: Tensor | slice) -> Tensor:
         """The chosen clips, uint8 (B, num_frames, C, H, W)."""
@@ -63,9 +65,12 @@ class Windows:
             variant, window = divmod(number % len(self), len(self.starts))
             start = int(self.starts[window])
             variant, mirrored = divmod(variant, 1 + self.flip)
+            variant, upended = divmod(variant, 1 + self.flip_vertical)
             place, backwards = divmod(variant, 1 + self.reverse)
             frames = _cropped(source[start : start + self.num_frames], self.crop, place)
-            clip[...] = frames[:: -1 if backwards else 1, ..., :: -1 if mirrored else 1]
+            steps = (-1 if turned else 1 for turned in (backwards, upended, mirrored))
+            time, rows, columns = (slice(None, None, step) for step in steps)
+            clip[...] = frames[time, :, rows, columns]
         return torch.from_numpy(clips)
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
@@ -121,6 +126,7 @@ def load(config: Film, data_dir: Path) -> Data:
         _starts(config, manifest, "train"),
         config.num_frames,
         config.flip,
+        config.flip_vertical,
         config.reverse,
         config.crop,
     )

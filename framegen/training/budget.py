@@ -3,12 +3,10 @@
 import time
 from dataclasses import replace
 
-import torch
-
 from framegen.config.config import Config
 from framegen.data.clips import Data
 from framegen.errors import OptionError
-from framegen.evaluation.errors import one_step_mse
+from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.models import build
 from framegen.progress import say
 from framegen.training.choosing import choose_engine
@@ -52,8 +50,8 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
 
 def _measure(config: Config, data: Data) -> tuple[float, float]:
     """Seconds of an optimizer step of all members, and of their validation after an epoch."""
-    # Of one epoch the end is soon reached, where a model is fed its own frames most.
-    short = replace(config, training=replace(config.training, epochs=1, compile=False))
+    # Of a single batch the end is reached at once, where a model is fed its own frames most.
+    short = replace(config, training=replace(config.training, epochs=1, clips_per_epoch=1, compile=False))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
     engine = choose_engine(short, models, data, show=False)
     order = epoch_order(0, 0, len(data.train), data.carry_state)
@@ -65,7 +63,8 @@ def _measure(config: Config, data: Data) -> tuple[float, float]:
         engine.run(order, rates)
         times.append(time.perf_counter() - started)
     started = time.perf_counter()
-    with torch.inference_mode():
-        one_step_mse(engine.predictors[0], data.val)
+    one_step_mse(engine.predictors[0], data.val)
+    if config.training.closed_loop:
+        closed_loop_mse(engine.predictors[0], data.val, config.training.closed_loop)
     seconds = time.perf_counter() - started
     return sorted(times[1:])[len(times[1:]) // 2] / len(rates), seconds * len(models)

@@ -10,6 +10,9 @@ from torch import Tensor
 from framegen.config.training import Training
 from framegen.models.predictor import Predictor, State
 
+STILL = 1e-4
+"""Copying's squared error below which a step of a clip counts less: there is nothing to gain."""
+
 GROWN = 0.5
 """Part of the training by whose end `closed_loop` has its full length."""
 
@@ -72,9 +75,9 @@ def noisy(inputs: Tensor, deviation: float, random: np.random.Generator) -> Tens
 
 
 def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Tensor) -> Tensor:
-    """The mean over steps of squared error over copying's, in units of copying's mean.
+    """The mean over clips and steps of squared error over copying's, in units of copying's mean.
 
-    Copying takes the last true frame that was shown. Both errors are means over the batch.
+    Copying takes the last true frame that was shown.
 
     Args:
         predictions, inputs, targets: (B, T, C, H, W).
@@ -83,5 +86,5 @@ def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Ten
     steps = torch.arange(own.shape[1]).expand(own.shape)
     last = torch.where(own, torch.zeros_like(steps), steps).cummax(1).values.to(inputs.device)  # (B, T)
     copied = inputs[torch.arange(len(inputs), device=inputs.device)[:, None], last]
-    errors, copying = ((each - targets).square().mean((0, 2, 3, 4)) for each in (predictions, copied))
-    return (errors / (copying + 1e-5)).mean() * copying.mean()
+    errors, copying = ((each - targets).square().mean((2, 3, 4)) for each in (predictions, copied))  # (B, T)
+    return (errors / (copying + STILL)).mean() * copying.mean()

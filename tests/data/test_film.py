@@ -74,14 +74,17 @@ def test_mirrored_windows_are_clips_behind_the_others(data_dir: Path) -> None:
     assert not torch.equal(inputs, inputs.flip(-1))
 
 
-def test_clips_run_backwards_too(data_dir: Path) -> None:
+def test_clips_run_backwards_and_stand_on_their_heads_too(data_dir: Path) -> None:
     plain = _windows(TASK, data_dir)
-    every = _windows(replace(TASK, flip=True, reverse=True), data_dir)
+    every = _windows(replace(TASK, flip=True, flip_vertical=True, reverse=True), data_dir)
     count = len(plain)
     frames = plain.frames(slice(0, count))
-    assert len(every) == 4 * count
-    assert torch.equal(every.frames(slice(2 * count, 3 * count)), frames.flip(1))
-    assert torch.equal(every.frames(slice(3 * count, 4 * count)), frames.flip(1).flip(-1))
+    assert len(every) == 8 * count
+    for variant in range(8):
+        expected = frames
+        for digit, axis in enumerate((-1, -2, 1)):
+            expected = expected.flip(axis) if variant >> digit & 1 else expected
+        assert torch.equal(every.frames(slice(variant * count, (variant + 1) * count)), expected)
 
 
 def test_crops_lie_in_the_middle_and_in_each_corner(data_dir: Path) -> None:
