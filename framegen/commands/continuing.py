@@ -27,9 +27,10 @@ from framegen.models.predictor import device_of
 from framegen.models.rollout import generate, rollout
 from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
-from framegen.report.writers import refusal
+from framegen.report.writers import ANIMATIONS, refusal
 from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
+from framegen.training.budget import MAX_MINUTES
 
 EXPERIMENT = "clips"
 MINUTES = 5.0
@@ -182,11 +183,18 @@ def continue_films(
     """
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
+    if not 0 < minutes <= MAX_MINUTES:
+        raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
     film = find_films([Path(films[0])])[0].path
     out = out or Path(f"{film.stem}-continued.mp4")
     compared = out.with_name(f"{out.stem.removesuffix('-continued')}-compare{out.suffix or '.mp4'}")
+    if out.suffix.lower() not in ANIMATIONS:
+        endings = ", ".join(ending for ending in ANIMATIONS if ending)
+        raise OptionError(
+            f"--out {out}: the ending says what to write: {endings}; without one, a folder of PNG"
+        )
     for path in (out, compared):
         if reason := refusal(path, force):
             raise OptionError(f"{path}: {reason}")

@@ -15,6 +15,8 @@ from framegen.training.schedule import epoch_order, steps_per_epoch
 LONGEST_EPOCH = 30.0
 """Seconds between two validations, at most, where an epoch can be a part of the clips."""
 
+MAX_MINUTES = 60.0 * 24 * 365
+
 MEASURED = 3.0
 """Seconds for which steps are tried out, beside the first."""
 
@@ -25,7 +27,7 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     Some steps are taken on models that are thrown away. What comes after training, measuring and pictures, is
     not counted. Raises OptionError where the time is no time, or too short for a step.
     """
-    if not 0 < minutes <= 60 * 24 * 365:
+    if not 0 < minutes <= MAX_MINUTES:
         raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
     budget = 60 * minutes
     step, validation = _measure(config, data)
