@@ -171,7 +171,8 @@ def _train(arguments: list[str]) -> None:
     for label, options, _ in chosen[1:]:
         if options.name is not None and (options.runs_dir / f"{options.name}{label}").exists():
             raise OptionError(
-                f"--name {options.name}: {options.runs_dir / f'{options.name}{label}'} exists already; choose another"
+                f"--name {options.name}: {options.runs_dir / f'{options.name}{label}'} exists already; "
+                "choose another"
             )
     from framegen.commands import training
 

@@ -1,4 +1,4 @@
-"""Whoever follows the steps for a model and a task of their own has everything that the built-in ones have."""
+"""Whoever follows the steps for a model and a task of their own has what the built-in ones have."""
 
 import json
 import signal
@@ -62,7 +62,8 @@ def _killed(experiment: str, folder: Path, step: int) -> Path:
     """A run that was killed at a step."""
     arguments = ["train", experiment, "--name", "run", "--track", "disabled"]
     arguments += ["--runs-dir", str(folder / "runs"), "--data-dir", str(folder / "data")]
-    program = "import runpy, sys, tests.own_world; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+    program = "import runpy, sys, tests.own_world; del sys.argv[0]; "
+    program += "runpy.run_path(sys.argv[0], run_name='__main__')"
     command = [sys.executable, "-c", program, str(STOPPED), "SIGTERM", "step", str(step), *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, cwd=STOPPED.parents[1]
@@ -151,7 +152,8 @@ def test_states_of_any_depth_survive_their_names(state) -> None:
 def test_it_is_tracked(tmp_path: Path) -> None:
     program = (
         "import tests.own_world; from framegen.commands.training import train; import sys;"
-        "train('bounce', 'seen', 'offline', sys.argv[1] + '/runs', sys.argv[1], show=False, draw=False, epochs=1)"
+        "train('bounce', 'seen', 'offline', sys.argv[1] + '/runs', sys.argv[1], show=False, draw=False, "
+        "epochs=1)"
     )
     subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], check=True, timeout=120, cwd=STOPPED.parents[1]

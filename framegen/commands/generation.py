@@ -52,8 +52,8 @@ def generate(
             folder of PNG.
         prompt: a video, picture, folder of pictures or array (see `read_prompt`); None takes a test clip.
         clip: which test clip, where `prompt` is None.
-        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None: all
-            of a file, and of a test clip as many as evaluation uses.
+        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None:
+            all of a file, and of a test clip as many as evaluation uses.
         fps: frames a second of what moves, 0.1 to 240; None takes the prompt's own, or 10.
         seed: which member of a population; None takes the median one.
         force: whether `out` may replace what is there; a prompt is never replaced.
@@ -117,8 +117,8 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
         raise OptionError(f"--seconds {seconds:g}: stands beside --frames {num_frames}; give one of the two")
     if not 0.5 < seconds * fps < MAX_FRAMES:
         raise OptionError(
-            f"--seconds {seconds:g}: lies between {1 / fps:.2g} and {MAX_FRAMES / fps:.2g} at {fps:.4g} frames"
-            " a second"
+            f"--seconds {seconds:g}: lies between {1 / fps:.2g} and {MAX_FRAMES / fps:.2g} at {fps:.4g} "
+            "frames a second"
         )
     return round(seconds * fps)
 
@@ -127,8 +127,8 @@ def _check_look(out: Path, look: Look, scale: int | None) -> None:
     """Raises OptionError where a file cannot show what is asked for."""
     if out.suffix.lower() == ".png" and look == "clean":
         raise OptionError(
-            f"--look clean: {out} would be a film strip, which has labels; a name without ending makes a folder"
-            " of PNG"
+            f"--look clean: {out} would be a film strip, which has labels; a name without ending makes a "
+            "folder of PNG"
         )
     if out.suffix.lower() in (".png", ".npy") and scale is not None:
         raise OptionError(f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are")

@@ -71,7 +71,7 @@ def train(
         label: what the folder's name says beside that.
         draw: whether to make the pictures of the trained model.
         seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
-        minutes: how long the training may take on this machine; epochs, their clips and their pictures follow.
+        minutes: how long the training may take on this machine; epochs, clips and pictures follow.
         on_epoch: called after each epoch with its numbers and the models as they are then.
         group, tags: W&B's; None asks WANDB_RUN_GROUP, else the experiment. A resumed run keeps them.
         options: values for the fields of the task, the model or the training, such as hidden_size=8.

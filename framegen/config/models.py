@@ -23,8 +23,8 @@ class Recurrent(Model):
     frame."""
 
     cell: Literal["tanh", "relu", "gru", "lstm", "mingru"] = "tanh"
-    """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN, mingru a GRU whose gates know the input
-    alone."""
+    """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN, mingru a GRU whose gates know the
+    input alone."""
     hidden_size: int = 5
     """Recurrent units a layer."""
     num_layers: int = 1
@@ -59,10 +59,11 @@ Answer = Literal["frame", "residual", "motion"]
 
 @dataclass(frozen=True)
 class ConvRecurrent(Model):
-    """A convolutional recurrent net for video: patches of pixels -> `num_layers` recurrent layers -> answer."""
+    """A convolutional recurrent net for video: patches of pixels -> recurrent layers -> answer."""
 
     cell: Cell = "minconvgru"
-    """Kind of recurrent layer; minconvgru is the fastest, predrnn hands a second memory through the layers."""
+    """Kind of recurrent layer; minconvgru is the fastest, predrnn hands a second memory
+    through the layers."""
     hidden_size: int = 48
     """Hidden channels a layer."""
     num_layers: int = 2
@@ -70,9 +71,10 @@ class ConvRecurrent(Model):
     kernel_size: int = 3
     """Height and width of the convolutions, odd."""
     patch: int = 4
-    """So many pixels in height and width become the channels of one place; 1 leaves the frames as they are."""
+    """So many pixels in height and width become the channels of one place; 1 leaves frames as they are."""
     answer: Answer = "motion"
-    """How the net answers: the frame; the last frame plus a residual; the last frame moved, plus a residual."""
+    """How the net answers: the frame; the last frame plus a residual; the last frame
+    moved, plus a residual."""
 
     def __post_init__(self) -> None:
         check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
@@ -99,8 +101,8 @@ class ConvRecurrent(Model):
 
 @dataclass(frozen=True)
 class MotionFilter(Model):
-    """A recurrent filter of motion, for films: it carries a belief of how each pixel moves, corrects it by the
-    optical flow that it sees, and moves the last frame on."""
+    """A recurrent filter of motion, for films: it carries a belief of how each pixel moves, corrects it by
+    the optical flow that it sees, and moves the last frame on."""
 
     hidden_size: int = 16
     """Hidden channels."""

@@ -192,8 +192,8 @@ class Bench:
 
 @dataclass(frozen=True)
 class Import:
-    """Bring films into a data set: decoded once, cut into shots, split, kept in data/NAME. The same films again
-    are known; an import that was stopped goes on."""
+    """Bring films into a data set: decoded once, cut into shots, split, kept in data/NAME. The same films
+    again are known; an import that was stopped goes on."""
 
     paths: Positional[tuple[Path, ...]]
     """Films (MP4, MOV, MKV, WebM, AVI, GIF, APNG, WebP, …), folders of them, folders of pictures."""

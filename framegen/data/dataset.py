@@ -99,8 +99,8 @@ def folder_of(name: str, data_dir: Path) -> Path:
     """A data set's folder. Raises OptionError where a name cannot be one."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise OptionError(
-            f"{name or 'the name of the data set'}: letters, digits, dots, dashes and underscores make a name,"
-            " at most 100"
+            f"{name or 'the name of the data set'}: letters, digits, dots, dashes and underscores make a "
+            "name, at most 100"
         )
     return data_dir / name
 

@@ -136,8 +136,8 @@ class FilmFrame:
 
 
 def _scalings(have: Size, want: Size, extra: str) -> list[str]:
-    """Options of the scalers that bring one size to another, each by at most MOST_AT_ONCE: the weights of more
-    pixels would be rounded away. Shrinking is averaging over areas."""
+    """Options of the scalers that bring one size to another, each by at most MOST_AT_ONCE: the weights of
+    more pixels would be rounded away. Shrinking is averaging over areas."""
     texts = []
     while have != want or not texts:
         # to a multiple of what is wanted, so that the last step averages whole pixels

@@ -24,8 +24,8 @@ USUAL_RATE = 25.0
 """Frames a second of what does not say how fast it runs, where a number is needed."""
 
 BELIEVED = 0.25
-"""So exactly are time stamps believed, as a part of the interval between frames: they are rounded (to 10 ms in
-a GIF), and a frame that begins a trifle late is shown all the same."""
+"""So exactly are time stamps believed, as a part of the interval between frames: they are rounded (to 10 ms
+in a GIF), and a frame that begins a trifle late is shown all the same."""
 
 
 class Frame(Protocol):

@@ -71,8 +71,8 @@ def import_films(
         The data set's folder, which `framegen.data.dataset` describes.
 
     Raises:
-        UserError: no film can be read, they are too short, the name is taken, or the disk refuses. A film that
-            cannot be read is named and left out, where another can.
+        UserError: no film can be read, they are too short, the name is taken, or the disk refuses. A film
+            that cannot be read is named and left out, where another can.
     """
     folder = folder_of(name, Path(data_dir))
     whole = size % MULTIPLE == 0 and MULTIPLE <= size <= MAX_SIZE
@@ -157,7 +157,7 @@ def _is_there(
 def _read_films(
     parts: Path, known: Sequence[Known], size: int, channels: int, fps: float | None, show: bool
 ) -> tuple[tuple[int, int, int], list[Part], list[Skipped]]:
-    """Read every film into its part. Returns the frames' shape, the parts, and the films that are left out."""
+    """Read every film into its part. Returns the frames' shape, the parts, and the films left out."""
     facts: dict[str, Facts] = {}
     faults: dict[str, UserError] = {}
     for film in known:

@@ -120,7 +120,8 @@ def damage(path: Path, count: int, error: Exception) -> str:
     """One line about a film that cannot be read on behind `count` frames."""
     if count == 0:
         return f"{path}: cannot be read as a video: {reason(error)}"
-    return f"{path}: frame {count + 1} is damaged and cannot be read ({reason(error)}); the {count} before it can"
+    cause = reason(error)
+    return f"{path}: frame {count + 1} is damaged and cannot be read ({cause}); the {count} before it can"
 
 
 def reason(error: Exception) -> str:

@@ -32,7 +32,8 @@ class Found:
 def find_films(paths: Sequence[Path]) -> list[Found]:
     """The films that files and folders hold, in natural order; folders are gone through to any depth.
 
-    A folder's pictures that do not move are one film, where they are two or more and no film lies beside them.
+    A folder's pictures that do not move are one film, where they are two or more and no film lies beside
+    them.
 
     Raises UserError where a path leads to nothing, or to a folder without films.
     """

@@ -17,8 +17,8 @@ TIME_PART = 0.15
 """The same where a single shot is split."""
 
 LONG = 24
-"""Frames of a shot that is worth holding out (a clip, and a little more), where there are longer ones: else half
-of the longest."""
+"""Frames of a shot that is worth holding out (a clip, and a little more), where there are longer ones: else
+half of the longest."""
 
 MAX_GAP = 25
 """Frames that are left out between the parts of a shot, so that they are not almost the same."""
@@ -45,8 +45,8 @@ def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[
         given: by film, the split that was asked for. Films without one are for training where any film has
             one.
 
-    A split that was not given takes whole films, where there are several; else whole shots; else the last part
-    of the longest shot, with a gap before it.
+    A split that was not given takes whole films, where there are several; else whole shots; else the last
+    part of the longest shot, with a gap before it.
 
     Raises UserError where nothing is for training, or all shots are too short.
     """
@@ -72,7 +72,8 @@ def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     longest = max(pool, key=lambda piece: piece.frames)
     if longest.frames < LEAST:
         raise UserError(
-            f"too few frames to train, validate and test on: the longest shot that is left has {longest.frames}"
+            "too few frames to train, validate and test on: the longest shot that is left has "
+            f"{longest.frames}"
         )
     kept, held_part = _by_time(longest)
     return [kept if piece is longest else piece for piece in pool], [held_part]

@@ -2,9 +2,9 @@
 
 A digit starts at (x0, y0), uniform in [0, 1]^2, at an angle, uniform too, and moves by `step` a frame; an
 edge that it would cross holds it up, and turns that component of its velocity round. Given the angle, x and y
-are independent, and in each of them the starts that agree with all that was seen are one interval of those that
-met no edge yet, and one for each frame in which the edge may have been met first: all of these stand at one
-point from then on. So the measure of the starts is exact, and only the angle lies on a grid.
+are independent, and in each of them the starts that agree with all that was seen are one interval of those
+that met no edge yet, and one for each frame in which the edge may have been met first: all of these stand at
+one point from then on. So the measure of the starts is exact, and only the angle lies on a grid.
 """
 
 import math

@@ -1,13 +1,13 @@
 """A recurrent filter of motion: a belief of how each pixel moves, corrected by what is seen of it.
 
 A film has few shots, and a net that must find motion by itself learns those few by heart. Here optical flow
-finds it, and the net learns what is the same in all films: how far to trust what was measured, how motion goes
-on, and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and has
-some thousand weights, so it holds on shots that it was never shown.
+finds it, and the net learns what is the same in all films: how far to trust what was measured, how motion
+goes on, and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and
+has some thousand weights, so it holds on shots that it was never shown.
 
 As in a Kalman filter (1960), the belief moves by a gain times what was measured less what was believed, and
-where a frame is what was predicted there is nothing to learn from it. So a closed loop, which is shown its own
-predictions, keeps its motion.
+where a frame is what was predicted there is nothing to learn from it. So a closed loop, which is shown its
+own predictions, keeps its motion.
 """
 
 import torch
@@ -43,15 +43,15 @@ class MotionFilterNet(Predictor):
     """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
 
     With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
-    layer of convolutional minGRU and two convolutions: a gain k, a share a, an own flow o (2), and how much of
-    the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames.
+    layer of convolutional minGRU and two convolutions: a gain k, a share a, an own flow o (2), and how much
+    of the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames.
 
         B <- B + sigmoid(2 + k) s (F - B),      s = e / (e + .003), e the error of the last prediction
         prediction = the last frame moved by a B + o, and blurred
 
-    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the last
-    frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp as the
-    net says, however many follow. The state is that frame and the way since then, a running mean of
+    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the
+    last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
+    as the net says, however many follow. The state is that frame and the way since then, a running mean of
     frames, the last frame, the prediction of the next one, the belief, all (B, C or 2, H, W), and the layer's
     state.
     """
@@ -121,7 +121,7 @@ class MotionFilterNet(Predictor):
 
 @torch.no_grad()
 def _features(frame: Tensor, before: Tensor, predicted: Tensor) -> list[Tensor]:
-    """How wrong prediction and copy are around each pixel, how wrong the prediction is at it, and its edges."""
+    """How wrong prediction and copy are around each pixel, how wrong the prediction is at it, its edges."""
     wrong = (frame - predicted).abs().mean(1, keepdim=True)
     moved = (frame - before).abs().mean(1, keepdim=True)
     grey = functional.pad(frame.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")

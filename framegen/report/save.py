@@ -27,8 +27,8 @@ def save(
 
     Args:
         path: see above. GIF and WebP cannot show every rate; the nearest is taken, and said.
-        frames: (T, C, H, W), C 1 (grey) or 3 (RGB); uint8, or floats in [0, 1], beyond which they are clipped.
-            Or frames (C, H, W) as they come, such as a generator gives them: memory does not grow.
+        frames: (T, C, H, W), C 1 (grey) or 3 (RGB); uint8, or floats in [0, 1], beyond which they are
+            clipped. Or frames (C, H, W) as they come, such as a generator gives them: memory does not grow.
         fps: frames a second, 0.1 to 240.
         scale: by how much each pixel is enlarged; None: small frames up to 256 pixels. A .npy keeps its size.
         force: whether a file, or a folder of such frames, that is there may be replaced.

@@ -45,8 +45,11 @@ def print_results(results: Results, console: Console) -> None:
         print_horizons(results, console)
     model, mean = (results.one_step[name]["mse"] for name in ("model", "mean frame"))
     if model is None or (mean and model > MEAN_FRAME * mean):
-        found = "This model is no better than the mean frame, which is always the same: it has not learned to predict."
-        console.print(f"{found} A smaller --learning-rate or more --epochs may help.", highlight=False)
+        console.print(
+            "This model is no better than the mean frame, which is always the same: it has not learned to "
+            "predict. A smaller --learning-rate or more --epochs may help.",
+            highlight=False,
+        )
 
 
 def print_horizons(results: Results, console: Console) -> None:

@@ -83,8 +83,8 @@ def write_generated(
 ) -> Path:
     """Write generated frames as the ending of `out` says, one of ENDINGS.
 
-    A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them. A .png is a
-    film strip. All others move: "clean" shows the generated frames alone, "compare" prompt and generated
+    A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them. A .png is
+    a film strip. All others move: "clean" shows the generated frames alone, "compare" prompt and generated
     frames, told apart by colour, under the truth where there is one.
 
     Args:

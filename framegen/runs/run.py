@@ -30,7 +30,7 @@ class Run:
 
     @property
     def model(self) -> Predictor:
-        """The model that pictures and videos show: the only one, or the median one on the validation clips."""
+        """The model that pictures and videos show: the only one, or the validation clips' median one."""
         return self.models[self.shown]
 
     @cached_property

@@ -35,7 +35,7 @@ class Solution:
     hidden: Tensor
     """(T, H)."""
     changes: list[float]
-    """By iteration, the largest change of any state; it has converged where the last is below the tolerance."""
+    """By iteration, the largest change of any state; converged where the last is below the tolerance."""
 
 
 def linear_recurrence(matrices: Tensor, offsets: Tensor) -> Tensor:

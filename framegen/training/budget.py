@@ -22,7 +22,7 @@ MEASURED = 3.0
 
 
 def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Config:
-    """The config with as many epochs, and clips in each, as fit into a time, and a picture about every minute.
+    """The config with as many epochs, and clips in each, as fit into a time; a picture about every minute.
 
     Some steps are taken on models that are thrown away. What comes after training, measuring and pictures, is
     not counted. Raises OptionError where the time is no time, or too short for a step.

@@ -83,8 +83,10 @@ class FusedEngine:
         rates = torch.tensor(learning_rates, dtype=torch.float64)
         losses, norms = torch.full((2, len(order), steps), torch.nan)
         self.compiled.train(
-            *map(pointer, (self.inputs, self.targets, order)), *order.shape, self.training.batch_size, self.inputs.shape[1],
-            *map(pointer, (self.weights, self.mean, self.variance, self._state if self.carry_state else None)),
+            *map(pointer, (self.inputs, self.targets, order)),
+            *order.shape, self.training.batch_size, self.inputs.shape[1],
+            *map(pointer, (self.weights, self.mean, self.variance)),
+            pointer(self._state if self.carry_state else None),
             ctypes.c_int64(self.steps), pointer(rates), ctypes.c_double(self.training.max_grad_norm),
             *map(pointer, (losses, norms)), self.threads,
         )  # fmt: skip

@@ -46,7 +46,7 @@ class Epoch:
 
 
 def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
-    """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done with it."""
+    """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
         training.look(_validation_mse(training, config.training.closed_loop > 0))

@@ -159,8 +159,8 @@ def test_where_there_is_no_film_one_line_says_so(case: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [({"size": 0}, "--size 0"), ({"size": 30}, "--size 30"), ({"channels": 2}, "--channels 2"), ({"fps": -1}, "--fps"),
-     ({"name": "../a"}, "../a"), ({"name": ""}, "name")],
+    [({"size": 0}, "--size 0"), ({"size": 30}, "--size 30"), ({"channels": 2}, "--channels 2"),
+     ({"fps": -1}, "--fps"), ({"name": "../a"}, "../a"), ({"name": ""}, "name")],
 )  # fmt: skip
 def test_impossible_options_are_refused(options: dict[str, Any], reason: str, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=reason):
@@ -281,7 +281,8 @@ def watched(function):
     return call
 def child():
     Path.replace, Path.rename = watched(Path.replace), watched(Path.rename)
-    importing.write_bytes, assembling.write_bytes = watched(importing.write_bytes), watched(assembling.write_bytes)
+    importing.write_bytes = watched(importing.write_bytes)
+    assembling.write_bytes = watched(assembling.write_bytes)
     importing.shutil.rmtree = watched(importing.shutil.rmtree)
     importing.import_films(films, "set", 16, data_dir=data + str(moment), show=False)
     os._exit(0)

@@ -50,7 +50,7 @@ def test_what_is_not_finite_is_the_worst_and_stops_nothing() -> None:
 
 
 def test_the_standard_error_of_skill_is_that_of_drawing_other_clips() -> None:
-    """Against the bootstrap: new sets of clips, drawn from these with replacement, each with its own skill."""
+    """Against the bootstrap: new sets of clips, drawn from these with replacement, each with its skill."""
     random = torch.Generator().manual_seed(0)
     optimal = torch.rand(400, generator=random, dtype=torch.float64) + 0.5
     model, copying = optimal * 1.3 + 0.1 * torch.rand(400, generator=random), optimal * 4

@@ -169,8 +169,9 @@ def test_a_damaged_resume_file_is_named_and_left_alone(
 
 def test_killed_before_the_first_step_was_saved_it_begins_anew(small_run: Path, run: Path) -> None:
     """The checkpoint of step 0 is there, what resuming needs is not."""
-    initial = train(replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=2)), "first", "disabled",
-                    run.parent / "runs", run.parent / "data", show=False, draw=False).folder  # fmt: skip
+    config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=2))
+    places = run.parent / "runs", run.parent / "data"
+    initial = train(config, "first", "disabled", *places, show=False, draw=False).folder
     tensors, texts = files.load_tensors(initial / "checkpoint.safetensors")
     metadata = {name: json.loads(text) for name, text in texts.items()}
     metadata["about"]["step"] = 0

@@ -35,7 +35,8 @@ def _tracked(folder: Path, name: str, changes: str) -> Path:
         "import sys; from pathlib import Path; from dataclasses import replace;"
         "from framegen.commands.training import train; from tests.conftest import SMALL_CONFIG;"
         f"config = replace(SMALL_CONFIG, {changes});"
-        f"train(config, '{name}', 'offline', Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'data', show=False)"
+        f"train(config, '{name}', 'offline', Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'data', "
+        "show=False)"
     )
     subprocess.run(
         [sys.executable, "-c", program, str(folder)], check=True, timeout=120, cwd=Path(__file__).parents[2]

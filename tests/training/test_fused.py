@@ -1,4 +1,4 @@
-"""The fused engine against autograd and PyTorch's loop; and everything that can go wrong around a compiler."""
+"""The fused engine against autograd and PyTorch's loop; and all that can go wrong around a compiler."""
 
 import json
 import os

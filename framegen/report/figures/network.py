@@ -191,7 +191,8 @@ def spatial_view(
     title = f"Spatial view of the {_sizes(layers, head)} net: one frame in, one frame out at each step"
     note = "no recurrence: this net has no memory"
     if any(layer.recurrent is not None for layer in layers):
-        note = "units from the top: the pixels row by row; bent arrows and loops: what is handed on to the next step"
+        note = "units from the top: the pixels row by row; bent arrows and loops: "
+        note += "what is handed on to the next step"
     _caption(axes, (width, height), title, note + _omitted(layers))
     _legend(axes, all(layer.signed for layer in layers), largest)
     _limits(axes, width, height)

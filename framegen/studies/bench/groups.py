@@ -107,7 +107,10 @@ def _training(sizes: Sizes) -> Group:
     steps = sizes.clips // TRAINING.batch_size
     contenders = tuple(Contender(name, prepare, steps) for name, prepare in ways.items())
     frames = Orbit.num_frames - 1
-    title = f"Training the article's net: {sizes.clips} clips, batches of {TRAINING.batch_size}, {frames} frames in, one thread"
+    title = (
+        f"Training the article's net: {sizes.clips} clips, batches of {TRAINING.batch_size}, {frames} frames "
+        "in, one thread"
+    )
     notes = (
         "PyTorch: nn.RNN, nn.Linear, DataLoader and Adam as in a tutorial. torch.compile leaves nn.RNN as it "
         "is; own loop: the "

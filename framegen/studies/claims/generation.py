@@ -39,20 +39,22 @@ def _generation(runs: Runs) -> Finding:
     ratios = [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
     median = statistics.median(ratios)
     return Finding(
-        f"The error of the frames is {median:.2f} times the optimal forecast's: the median over {len(ratios)} seeds, "
-        f"which reach from {min(ratios):.2f} to {max(ratios):.2f}. Always saying the mean frame makes "
-        f"{(loop.predictors['mean frame']['mse'] or math.nan) / optimum:.1f} times that error.",
+        f"The error of the frames is {median:.2f} times the optimal forecast's: the median over "
+        f"{len(ratios)} seeds, which reach from {min(ratios):.2f} to {max(ratios):.2f}. Always saying the "
+        f"mean frame makes {(loop.predictors['mean frame']['mse'] or math.nan) / optimum:.1f} times that "
+        "error.",
         "holds" if max(ratios) < 2 else "holds in part" if median < 2 else "does not hold",
         [
             (
                 folder / "generated.gif",
-                f"Truth, what the net generated (seed {results.median_seed}, the median one on the validation clips), "
-                "and the optimal forecast.",
+                f"Truth, what the net generated (seed {results.median_seed}, the median one on the "
+                "validation clips), and the optimal forecast.",
             ),
             (folder / "figures" / "filmstrip.png", "The same as a film strip."),
             (
                 folder / "figures" / "horizon.png",
-                "Closed-loop error over the horizon, at each the median over the seeds, and of the other predictors.",
+                "Closed-loop error over the horizon, at each the median over the seeds, and of the other "
+                "predictors.",
             ),
         ],
         {"generation/error_over_optimum": median},
@@ -62,8 +64,8 @@ def _generation(runs: Runs) -> Finding:
 
 GENERATION = Claim(
     "An RNN generates video",
-    "After a prompt of ten frames the net is fed its own predictions. The best possible forecast knows how such videos "
-    "are made and computes what can be known from the prompt.",
+    "After a prompt of ten frames the net is fed its own predictions. The best possible forecast knows how "
+    "such videos are made and computes what can be known from the prompt.",
     ["video"],
     _generation,
 )
@@ -99,19 +101,21 @@ def _length(runs: Runs) -> Finding:
     true_frames = ", ".join(f"{spread_text(values)} on {count}" for count, values in skills.items())
     own_frames = ", ".join(f"{_middle_half(values)} over {count}" for count, values in ratios.items())
     return Finding(
-        f"Fed true frames, the skill is {true_frames} frames. Fed its own, the error over the optimal forecast's is "
-        f"{own_frames} frames (median over seeds, and their middle half): what a net generates keeps going round, but "
-        "at a slightly wrong speed.",
+        f"Fed true frames, the skill is {true_frames} frames. Fed its own, the error over the optimal "
+        f"forecast's is {own_frames} frames (median over seeds, and their middle half): what a net generates "
+        "keeps going round, but at a slightly wrong speed.",
         "does not hold" if forgets and loses else "holds in part" if forgets or loses else "holds",
         [
             (
                 pictures[0],
-                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and over neighbouring frames.",
+                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and over neighbouring "
+                "frames.",
             ),
             (
                 pictures[1],
-                f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated light is from the "
-                "true one. What grows in proportion to the time is a speed that is slightly wrong.",
+                f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated "
+                "light is from the true one. What grows in proportion to the time is a speed that is "
+                "slightly wrong.",
             ),
         ],
         {f"length/{count}": statistics.fmean(values) for count, values in skills.items()}
@@ -122,8 +126,9 @@ def _length(runs: Runs) -> Finding:
 
 LENGTH = Claim(
     "Sequences of any length",
-    "A feed-forward net's input has a fixed size; an RNN takes what comes. The nets were trained on videos of 50 frames; "
-    f"here they are run on up to {LENGTHS[-1]} true frames, and generate up to {HORIZONS[-1]} of their own.",
+    "A feed-forward net's input has a fixed size; an RNN takes what comes. The nets were trained on videos "
+    f"of 50 frames; here they are run on up to {LENGTHS[-1]} true frames, and generate up to {HORIZONS[-1]} "
+    "of their own.",
     ["video"],
     _length,
 )
@@ -191,7 +196,7 @@ def _drift(run: Run, trained: Orbit) -> _Drift:
 
 
 def _ahead(differences: Tensor) -> Tensor:
-    """Angles (N, T) in radians -> the median (T,) of their sizes in degrees, each gone after over its turns."""
+    """Angles (N, T) in radians -> their sizes' median (T,) in degrees, each gone after over its turns."""
     unwrapped = torch.from_numpy(np.rad2deg(np.unwrap(differences.numpy(), axis=1)))
     began = (unwrapped[:, :1] / 360).round() * 360  # nearer than half a turn
     return (unwrapped - began).abs().median(0).values

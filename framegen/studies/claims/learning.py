@@ -62,9 +62,9 @@ def _memory(runs: Runs) -> Finding:
 
 MEMORY = Claim(
     "A recurrent net remembers",
-    "Systems with memory need more than a feed-forward net, whose output depends on the current input alone. One "
-    "noisy frame tells where the light is, not which way it goes: how much of the possible gain does each predictor "
-    "reach?",
+    "Systems with memory need more than a feed-forward net, whose output depends on the current input alone. "
+    "One noisy frame tells where the light is, not which way it goes: how much of the possible gain does "
+    "each predictor reach?",
     ["video", "mlp", "lstm", "gru", "speeds", "speeds-mlp", "speeds-lstm", "speeds-gru"],
     _memory,
 )
@@ -86,18 +86,21 @@ def _activation(runs: Runs) -> Finding:
     verdict: Verdict = "holds" if not any(weak) else "holds in part" if min(weak) == 0 else "does not hold"
     with_dead, at_start = (sum(count > 0 for count in each) for each in (trained, untrained))
     groups = "; ".join(
-        f"{label}, {f'mean of {len(each)} nets' if len(each) > 1 else 'one net'}: {statistics.fmean(each):.3f}"
+        f"{label}, {f'mean of {len(each)} nets' if len(each) > 1 else 'one net'}: "
+        f"{statistics.fmean(each):.3f}"
         for label, each in by_dead.items()
     )
     return Finding(
         f"Skill {spread_text(tanh)} with tanh and {spread_text(relu)} with relu; below 0.5 are {weak[0]} of "
-        f"{len(tanh)} tanh nets and {weak[1]} of {len(relu)} relu nets. A unit is dead that is 0 in every frame of "
-        f"the test clips: {with_dead} relu nets have one or more ({at_start} before training). By dead units: {groups}.",
+        f"{len(tanh)} tanh nets and {weak[1]} of {len(relu)} relu nets. A unit is dead that is 0 in every "
+        f"frame of the test clips: {with_dead} relu nets have one or more ({at_start} before training). By "
+        f"dead units: {groups}.",
         verdict,
         [
             (
                 picture,
-                "Every seed's skill. A relu unit that is negative for every input has no gradient and never comes back.",
+                "Every seed's skill. A relu unit that is negative for every input has no gradient and never "
+                "comes back.",
             )
         ],
         {
@@ -160,16 +163,17 @@ def _width_and_depth(runs: Runs) -> Finding:
         f"Skill from {spread_text(by_width[1])} with 1 unit over {spread_text(by_width[5])} with 5 to "
         f"{spread_text(by_width[64])} with 64. With two layers of 5 it is {spread_text(two)}, "
         f"{compared(two, deep['one-of-5'])} one layer of 5 ({spread_text(deep['one-of-5'])}) and "
-        f"{compared(two, deep['one-of-8'])} one layer of 8 ({spread_text(deep['one-of-8'])}), which has about as many "
-        f"parameters. Three layers reach {spread_text(three)}: {compared(three, two)} two, and "
+        f"{compared(two, deep['one-of-8'])} one layer of 8 ({spread_text(deep['one-of-8'])}), which has "
+        f"about as many parameters. Three layers reach {spread_text(three)}: {compared(three, two)} two, and "
         f"{compared(three, deep['one-of-10'])} one layer of 10 ({spread_text(deep['one-of-10'])}).",
         "holds in part" if poor or worse else "holds",
         [
             (made[0], "Skill over the number of hidden units; the article's net has 5."),
             (
                 made[1],
-                f"{len(two)} seeds each, as many steps each, with batches of 20 clips. The last two nets have about the "
-                "parameters of the two above them. Better and worse are differences of more than two standard errors.",
+                f"{len(two)} seeds each, as many steps each, with batches of 20 clips. The last two nets "
+                "have about the parameters of the two above them. Better and worse are differences of more "
+                "than two standard errors.",
             ),
         ],
         {f"width/{size}": statistics.fmean(values) for size, values in by_width.items()}

@@ -41,15 +41,17 @@ def _parallel(runs: Runs) -> Finding:
     slower = ", ".join(f"{parallel / each:.3g} times that of {name}" for name, each in longest.items())
     same = worst < 1e-4
     return Finding(
-        f"On {len(clip)} frames {min(iterations)} to {max(iterations)} iterations ({spread_text(iterations, 1)} over "
-        f"{len(models)} seeds) give the same states, to {worst:.0e}: they need not be. On this CPU that takes "
-        f"{parallel:.3g} ms, {slower}: it would pay with many more processors alone.",
+        f"On {len(clip)} frames {min(iterations)} to {max(iterations)} iterations "
+        f"({spread_text(iterations, 1)} over {len(models)} seeds) give the same states, to {worst:.0e}: they "
+        f"need not be. On this CPU that takes {parallel:.3g} ms, {slower}: it would pay with many more "
+        "processors alone.",
         # That the states can be had in parallel refutes the claim; that this is slower leaves a part of it.
         "holds" if not same else "holds in part" if parallel > min(longest.values()) else "does not hold",
         [
             (
                 picture,
-                "Above: the time it takes, medians of five. Below: near chaos the iterations stop converging.",
+                "Above: the time it takes, medians of five. Below: near chaos the iterations stop "
+                "converging.",
             )
         ],
         {"parallel/iterations": statistics.fmean(iterations), "parallel/largest_difference": worst},
@@ -59,8 +61,9 @@ def _parallel(runs: Runs) -> Finding:
 
 PARALLEL = Claim(
     "Whether the steps of an RNN must be computed one after another",
-    "The hidden state passes from step to step, so the article calls a computation in parallel impossible. Newton's "
-    "method solves for all states at once, with a scan over time that is parallel (DEER, Lim et al. 2024).",
+    "The hidden state passes from step to step, so the article calls a computation in parallel impossible. "
+    "Newton's method solves for all states at once, with a scan over time that is parallel (DEER, Lim et al. "
+    "2024).",
     ["video"],
     _parallel,
 )

@@ -34,8 +34,9 @@ def _sines(runs: Runs) -> Finding:
 
 SINES = Claim(
     "An RNN turns a sine into a lagged one",
-    "The article's second example: samples of a sine go in, the same sine shifted by one sample is the target. From "
-    "one sample alone a rising and a falling sine look alike. The state is carried from window to window.",
+    "The article's second example: samples of a sine go in, the same sine shifted by one sample is the "
+    "target. From one sample alone a rising and a falling sine look alike. The state is carried from window "
+    "to window.",
     list(SINE_RUNS),
     _sines,
 )
@@ -49,8 +50,9 @@ def _drawings(runs: Runs) -> Finding:
     assert results.training is not None
     parameters = results.training.parameters
     return Finding(
-        f"{parameters} parameters; skill {spread_text(skills_of(results))} over {len(results.members)} seeds. "
-        f"Drawn are the trained weights of seed {results.median_seed}, the median one on the validation clips.",
+        f"{parameters} parameters; skill {spread_text(skills_of(results))} over {len(results.members)} "
+        f"seeds. Drawn are the trained weights of seed {results.median_seed}, the median one on the "
+        "validation clips.",
         "holds" if all(path.exists() for path in drawn) else "does not hold",
         list(zip(drawn, ("The spatial view.", "The temporal view."), strict=True)),
         {"drawings/parameters": parameters},
@@ -60,8 +62,8 @@ def _drawings(runs: Runs) -> Finding:
 
 DRAWINGS = Claim(
     "The two views of the net",
-    "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled in time, the "
-    "hidden layer of each step feeds its own output and all hidden units of the next step.",
+    "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled "
+    "in time, the hidden layer of each step feeds its own output and all hidden units of the next step.",
     ["video"],
     _drawings,
 )
