@@ -71,6 +71,13 @@ def framegen(
     return run
 
 
+def smallest(folder: Path) -> list[str | Path]:
+    """Options of `framegen train` that make the smallest training there is, in a folder."""
+    counts = ["--num-clips", "20", "--num-val-clips", "2", "--num-test-clips", "2", "--num-frames", "12"]
+    length = ["--epochs", "1", "--media-every", "0"]
+    return [*counts, *length, "--runs-dir", folder / "runs", "--data-dir", folder / "data"]
+
+
 def tensors(clips: Clips) -> TensorClips:
     """The same clips, known to lie in tensors."""
     assert isinstance(clips, TensorClips)

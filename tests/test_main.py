@@ -12,6 +12,7 @@ from rich.console import Console
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
 from framegen.report.tables import print_results
+from tests.conftest import smallest
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -63,8 +64,8 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),
         (["generate", "run"], "--out"),
         (["generate", "run", "--prompt", "a.png", "b.png", "--out", "c.gif"], "one too many"),
-        (["train", "--data", "films"], "framegen generate RUN --prompt"),
-        (["train", "video", "--video=a.mp4"], "framegen generate RUN --prompt"),
+        (["train", "--data", "films"], "framegen continue FILM"),
+        (["train", "video", "--video=a.mp4"], "framegen continue FILM"),
     ],
 )
 def test_a_wrong_option_is_answered_with_the_way_out(
@@ -110,22 +111,7 @@ def test_a_damaged_config_is_named(content: str, framegen: Runner, small_run: Pa
 def test_train_from_the_shell_ends_in_a_table_paths_and_the_next_command(
     framegen: Runner, tmp_path: Path
 ) -> None:
-    places = ["--runs-dir", tmp_path / "runs", "--data-dir", tmp_path / "data"]
-    small = [
-        "--num-clips",
-        "20",
-        "--num-val-clips",
-        "3",
-        "--num-test-clips",
-        "3",
-        "--num-frames",
-        "12",
-        "--epochs",
-        "1",
-    ]
-    code, out, _ = framegen(
-        "train", "video-gru", *small, "--hidden-size", "3", "--name", "mine", "--media-every", "0", *places
-    )
+    code, out, _ = framegen("train", "video-gru", *smallest(tmp_path), "--hidden-size", "3", "--name", "mine")
     assert code == 0
     run = tmp_path / "runs" / "mine"
     for word in ("this model", "copy last", "mean frame", "linear", "optimum", str(run / "generated.gif")):
@@ -147,20 +133,10 @@ def test_train_from_the_shell_ends_in_a_table_paths_and_the_next_command(
 
 
 def test_two_layers_and_no_memory_are_drawn_too(framegen: Runner, tmp_path: Path) -> None:
-    places = [
-        "--runs-dir",
-        tmp_path / "runs",
-        "--data-dir",
-        tmp_path / "data",
-        "--epochs",
-        "1",
-        "--media-every",
-        "0",
-    ]
-    small = ["--num-clips", "20", "--num-val-clips", "3", "--num-test-clips", "3", "--num-frames", "3"]
-    assert framegen("train", "video", "--num-layers", "2", "--name", "two", *small, *places)[0] == 0
-    assert framegen("train", "video-mlp", "--name", "mlp", *small, *places)[0] == 0
-    assert framegen("train", "video", "--hidden-size", "80", "--name", "wide", *small, *places)[0] == 0
+    small = [*smallest(tmp_path), "--num-frames", "3"]
+    assert framegen("train", "video", "--num-layers", "2", "--name", "two", *small)[0] == 0
+    assert framegen("train", "video-mlp", "--name", "mlp", *small)[0] == 0
+    assert framegen("train", "video", "--hidden-size", "80", "--name", "wide", *small)[0] == 0
     figures = {
         name: {path.name for path in (tmp_path / "runs" / name / "figures").iterdir()}
         for name in ("two", "mlp", "wide")
@@ -172,29 +148,8 @@ def test_two_layers_and_no_memory_are_drawn_too(framegen: Runner, tmp_path: Path
 
 
 def test_a_whole_run_at_64x64(framegen: Runner, tmp_path: Path) -> None:
-    places = [
-        "--runs-dir",
-        tmp_path / "runs",
-        "--data-dir",
-        tmp_path / "data",
-        "--epochs",
-        "1",
-        "--media-every",
-        "0",
-    ]
-    small = [
-        "--size",
-        "64",
-        "--num-clips",
-        "10",
-        "--num-val-clips",
-        "2",
-        "--num-test-clips",
-        "2",
-        "--num-frames",
-        "6",
-    ]
-    assert framegen("train", "video-gru", "--name", "large", *small, *places)[0] == 0
+    small = [*smallest(tmp_path), "--size", "64", "--num-clips", "10", "--num-frames", "6"]
+    assert framegen("train", "video-gru", "--name", "large", *small)[0] == 0
     assert (tmp_path / "runs" / "large" / "generated.gif").exists()
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from framegen.commands import training
+from framegen.commands.generation import check_output
 from framegen.config.config import Config
 from framegen.config.data import Film
 from framegen.config.experiments import configure
@@ -27,7 +28,7 @@ from framegen.models.predictor import device_of
 from framegen.models.rollout import generate, rollout
 from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
-from framegen.report.writers import ANIMATIONS, refusal
+from framegen.report.writers import ANIMATIONS
 from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
 from framegen.training.budget import MAX_MINUTES
@@ -196,8 +197,8 @@ def continue_films(
             f"--out {out}: the ending says what to write: {endings}; without one, a folder of PNG"
         )
     for path in (out, compared):
-        if reason := refusal(path, force):
-            raise OptionError(f"{path}: {reason}")
+        for each in films:
+            check_output(path, Path(each), force)
     run = train_on(films, minutes, size, channels, **options)
     prompt, rate = _prompt(run, film, start, last)
     frames = max(1, round(seconds * rate))

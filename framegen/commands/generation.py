@@ -69,7 +69,7 @@ def generate(
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
     """
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
-    _check_output(out, prompt, force)
+    check_output(out, prompt, force)
     _check_look(out, look, scale)
     fps = _rate(fps, prompt)
     num_frames = _length(num_frames, seconds, playable(fps, out.suffix.lower()))
@@ -136,7 +136,7 @@ def _check_look(out: Path, look: Look, scale: int | None) -> None:
         raise OptionError(f"--scale {scale}: is at least 1")
 
 
-def _check_output(out: Path, prompt: Path | None, force: bool) -> None:
+def check_output(out: Path, prompt: Path | None, force: bool) -> None:
     """Raises OptionError where writing `out` would cost a file that nobody gave up."""
     if out.suffix.lower() not in ENDINGS:
         known = ", ".join(ending for ending in ENDINGS if ending)

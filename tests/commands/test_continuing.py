@@ -93,20 +93,8 @@ def test_the_command_writes_clean_frames_and_a_comparison(
 
     monkeypatch.setattr(continuing, "train_on", train_on)
     out = tmp_path / "on.mp4"
-    command = [
-        "continue",
-        film,
-        "--seconds",
-        "1",
-        "--minutes",
-        "2",
-        "--size",
-        "32",
-        "--out",
-        out,
-        "--seed",
-        "3",
-    ]
+    command = ["continue", film, "--seconds", "1", "--minutes", "2", "--size", "32"]
+    command += ["--out", out, "--seed", "3"]
     code, said, err = framegen(*command)
     assert code == 0, err
     assert asked["options"] == (2.0, 32, 3)
@@ -119,6 +107,8 @@ def test_the_command_writes_clean_frames_and_a_comparison(
     assert code == 2
     assert f"{out}: exists already" in err
     assert framegen(*command, "--force")[0] == 0
+    code, _, err = framegen("continue", film, "--out", film, "--force")
+    assert (code, "is the prompt itself" in err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -151,20 +141,8 @@ def test_train_takes_films_by_their_names(
     film: Path, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = [
-        "--size",
-        "32",
-        "--epochs",
-        "1",
-        "--clips-per-epoch",
-        "8",
-        "--num-frames",
-        "8",
-        "--context",
-        "4",
-        "--hidden-size",
-        "2",
-    ]
+    options = ["--size", "32", "--epochs", "1", "--clips-per-epoch", "8", "--num-frames", "8"]
+    options += ["--context", "4", "--hidden-size", "2"]
     code, said, err = framegen("train", film, *options, "--name", "mine")
     assert code == 0, err
     assert "4 shots" in err

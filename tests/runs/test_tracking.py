@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import pytest
 
 from framegen.commands import training
@@ -14,7 +15,7 @@ from framegen.errors import UserError
 from framegen.runs.folder import read_config, write_config
 from framegen.runs.metrics import read_metrics
 from framegen.runs.tracking import About, Tracker, resolve_mode
-from tests.conftest import SMALL_CONFIG, rows_of
+from tests.conftest import SMALL_CONFIG, rows_of, smallest
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
@@ -29,30 +30,32 @@ def _read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def _tracked(folder: Path, name: str, changes: str) -> Path:
-    """A run tracked offline, made by a process of its own, as a user makes it."""
-    program = (
-        "import sys; from pathlib import Path; from dataclasses import replace;"
-        "from framegen.commands.training import train; from tests.conftest import SMALL_CONFIG;"
-        f"config = replace(SMALL_CONFIG, {changes});"
-        f"train(config, '{name}', 'offline', Path(sys.argv[1]) / 'runs', Path(sys.argv[1]) / 'data', "
-        "show=False)"
-    )
-    subprocess.run(
-        [sys.executable, "-c", program, str(folder)], check=True, timeout=120, cwd=Path(__file__).parents[2]
-    )
-    return folder / "runs"
+PROGRAM = """
+import sys; from pathlib import Path; from dataclasses import replace
+from framegen.commands.training import train; from tests.conftest import SMALL_CONFIG
+seen = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, media_every=1))
+for name, config in {"seen": seen, "three": replace(SMALL_CONFIG, seeds=(2, 0, 5))}.items():
+    folder = Path(sys.argv[1]) / name
+    train(config, name, "offline", folder / "runs", folder / "data", show=False)
+"""
 
 
 @pytest.fixture(scope="module")
-def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return _tracked(
-        tmp_path_factory.mktemp("tracked"), "seen", "training=replace(SMALL_CONFIG.training, media_every=1)"
-    )
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one net and one of three, tracked offline in a process of their own, as a user makes them."""
+    folder = tmp_path_factory.mktemp("tracked")
+    command = [sys.executable, "-c", PROGRAM, str(folder)]
+    subprocess.run(command, check=True, timeout=120, cwd=Path(__file__).parents[2])
+    return folder
 
 
-def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(tmp_path: Path) -> None:
-    runs = _tracked(tmp_path, "three", "seeds=(2, 0, 5)")
+@pytest.fixture(scope="module")
+def tracked(both: Path) -> Path:
+    return both / "seen" / "runs"
+
+
+def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(both: Path) -> None:
+    runs = both / "three" / "runs"
     records = _records(runs)  # of the one run that is there
     history = [record["history"]["item"] for record in records if record["type"] == "history"]
     keys = {name.split(".")[0] for item in history for name in item}
@@ -153,7 +156,8 @@ def test_a_run_takes_the_id_that_an_agent_gives_it(tmp_path: Path, monkeypatch: 
 
 def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -> None:
     said = {"WANDB_NAME": "mine", "WANDB_RUN_GROUP": "ours", "WANDB_TAGS": "a, b", "WANDB_NOTES": "why"}
-    options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_frames=24 --media_every=0"
+    options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_val_clips=2 "
+    options += "--num_test_clips=2 --num_frames=12 --media_every=0"
     command = ["env", *(f"{name}={value}" for name, value in said.items()), sys.executable]
     command += ["-m", "framegen", "train", "video", *options.split(), "--track", "offline"]
     subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=True)
@@ -170,11 +174,11 @@ def test_the_runs_of_the_claims_are_one_group_and_the_report_one_run(tmp_path: P
     program = (
         "from framegen.studies.reproduce import reproduce\n"
         "small = dict(epochs=1, num_clips=20, num_val_clips=4, num_test_clips=6, num_frames=24)\n"
-        "reproduce(Path('runs'), Path('data'), [8], 2, 'offline', show=False, **small)\n"
+        "for _ in range(2):  # the second time goes on with the same run of W&B\n"
+        "    reproduce(Path('runs'), Path('data'), [8], 2, 'offline', show=False, **small)\n"
     )
-    for _ in range(2):  # the second time goes on with the same run of W&B
-        command = [sys.executable, "-c", "from pathlib import Path\n" + program]
-        subprocess.run(command, cwd=tmp_path, timeout=120, check=True)
+    command = [sys.executable, "-c", "from pathlib import Path\n" + program]
+    subprocess.run(command, cwd=tmp_path, timeout=120, check=True)
     files = (tmp_path / "runs").rglob("offline-run-*/*.wandb")
     runs = [r["run"] for file in files for r in _read(file) if r["type"] == "run" and "config" in r["run"]]
     assert sorted(run["job_type"] for run in runs) == ["population", "reproduce", "reproduce"]
@@ -191,20 +195,12 @@ def test_online_that_cannot_be_had_is_answered_soon_and_leaves_nothing(
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     environment |= {
         "HOME": str(tmp_path),
+        "MPLCONFIGDIR": matplotlib.get_configdir(),  # else matplotlib looks for all fonts anew
         "WANDB_BASE_URL": "http://127.0.0.1:9",
         **({"WANDB_API_KEY": key} if key else {}),
     }
-    command = [
-        sys.executable,
-        "-c",
-        "from framegen.__main__ import main; main()",
-        "train",
-        "--track",
-        "online",
-        "--epochs",
-        "1",
-    ]
-    command += ["--runs-dir", str(tmp_path / "runs"), "--data-dir", str(tmp_path / "data")]
+    command = [sys.executable, "-c", "from framegen.__main__ import main; main()", "train"]
+    command += ["--track", "online", "--engine", "torch", *map(str, smallest(tmp_path))]
     began = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert time.monotonic() - began < 30  # the promise is 15 s; a loaded machine gets twice that
@@ -225,6 +221,7 @@ def test_a_tracking_that_breaks_off_never_stops_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_run: Path
 ) -> None:
     monkeypatch.setattr("framegen.runs.tracking.start_wandb", lambda *_: _Dying())
+    monkeypatch.setattr(training, "draw_run", lambda *_: [small_run / "figures" / "loss.png"])
     run = training.train(SMALL_CONFIG, "run", "online", tmp_path / "runs", tmp_path / "data", show=False)
     assert rows_of(run.folder) == rows_of(small_run)
     assert capsys.readouterr().err.count("W&B broke off") == 1
@@ -253,7 +250,7 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(
     config = replace(SMALL_CONFIG, training=Training(epochs=2, media_every=0))
 
     def shown(name: str) -> str:
-        training.train(config, name, "disabled", tmp_path / "runs", tmp_path / "data")
+        training.train(config, name, "disabled", tmp_path / "runs", tmp_path / "data", draw=False)
         return capsys.readouterr().err
 
     assert "\nepoch 1/2  loss 0." in shown("plain")

@@ -28,7 +28,7 @@ from framegen.models.rollout import generate
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.fused import FusedEngine
-from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of
+from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of, smallest
 from tests.training.test_training import STREAM
 
 FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fused"))
@@ -284,31 +284,8 @@ def test_a_net_too_large_to_pay_is_taken_only_when_told() -> None:
 
 def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> subprocess.Popen[str]:
     """The smallest training in a process of its own, with a cache folder of its own."""
-    command = [
-        sys.executable,
-        "-c",
-        "from framegen.__main__ import main; main()",
-        "train",
-        "--epochs",
-        "1",
-        "--num-clips",
-        "20",
-        "--name",
-        name,
-    ]
-    command += [
-        "--num-val-clips",
-        "2",
-        "--num-test-clips",
-        "2",
-        "--num-frames",
-        "12",
-        "--media-every",
-        "0",
-        "--track",
-        "disabled",
-    ]
-    command += ["--runs-dir", str(folder / "runs"), "--data-dir", str(folder / "data")]
+    command = [sys.executable, "-c", "from framegen.__main__ import main; main()", "train"]
+    command += ["--name", name, "--track", "disabled", *map(str, smallest(folder))]
     variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), **environment}
     return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -20,7 +20,7 @@ from framegen.models import build
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
 from framegen.runs.metrics import read_metrics
-from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of
+from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, smallest
 from tests.training.test_training import STREAM
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -178,25 +178,8 @@ def test_a_seed_that_the_config_does_not_hold_is_refused(population: Path, tmp_p
         checkpoint.load(tmp_path / "a.safetensors")
 
 
-SMALLEST = [
-    "--num-clips",
-    "20",
-    "--num-val-clips",
-    "2",
-    "--num-test-clips",
-    "2",
-    "--num-frames",
-    "12",
-    "--epochs",
-    "1",
-]
-SMALLEST += ["--media-every", "0", "--track", "disabled"]
-
-
 def _command(framegen: Runner, folder: Path, *options: str) -> tuple[int, str, str]:
-    return framegen(
-        "train", *SMALLEST, "--runs-dir", folder / "runs", "--data-dir", folder / "data", *options
-    )
+    return framegen("train", *smallest(folder), "--track", "disabled", *options)
 
 
 def test_seeds_are_a_number_or_a_list(framegen: Runner, tmp_path: Path) -> None:

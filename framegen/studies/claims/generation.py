@@ -108,8 +108,7 @@ def _length(runs: Runs) -> Finding:
         [
             (
                 pictures[0],
-                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and over neighbouring "
-                "frames.",
+                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and neighbouring frames.",
             ),
             (
                 pictures[1],
