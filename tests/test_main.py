@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
+from framegen.report.figures import style
 from framegen.report.tables import print_results
 from tests.conftest import smallest
 
@@ -164,8 +166,9 @@ def test_a_runs_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"one_step": 1}'])
 def test_damaged_results_are_named_by_draw_and_mended_by_evaluate(
-    content: str, framegen: Runner, small_run: Path, tmp_path: Path
+    content: str, framegen: Runner, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(evaluation, "draw_run", lambda *_: [])
     shutil.copytree(small_run, tmp_path / "run")
     path = tmp_path / "run" / "results.json"
     path.write_text(content)
@@ -190,8 +193,19 @@ def test_damaged_results_are_named_by_draw_and_mended_by_evaluate(
     ],
 )
 def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
-    damage: Callable[[Path], object], reason: str, framegen: Runner, small_run: Path, tmp_path: Path
+    damage: Callable[[Path], object],
+    reason: str,
+    framegen: Runner,
+    small_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def save(_: object, path: Path) -> Path:  # a figure that is made need not be painted
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        return path
+
+    monkeypatch.setattr(style, "save", save)
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     shutil.rmtree(run / "figures")
     damage(run / "metrics.jsonl")

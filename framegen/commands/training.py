@@ -64,8 +64,7 @@ def train(
         experiment: a name of `EXPERIMENTS`, or a config.
         name: the run folder's name; None takes the next free one, such as "video-3".
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else online under
-        `wandb agent`,
-            else offline.
+            `wandb agent`, else offline.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
         label: what the folder's name says beside that.
@@ -82,8 +81,7 @@ def train(
 
     Raises:
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is
-        not
-            finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
+            not finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     config = configure(experiment, seeds, options)
     config = replace(config, task=determine(config.task, Path(data_dir)))

@@ -199,7 +199,8 @@ def test_a_lagged_value_cannot_be_rolled_out(tmp_path: Path, framegen: Runner) -
         Training(epochs=1, batch_size=1),
         "sine-lag",
     )
-    run = train(config, "lag", "disabled", tmp_path / "runs", tmp_path / "data", show=False).folder
+    places = tmp_path / "runs", tmp_path / "data"
+    run = train(config, "lag", "disabled", *places, show=False, draw=False).folder
     assert json.loads((run / "results.json").read_text())["closed_loop"] is None
     code, _, err = framegen("generate", run, "--frames", "5", "--out", tmp_path / "a.gif")
     assert code == 1
@@ -215,7 +216,8 @@ def test_a_sine_runs_on_as_a_line(tmp_path: Path) -> None:
         Training(epochs=1, batch_size=1),
         "sine-next",
     )
-    run = train(config, "next", "disabled", tmp_path / "runs", tmp_path / "data", show=False).folder
+    places = tmp_path / "runs", tmp_path / "data"
+    run = train(config, "next", "disabled", *places, show=False, draw=False).folder
     picture = iio.imread(continue_prompt(run, 50, tmp_path / "a.png"))
     assert picture.shape[1] > 700
 

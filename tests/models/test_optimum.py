@@ -146,7 +146,7 @@ def test_no_trained_model_beats_it(model, tmp_path) -> None:
 
     world = Orbit(num_clips=100, num_test_clips=60, num_frames=20)
     config = Config(world, model, Training(epochs=4, media_every=0), "video")
-    run = train(config, None, "disabled", tmp_path / "runs", tmp_path / "data", show=False)
+    run = train(config, None, "disabled", tmp_path / "runs", tmp_path / "data", show=False, draw=False)
     trained, data = run.model, run.data
     inputs, targets = data.test.batch(slice(None))
     with torch.inference_mode():

@@ -223,21 +223,12 @@ def test_seeds_that_cannot_work_are_named_before_anything_is_made(
     assert not (tmp_path / "runs").exists()
 
 
-def test_several_values_make_a_population_each(framegen: Runner, tmp_path: Path) -> None:
-    code, out, _ = _command(
-        framegen,
-        tmp_path,
-        "--hidden-size",
-        "3",
-        "6",
-        "--seeds",
-        "2",
-        "--learning-rate",
-        "0.1",
-        "0.01",
-        "--name",
-        "sweep",
-    )
+def test_several_values_make_a_population_each(
+    framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "draw_run", lambda *_: [])
+    options = ["--hidden-size", "3", "6", "--seeds", "2", "--learning-rate", "0.1", "0.01"]
+    code, out, _ = _command(framegen, tmp_path, *options, "--name", "sweep")
     assert code == 0
     for hidden in (3, 6):
         for rate in (0.1, 0.01):

@@ -215,7 +215,7 @@ def test_the_sines_are_learned_and_need_memory(name: str, tmp_path: Path) -> Non
 def test_names_are_fresh_and_never_overwritten(tmp_path: Path) -> None:
     config = replace(SMALL_CONFIG, model=MLP(), training=replace(SMALL_CONFIG.training, epochs=1))
     first, second = (
-        training.train(config, None, "disabled", tmp_path / "runs", tmp_path / "data", show=False)
+        training.train(config, None, "disabled", tmp_path / "runs", tmp_path / "data", False, draw=False)
         for _ in range(2)
     )
     assert (first.folder.name, second.folder.name) == ("video-1", "video-2")
