@@ -65,7 +65,7 @@ def reproduce(
 
     Raises:
         UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or
-        SIGTERM came.
+            SIGTERM came.
     """
     numbers = sorted(set(numbers)) or list(CLAIMS)
     if unknown := [number for number in numbers if number not in CLAIMS]:
