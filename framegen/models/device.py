@@ -27,9 +27,13 @@ def choose_device(name: str) -> torch.device:
 
 @contextmanager
 def threads_for(model: Predictor) -> Iterator[None]:
-    """One CPU thread while a small model trains: handing work to a second takes longer than the work."""
+    """One CPU thread while a small model trains: handing work to a second takes longer than the work.
+
+    What convolves does more with each of its parameters, and gets all threads.
+    """
     before = torch.get_num_threads()
-    if num_parameters(model) < SMALL_MODEL:
+    convolves = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
+    if num_parameters(model) < SMALL_MODEL and not convolves:
         torch.set_num_threads(1)
     try:
         yield

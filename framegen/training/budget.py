@@ -8,6 +8,7 @@ from framegen.data.clips import Data
 from framegen.errors import OptionError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.models import build
+from framegen.models.device import threads_for
 from framegen.progress import say
 from framegen.training.choosing import choose_engine
 from framegen.training.schedule import epoch_order, steps_per_epoch
@@ -30,7 +31,8 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     if not 0 < minutes <= MAX_MINUTES:
         raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
     budget = 60 * minutes
-    step, validation = _measure(config, data)
+    with threads_for(build(config.model, data.frame_shape, 0)):
+        step, validation = _measure(config, data)
     batch, whole = config.training.batch_size, steps_per_epoch(config, data)
     wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
     steps = whole if data.carry_state else min(whole, wanted)
