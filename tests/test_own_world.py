@@ -64,6 +64,9 @@ def _killed(experiment: str, folder: Path, step: int) -> Path:
     arguments += ["--runs-dir", str(folder / "runs"), "--data-dir", str(folder / "data")]
     program = "import runpy, sys, tests.own_world; del sys.argv[0]; "
     program += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    program = (
+        "import torch; torch.set_num_threads(1); " + program
+    )  # as here: they are part of a convolution's bits
     command = [sys.executable, "-c", program, str(STOPPED), "SIGTERM", "step", str(step), *arguments]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=False, cwd=STOPPED.parents[1]
