@@ -204,3 +204,14 @@ def test_a_gif_is_what_pillow_writes_in_memory_that_does_not_grow(tmp_path: Path
 
     write_gif(tmp_path / "b.gif", counted(), 10)
     assert alive <= 4
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (4, 12, 3), (12, 4, 3)])
+def test_a_film_strip_keeps_the_shape_of_its_frames(shape: tuple[int, int, int]) -> None:
+    picture = np.zeros(shape, np.uint8)
+    figure = strips.film_strip({"truth": [picture, None], "generated": [picture] * 2}, [0, 1], 1)
+    for image in figure.axes[0].images:
+        left, right, bottom, top = image.get_extent()
+        assert (bottom - top) / (right - left) == pytest.approx(shape[0] / shape[1])
+    lowest = max(image.get_extent()[2] for image in figure.axes[0].images)
+    assert figure.axes[0].get_ylim()[0] >= lowest - 0.01

@@ -30,17 +30,20 @@ def film_strip(
         prompt_frames: frames below this number are prompt, the others generated.
         first: so many frames of the prompt came before those that are numbered here.
     """
-    figure = new_figure(0.62 * len(columns) + 1.2, 0.72 * len(rows) + 0.75)
+    shape = next(each.shape for pictures in rows.values() for each in pictures if each is not None)
+    tall = 0.9 * shape[0] / shape[1]  # a picture is 0.9 wide, with 0.1 between neighbours
+    figure = new_figure(0.62 * len(columns) + 1.2, 0.72 * (tall + 0.1) * len(rows) + 0.75)
     axes = figure.subplots()  # one axes for all: dozens of them would take seconds
     axes.set_axis_off()
-    for line, (name, pictures) in enumerate(rows.items()):
-        axes.text(-0.15, line + 0.45, name, ha="right", va="center", fontsize=9)
+    for number_of_row, (name, pictures) in enumerate(rows.items()):
+        line = number_of_row * (tall + 0.1)
+        axes.text(-0.15, line + tall / 2, name, ha="right", va="center", fontsize=9)
         for column, (picture, number) in enumerate(zip(pictures, columns, strict=True)):
             color = PROMPT if number < prompt_frames else MODEL
             shown = np.full((1, 1, 3), 0xD9, np.uint8) if picture is None else picture
-            axes.imshow(shown, extent=(column, column + 0.9, line + 0.9, line))
-            axes.add_patch(Rectangle((column, line), 0.9, 0.9, fill=False, edgecolor=color, linewidth=1.5))
-            if line == 0:
+            axes.imshow(shown, extent=(column, column + 0.9, line + tall, line))
+            axes.add_patch(Rectangle((column, line), 0.9, tall, fill=False, edgecolor=color, linewidth=1.5))
+            if number_of_row == 0:
                 axes.text(
                     column + 0.45,
                     -0.08,
@@ -51,7 +54,7 @@ def film_strip(
                     color=color,
                 )
     axes.set_xlim(-0.02, len(columns) - 0.08)
-    axes.set_ylim(len(rows) - 0.08, -0.02)
+    axes.set_ylim(len(rows) * (tall + 0.1) - 0.08, -0.02)
     axes.set_aspect("equal")
     handles = [
         Rectangle((0, 0), 1, 1, fill=False, edgecolor=color, linewidth=1.5) for color in (PROMPT, MODEL)
