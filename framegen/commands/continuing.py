@@ -188,6 +188,8 @@ def continue_films(
         raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
+    if not films:
+        raise OptionError("continue: name a film, or a folder of films: framegen continue my.mp4")
     film = find_films([Path(films[0])])[0].path
     out = out or Path(f"{film.stem}-continued.mp4")
     compared = out.with_name(f"{out.stem.removesuffix('-continued')}-compare{out.suffix or '.mp4'}")

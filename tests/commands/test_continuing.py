@@ -148,3 +148,9 @@ def test_train_takes_films_by_their_names(
     assert "4 shots" in err
     assert (tmp_path / "runs" / "mine" / "generated.gif").exists()
     assert "this model" in said
+
+
+def test_without_a_film_it_says_what_it_needs(framegen: Runner) -> None:
+    code, _, err = framegen("continue")
+    assert code == 2
+    assert "name a film" in err
