@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from framegen.config.config import Config
-from framegen.config.data import Task
+from framegen.config.data import Film
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
     Bench,
@@ -182,8 +181,11 @@ def _train(arguments: list[str]) -> None:
         if len(chosen) > 1:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places = (options.runs_dir, options.data_dir)
-        if isinstance(options, TrainFilms) and options.films:
-            config = replace(config, task=_import(options, config))
+        if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
+            from framegen.commands.continuing import import_as_task
+
+            brought = (options.films, options.size, options.channels, options.fps, options.data_dir)
+            config = replace(config, task=import_as_task(config.task, *brought))
         runs[said] = training.train(
             config,
             options.name,
@@ -212,14 +214,6 @@ def _experiment(arguments: list[str]) -> tuple[str, list[str]]:
         f"{arguments[0]}: no such experiment{nearest(arguments[0], EXPERIMENTS)}; there are"
         f" {', '.join(EXPERIMENTS)}; a film is named by its file"
     )
-
-
-def _import(options: TrainFilms, config: Config) -> Task:
-    """The config's task, on the films that are named."""
-    from framegen.commands.continuing import import_as_task
-
-    task = import_as_task(options.films, options.size, options.channels, options.fps, options.data_dir)
-    return replace(config.task, dataset=task.dataset, digest=task.digest)
 
 
 def _report(run: "Run") -> None:

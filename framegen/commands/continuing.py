@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,25 @@ import torch
 from torch import Tensor
 
 from framegen.commands import training
-from framegen.commands.generation import check_output
+from framegen.commands.generation import check_output, continuation
 from framegen.config.config import Config
 from framegen.config.data import Film
 from framegen.config.experiments import configure
 from framegen.config.training import Mode
 from framegen.data.clips import to_float
-from framegen.data.dataset import Source, digest_of, read_manifest
+from framegen.data.dataset import digest_of, read_manifest
 from framegen.data.frames import read_frames, read_last
 from framegen.data.importing import import_films
 from framegen.data.sources import content_digest, find_films
 from framegen.errors import OptionError
 from framegen.evaluation.results import finished
-from framegen.models.predictor import device_of
-from framegen.models.rollout import generate, rollout
+from framegen.models.rollout import generate
 from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
-from framegen.training.budget import MAX_MINUTES
+from framegen.training.budget import check_minutes
 
 EXPERIMENT = "clips"
 MINUTES = 5.0
@@ -44,7 +43,7 @@ class Continued:
     run: Run
     continued: Path
     """The frames after its end, alone."""
-    compared: Path | None
+    compared: Path
     """Truth above generation, on the last part that training never saw."""
 
 
@@ -72,10 +71,13 @@ def train_on(
     Raises:
         UserError: no film can be read, an option that cannot work, or a disk that refuses.
     """
-    task = import_as_task(films, size, channels, fps, data_dir, show)
-    options = {**options, "dataset": task.dataset, "digest": task.digest}
     config = configure(experiment, options=options)
-    said = {**options, "minutes": minutes, "experiment": config.experiment}
+    if not isinstance(config.task, Film):
+        raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
+    task = import_as_task(config.task, films, size, channels, fps, data_dir, show)
+    config = replace(config, task=task)
+    said = {**options, "dataset": task.dataset, "digest": task.digest}
+    said |= {"minutes": minutes, "experiment": config.experiment}
     run_dir = Path(runs_dir) / f"{task.dataset}-{_short(repr(sorted(said.items())))}"
     if (run_dir / CONFIG).exists():
         if finished(run_dir):
@@ -87,6 +89,7 @@ def train_on(
 
 
 def import_as_task(
+    task: Film,
     films: Sequence[Path | str] | Path | str,
     size: int = 64,
     channels: int = 3,
@@ -94,11 +97,11 @@ def import_as_task(
     data_dir: Path | str = "data",
     show: bool = True,
 ) -> Film:
-    """Films as a task, imported under a name that follows from what they hold; see `import_films`."""
+    """The task on these films, imported under a name that follows from what they hold; see `import_films`."""
     paths = [Path(each) for each in ([films] if isinstance(films, str | Path) else films)]
     name = _dataset_name(paths, size, channels, fps)
     folder = import_films(paths, name, size, channels, fps, data_dir, show)
-    return Film(name, digest_of(folder))
+    return replace(task, dataset=name, digest=digest_of(folder))
 
 
 def _dataset_name(paths: Sequence[Path], size: int, channels: int, fps: float | None) -> str:
@@ -135,29 +138,25 @@ def continue_film(
 def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tuple[Tensor, float]:
     """The frames that the model goes on from, (T, C, H, W), and how many a second they are."""
     task = run.config.task
-    assert isinstance(task, Film)
+    if not isinstance(task, Film):
+        raise OptionError(
+            f"{run.folder}: was not trained on films; framegen generate {run.folder} --prompt {film} goes on"
+        )
     count = last or task.num_frames
     channels, height, width = run.data.frame_shape
     assert run.data.file is not None
-    rate = _source(run.data.file.parent, film).fps
+    manifest, digest = read_manifest(run.data.file.parent), content_digest(film)
+    # Another film than those of the data set is read at the first one's rate.
+    own = [source for source in manifest.sources if source.sha256 == digest]
+    rate = (own or manifest.sources)[0].fps
     if start is None:
-        asked = read_manifest(run.data.file.parent).fps
-        frames = read_last(film, count, (height, width), channels) if asked is None else []
-        frames = frames or list(read_frames(film, (height, width), channels, rate))[-count:]
+        frames = read_last(film, count, (height, width), channels, manifest.fps)
     else:
         began = max(0.0, start - count / rate)
         frames = list(read_frames(film, (height, width), channels, rate, began, start))
     if not frames:
         raise OptionError(f"--start {start}: {film} has no frames before that")
-    stacked = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
-    return to_float(stacked).to(device_of(run.model)), rate
-
-
-def _source(dataset: Path, film: Path) -> Source:
-    """What is known of a film of the data set, or of the first one where this is another film."""
-    sources = read_manifest(dataset).sources
-    digest = content_digest(film)
-    return next((source for source in sources if source.sha256 == digest), sources[0])
+    return to_float(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)), rate
 
 
 def continue_films(
@@ -184,13 +183,10 @@ def continue_films(
     """
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
-    if not 0 < minutes <= MAX_MINUTES:
-        raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
+    check_minutes(minutes)
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
-    if not films:
-        raise OptionError("continue: name a film, or a folder of films: framegen continue my.mp4")
-    film = find_films([Path(films[0])])[0].path
+    film = find_films([Path(each) for each in films[:1]])[0].path
     out = out or Path(f"{film.stem}-continued.mp4")
     compared = out.with_name(f"{out.stem.removesuffix('-continued')}-compare{out.suffix or '.mp4'}")
     if out.suffix.lower() not in ANIMATIONS:
@@ -204,18 +200,18 @@ def continue_films(
     run = train_on(films, minutes, size, channels, **options)
     prompt, rate = _prompt(run, film, start, last)
     frames = max(1, round(seconds * rate))
-    made = counted((frame[0] for frame in rollout(run.model, prompt[None], frames)), frames, "generating")
+    made = counted(continuation(run.model, prompt, frames), frames, "generating")
     value_range = run.config.task.value_range
-    write_generated(out, Continuation(prompt.cpu(), made, frames, value_range), rate, "clean")
+    write_generated(out, Continuation(prompt, made, frames, value_range), rate, "clean")
     return Continued(run, out, _compare(run, compared, rate))
 
 
-def _compare(run: Run, out: Path, rate: float) -> Path | None:
+def _compare(run: Run, out: Path, rate: float) -> Path:
     """The last test clip, continued."""
     data = run.data
     assert data.test_frames is not None
     clip = to_float(data.test_frames[-1])
     prompt, truth = clip[: data.context], clip[data.context :]
-    made = (frame[0] for frame in rollout(run.model, prompt[None], len(truth)))
+    made = continuation(run.model, prompt, len(truth))
     shown = Continuation(prompt, made, len(truth), run.config.task.value_range, truth, error=True)
     return write_generated(out, shown, rate)

@@ -88,8 +88,8 @@ def generate(
         given = prompt or f"--clip {clip}"
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
-    generated = counted(_continue(model, shown, num_frames), num_frames, "generating")
-    optimum = best and _continue(best, shown, num_frames)
+    generated = counted(continuation(model, shown, num_frames), num_frames, "generating")
+    optimum = best and continuation(best, shown, num_frames)
     known = truth if len(truth) else None
     continued = Continuation(shown, generated, num_frames, task.value_range, known, optimum, error=True)
     return write_generated(out, continued, fps, look, scale)
@@ -197,7 +197,8 @@ def _from_file(prompt: Path, saved: Checkpoint, context: int | None, num_frames:
     return read.frames, context or len(read.frames)
 
 
-def _continue(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+    """A `rollout` of one clip (T, C, H, W), frame by frame (C, H, W)."""
     return (frame[0] for frame in rollout(model, prompt[None], num_frames))
 
 

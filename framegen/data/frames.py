@@ -88,18 +88,20 @@ def read_frames(
         raise UserError(damage(path, count, error)) from error
 
 
-def read_last(path: Path, count: int, size: Size | None, channels: int = 3) -> list[Array]:
-    """A film's last frames at its own rate, at most `count`, as `read_frames` gives them; a long film is read
-    from near its end."""
+def read_last(
+    path: Path, count: int, size: Size | None, channels: int = 3, fps: float | None = None
+) -> list[Array]:
+    """A film's last frames, at most `count`, as `read_frames` gives them; a long film is read from near its
+    end."""
     facts = probe(path)
-    start = 0.0
-    if facts.fps and facts.seconds:
-        start = max(0.0, facts.seconds - (count + 2 * facts.fps) / facts.fps)
-    # whole intervals, so that the frames are those that reading from the beginning gives
-    start = int(start * (facts.fps or 1)) / (facts.fps or 1)
-    frames = list(deque(read_frames(path, size, channels, start=start), count))
+    start, rate = 0.0, fps or facts.fps
+    if facts.fps and facts.seconds and rate:
+        start = max(0.0, facts.seconds - count / rate - 2)
+        # whole intervals, so that the frames are those that reading from the beginning gives
+        start = int(start * rate) / rate
+    frames = list(deque(read_frames(path, size, channels, fps, start), count))
     if len(frames) < count and start > 0:  # the header's length is wrong
-        frames = list(deque(read_frames(path, size, channels), count))
+        frames = list(deque(read_frames(path, size, channels, fps), count))
     return frames
 
 

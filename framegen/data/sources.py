@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from framegen.data.dataset import Split
@@ -89,8 +90,8 @@ def content_digest(path: Path) -> str:
     read."""
     try:
         if not path.is_dir():
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
+            status = path.stat()
+            return _file_digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
         digest = hashlib.sha256()
         for file in folder_files(path):
             check_path(file)
@@ -98,3 +99,10 @@ def content_digest(path: Path) -> str:
         return digest.hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, inode: int, size: int, changed: int) -> str:
+    """SHA-256, computed once a process for a file as it is now: a film has gigabytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
