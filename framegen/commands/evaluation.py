@@ -44,7 +44,7 @@ def draw(run: Path | str) -> list[Path]:
 def measure(run: Run) -> Results:
     """Evaluate a run's models and its references on the test clips."""
     models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
-    return measure_all(models, run.config.task, run.data, run.references)
+    return measure_all(models, run.config.task, run.data, run.references, run.validation)
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:

@@ -15,10 +15,10 @@ from framegen.config.config import Config, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
+from framegen.data.clips import Data
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.results import Results, write_results
-from framegen.evaluation.scores import validate_references
 from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, threads_for
@@ -87,14 +87,16 @@ def train(
     config = replace(config, task=determine(config.task, Path(data_dir)))
     choose_device(config.training.device)
     mode = resolve_mode(track)
+    data = None
     if minutes is not None:
-        config = fit_to_minutes(config, minutes, load_data(config.task, Path(data_dir)), show)
+        data = load_data(config.task, Path(data_dir))
+        config = fit_to_minutes(config, minutes, data, show)
     run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
     with lock(run_dir), Interrupts() as interrupts:
         try:
             group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
             write_config(run_dir, config, mode, Path(data_dir), group, tuple(tags))
-            training, run = _begin(run_dir, mode, show, interrupts)
+            training, run = _begin(run_dir, mode, show, interrupts, data)
         except BaseException:
             shutil.rmtree(run_dir)
             raise
@@ -128,12 +130,15 @@ def resume(
         return _go_on(training, run, show, draw, on_epoch)
 
 
-def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tuple[Training, Run]:
-    """Everything that stands before the first step, or where the training was stopped."""
+def _begin(
+    run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts, data: Data | None = None
+) -> tuple[Training, Run]:
+    """Everything that stands before the first step, or where the training was stopped; `data` where it is
+    loaded already."""
     description = read_config(run_dir)
     config = description.config
     say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
-    data = load_data(config.task, description.data_dir)
+    data = data or load_data(config.task, description.data_dir)
     tensors, place = {}, Place(config.members)
     if (run_dir / RESUME).exists():
         tensors, place = load_progress(run_dir / RESUME, config, total_steps(config, data))
@@ -141,7 +146,7 @@ def _begin(run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts) -> tup
     run = Run(run_dir, config, models, place.seeds[0])
     run.data = data
     say("computing the best possible prediction of the validation clips", show)
-    references = validate_references(run.references, data.val)
+    references = run.validation
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
     tracker = Tracker(run_dir, mode, _about(description, shown), place.lengths)

@@ -63,6 +63,11 @@ class Training:
     weights themselves."""
 
     @property
+    def true_frames(self) -> bool:
+        """Whether a model is shown the clips as they are while it is trained."""
+        return not (self.closed_loop or self.input_noise) and self.sampling == "none"
+
+    @property
     def plain(self) -> bool:
         """Whether a step is one that every engine takes: all true frames, float32, no mean of weights."""
         usual = Training()

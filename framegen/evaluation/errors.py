@@ -3,7 +3,7 @@
 Memory grows neither with the number of clips nor with the horizon.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -63,23 +63,29 @@ def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor,
 
 def one_step_mse(model: Predictor, clips: Clips) -> float:
     """Mean squared error one step ahead, of all clips together."""
-    squared = count = 0.0
-    for _, predictions, targets in _predicted(model, clips):
-        difference = (predictions - targets).double()
-        squared, count = squared + difference.square().sum().item(), count + difference.numel()
-    return squared / count
+    return _mean_square(predictions - targets for _, predictions, targets in _predicted(model, clips))
+
+
+def closed_loop_mse(model: Predictor, clips: Clips, steps: int) -> float:
+    """Mean squared error of a clip's last steps, each shown the prediction of the step before it."""
+    return _mean_square(_run_on(model, clips, steps))
 
 
 @torch.inference_mode()
-def closed_loop_mse(model: Predictor, clips: Clips, steps: int) -> float:
-    """Mean squared error of a clip's last steps, each shown the prediction of the step before it."""
-    squared = count = 0.0
+def _run_on(model: Predictor, clips: Clips, steps: int) -> Iterator[Tensor]:
+    """Predictions less targets of those steps, a few clips at a time."""
     for inputs, targets in chunks(clips):
         length = inputs.shape[1]
-        steps = min(steps, length - 1)
-        made, _ = model.run_on(inputs[:, : length - steps].to(device_of(model)), None, length)
-        difference = (made.cpu() - targets)[:, length - steps :].double()
-        squared, count = squared + difference.square().sum().item(), count + difference.numel()
+        given = max(1, length - steps)
+        made, _ = model.run_on(inputs[:, :given].to(device_of(model)), None, length)
+        yield (made.cpu() - targets)[:, given:]
+
+
+def _mean_square(differences: Iterable[Tensor]) -> float:
+    """Over all values, summed in float64."""
+    squared = count = 0.0
+    for each in differences:
+        squared, count = squared + each.double().square().sum().item(), count + each.numel()
     return squared / count
 
 

@@ -31,7 +31,11 @@ def validate_references(references: Mapping[str, Predictor], clips: Clips) -> di
 
 
 def evaluate(
-    models: Mapping[int, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
+    models: Mapping[int, Predictor],
+    task: Task,
+    data: Data,
+    references: Mapping[str, Predictor],
+    validation: Mapping[str, float] | None = None,
 ) -> Results:
     """Every model and every reference on the test clips; and the models on the validation clips, to choose
     by.
@@ -39,9 +43,10 @@ def evaluate(
     Args:
         models: by seed, on any device: one, or a population.
         references: what `fit_references(task, data)` gives.
+        validation: what `validate_references` gave of them, where that is known already.
     """
-    validation = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
-    median_seed = list(models)[median_index(list(validation.values()))]
+    validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
+    median_seed = list(models)[median_index(list(validated.values()))]
     names = {f"seed {seed}": seed for seed in models}
     predictors = dict(zip(names, models.values(), strict=True)) | dict(references)
     picture_range = task.value_range if are_pictures(data.frame_shape) else None
@@ -51,7 +56,7 @@ def evaluate(
     )
     loop, curves = _closed_loop(predictors, data, task.value_range, picture_range)
     members = tuple(
-        Member(seed, validation[seed], one_step[name], loop.get(name), curves.get(name))
+        Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
     has_skill = OPTIMUM in references
@@ -61,7 +66,7 @@ def evaluate(
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
     return Results(
         convention=convention,
-        validation=validate_references(references, data.val),
+        validation=dict(validation or validate_references(references, data.val)),
         one_step={name: one_step[key] for key, name in shown.items()},
         closed_loop=None
         if not loop

@@ -10,6 +10,7 @@ from framegen.data import load_data
 from framegen.data.clips import Data
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results, read_results
+from framegen.evaluation.scores import validate_references
 from framegen.models.device import choose_device
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
@@ -42,6 +43,11 @@ class Run:
     def references(self) -> Mapping[str, Predictor]:
         """The predictors that it is measured against, by name, fitted on that data."""
         return fit_references(self.config.task, self.data)
+
+    @cached_property
+    def validation(self) -> Mapping[str, float]:
+        """One-step mse on the validation clips of copying and of the optimum, where that is known."""
+        return validate_references(self.references, self.data.val)
 
     @property
     def results(self) -> Results:

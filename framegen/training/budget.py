@@ -1,7 +1,9 @@
 """A training that lasts about as long as one has time: its epochs follow from what a step takes here."""
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from statistics import median_high
 
 from framegen.config.config import Config
 from framegen.data.clips import Data
@@ -28,11 +30,9 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     Some steps are taken on models that are thrown away. What comes after training, measuring and pictures, is
     not counted. Raises OptionError where the time is no time, or too short for a step.
     """
-    if not 0 < minutes <= MAX_MINUTES:
-        raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
+    check_minutes(minutes)
     budget = 60 * minutes
-    with threads_for(build(config.model, data.frame_shape, 0)):
-        step, validation = _measure(config, data)
+    step, validation = _measure(config, data)
     batch, whole = config.training.batch_size, steps_per_epoch(config, data)
     wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
     steps = whole if data.carry_state else min(whole, wanted)
@@ -52,23 +52,32 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     return replace(config, training=training)
 
 
+def check_minutes(minutes: float) -> None:
+    """Raises OptionError where a training cannot last so long."""
+    if not 0 < minutes <= MAX_MINUTES:
+        raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
+
+
 def _measure(config: Config, data: Data) -> tuple[float, float]:
     """Seconds of an optimizer step of all members, and of their validation after an epoch."""
     # Of a single batch the end is reached at once, where a model is fed its own frames most.
     short = replace(config, training=replace(config.training, epochs=1, clips_per_epoch=1, compile=False))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
-    engine = choose_engine(short, models, data, show=False)
-    order = epoch_order(0, 0, len(data.train), data.carry_state)
-    order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
-    rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
-    times: list[float] = []
-    while not times or (sum(times[1:]) < MEASURED and len(times) < 20):
-        started = time.perf_counter()
-        engine.run(order, rates)
-        times.append(time.perf_counter() - started)
+    with threads_for(models[config.members[0]]):
+        engine = choose_engine(short, models, data, show=False)
+        order = epoch_order(0, 0, len(data.train), data.carry_state)
+        order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
+        rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
+        times: list[float] = []
+        while not times or (sum(times[1:]) < MEASURED and len(times) < 20):
+            times.append(_seconds(lambda: engine.run(order, rates)))
+        validation = _seconds(lambda: one_step_mse(engine.predictors[0], data.val))
+        if steps := config.training.closed_loop:
+            validation += _seconds(lambda: closed_loop_mse(engine.predictors[0], data.val, steps))
+    return median_high(times[1:]) / len(rates), validation * len(models)
+
+
+def _seconds(action: Callable[[], object]) -> float:
     started = time.perf_counter()
-    one_step_mse(engine.predictors[0], data.val)
-    if config.training.closed_loop:
-        closed_loop_mse(engine.predictors[0], data.val, config.training.closed_loop)
-    seconds = time.perf_counter() - started
-    return sorted(times[1:])[len(times[1:]) // 2] / len(rates), seconds * len(models)
+    action()
+    return time.perf_counter() - started

@@ -26,6 +26,8 @@ def own_frames(
         part: how much of the training is behind, in [0, 1).
         shape: (B, T). The first step is always shown its true frame.
     """
+    if training.true_frames:  # nearly every training: nothing is drawn
+        return torch.zeros(shape, dtype=torch.bool)
     batch, steps = shape
     chance = np.zeros(steps)
     match training.sampling:
@@ -57,7 +59,9 @@ def unroll(
         The predictions (B, T, C, H, W), and the state after the last step.
     """
     chosen = own.any(0).nonzero()
-    first = int(chosen[0]) if len(chosen) else inputs.shape[1]
+    if not len(chosen):
+        return call(inputs, state)
+    first = int(chosen[0])
     made, state = call(inputs[:, :first], state)
     parts = [made]
     for step in range(first, inputs.shape[1]):

@@ -49,7 +49,8 @@ def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
     """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
-        training.look(_validation_mse(training, config.training.closed_loop > 0))
+        if config.training.keep == "best":
+            training.look(_validation_mse(training, config.training.closed_loop > 0))
         training.save()
     with training.interrupts.held():
         # A place at the end of an epoch is one whose epoch was handed out already.
