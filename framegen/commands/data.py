@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from framegen.data.clips import SPLITS, evenly
 from framegen.data.dataset import (
     MANIFEST,
-    SPLITS,
     Manifest,
     Shot,
     describe,
@@ -69,11 +69,10 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
 def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]]:
     manifest = read_manifest(folder)
     arrays = {split: frames_of(open_split(folder, manifest, split)) for split in SPLITS}
-    spread = np.linspace(0, len(manifest.shots) - 1, min(ROWS, len(manifest.shots))).round().astype(int)
-    shots = [manifest.shots[index] for index in spread]
+    shots = [manifest.shots[index] for index in evenly(len(manifest.shots), ROWS)]
     rows = {}
     for shot in shots:
-        chosen = np.linspace(0, shot.frames - 1, min(COLUMNS, shot.frames)).round().astype(int)
+        chosen = evenly(shot.frames, COLUMNS).tolist()
         label = f"{shot.split}  {shot.source}  {_clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
         rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
     fps = float(np.median([shot.fps for shot in manifest.shots]))
@@ -102,8 +101,8 @@ def _measure(frames: Array, shots: list[Shot]) -> tuple[float, float]:
     """Mean brightness, and the median over frames of the mean absolute change of a pixel; both in [0, 1]."""
     pairs = np.concatenate([np.arange(shot.row, shot.row + shot.frames - 1) for shot in shots])
     if len(pairs) == 0:
-        return float(frames[: len(frames)].mean()) / 255, float("nan")
-    chosen = pairs[np.linspace(0, len(pairs) - 1, min(SAMPLED, len(pairs))).round().astype(int)]
+        return float(frames.mean()) / 255, float("nan")
+    chosen = pairs[evenly(len(pairs), SAMPLED).numpy()]
     means, changes = [], []
     for row in chosen:
         one, other = frames[row].astype(np.float32), frames[row + 1].astype(np.float32)

@@ -26,6 +26,24 @@ class Task:
         """Raises OptionError where batches of so many clips cannot be."""
 
 
+def _check_clips(task: "Orbit | MovingMNIST") -> None:
+    for name in ("num_clips", "num_val_clips", "num_test_clips"):
+        number = getattr(task, name)
+        check(number >= 1, f"--{name.replace('_', '-')} {number}: at least 1 clip is needed")
+
+
+def _check_bytes(size: int, options: str) -> None:
+    most = f"at most {MAX_BYTES / 2**30:.0f}"
+    check(size <= MAX_BYTES, f"{options}: {size / 2**30:.1f} GiB of clips; {most}")
+
+
+def _check_batch(batch_size: int, clips: int) -> None:
+    check(
+        batch_size <= clips,
+        f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
+    )
+
+
 @dataclass(frozen=True)
 class Orbit(Task):
     """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
@@ -55,17 +73,9 @@ class Orbit(Task):
     def __post_init__(self) -> None:
         check(2 <= self.size <= 64, f"--size {self.size}: a frame has 2 to 64 pixels a side")
         check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
-        for name in ("num_clips", "num_val_clips", "num_test_clips"):
-            check(
-                getattr(self, name) >= 1,
-                f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 clip is needed",
-            )
+        _check_clips(self)
         size = (self.num_clips + self.num_val_clips + self.num_test_clips) * self.num_frames * self.size**2
-        check(
-            size <= MAX_BYTES,
-            f"--num-clips, --num-frames, --size: {size / 2**30:.1f} GiB of clips; at most "
-            f"{MAX_BYTES / 2**30:.0f}",
-        )
+        _check_bytes(size, "--num-clips, --num-frames, --size")
         check(2 <= self.period <= 1000, f"--period {self.period}: a revolution takes 2 to 1000 frames")
         check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
         check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed stands twice")
@@ -78,11 +88,7 @@ class Orbit(Task):
         check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
 
     def check_batch_size(self, batch_size: int) -> None:
-        clips = self.num_clips
-        check(
-            batch_size <= clips,
-            f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
-        )
+        _check_batch(batch_size, self.num_clips)
 
     @property
     def deviation(self) -> float:
@@ -207,25 +213,13 @@ class MovingMNIST(Task):
             f"--context {self.context}: lies in 1 ... {self.num_frames - 1} (--num-frames)",
         )
         check(0 < self.step <= 1, f"--step {self.step}: lies above 0, and at 1 or below")
-        for name in ("num_clips", "num_val_clips", "num_test_clips"):
-            check(
-                getattr(self, name) >= 1,
-                f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1 clip is needed",
-            )
+        _check_clips(self)
         held = self.num_test_clips * self.num_frames * self.size**2
-        check(
-            held <= MAX_BYTES,
-            f"--num-test-clips, --num-frames, --size: {held / 2**30:.1f} GiB of clips; at most "
-            f"{MAX_BYTES / 2**30:.0f}",
-        )
+        _check_bytes(held, "--num-test-clips, --num-frames, --size")
         check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
 
     def check_batch_size(self, batch_size: int) -> None:
-        clips = self.num_clips
-        check(
-            batch_size <= clips,
-            f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
-        )
+        _check_batch(batch_size, self.num_clips)
 
     @property
     def digit_size(self) -> int:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from framegen.data.dataset import MANIFEST, SPLITS, VERSION, Manifest, Shot, Skipped, Source, Split
+from framegen.data.clips import SPLITS, Split
+from framegen.data.dataset import MANIFEST, VERSION, Manifest, Shot, Skipped, Source
 from framegen.data.sources import content_digest
 from framegen.data.splits import Piece, split_pieces
 from framegen.errors import UserError

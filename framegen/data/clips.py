@@ -4,10 +4,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 CHUNK, CHUNK_BYTES = 100, 16 * 2**20
 """Clips that are looked at at once, where all are gone through: so many, or as many as fit into these
@@ -71,6 +74,11 @@ def chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
     size = chunk_size(first.shape[1:])
     for start in range(0, len(clips), size):
         yield clips.batch(slice(start, min(start + size, len(clips))))
+
+
+def evenly(count: int, most: int) -> Tensor:
+    """At most so many of the numbers 0 ... count - 1, evenly spread, with both ends: (N,) int64."""
+    return torch.linspace(0, count - 1, min(most, count), dtype=torch.float64).round().long()
 
 
 def chunk_size(clip_shape: Sequence[int]) -> int:

@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
+from framegen.data.clips import SPLITS, Split
 from framegen.data.pictures import Array
 from framegen.errors import OptionError, UserError
 from framegen.files import check_file, read_json
@@ -22,9 +22,6 @@ from framegen.files import check_file, read_json
 MANIFEST = "manifest.json"
 VERSION = 1
 MAX_BYTES = 2**44
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

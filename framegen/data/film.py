@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import Film
-from framegen.data.clips import Data, TensorClips, to_float
+from framegen.data.clips import Data, Split, TensorClips, evenly, to_float
 from framegen.data.dataset import (
     MANIFEST,
     Manifest,
-    Split,
     digest_of,
     find_dataset,
     frames_of,
@@ -158,6 +157,6 @@ def _starts(config: Film, manifest: Manifest, split: Split) -> Tensor:
 def _fixed(config: Film, folder: Path, manifest: Manifest, split: Split, most: int) -> Tensor:
     """At most so many windows, uint8 (N, num_frames, C, H, W), cut from the middle."""
     starts = _starts(config, manifest, split)
-    chosen = starts[torch.linspace(0, len(starts) - 1, min(most, len(starts))).round().long()]
+    chosen = starts[evenly(len(starts), most)]
     path = open_split(folder, manifest, split)
     return Windows(path, chosen, config.num_frames, crop=config.crop).frames(slice(0, len(chosen)))

@@ -18,13 +18,12 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import MovingMNIST
-from framegen.data.clips import Clips, Data, TensorClips, to_float
+from framegen.data.clips import SPLITS, Clips, Data, TensorClips, to_float
 from framegen.data.digits import load_digits
 from framegen.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 
-SPLITS = ("train", "val", "test")
 PUBLIC_FILE = "mnist_test_seq.npy"
 PUBLIC_MD5 = "be083ec986bfe91a449d63653c411eb2"
 """As torchvision.datasets.MovingMNIST names it."""

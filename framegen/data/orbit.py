@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import Orbit
-from framegen.data.clips import Data, TensorClips
+from framegen.data.clips import SPLITS, Data, TensorClips
 from framegen.errors import UserError
 from framegen.files import load_tensors, parse_json, save_tensors
 
@@ -26,8 +26,6 @@ rounding."""
 
 CONTEXT = 10
 """Frames of a test clip that are the prompt; half of a clip with less than twice as many."""
-
-SPLITS = ("train", "val", "test")
 
 
 def render(config: Orbit, phase: Tensor) -> Tensor:

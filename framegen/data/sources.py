@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from framegen.data.dataset import Split
+from framegen.data.clips import Split
 from framegen.data.films import FILMS
 from framegen.data.pictures import FOREIGN, PICTURES, folder_files, moves, natural_order
 from framegen.data.probing import check_path

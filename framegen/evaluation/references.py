@@ -9,7 +9,7 @@ from torch import Tensor
 
 from framegen.config.data import MovingMNIST, Orbit, Sine, Task
 from framegen.data import orbit, sine
-from framegen.data.clips import Data, chunks
+from framegen.data.clips import Data, chunks, evenly
 from framegen.data.moving_mnist import BouncingClips
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
 from framegen.models.bayes import BayesFilter
@@ -83,8 +83,7 @@ def _clips(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
     if data.carry_state or len(data.train) <= FITTED:
         yield from chunks(data.train)
         return
-    spread = torch.linspace(0, len(data.train) - 1, FITTED).long()
-    for few in spread.split(FITTED // 40):
+    for few in evenly(len(data.train), FITTED).split(FITTED // 40):
         yield data.train.batch(few)
 
 

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from framegen.data.pictures import Array
 from framegen.files import replacing
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from framegen.report.video import to_picture
 
 SIDE, GAP, LABEL = 96, 4, 20
 """Pixels: a frame's longer side on a sheet, what lies between frames, and a line of text."""
@@ -60,9 +60,7 @@ def side_by_side(clips: Sequence[Array], num_frames: int) -> Iterator[Array]:
 
 def enlarged(frame: Array) -> Array:
     """(1 or 3, H, W) -> (height, width, 3) uint8: a whole number of times as large."""
-    factor = max(1, SIDE // max(frame.shape[1:]))
-    picture = np.broadcast_to(np.moveaxis(frame, 0, 2), (*frame.shape[1:], 3))
-    return picture.repeat(factor, 0).repeat(factor, 1)
+    return to_picture(torch.from_numpy(np.array(frame)), (0.0, 255.0), SIDE)
 
 
 def write_picture(path: Path, picture: Array) -> Path:

@@ -17,7 +17,8 @@ from filelock import FileLock
 from PIL import Image
 
 from framegen.data import assembling, importing
-from framegen.data.dataset import MANIFEST, SPLITS, Manifest, frames_of, names, open_split, read_manifest
+from framegen.data.clips import SPLITS
+from framegen.data.dataset import MANIFEST, Manifest, frames_of, names, open_split, read_manifest
 from framegen.data.frames import read_frames
 from framegen.data.importing import import_films
 from framegen.errors import OptionError, UserError
