@@ -22,6 +22,7 @@ _FILM_TRAINING = Training(
     batch_size=8,
     clips_per_epoch=400,
     closed_loop=9,
+    loss="relative",
     keep="best",
     media_every=2,
 )
