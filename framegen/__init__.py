@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from framegen.commands.continuing import continue_film, continue_films, train_on
+    from framegen.commands.continuing import continue_film, continue_films
     from framegen.commands.evaluation import draw, evaluate
+    from framegen.commands.films import train_on
     from framegen.commands.generation import generate
     from framegen.commands.training import resume, train
     from framegen.config.config import Config
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "continue_film": "commands.continuing.continue_film",
     "continue_films": "commands.continuing.continue_films",
-    "train_on": "commands.continuing.train_on",
+    "train_on": "commands.films.train_on",
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",

@@ -182,7 +182,7 @@ def _train(arguments: list[str]) -> None:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places = (options.runs_dir, options.data_dir)
         if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
-            from framegen.commands.continuing import import_as_task
+            from framegen.commands.films import import_as_task
 
             brought = (options.films, options.size, options.channels, options.fps, options.data_dir)
             config = replace(config, task=import_as_task(config.task, *brought))

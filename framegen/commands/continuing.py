@@ -1,9 +1,9 @@
-"""From a film to its continuation: import it, train on it, and let the model go on from its end."""
+"""From a film to its continuation: train on it, and let the model go on from its end."""
 
-import hashlib
-import re
+import itertools
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.commands import training
+from framegen.commands.films import MINUTES, train_on
 from framegen.commands.generation import check_output, continuation
-from framegen.config.config import Config
 from framegen.config.data import Film
-from framegen.config.experiments import configure
-from framegen.config.training import Mode
 from framegen.data.clips import to_float
-from framegen.data.dataset import digest_of, read_manifest
+from framegen.data.dataset import open_split, read_manifest
+from framegen.data.film import Windows
 from framegen.data.frames import read_frames, read_last
-from framegen.data.importing import import_films
+from framegen.data.probing import probe
 from framegen.data.sources import content_digest, find_films
 from framegen.errors import OptionError
-from framegen.evaluation.results import finished
 from framegen.models.rollout import generate
-from framegen.progress import counted, say
+from framegen.progress import counted
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
-from framegen.runs.folder import CONFIG
-from framegen.runs.run import Run, load
+from framegen.runs.run import Run
 from framegen.training.budget import check_minutes
-
-EXPERIMENT = "clips"
-MINUTES = 5.0
 
 
 @dataclass(frozen=True)
@@ -45,75 +38,6 @@ class Continued:
     """The frames after its end, alone."""
     compared: Path
     """Truth above generation, on the last part that training never saw."""
-
-
-def train_on(
-    films: Sequence[Path | str] | Path | str,
-    minutes: float | None = MINUTES,
-    size: int = 64,
-    channels: int = 3,
-    fps: float | None = None,
-    experiment: str | Config = EXPERIMENT,
-    runs_dir: Path | str = "runs",
-    data_dir: Path | str = "data",
-    track: Mode | None = None,
-    show: bool = True,
-    **options: Any,
-) -> Run:
-    """Train a model on films of one's own; a run that is finished is taken up, one that was stopped goes on.
-
-    Args:
-        films: films, or folders of them.
-        minutes: how long the training may take on this machine; None: as the experiment says.
-        size, channels, fps: of the frames; see `import_films`.
-        options: values for the fields of the task, the model or the training.
-
-    Raises:
-        UserError: no film can be read, an option that cannot work, or a disk that refuses.
-    """
-    config = configure(experiment, options=options)
-    if not isinstance(config.task, Film):
-        raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
-    task = import_as_task(config.task, films, size, channels, fps, data_dir, show)
-    config = replace(config, task=task)
-    said = {**options, "dataset": task.dataset, "digest": task.digest}
-    said |= {"minutes": minutes, "experiment": config.experiment}
-    run_dir = Path(runs_dir) / f"{task.dataset}-{_short(repr(sorted(said.items())))}"
-    if (run_dir / CONFIG).exists():
-        if finished(run_dir):
-            say(f"{run_dir}: was trained on this film already", show)
-            return load(run_dir)
-        say(f"{run_dir}: going on where its training was stopped", show)
-        return training.resume(run_dir, track, show)
-    return training.train(config, run_dir.name, track, runs_dir, data_dir, show, minutes=minutes)
-
-
-def import_as_task(
-    task: Film,
-    films: Sequence[Path | str] | Path | str,
-    size: int = 64,
-    channels: int = 3,
-    fps: float | None = None,
-    data_dir: Path | str = "data",
-    show: bool = True,
-) -> Film:
-    """The task on these films, imported under a name that follows from what they hold; see `import_films`."""
-    paths = [Path(each) for each in ([films] if isinstance(films, str | Path) else films)]
-    name = _dataset_name(paths, size, channels, fps)
-    folder = import_films(paths, name, size, channels, fps, data_dir, show)
-    return replace(task, dataset=name, digest=digest_of(folder))
-
-
-def _dataset_name(paths: Sequence[Path], size: int, channels: int, fps: float | None) -> str:
-    """The first film's name, and a digest of all films and options."""
-    found = find_films(paths)
-    digests = sorted({content_digest(film.path) for film in found})
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", paths[0].resolve().stem).strip("-")[:40] or "film"
-    return f"{stem}-{_short(repr((digests, size, channels, fps)))}"
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:6]
 
 
 def continue_film(
@@ -175,7 +99,8 @@ def continue_films(
     NAME-compare.mp4, truth above generation on the last part that training never saw.
 
     Args:
-        out: the first file; its name gives the second's. None: the film's name, in the current folder.
+        out: the first file; its name gives the second's. None: after the film's name, in the current
+            folder, numbered where such files are there.
         options: see `train_on`.
 
     Raises:
@@ -187,13 +112,8 @@ def continue_films(
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
     film = find_films([Path(each) for each in films[:1]])[0].path
-    out = out or Path(f"{film.stem}-continued.mp4")
-    compared = out.with_name(f"{out.stem.removesuffix('-continued')}-compare{out.suffix or '.mp4'}")
-    if out.suffix.lower() not in ANIMATIONS:
-        endings = ", ".join(ending for ending in ANIMATIONS if ending)
-        raise OptionError(
-            f"--out {out}: the ending says what to write: {endings}; without one, a folder of PNG"
-        )
+    _check_start(start, film)
+    out, compared = _names(film, out, force)
     for path in (out, compared):
         for each in films:
             check_output(path, Path(each), force)
@@ -203,15 +123,44 @@ def continue_films(
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
     value_range = run.config.task.value_range
     write_generated(out, Continuation(prompt, made, frames, value_range), rate, "clean")
-    return Continued(run, out, _compare(run, compared, rate))
+    return Continued(run, out, _compare(run, compared, frames))
 
 
-def _compare(run: Run, out: Path, rate: float) -> Path:
-    """The last test clip, continued."""
-    data = run.data
-    assert data.test_frames is not None
-    clip = to_float(data.test_frames[-1])
-    prompt, truth = clip[: data.context], clip[data.context :]
+def _check_start(start: float | None, film: Path) -> None:
+    """Raises OptionError where a film has nothing to go on from at a time."""
+    length = probe(film).seconds
+    if start is not None and (start <= 0 or (length is not None and start > length)):
+        lasts = "" if length is None else f" and lasts {length:.4g} s"
+        raise OptionError(f"--start {start:g}: {film} has frames after 0 s{lasts}; give a time between")
+
+
+def _names(film: Path, out: Path | None, force: bool) -> tuple[Path, Path]:
+    """The files to write: after the film's name the first that are free, or where `out` says."""
+    if out is not None and out.suffix.lower() not in ANIMATIONS:
+        endings = ", ".join(ending for ending in ANIMATIONS if ending)
+        raise OptionError(
+            f"--out {out}: the ending says what to write: {endings}; without one, a folder of PNG"
+        )
+    if out is not None:
+        name = f"{out.stem.removesuffix('-continued')}-compare{out.suffix or '.mp4'}"
+        return out, out.with_name(name)
+    numbered = (film.stem + f"-{number}" * (number > 1) for number in itertools.count(1))
+    pairs = ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in numbered)
+    return next(pair for pair in pairs if force or not any(map(os.path.lexists, pair)))
+
+
+def _compare(run: Run, out: Path, num_frames: int) -> Path:
+    """The end of the last test shot, continued for so many frames, or as many as it has."""
+    data, task = run.data, run.config.task
+    assert data.file is not None
+    assert isinstance(task, Film)
+    folder, context = data.file.parent, data.context
+    manifest = read_manifest(folder)
+    shot = [each for each in manifest.shots if each.split == "test" and each.frames > context][-1]
+    length = min(shot.frames, context + num_frames)
+    path, start = open_split(folder, manifest, "test"), torch.tensor([shot.row + shot.frames - length])
+    clip = to_float(Windows(path, start, length, crop=task.crop).frames(slice(0, 1))[0])
+    prompt, truth = clip[:context], clip[context:]
     made = continuation(run.model, prompt, len(truth))
-    shown = Continuation(prompt, made, len(truth), run.config.task.value_range, truth, error=True)
-    return write_generated(out, shown, rate)
+    shown = Continuation(prompt, made, len(truth), task.value_range, truth, error=True)
+    return write_generated(out, shown, shot.fps)

@@ -18,6 +18,7 @@ from framegen.data import determine, load_data
 from framegen.data.clips import Data
 from framegen.errors import UserError
 from framegen.evaluation import results
+from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import Results, write_results
 from framegen.files import remove_leftovers
 from framegen.models import build
@@ -145,7 +146,8 @@ def _begin(
     models = {seed: build(config.model, data.frame_shape, seed) for seed in place.seeds}
     run = Run(run_dir, config, models, place.seeds[0])
     run.data = data
-    say("computing the best possible prediction of the validation clips", show)
+    if OPTIMUM in run.references:
+        say("computing the best possible prediction of the validation clips", show)
     references = run.validation
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}

@@ -82,7 +82,8 @@ class Continue:
     experiment: str = "clips"
     """Which model is trained, and how."""
     out: Path | None = None
-    """File to write: .mp4, .webm, .gif, .webp, or a folder of PNG; None: NAME-continued.mp4."""
+    """File to write: .mp4, .webm, .gif, .webp, or a folder of PNG; None: NAME-continued.mp4, numbered where
+    that is there."""
     force: bool = False
     """Replace files that are there."""
     track: Mode | None = None

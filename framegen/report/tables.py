@@ -55,7 +55,7 @@ def print_results(results: Results, console: Console) -> None:
 def print_horizons(results: Results, console: Console) -> None:
     """One line a predictor: psnr 1, 5 and 10 generated frames after the prompt, as far as the horizon goes.
 
-    Says where the model is worse than copying the last frame.
+    Says where the model is worse than copying the last frame, or no more than that.
     """
     if (loop := results.closed_loop) is None:
         return
@@ -71,6 +71,8 @@ def print_horizons(results: Results, console: Console) -> None:
     if worse:
         found = "this model is worse than repeating the last frame"
         console.print(f"At {', '.join(worse)}: {found}.", highlight=False)
+    elif model == copied:
+        console.print("This model only repeats the last frame; it needs a longer training.", highlight=False)
 
 
 def print_all_metrics(results: Results, console: Console) -> None:

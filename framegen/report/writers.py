@@ -183,4 +183,4 @@ def refusal(path: Path, force: bool) -> str | None:
         return f"is a folder that holds {foreign[0]}; choose a new or an empty one"
     if force or (not path.suffix and not names):
         return None
-    return "exists already; choose another name, or --force (force=True) replaces it"
+    return "exists already; choose another name, or --force replaces it"

@@ -10,7 +10,7 @@ from framegen.data.clips import Data
 from framegen.errors import OptionError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.models import build
-from framegen.models.device import threads_for
+from framegen.models.device import peak_memory, threads_for
 from framegen.progress import say
 from framegen.training.choosing import choose_engine
 from framegen.training.schedule import epoch_order, steps_per_epoch
@@ -23,6 +23,9 @@ MAX_MINUTES = 60.0 * 24 * 365
 MEASURED = 3.0
 """Seconds for which steps are tried out, beside the first."""
 
+FEWEST = 100
+"""Steps below which a model has hardly begun to learn."""
+
 
 def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Config:
     """The config with as many epochs, and clips in each, as fit into a time; a picture about every minute.
@@ -33,7 +36,8 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     check_minutes(minutes)
     budget = 60 * minutes
     step, validation = _measure(config, data)
-    batch, whole = config.training.batch_size, steps_per_epoch(config, data)
+    # An epoch may be a part of all clips, whatever part the config takes.
+    whole = steps_per_epoch(replace(config, training=replace(config.training, clips_per_epoch=0)), data)
     wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
     steps = whole if data.carry_state else min(whole, wanted)
     epochs = round(budget / (steps * step + validation))
@@ -43,11 +47,14 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
             f" {(steps * step + validation) / 60:.2g} minutes here"
         )
     every = max(1, round(60 / (steps * step + validation)))
-    clips = 0 if steps == whole else steps * batch
+    clips = 0 if steps == whole else steps * config.training.batch_size
     say(
-        f"--minutes {minutes:g}: {epochs} epochs of {steps} steps, {step * 1000:.3g} ms each on this machine",
+        f"--minutes {minutes:g}: {epochs} epochs of {steps} steps, {step * 1000:.3g} ms each on this machine,"
+        f" {peak_memory() / 1e9:.1f} GB of memory",
         show,
     )
+    if epochs * steps < FEWEST:
+        say("so few steps teach little: more --minutes help, or smaller frames", show)
     training = replace(config.training, epochs=epochs, clips_per_epoch=clips, media_every=every)
     return replace(config, training=training)
 

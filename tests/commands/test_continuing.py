@@ -100,7 +100,7 @@ def test_the_command_writes_clean_frames_and_a_comparison(
     assert asked["options"] == (2.0, 32, 3)
     assert asked["seed"] == 3
     assert len(list(read_frames(out, None))) == 12
-    assert len(list(read_frames(tmp_path / "on-compare.mp4", None))) == 8
+    assert len(list(read_frames(tmp_path / "on-compare.mp4", None))) == 16  # 4 of the prompt, 12 more
     assert "psnr" in said
     assert str(tmp_path / "on-compare.mp4") in said
     code, _, err = framegen(*command)
@@ -111,12 +111,26 @@ def test_the_command_writes_clean_frames_and_a_comparison(
     assert (code, "is the prompt itself" in err) == (2, True)
 
 
+def test_without_a_name_nothing_is_replaced(
+    film: Path, run: framegen.Run, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "train_on", lambda *_, **__: run)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        code, _, err = framegen("continue", film, "--seconds", "0.5", "--start", "0:06")
+        assert code == 0, err
+    names = ("my holiday-continued", "my holiday-compare", "my holiday-2-continued", "my holiday-2-compare")
+    assert {path.name for path in tmp_path.iterdir()} == {f"{name}.mp4" for name in names}
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["--seconds", "0"], "--seconds 0"),
         (["--last", "0"], "--last 0"),
         (["--start", "noon"], "--start noon"),
+        (["--start", "0"], "--start 0"),
+        (["--start", "0:09"], "lasts 8 s"),
         (["--experiment", "clps"], "did you mean clips?"),
         (["--size", "63"], "--size 63"),
         (["--out", "on.doc"], "on.doc"),

@@ -193,7 +193,9 @@ def test_what_cannot_work_is_named(change: dict[str, Any], named: str) -> None:
         replace(SMALL_CONFIG.training, **change)
 
 
-def test_minutes_become_epochs_and_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_minutes_become_epochs_and_clips(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = load_data(SMALL_CONFIG.task, tmp_path)
     monkeypatch.setattr(budget, "_measure", lambda *_: (15.0, 0.0))
     fitted = budget.fit_to_minutes(SMALL_CONFIG, 10, data, show=False).training
@@ -201,6 +203,11 @@ def test_minutes_become_epochs_and_clips(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(budget, "_measure", lambda *_: (0.001, 0.006))
     fitted = budget.fit_to_minutes(SMALL_CONFIG, 1, data, show=False).training
     assert (fitted.epochs, fitted.clips_per_epoch, fitted.media_every) == (6000, 0, 6000)
+    part = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, clips_per_epoch=20))
+    assert budget.fit_to_minutes(part, 1, data, show=False).training == fitted  # the time alone counts
+    monkeypatch.setattr(budget, "_measure", lambda *_: (7.0, 0.0))
+    budget.fit_to_minutes(SMALL_CONFIG, 1, data, show=True)
+    assert "so few steps teach little" in capsys.readouterr().err
     for minutes in (0, math.nan, -1):
         with pytest.raises(OptionError, match="--minutes"):
             budget.fit_to_minutes(SMALL_CONFIG, minutes, data, show=False)
