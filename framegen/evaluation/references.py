@@ -17,7 +17,7 @@ from framegen.models.floor import Floor
 from framegen.models.motion import Motion
 from framegen.models.predictor import Predictor
 
-COPY_LAST, OPTIMUM = "copy last", "optimum"
+COPY_LAST, MEAN_FRAME, OPTIMUM = "copy last", "mean frame", "optimum"
 LINEAR_FRAMES = (1, 2, 4)
 FITTED = 1000
 """Clips that references are fitted on, at most."""
@@ -75,7 +75,7 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     motion = {"motion": Motion(task.value_range)} if moving else {}
     optimum = optimal_predictor(task, data)
     known = {} if optimum is None else {OPTIMUM: optimum}
-    return {COPY_LAST: CopyLast(), "mean frame": MeanFrame(mean), **linear, **motion, **known}
+    return {COPY_LAST: CopyLast(), MEAN_FRAME: MeanFrame(mean), **linear, **motion, **known}
 
 
 def _clips(data: Data) -> Iterator[tuple[Tensor, Tensor]]:

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from framegen.evaluation.metrics import spread
 from framegen.evaluation.pictures import PICTURE_CONVENTION
-from framegen.evaluation.references import COPY_LAST
+from framegen.evaluation.references import COPY_LAST, MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results, Scores
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
@@ -21,7 +21,7 @@ FORMATS = {
 }
 HORIZONS = (1, 5, 10)
 """Of generated frames, at which a table shows how far a model carries."""
-MEAN_FRAME = 0.97
+LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
 
@@ -43,8 +43,8 @@ def print_results(results: Results, console: Console) -> None:
         console.print(_about(results.closed_loop), highlight=False)
     if not results.has_skill:
         print_horizons(results, console)
-    model, mean = (results.one_step[name]["mse"] for name in ("model", "mean frame"))
-    if model is None or (mean and model > MEAN_FRAME * mean):
+    model, mean = (results.one_step[name]["mse"] for name in ("model", MEAN_FRAME))
+    if model is None or (mean and model > LEARNED_LITTLE * mean):
         console.print(
             "This model is no better than the mean frame, which is always the same: it has not learned to "
             "predict. A smaller --learning-rate or more --epochs may help.",

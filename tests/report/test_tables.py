@@ -73,6 +73,14 @@ def test_it_is_said_where_copying_wins(mse: float, where: str | None) -> None:
     assert where is None or where in text
 
 
+def test_it_is_said_where_a_model_does_no_more_than_copy() -> None:
+    results = _results(10)
+    assert results.closed_loop is not None
+    curves = results.closed_loop.per_horizon
+    curves["model"]["mse"] = list(curves["copy last"]["mse"])
+    assert "only repeats the last frame" in _printed(print_horizons, results)
+
+
 def test_without_an_optimum_the_horizons_follow_the_table() -> None:
     text = _printed(print_results, _results(10))
     assert "ssim, │" in text.replace("┃", "│")

@@ -65,7 +65,8 @@ class Curve:
 
 
 def _draw(axes: Axes, curve: Curve, label: str, **style: Any) -> None:
-    axes.plot(curve.steps, curve.values, **style, label=label)
+    marker = "o" if len(curve.steps) == 1 else ""  # a line needs two points
+    axes.plot(curve.steps, curve.values, **style, marker=marker, label=label)
     if curve.low is not None and curve.high is not None:
         axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0)
 
