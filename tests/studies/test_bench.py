@@ -26,6 +26,7 @@ from framegen.studies.bench.contenders import (
     layers_loss,
     rollout,
     stacked_training,
+    whole_steps,
     written_out_loss,
 )
 from framegen.studies.bench.groups import QUICK, TRAINING, clips, net, orders
@@ -53,6 +54,12 @@ def test_the_tutorials_loop_trains_as_the_fused_engine(loss: Loss) -> None:
     in_order = torch.arange(len(CLIPS))[None]
     fused = _losses(fused_training([net()], CLIPS, TRAINING, in_order))
     _same(_losses(eager_training(net(), CLIPS, TRAINING, loss, shuffle=False)), fused[:, 0])
+
+
+@needs_compiler
+def test_a_step_in_one_function_trains_as_the_fused_engine() -> None:
+    fused = _losses(fused_training([net()], CLIPS, TRAINING, torch.arange(len(CLIPS))[None]))
+    _same(_losses(whole_steps(net(), CLIPS, TRAINING, lambda step: step, shuffle=False)), fused[:, 0])
 
 
 @needs_compiler

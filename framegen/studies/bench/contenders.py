@@ -7,6 +7,7 @@ the same (see `in_jax.py` too).
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,9 +59,58 @@ def eager_training(
 
 def compiled_training(net: RecurrentNet, clips: Clips, training: Training, loss: Loss) -> Call:
     """The same with the net and the loss through torch.compile. Raises Unavailable where that fails."""
+    return _compiled(lambda: _epochs(net, clips, training, torch.compile(loss(net)), True))
+
+
+def compiled_steps(net: RecurrentNet, clips: Clips, training: Training) -> Call:
+    """The same, where torch.compile makes one graph of all of a step. Raises Unavailable where that fails."""
+    return _compiled(lambda: whole_steps(net, clips, training, torch.compile))
+
+
+def whole_steps(
+    net: RecurrentNet,
+    clips: Clips,
+    training: Training,
+    make: Callable[[Callable[..., Any]], Callable[..., Any]],
+    shuffle: bool = True,
+) -> Call:
+    """The same, a step in one function, which `make` may compile: the loss, its gradient by torch.func, and
+    Adam."""
+    beta1, beta2, epsilon = 0.9, 0.999, 1e-8  # torch.optim.Adam's own
+
+    def step(carried: tuple[list[Tensor], ...], count: Tensor, batch: list[Tensor]) -> tuple[Any, Tensor]:
+        weights, means, variances = carried
+        gradient, loss = torch.func.grad_and_value(_written_out)(weights, *batch)
+        means = [beta1 * m + (1 - beta1) * g for m, g in zip(means, gradient, strict=True)]
+        variances = [beta2 * v + (1 - beta2) * g**2 for v, g in zip(variances, gradient, strict=True)]
+        rate, root = training.learning_rate / (1 - beta1**count), (1 - beta2**count) ** -0.5
+        moments = zip(weights, means, variances, strict=True)
+        weights = [w - rate * m / (v.sqrt() * root + epsilon) for w, m, v in moments]
+        return (weights, means, variances), loss
+
+    made, weights = make(step), [each.detach().clone() for each in net.parameters()]
+    carried = weights, list(map(torch.zeros_like, weights)), list(map(torch.zeros_like, weights))
+    count = torch.zeros(())
+    loader = DataLoader(TensorDataset(*flat(clips)), batch_size=training.batch_size, shuffle=shuffle)
+
+    @torch.no_grad()
+    def call() -> Tensor:
+        nonlocal carried, count
+        losses = []
+        for batch in loader:
+            count = count + 1
+            carried, loss = made(carried, count, batch)
+            losses.append(loss.item())
+        return torch.tensor(losses)
+
+    return call
+
+
+def _compiled(prepare: Callable[[], Call]) -> Call:
+    """A call that torch.compile has compiled already. Raises Unavailable where that fails."""
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # it warns where there is no GPU
     try:
-        call = _epochs(net, clips, training, torch.compile(loss(net)), True)
+        call = prepare()
         call()
     except RuntimeError as error:  # what torch's compilers raise comes from it
         raise Unavailable(
@@ -97,18 +147,19 @@ def written_out_loss(net: RecurrentNet) -> LossOf:
     The product within the loop is written as a sum: of that its compiler makes one kernel with the tanh; a
     matrix product of such a size it hands to a library, one call for each frame.
     """
-    weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = net.parameters()
+    weights = parameters(net)
+    return lambda inputs, targets: _written_out(weights, inputs, targets)
 
-    def loss_of(inputs: Tensor, targets: Tensor) -> Tensor:
-        driven = nn.functional.linear(inputs, weight_ih, bias_ih + bias_hh)  # (B, T, H)
-        hidden = driven.new_zeros(len(inputs), len(weight_hh))
-        states = []
-        for t in range(inputs.shape[1]):
-            hidden = (driven[:, t] + (hidden[:, None] * weight_hh).sum(-1)).tanh()
-            states.append(hidden)
-        return nn.functional.mse_loss(nn.functional.linear(torch.stack(states, 1), weight_o, bias_o), targets)
 
-    return loss_of
+def _written_out(weights: Sequence[Tensor], inputs: Tensor, targets: Tensor) -> Tensor:
+    weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
+    driven = nn.functional.linear(inputs, weight_ih, bias_ih + bias_hh)  # (B, T, H)
+    hidden = driven.new_zeros(len(inputs), len(weight_hh))
+    states = []
+    for t in range(inputs.shape[1]):
+        hidden = (driven[:, t] + (hidden[:, None] * weight_hh).sum(-1)).tanh()
+        states.append(hidden)
+    return nn.functional.mse_loss(nn.functional.linear(torch.stack(states, 1), weight_o, bias_o), targets)
 
 
 def stacked_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:

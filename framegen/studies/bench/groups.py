@@ -19,6 +19,7 @@ from framegen.models.kernels.build import MAX_HIDDEN
 from framegen.models.recurrent import RecurrentNet
 from framegen.studies.bench import in_jax
 from framegen.studies.bench.contenders import (
+    compiled_steps,
     compiled_training,
     eager_training,
     fused_training,
@@ -102,6 +103,7 @@ def _training(sizes: Sizes) -> Group:
             "torch.compile, own loop": written_out_loss,
         }.items():
             ways[name] = partial(compiled_training, net(), data, TRAINING, loss)
+        ways["torch.compile, whole step"] = partial(compiled_steps, net(), data, TRAINING)
         for name, product in in_jax.PRODUCTS.items():
             ways[name] = partial(in_jax.training, [net()], data, TRAINING, order, product)
     steps = sizes.clips // TRAINING.batch_size
@@ -113,8 +115,8 @@ def _training(sizes: Sizes) -> Group:
     )
     notes = (
         "PyTorch: nn.RNN, nn.Linear, DataLoader and Adam as in a tutorial. torch.compile leaves nn.RNN as it "
-        "is; own loop: the "
-        "loop over time is written out for it. JAX: an epoch is one compiled call.",
+        "is; own loop: the loop over time is written out for it; whole step: loss, gradient and Adam are one "
+        "graph besides. JAX: an epoch is one compiled call.",
     )
     return Group(
         title,
