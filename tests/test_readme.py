@@ -40,6 +40,8 @@ NOT_RUN = {
     "uv run wandb sync runs/wandb/offline-run-*": "needs an account",
     "uv run wandb leet runs/wandb": "waits for keys",
     "uv sync --group bench": "needs a network",
+    "uv run --extra digits framegen train moving-mnist-minconvgru --digits sklearn --size 32 --patch 2 "
+    "--minutes 10": "takes ten minutes",
 }
 """Commands that are only read, and why; a new one in the README that cannot run must be named here."""
 
@@ -92,6 +94,10 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
         match shlex.split(command):
             case ["uv", "run", "framegen", "train", *rest]:
                 assert all(parse_train("video", each) for _, each in sweep("video", rest))
+            case ["uv", "run", "--extra", extra, "framegen", "train", name, *rest]:
+                project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+                assert extra in project["optional-dependencies"]
+                assert parse_train(name, rest)
             case ["uv", "run", "framegen", "reproduce", *rest]:
                 parse(Reproduce, "reproduce", rest)
             case ["uv", "run", "framegen", "bench", *rest]:
