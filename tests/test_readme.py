@@ -97,7 +97,7 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
             case ["uv", "run", "--extra", extra, "framegen", "train", name, *rest]:
                 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
                 assert extra in project["optional-dependencies"]
-                assert parse_train(name, rest)
+                parse_train(name, rest)
             case ["uv", "run", "framegen", "reproduce", *rest]:
                 parse(Reproduce, "reproduce", rest)
             case ["uv", "run", "framegen", "bench", *rest]:

@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from framegen.config.checks import MAX_SEED, check
-
-MAX_BYTES = 4 * 2**30
+from framegen.config.checks import MAX_SEED, check, check_batch, check_bytes, check_clips
 
 
 @dataclass(frozen=True)
@@ -24,24 +22,6 @@ class Task:
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises OptionError where batches of so many clips cannot be."""
-
-
-def _check_clips(task: "Orbit | MovingMNIST") -> None:
-    for name in ("num_clips", "num_val_clips", "num_test_clips"):
-        number = getattr(task, name)
-        check(number >= 1, f"--{name.replace('_', '-')} {number}: at least 1 clip is needed")
-
-
-def _check_bytes(size: int, options: str) -> None:
-    most = f"at most {MAX_BYTES / 2**30:.0f}"
-    check(size <= MAX_BYTES, f"{options}: {size / 2**30:.1f} GiB of clips; {most}")
-
-
-def _check_batch(batch_size: int, clips: int) -> None:
-    check(
-        batch_size <= clips,
-        f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
-    )
 
 
 @dataclass(frozen=True)
@@ -73,9 +53,9 @@ class Orbit(Task):
     def __post_init__(self) -> None:
         check(2 <= self.size <= 64, f"--size {self.size}: a frame has 2 to 64 pixels a side")
         check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
-        _check_clips(self)
+        check_clips(self)
         size = (self.num_clips + self.num_val_clips + self.num_test_clips) * self.num_frames * self.size**2
-        _check_bytes(size, "--num-clips, --num-frames, --size")
+        check_bytes(size, "--num-clips, --num-frames, --size")
         check(2 <= self.period <= 1000, f"--period {self.period}: a revolution takes 2 to 1000 frames")
         check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
         check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed stands twice")
@@ -88,7 +68,7 @@ class Orbit(Task):
         check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
 
     def check_batch_size(self, batch_size: int) -> None:
-        _check_batch(batch_size, self.num_clips)
+        check_batch(batch_size, self.num_clips)
 
     @property
     def deviation(self) -> float:
@@ -213,13 +193,13 @@ class MovingMNIST(Task):
             f"--context {self.context}: lies in 1 ... {self.num_frames - 1} (--num-frames)",
         )
         check(0 < self.step <= 1, f"--step {self.step}: lies above 0, and at 1 or below")
-        _check_clips(self)
+        check_clips(self)
         held = self.num_test_clips * self.num_frames * self.size**2
-        _check_bytes(held, "--num-test-clips, --num-frames, --size")
+        check_bytes(held, "--num-test-clips, --num-frames, --size")
         check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
 
     def check_batch_size(self, batch_size: int) -> None:
-        _check_batch(batch_size, self.num_clips)
+        check_batch(batch_size, self.num_clips)
 
     @property
     def digit_size(self) -> int:

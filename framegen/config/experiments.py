@@ -9,6 +9,7 @@ from framegen.config.config import Config
 from framegen.config.data import Film, MovingMNIST, Orbit, Sine
 from framegen.config.models import MLP, ConvRecurrent, MotionFilter, Recurrent
 from framegen.config.training import Training
+from framegen.config.worlds import Drift, Sprites
 from framegen.errors import OptionError
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
@@ -35,6 +36,16 @@ _DIGITS_TRAINING = Training(
     clips_per_epoch=10_000,
     closed_loop=9,
     media_every=10,
+)
+
+_WORLD_NET = ConvRecurrent("minconvgru", 32, 2, 5, 2, "motion")
+
+_WORLD_TRAINING = Training(
+    epochs=30,
+    batch_size=16,
+    learning_rate=2e-3,
+    schedule="one-cycle",
+    media_every=5,
 )
 
 EXPERIMENTS: dict[str, Config] = {
@@ -83,6 +94,27 @@ EXPERIMENTS: dict[str, Config] = {
             _FILM_TRAINING,
             experiment="clips",
             description="films of your own: a recurrent filter of motion",
+        ),
+        Config(
+            Drift(),
+            _WORLD_NET,
+            _WORLD_TRAINING,
+            experiment="drift",
+            description="an unseen texture slides at an unknown velocity; the optimum is known",
+        ),
+        Config(
+            Sprites(),
+            _WORLD_NET,
+            _WORLD_TRAINING,
+            experiment="sprites",
+            description="a known shape moves, and now and then turns; the optimum is known",
+        ),
+        Config(
+            Sprites(bar=10),
+            _WORLD_NET,
+            _WORLD_TRAINING,
+            experiment="sprites-bar",
+            description="the same behind a bar: does the world go on where it is hidden?",
         ),
         Config(
             MovingMNIST(),

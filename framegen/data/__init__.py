@@ -4,7 +4,8 @@ from functools import singledispatch
 from pathlib import Path
 
 from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
-from framegen.data import film, moving_mnist, orbit, sine
+from framegen.config.worlds import Drift, Sprites
+from framegen.data import drift, film, moving_mnist, orbit, sine, sprites
 from framegen.data.clips import Data
 
 
@@ -32,3 +33,5 @@ load_data.register(Sine, sine.load)
 load_data.register(Film, film.load)
 determine.register(Film, film.determine)
 load_data.register(MovingMNIST, moving_mnist.load)
+load_data.register(Drift, drift.load)
+load_data.register(Sprites, sprites.load)

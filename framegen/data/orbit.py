@@ -1,10 +1,6 @@
 """Orbit: a light circles a small picture. One frame tells where it is, but not which way it goes."""
 
-import hashlib
-import json
 import math
-import os
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +8,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import Orbit
-from framegen.data.clips import SPLITS, Data, TensorClips
-from framegen.errors import UserError
-from framegen.files import load_tensors, parse_json, save_tensors
+from framegen.data.clips import SPLITS, Data, Split
+from framegen.data.kept import load_kept
 
 RADIUS = 0.7
 
@@ -53,7 +48,7 @@ def angular_velocities(config: Orbit) -> Tensor:
     return speeds * 2 * math.pi / config.period
 
 
-def sample(config: Orbit, split: str) -> Tensor:
+def sample(config: Orbit, split: Split) -> Tensor:
     """Make the clips of one split: uint8 (N, num_frames, 1, size, size).
 
     The same config gives the same clips; splits draw from independent streams of `data_seed`.
@@ -67,13 +62,13 @@ def sample(config: Orbit, split: str) -> Tensor:
     return clips
 
 
-def phases(config: Orbit, split: str) -> Tensor:
+def phases(config: Orbit, split: Split) -> Tensor:
     """The angle of the light in each frame of a split's clips, radians: (N, num_frames) float64."""
     _, start, velocity = _beginnings(config, split)
     return start[:, None] + velocity[:, None] * torch.arange(config.num_frames)
 
 
-def _beginnings(config: Orbit, split: str) -> tuple[np.random.Generator, Tensor, Tensor]:
+def _beginnings(config: Orbit, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
     """Each clip's first angle and its angular velocity, (N,) each; and the generator of its noise."""
     num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
     random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
@@ -104,33 +99,8 @@ def phase_grid(config: Orbit, refine: int = 1) -> tuple[Tensor, Tensor]:
 
 
 def load(config: Orbit, folder: Path) -> Data:
-    """The clips from `folder`, made there first where they are missing.
-
-    Raises UserError that names the file where it is damaged or holds something else.
-    """
-    path = data_file(config, folder)
-    if not os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
-        save_tensors(path, {split: sample(config, split) for split in SPLITS}, {"config": asdict(config)})
-    try:
-        clips, metadata = load_tensors(path)
-        if parse_json(metadata.get("config", ""), Orbit, str(path)) != config or set(clips) != set(SPLITS):
-            raise UserError(f"{path}: is not the data set of this configuration")
-    except UserError as error:
-        raise UserError(f"{error}; move it away and the clips are made anew") from error
-    train, val, test = (TensorClips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
+    """The clips from `folder`, made there first where they are missing; see `load_kept`."""
     counter_clockwise = _beginnings(config, "test")[2] > 0  # rows are drawn from the top, so y points down
-    return Data(
-        train,
-        val,
-        test,
-        test_frames=clips["test"],
-        context=min(CONTEXT, config.num_frames // 2),
-        kinds={"counter-clockwise": ~counter_clockwise, "clockwise": counter_clockwise},
-        file=path,
-    )
-
-
-def data_file(config: Orbit, folder: Path) -> Path:
-    """Where the clips of this config are kept: its name ends in a digest of the config."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:8]
-    return folder / f"orbit-{config.size}x{config.size}-{digest}.safetensors"
+    kinds = {"counter-clockwise": ~counter_clockwise, "clockwise": counter_clockwise}
+    context = min(CONTEXT, config.num_frames // 2)
+    return load_kept(config, folder, lambda split: sample(config, split), context, kinds)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import MovingMNIST, Orbit, Sine, Task
-from framegen.data import orbit, sine
+from framegen.config.worlds import Drift, Sprites
+from framegen.data import drift, orbit, sine, sprites
 from framegen.data.clips import Data, chunks, evenly
 from framegen.data.moving_mnist import BouncingClips
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
@@ -16,6 +17,8 @@ from framegen.models.bayes import BayesFilter
 from framegen.models.floor import Floor
 from framegen.models.motion import Motion
 from framegen.models.predictor import Predictor
+from framegen.models.sprite_filter import SpriteFilter
+from framegen.models.texture_filter import TextureFilter
 
 COPY_LAST, MEAN_FRAME, OPTIMUM = "copy last", "mean frame", "optimum"
 LINEAR_FRAMES = (1, 2, 4)
@@ -55,6 +58,21 @@ optimal_predictor.register(
     Sine, lambda task, _: AutoRegression(sine.optimal_weights(task), torch.zeros(1).double())
 )
 optimal_predictor.register(MovingMNIST, _floor)
+optimal_predictor.register(
+    Drift,
+    lambda task, _: TextureFilter(drift.spectrum(task), drift.velocities(task), task.deviation, drift.MIDDLE),
+)
+optimal_predictor.register(
+    Sprites,
+    lambda task, _: SpriteFilter(
+        sprites.shapes(task),
+        drift.velocities(task),
+        task.turning,
+        (sprites.DARK, sprites.BRIGHT),
+        task.noise,
+        sprites.hidden(task),
+    ),
+)
 
 
 def fit_references(task: Task, data: Data) -> dict[str, Predictor]:

@@ -8,7 +8,7 @@ import torch
 
 from framegen.config.data import Orbit, Sine
 from framegen.data import load_data, orbit, sine
-from framegen.data.orbit import data_file
+from framegen.data.kept import data_file
 from framegen.errors import UserError
 from framegen.models.baselines import AutoRegression
 from tests.conftest import SMALL, tensors

@@ -235,7 +235,7 @@ def test_a_missing_device_is_named_before_anything_is_made(tmp_path: Path) -> No
 
 def test_a_failed_start_leaves_no_run_behind(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    from framegen.data.orbit import data_file
+    from framegen.data.kept import data_file
 
     path = data_file(SMALL, tmp_path / "data")
     path.write_bytes(b"garbage")

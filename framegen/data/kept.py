@@ -1,0 +1,55 @@
+"""Clips that a formula gives: made once, and kept in a file beside which their config stands."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from torch import Tensor
+
+from framegen.config.worlds import World
+from framegen.data.clips import SPLITS, Data, Split, TensorClips
+from framegen.errors import UserError
+from framegen.files import load_tensors, parse_json, save_tensors
+
+
+def load_kept(
+    config: World,
+    folder: Path,
+    sample: Callable[[Split], Tensor],
+    context: int,
+    kinds: Mapping[str, Tensor] | None = None,
+) -> Data:
+    """The clips of a config from `folder`, made there first where they are missing.
+
+    Args:
+        sample: makes a split's clips, uint8 (N, T, C, H, W).
+        context: frames of a test clip that are the prompt.
+        kinds: see `Data`.
+
+    Raises:
+        UserError: the file is damaged or holds something else; it is named.
+    """
+    path = data_file(config, folder)
+    if not os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
+        save_tensors(path, {split: sample(split) for split in SPLITS}, {"config": asdict(config)})
+    try:
+        clips, metadata = load_tensors(path)
+        found = parse_json(metadata.get("config", ""), type(config), str(path))
+        if found != config or set(clips) != set(SPLITS):
+            raise UserError(f"{path}: is not the data set of this configuration")
+    except UserError as error:
+        raise UserError(f"{error}; move it away and the clips are made anew") from error
+    train, val, test = (TensorClips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
+    return Data(
+        train, val, test, test_frames=clips["test"], context=context, kinds=dict(kinds or {}), file=path
+    )
+
+
+def data_file(config: World, folder: Path) -> Path:
+    """Where the clips of this config are kept: its name ends in a digest of the config."""
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:8]
+    name = type(config).__name__.lower()
+    return folder / f"{name}-{config.size}x{config.size}-{digest}.safetensors"

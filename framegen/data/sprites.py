@@ -1,0 +1,79 @@
+"""Sprites: a known shape moves across a torus and now and then turns; a bar may hide a part of it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from framegen.config.worlds import Sprites
+from framegen.data.clips import SPLITS, Data, Split
+from framegen.data.drift import velocities
+from framegen.data.kept import load_kept
+
+DARK, BRIGHT = 0.25, 0.75
+"""Of the background, and of a shape."""
+PART = 3 / 8
+"""Side of a shape over that of the picture."""
+
+
+def shapes(config: Sprites) -> Tensor:
+    """Which pixels each shape covers where it stands at row and column 0, (4, size, size) bool: a disc, a
+    frame, a cross and a triangle."""
+    side = max(3, round(config.size * PART))
+    middle = (np.arange(side) - (side - 1) / 2) / (side / 2)  # (-1, 1)
+    down, across = middle[:, None], middle[None]
+    thick = max(1 / 3, 1.01 / side)
+    disc = down**2 + across**2 <= 1
+    frame = np.maximum(np.abs(down), np.abs(across)) >= 1 - 2 * thick
+    cross = np.minimum(np.abs(down), np.abs(across)) <= thick
+    triangle = np.abs(across) <= (down + 1) / 2
+    masks = np.zeros((4, config.size, config.size), bool)
+    masks[:, :side, :side] = [disc, frame, cross, triangle]
+    return torch.from_numpy(masks)
+
+
+def hidden(config: Sprites) -> Tensor:
+    """Which pixels the bar hides, (size, size) bool."""
+    mask = torch.zeros(config.size, config.size, dtype=torch.bool)
+    left = (config.size - config.bar) // 2
+    mask[:, left : left + config.bar] = True
+    return mask
+
+
+def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
+    """Each clip's shape (N,), and the places where it stands, (N, num_frames, 2) int64, row and column; and
+    the generator of its noise."""
+    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
+    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
+    ways, size = velocities(config).numpy(), (num_clips, config.num_frames)
+    shape = random.integers(4, size=num_clips)
+    drawn = random.integers(len(ways), size=size)
+    anew = random.random(size) < config.turning
+    anew[:, 0] = True  # the velocity before the second frame is drawn as all others are
+    latest = np.maximum.accumulate(np.where(anew, np.arange(config.num_frames), 0), 1)
+    steps = ways[np.take_along_axis(drawn, latest, 1)]  # (N, T, 2); the first one leads to the first place
+    start = random.integers(config.size, size=(num_clips, 1, 2))
+    places = (start + steps.cumsum(1)) % config.size
+    return random, torch.from_numpy(shape), torch.from_numpy(places)
+
+
+def sample(config: Sprites, split: Split) -> Tensor:
+    """Make the clips of one split: uint8 (N, num_frames, 1, size, size); what the bar hides is 0.
+
+    The same config gives the same clips; splits draw from independent streams of `data_seed`.
+    """
+    random, shape, places = paths(config, split)
+    masks, covered = shapes(config).numpy(), hidden(config).numpy()
+    clips = np.empty((len(shape), config.num_frames, 1, config.size, config.size), np.uint8)
+    for clip, kind, way in zip(clips, shape.tolist(), places.numpy(), strict=True):
+        for frame, place in zip(clip, way, strict=True):
+            clean = np.where(np.roll(masks[kind], tuple(place), (0, 1)), BRIGHT, DARK)
+            noisy = clean + config.noise * random.standard_normal(clean.shape)
+            frame[0] = np.where(covered, 0, (noisy.clip(0, 1) * 255).round())
+    return torch.from_numpy(clips)
+
+
+def load(config: Sprites, folder: Path) -> Data:
+    """The clips from `folder`, made there first where they are missing; see `load_kept`."""
+    return load_kept(config, folder, lambda split: sample(config, split), config.context)

@@ -1,0 +1,99 @@
+"""The Bayes-optimal predictor for a known shape that moves across a torus and now and then turns."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from framegen.models.predictor import Predictor, State
+
+LEVELS = 256
+
+
+class SpriteFilter(Predictor):
+    """The exact posterior over shape, velocity and place, and the mean of the next frame under it.
+
+    The forward algorithm of a hidden Markov model (Rabiner, 1989) over K shapes, V velocities and all H W
+    places. Before each frame the velocity is drawn anew with a given probability, then the shape moves. A
+    pixel is bright where the shape covers it, else dark, plus Gaussian noise, cut to [0, 1] and rounded to
+    256 levels. What a frame says of all places is a correlation of the log odds of its pixels' levels with a
+    shape, and the coming frame's mean a convolution: both through FFTs. Pixels that a bar hides say nothing,
+    and are known to be 0.
+
+    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed). The state is the
+    probability of shape, velocity and place in the coming frame, (B, K, V, H, W) float32.
+    """
+
+    def __init__(
+        self,
+        shapes: Tensor,
+        velocities: Tensor,
+        turning: float,
+        levels: tuple[float, float],
+        noise: float,
+        hidden: Tensor,
+    ) -> None:
+        """
+        Args:
+            shapes: (K, H, W) bool, the pixels that a shape covers where it stands at row and column 0.
+            velocities: (V, 2) integers, pixels a frame, down and to the right; all are as probable.
+            turning: probability that the velocity is drawn anew.
+            levels: a pixel's clean value, dark and bright.
+            noise: standard deviation of a pixel about it.
+            hidden: (H, W) bool, the pixels behind the bar.
+        """
+        super().__init__()
+        height, width = shapes.shape[1:]
+        rows, columns = torch.arange(height)[:, None], torch.arange(width)
+        down, across = velocities[:, 0, None, None], velocities[:, 1, None, None]
+        self.turning, self.shape = turning, (len(shapes), len(velocities), height, width)
+        # Where each place's shape was one frame ago, (V, H * W).
+        self.source = ((rows - down) % height * width + (columns - across) % width).flatten(1)
+        self.transformed = torch.fft.rfft2(shapes.float())  # (K, H, W // 2 + 1)
+        dark, bright = (_log_probabilities(level, noise) for level in levels)
+        self.odds = (bright - dark).float()  # (256,)
+        values = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
+        self.dark, self.bright = (float(each.exp() @ values) for each in (dark, bright))
+        self.visible = (~hidden).float()
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        _, ways, height, width = self.shape
+        if state is None:
+            whole = len(frames), *self.shape
+            state = torch.full(whole, 1 / math.prod(self.shape))
+        predictions = []
+        for frame in frames.cpu().unbind(1):
+            posterior = state.log() + self._evidence(frame[:, 0])[:, :, None]  # (B, K, V, H, W)
+            posterior = (posterior - posterior.amax((1, 2, 3, 4), keepdim=True)).exp()
+            anew = posterior.sum(2, keepdim=True) * (self.turning / ways)
+            turned = ((1 - self.turning) * posterior + anew).flatten(3)  # (B, K, V, H * W)
+            moved = turned.gather(3, self.source.expand(turned.shape)).view(posterior.shape)
+            state = moved / moved.sum((1, 2, 3, 4), keepdim=True)
+            places = torch.fft.rfft2(state.sum(2))  # (B, K, H, W // 2 + 1)
+            covered = torch.fft.irfft2((places * self.transformed).sum(1), (height, width))
+            mean = self.dark + (self.bright - self.dark) * covered  # (B, H, W)
+            predictions.append(mean * self.visible)
+        return torch.stack(predictions, 1)[:, :, None].to(frames), state
+
+    def feedback(self, predictions: Tensor) -> Tensor:
+        return torch.full_like(predictions, math.nan)
+
+    def _evidence(self, frame: Tensor) -> Tensor:
+        """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)."""
+        levels = (frame.nan_to_num(0) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
+        odds = self.odds[levels] * self.visible * ~frame.isnan()
+        seen = torch.fft.rfft2(odds)[:, None] * self.transformed.conj()
+        return torch.fft.irfft2(seen, odds.shape[1:])
+
+
+def _log_probabilities(value: float, noise: float) -> Tensor:
+    """Of each of the 256 levels of a pixel whose clean value is known, (256,) float64; the ends hold what is
+    cut."""
+    edges = (torch.arange(LEVELS - 1, dtype=torch.float64) + 0.5) / (LEVELS - 1)  # between levels
+    standard = (edges - value) / noise
+    below, above = torch.special.log_ndtr(standard), torch.special.log_ndtr(-standard)
+    # Between two edges: of the two tails the one that is not near 1, so that nothing cancels.
+    left = below[1:] + torch.log1p(-(below[:-1] - below[1:]).exp())
+    right = above[:-1] + torch.log1p(-(above[1:] - above[:-1]).exp())
+    between = torch.where(standard[1:] < 0, left, right)
+    return torch.cat([below[:1], between, above[-1:]])

@@ -1,0 +1,203 @@
+"""The optima of drift and sprites: against brute force, and against everybody else."""
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from framegen.config.worlds import Drift, Sprites
+from framegen.data import load_data, sprites
+from framegen.data.drift import MIDDLE, SPREAD, sample, spectrum
+from framegen.data.sprites import BRIGHT, DARK
+from framegen.evaluation.errors import closed_loop_errors, one_step_errors
+from framegen.evaluation.references import fit_references, optimal_predictor
+from framegen.models.predictor import Predictor
+from framegen.models.rollout import generate
+
+FEW: dict[str, int] = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 60}
+DRIFT = Drift(size=6, num_frames=6, context=3, reach=1, **FEW)
+SPRITES = Sprites(size=6, num_frames=8, context=5, reach=1, noise=0.3, turning=0.3, **FEW)
+WORLDS = [DRIFT, replace(DRIFT, size=5, noise=0.1), SPRITES, replace(SPRITES, bar=2)]
+
+
+def _optimum(task: Any, folder: Path) -> Predictor:
+    found = optimal_predictor(task, load_data(task, folder))
+    assert found is not None
+    return found
+
+
+def _clips(task: Any, folder: Path) -> Tensor:
+    frames = load_data(task, folder).test_frames
+    assert frames is not None
+    return frames / 255
+
+
+def _forecast(model: Predictor, frames: Tensor, horizon: int) -> np.ndarray:
+    """A clip's frame so many steps after those that are shown, (H, W)."""
+    return generate(model, frames, horizon)[-1, 0].numpy()
+
+
+def _normal(task: Drift, frames: np.ndarray, horizon: int) -> np.ndarray:
+    """The same by brute force: at each velocity all pixels of all frames are one dense normal vector."""
+    size, count, noise = task.size, len(frames), task.deviation
+    power = spectrum(task).numpy()
+    wave = np.exp(2j * np.pi * np.outer(np.arange(size), np.arange(size)) / size)
+    # The covariance of two pixels follows from the variances of all waves, each written out.
+    covariance = np.zeros((size, size))
+    for k, m in itertools.product(range(size), range(size)):
+        covariance += (power[k, m] * np.outer(wave[k], wave[m])).real / size**2
+    places = np.array(list(itertools.product(range(size), range(size))))  # (P, 2)
+    odds, means = [], []
+    for way in itertools.product(range(-task.reach, task.reach + 1), repeat=2):
+        # The texture's own place under each pixel of each frame, the one to forecast last.
+        times = [*range(count), count - 1 + horizon]
+        under = np.concatenate([places - np.array(way) * time for time in times])  # (T * P, 2)
+        apart = (under[:, None] - under[None]) % size
+        joint = covariance[apart[..., 0], apart[..., 1]]
+        seen = size**2 * count
+        known = joint[:seen, :seen] + noise**2 * np.eye(seen)
+        less = frames.reshape(-1) - MIDDLE
+        solved = np.linalg.solve(known, less)
+        odds.append(-0.5 * (less @ solved + np.linalg.slogdet(known)[1]))
+        means.append(MIDDLE + joint[seen:, :seen] @ solved)
+    weights = np.exp(np.array(odds) - max(odds))
+    return (weights @ np.array(means) / weights.sum()).reshape(size, size)
+
+
+def _paths(task: Sprites, frames: np.ndarray, horizon: int) -> np.ndarray:
+    """The same by brute force: every shape, first place and course of velocities weighed by its probability,
+    each level of each pixel by its own."""
+
+    def below(levels: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        edges = torch.from_numpy((levels - 0.5) / 255 - mean) / task.noise
+        inner = torch.special.ndtr(edges).numpy()
+        return np.where(levels <= 0, 0.0, np.where(levels > 255, 1.0, inner))
+
+    masks, covered = sprites.shapes(task).numpy(), sprites.hidden(task).numpy()
+    levels = np.round(frames * 255)
+    every = np.arange(256.0)
+    expected = {
+        clean: float(
+            ((below(every + 1, np.array(clean)) - below(every, np.array(clean))) * every).sum() / 255
+        )
+        for clean in (DARK, BRIGHT)
+    }
+    ways = list(itertools.product(range(-task.reach, task.reach + 1), repeat=2))
+    total, mean = 0.0, np.zeros((task.size, task.size))
+    places = itertools.product(range(task.size), range(task.size))
+    for mask, place in itertools.product(masks, places):
+        pictures: dict[tuple[int, int], np.ndarray] = {}
+        for course in itertools.product(ways, repeat=len(frames) - 1 + horizon):
+            probability, at = 1 / len(ways), np.array(place)
+            # A velocity that is drawn anew may come out as it was.
+            for before, after in itertools.pairwise(course):
+                probability *= task.turning / len(ways) + (1 - task.turning) * (before == after)
+            if probability == 0:
+                continue
+            for time, level in enumerate(levels):
+                key = int(at[0] % task.size), int(at[1] % task.size)
+                if key not in pictures:
+                    pictures[key] = np.where(np.roll(mask, key, (0, 1)), BRIGHT, DARK)
+                clean = pictures[key]
+                each = below(level + 1, clean) - below(level, clean)
+                probability *= np.where(covered, 1.0, each * 100).prod()
+                if time < len(course):
+                    at = at + course[time]
+            for step in course[len(levels) :]:
+                at = at + step
+            clean = np.roll(mask, (int(at[0]), int(at[1])), (0, 1))
+            total += probability
+            mean += probability * np.where(clean, expected[BRIGHT], expected[DARK]) * ~covered
+    return mean / total
+
+
+@pytest.mark.parametrize("task", WORLDS[:2])
+def test_the_texture_is_forecast_as_dense_normal_vectors_are(task: Drift, tmp_path: Path) -> None:
+    optimum = _optimum(task, tmp_path)
+    for clip in _clips(task, tmp_path)[:2]:
+        for count, horizon in ((1, 1), (2, 1), (4, 1), (2, 3)):
+            made = _forecast(optimum, clip[:count], horizon)
+            np.testing.assert_allclose(made, _normal(task, clip[:count].numpy(), horizon), atol=2e-6)
+
+
+@pytest.mark.parametrize("task", WORLDS[2:])
+def test_the_sprite_is_forecast_as_all_its_courses_are(task: Sprites, tmp_path: Path) -> None:
+    task = replace(task, size=4)
+    optimum = _optimum(task, tmp_path)
+    for clip, (count, horizon) in zip(_clips(task, tmp_path), ((2, 1), (1, 2)), strict=False):
+        made = _forecast(optimum, clip[:count], horizon)
+        np.testing.assert_allclose(made, _paths(task, clip[:count].numpy(), horizon), atol=2e-5)
+
+
+@pytest.mark.parametrize("task", WORLDS)
+def test_nobody_beats_the_optimum(task: Any, tmp_path: Path) -> None:
+    data = load_data(task, tmp_path)
+    references = fit_references(task, data)
+    frames = data.test_frames
+    assert frames is not None
+    steps = {name: one_step_errors(each, data.test).squared for name, each in references.items()}
+    loops = {
+        name: closed_loop_errors(each, frames, data.context).squared.mean(1)
+        for name, each in references.items()
+    }
+    for errors in (steps, loops):
+        optimum = errors.pop("optimum")
+        for name, theirs in errors.items():
+            paired = theirs - optimum
+            assert paired.mean() > 2 * paired.std() / len(paired) ** 0.5, name
+
+
+@pytest.mark.parametrize("task", WORLDS)
+def test_stepping_is_the_same_as_looking_at_all_at_once(task: Any, tmp_path: Path) -> None:
+    optimum, frames = _optimum(task, tmp_path), _clips(task, tmp_path)[:4]
+    whole, state = optimum(frames), None
+    for time in range(frames.shape[1]):
+        made, state = optimum(frames[:, time : time + 1], state)
+        torch.testing.assert_close(made[:, 0], whole[0][:, time])
+
+
+def test_textures_have_the_spectrum_of_photographs() -> None:
+    task = Drift(size=16, num_test_clips=400, num_frames=2, context=1, noise=0.05)
+    frames = sample(task, "test")[:, 0, 0].double() / 255 - MIDDLE
+    measured = torch.fft.fft2(frames, norm="ortho").abs().square().mean(0)
+    expected = spectrum(task) + task.deviation**2
+    torch.testing.assert_close(measured, expected, rtol=0.35, atol=0)  # of 400: 7 % is a standard deviation
+    assert frames.std().item() == pytest.approx(SPREAD, rel=0.03)
+
+
+def test_a_texture_slides_by_whole_pixels_and_comes_back() -> None:
+    clean = sample(replace(DRIFT, noise=1e-3, num_test_clips=5), "test")[:, :, 0].float()
+    for clip in clean:
+        ways = itertools.product((-1, 0, 1), repeat=2)
+        fits = [
+            all((clip[t + 1] - clip[t].roll(way, (0, 1))).abs().max() < 3 for t in range(5)) for way in ways
+        ]
+        assert sum(fits) == 1
+
+
+def test_a_sprite_keeps_its_velocity_as_often_as_it_should() -> None:
+    task = Sprites(size=64, num_test_clips=3000, num_frames=3, context=1, turning=0.25, reach=2)
+    _, shapes, places = sprites.paths(task, "test")
+    steps = places.diff(dim=1)
+    steps = (steps + 32) % 64 - 32
+    kept = (steps[:, 0] == steps[:, 1]).all(1).double().mean().item()
+    assert kept == pytest.approx(0.75 + 0.25 / 25, abs=0.03)
+    assert steps.unique(dim=1).abs().max() == 2
+    assert shapes.bincount().tolist() == pytest.approx([750] * 4, abs=100)
+
+
+def test_what_the_bar_hides_is_black_and_no_evidence(tmp_path: Path) -> None:
+    task = replace(SPRITES, bar=2)
+    frames, covered = _clips(task, tmp_path), sprites.hidden(task)
+    assert covered.sum() == 12
+    assert not frames[..., covered].any()
+    optimum = _optimum(task, tmp_path)
+    made, _ = optimum(frames)
+    assert not made[..., covered].any()
+    other, _ = optimum(torch.where(covered, torch.rand(frames.shape), frames))
+    torch.testing.assert_close(made, other)
