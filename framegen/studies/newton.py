@@ -9,18 +9,14 @@ sequence length",
 ICLR 2024, which calls it DEER; Danieli et al., "DeepPCR", NeurIPS 2023).
 """
 
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from framegen.config.models import Recurrent
-from framegen.config.training import Engine
 from framegen.models import build
-from framegen.models.fused import compiled
 from framegen.models.recurrent import RecurrentNet
 
 TOLERANCE = 1e-6
@@ -90,35 +86,6 @@ def hidden_states(model: RecurrentNet, frames: Tensor, tolerance: float = TOLERA
         if not changes[-1] > tolerance:
             break
     return Solution(hidden, changes)
-
-
-def measure(model: RecurrentNet, frames: Tensor, engine: Engine) -> dict[str, dict[int, float]]:
-    """Milliseconds for all hidden states of a clip by each way and for each length: medians of five, in turn.
-
-    Args:
-        frames: one clip (T, C, H, W); its first 10, 100, … T frames are the lengths.
-    """
-    fast = compiled(model, engine)
-    ways: dict[str, Callable[[Tensor], object]] = {
-        "PyTorch, one after another": lambda clip: model.hidden_states(clip[None]),
-        "Newton, parallel scan": lambda clip: hidden_states(model, clip),
-    }
-    if fast is not model:
-        ways["fused engine, one after another"] = lambda clip: fast(clip[None])
-    times: dict[str, dict[int, float]] = {name: {} for name in ways}
-    length = 10
-    while length <= len(frames):
-        taken: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(5):
-            for name, way in ways.items():
-                started = time.perf_counter()
-                with torch.inference_mode():
-                    way(frames[:length])
-                taken[name].append((time.perf_counter() - started) * 1000)
-        for name, values in taken.items():
-            times[name][length] = statistics.median(values)
-        length *= 10
-    return times
 
 
 def iterations_by_gain(

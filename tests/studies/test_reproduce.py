@@ -23,12 +23,14 @@ from framegen.data import orbit
 from framegen.errors import OptionError, UserError
 from framegen.models import build, fused
 from framegen.models.kernels.build import FusedUnavailable
+from framegen.models.mingru import MinGRU
 from framegen.models.recurrent import RecurrentNet
+from framegen.models.scan import scan_by_doubling, scan_by_steps
 from framegen.runs import checkpoint
 from framegen.runs.folder import read_config
 from framegen.runs.run import load
 from framegen.studies import newton
-from framegen.studies.claims import CLAIMS, generation
+from framegen.studies.claims import CLAIMS, generation, parallel
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
 from framegen.studies.page import write_report
@@ -77,11 +79,23 @@ def test_newton_fails_in_chaos_and_says_so() -> None:
 def test_every_way_is_timed_at_every_length() -> None:
     model = build(Recurrent(), (1, 2, 2), 0)
     assert isinstance(model, RecurrentNet)
-    times = newton.measure(model, torch.rand(100, 1, 2, 2), "torch")
+    times = parallel.measure(parallel._ways(model, "torch"), torch.rand(100, 1, 2, 2))
     assert {name: list(by_length) for name, by_length in times.items()} == {
         "PyTorch, one after another": [10, 100],
         "Newton, parallel scan": [10, 100],
     }
+
+
+@pytest.mark.parametrize("way", [scan_by_steps, scan_by_doubling])
+@torch.inference_mode()
+def test_the_states_of_another_cell_are_those_of_the_net(way: Callable[..., torch.Tensor]) -> None:
+    model = build(Recurrent(cell="mingru", hidden_size=6, num_layers=2), (1, 2, 2), 0)
+    assert isinstance(model, RecurrentNet)
+    assert isinstance(model.rnn, MinGRU)
+    clip = torch.rand(300, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        parallel.linear_states(model.rnn, clip, way), model.hidden_states(clip[None])[0]
+    )
 
 
 def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> None:
@@ -111,9 +125,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
     video = training.train(short, "one", "disabled", folder / "runs", folder / "data", show=False, draw=False)
     config = parse_train("sine-lag", ["--seeds", "2", "--epochs", "2", "--media-every", "1"])[1]
     sine = training.train(config, "two", "disabled", folder / "runs", folder / "data", show=False, draw=False)
+    other = replace(short, model=Recurrent(cell="mingru"))  # the one whose kind a claim looks at
+    mingru = training.train(
+        other, "three", "disabled", folder / "runs", folder / "data", show=False, draw=False
+    )
     shared = Runs(folder, planned_runs(2))
+    kinds = {"sine-lag": sine, "sine-next": sine, "mingru": mingru}
     for name in shared.planned:
-        (folder / name).symlink_to((sine if name.startswith("sine") else video).folder)
+        (folder / name).symlink_to(kinds.get(name, video).folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(generation, "LENGTHS", (5, 50, 100))
         patch.setattr(generation, "HORIZONS", (14, 60))
@@ -145,6 +164,7 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     # On as many frames as the test clips have, a net's skill on new clips is about what it was on those.
     assert by_number[5].values["length/50"] == pytest.approx(skill.mean, abs=0.3)
     assert by_number[6].values["parallel/largest_difference"] < 1e-5
+    assert by_number[6].values["parallel/mingru_difference"] < 1e-5
 
 
 def test_the_phase_of_a_light_is_its_angle(made: tuple[Runs, dict[int, Finding]]) -> None:

@@ -110,6 +110,7 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "mlp": Planned("video-mlp", four),
         "gru": Planned("video-gru", two),
         "lstm": Planned("video-gru", three, {"cell": "lstm"}),
+        "mingru": Planned("video-gru", two, {"cell": "mingru", "num_layers": 2}),
         "speeds": Planned("video-speeds", seeds),
         "speeds-mlp": Planned("video-mlp", four, speeds),
         "speeds-gru": Planned("video-speeds-gru", two),
