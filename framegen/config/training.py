@@ -41,6 +41,9 @@ class Training:
     closed_loop: int = 0
     """So many of a clip's last steps are trained on the model's own predictions; none at first, all of them
     from the middle of the training on."""
+    closed_loop_share: float = 1.0
+    """Share of the training steps that --closed-loop is for, drawn by chance; the others show true frames, so
+    that a net does not unlearn to predict from those."""
     sampling: Literal["none", "scheduled", "reverse"] = "none"
     """Own predictions in place of frames, by chance: scheduled, ever more of them (Bengio et al. 2015);
     reverse, in the first half of a clip ever fewer besides (PredRNN-V2)."""
@@ -92,6 +95,10 @@ class Training:
         )
         check(self.clips_per_epoch >= 0, f"--clips-per-epoch {self.clips_per_epoch}: must not be negative")
         check(self.closed_loop >= 0, f"--closed-loop {self.closed_loop}: must not be negative")
+        check(
+            0 < self.closed_loop_share <= 1,
+            f"--closed-loop-share {self.closed_loop_share}: lies between 0 and 1, and is not 0",
+        )
         together = not (self.closed_loop and self.sampling != "none")
         check(together, f"--closed-loop {self.closed_loop}: stands beside --sampling; give one of the two")
         check(

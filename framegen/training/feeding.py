@@ -33,7 +33,9 @@ def own_frames(
     match training.sampling:
         case "none" if training.closed_loop:
             length = min(math.ceil(training.closed_loop * min(1.0, part / GROWN)), steps - 1)
-            chance[steps - length :] = 1
+            # Nothing is drawn at a share of 1, so that such trainings stay what they were.
+            if training.closed_loop_share == 1 or random.random() < training.closed_loop_share:
+                chance[steps - length :] = 1
         case "none":
             pass
         case "scheduled":  # Bengio et al., "Scheduled sampling", 2015, with a linear decay

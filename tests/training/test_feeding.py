@@ -38,6 +38,15 @@ def test_the_closed_loop_grows_to_its_length() -> None:
     assert _own(Training(closed_loop=99), 0.9) == [0] + [1] * 10  # something true it must be shown
 
 
+def test_a_share_of_the_steps_is_closed_loop_and_the_others_are_on_true_frames() -> None:
+    training = Training(closed_loop=4, closed_loop_share=0.25)
+    random = np.random.default_rng(0)
+    steps = [own_frames(training, 0.5, (3, 9), random) for _ in range(2000)]
+    closed = [step for step in steps if step.any()]
+    assert len(closed) == pytest.approx(500, abs=60)
+    assert all(torch.equal(step.sum(0), torch.tensor([0] * 5 + [3] * 4)) for step in closed)
+
+
 def test_sampling_takes_ever_more_or_ever_fewer_own_frames() -> None:
     assert _own(Training(), 0.9) == [0] * 11
     assert _own(Training(sampling="scheduled"), 0.3)[1:] == pytest.approx([0.3] * 10, abs=0.04)
@@ -88,6 +97,7 @@ def _weights(engine: TorchEngine, steps: int = 3) -> torch.Tensor:
     "change",
     [
         {"closed_loop": 4},
+        {"closed_loop": 4, "closed_loop_share": 0.5},
         {"sampling": "scheduled"},
         {"sampling": "reverse"},
         {"input_noise": 0.1},
@@ -147,6 +157,7 @@ def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
 ) -> None:
     options: dict[str, Any] = {
         "closed_loop": 6,
+        "closed_loop_share": 0.7,
         "input_noise": 0.05,
         "ema": 0.9,
         "accumulate": 2,
@@ -181,6 +192,7 @@ def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Pat
     ("change", "named"),
     [
         ({"closed_loop": -1}, "--closed-loop -1"),
+        ({"closed_loop_share": 0.0}, "--closed-loop-share 0.0"),
         ({"closed_loop": 2, "sampling": "scheduled"}, "--sampling"),
         ({"input_noise": math.nan}, "--input-noise nan"),
         ({"accumulate": 11}, "--accumulate 11"),
