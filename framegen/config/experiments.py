@@ -14,6 +14,15 @@ from framegen.errors import OptionError
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _GRU = Recurrent(cell="gru", hidden_size=32)
+_CLOSED_TRAINING = Training(
+    epochs=140,
+    batch_size=64,
+    learning_rate=3e-3,
+    clips_per_epoch=6400,
+    closed_loop=39,
+    closed_loop_grown=0.2,
+    closed_loop_share=0.5,
+)
 _SINE_NET = Recurrent(hidden_size=32)
 _SINE_TRAINING = Training(epochs=10, batch_size=1, media_every=5)
 
@@ -74,6 +83,13 @@ EXPERIMENTS: dict[str, Config] = {
             description="the 4-5-4 RNN where the light has one of 8 speeds",
         ),
         Config(_SPEEDS, _GRU, experiment="video-speeds-gru", description="the same with a GRU of 32 units"),
+        Config(
+            replace(_SPEEDS, num_clips=100_000),
+            Recurrent(cell="gru", hidden_size=128),
+            _CLOSED_TRAINING,
+            experiment="video-speeds-closed",
+            description="the same with 128 units, on 100 times the clips, taught to run on by itself",
+        ),
         Config(
             Sine(lag=1),
             _SINE_NET,

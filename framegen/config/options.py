@@ -172,9 +172,9 @@ class Reproduce:
 
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
-    drawings; none: all."""
+    drawings, 9 running on; none: all."""
     seeds: int = 64
-    """Nets a result, where the fused engine trains them; PyTorch trains 2 to 4."""
+    """Nets a result, where the fused engine trains them; PyTorch trains 1 to 4."""
     track: Mode | None = None
     """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
     runs_dir: Path = Path("runs")

@@ -39,8 +39,10 @@ class Training:
     clips_per_epoch: int = 0
     """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
     closed_loop: int = 0
-    """So many of a clip's last steps are trained on the model's own predictions; none at first, all of them
-    from the middle of the training on."""
+    """So many of a clip's last steps are trained on the model's own predictions; none at first, then ever
+    more of them."""
+    closed_loop_grown: float = 0.5
+    """Part of the training by whose end --closed-loop has its full length."""
     closed_loop_share: float = 1.0
     """Share of the training steps that --closed-loop is for, drawn by chance; the others show true frames, so
     that a net does not unlearn to predict from those."""
@@ -98,6 +100,10 @@ class Training:
         check(
             0 < self.closed_loop_share <= 1,
             f"--closed-loop-share {self.closed_loop_share}: lies between 0 and 1, and is not 0",
+        )
+        check(
+            0 < self.closed_loop_grown <= 1,
+            f"--closed-loop-grown {self.closed_loop_grown}: lies between 0 and 1, and is not 0",
         )
         together = not (self.closed_loop and self.sampling != "none")
         check(together, f"--closed-loop {self.closed_loop}: stands beside --sampling; give one of the two")

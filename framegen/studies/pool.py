@@ -136,7 +136,7 @@ def cost(config: Config) -> float:
             pass
         case _:
             clips = 1000
-    steps = config.training.epochs * clips / config.training.batch_size
+    steps = config.training.epochs * (config.training.clips_per_epoch or clips) / config.training.batch_size
     model = config.model
     if isinstance(model, Recurrent) and model.cell in ("tanh", "relu") and model.num_layers == 1:
         return 1 + len(config.members) * steps * (8 + model.hidden_size**2 / 12) * 1e-6

@@ -13,9 +13,6 @@ from framegen.models.predictor import Predictor, State
 STILL = 1e-4
 """Copying's squared error below which a step of a clip counts less: there is nothing to gain."""
 
-GROWN = 0.5
-"""Part of the training by whose end `closed_loop` has its full length."""
-
 
 def own_frames(
     training: Training, part: float, shape: tuple[int, int], random: np.random.Generator
@@ -32,7 +29,8 @@ def own_frames(
     chance = np.zeros(steps)
     match training.sampling:
         case "none" if training.closed_loop:
-            length = min(math.ceil(training.closed_loop * min(1.0, part / GROWN)), steps - 1)
+            grown = min(1.0, part / training.closed_loop_grown)
+            length = min(math.ceil(training.closed_loop * grown), steps - 1)
             # Nothing is drawn at a share of 1, so that such trainings stay what they were.
             if training.closed_loop_share == 1 or random.random() < training.closed_loop_share:
                 chance[steps - length :] = 1

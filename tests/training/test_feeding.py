@@ -34,6 +34,8 @@ def _own(training: Training, part: float, shape: tuple[int, int] = (2000, 11)) -
 def test_the_closed_loop_grows_to_its_length() -> None:
     lengths = [sum(_own(Training(closed_loop=4), part)) for part in (0.0, 0.25, 0.5, 0.99)]
     assert lengths == [0, 2, 4, 4]
+    sooner = Training(closed_loop=4, closed_loop_grown=0.2)
+    assert [sum(_own(sooner, part)) for part in (0.0, 0.1, 0.2, 0.99)] == [0, 2, 4, 4]
     assert _own(Training(closed_loop=4), 0.5) == [0] * 7 + [1] * 4
     assert _own(Training(closed_loop=99), 0.9) == [0] + [1] * 10  # something true it must be shown
 
@@ -193,6 +195,7 @@ def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Pat
     [
         ({"closed_loop": -1}, "--closed-loop -1"),
         ({"closed_loop_share": 0.0}, "--closed-loop-share 0.0"),
+        ({"closed_loop_grown": 0.0}, "--closed-loop-grown 0.0"),
         ({"closed_loop": 2, "sampling": "scheduled"}, "--sampling"),
         ({"input_noise": math.nan}, "--input-noise nan"),
         ({"accumulate": 11}, "--accumulate 11"),

@@ -3,12 +3,13 @@
 from framegen.studies.claims.generation import GENERATION, LENGTH
 from framegen.studies.claims.learning import ACTIVATION, MEMORY, WIDTH_AND_DEPTH
 from framegen.studies.claims.parallel import PARALLEL
+from framegen.studies.claims.running_on import RUNNING_ON
 from framegen.studies.claims.runs import Claim
 from framegen.studies.claims.views import DRAWINGS, SINES
 
 CLAIMS: dict[int, Claim] = dict(
     enumerate(
-        (MEMORY, ACTIVATION, WIDTH_AND_DEPTH, GENERATION, LENGTH, PARALLEL, SINES, DRAWINGS),
+        (MEMORY, ACTIVATION, WIDTH_AND_DEPTH, GENERATION, LENGTH, PARALLEL, SINES, DRAWINGS, RUNNING_ON),
         start=1,
     )
 )
