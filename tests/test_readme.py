@@ -23,7 +23,7 @@ Runner = Callable[..., tuple[int, str, str]]
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 SHORT = {
-    "num_clips": 40,
+    "num_clips": 64,
     "num_val_clips": 6,
     "num_test_clips": 8,
     "num_frames": 24,
