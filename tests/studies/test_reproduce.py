@@ -30,7 +30,7 @@ from framegen.runs import checkpoint
 from framegen.runs.folder import read_config
 from framegen.runs.run import load
 from framegen.studies import newton
-from framegen.studies.claims import CLAIMS, generation, parallel
+from framegen.studies.claims import CLAIMS, generation, parallel, running_on
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
 from framegen.studies.page import write_report
@@ -165,6 +165,34 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     assert by_number[5].values["length/50"] == pytest.approx(skill.mean, abs=0.3)
     assert by_number[6].values["parallel/largest_difference"] < 1e-5
     assert by_number[6].values["parallel/mingru_difference"] < 1e-5
+    median = sum(ratios) / 2
+    assert by_number[9].sentence.count(f"{median:.2f} at {skill.mean:.3f}") == len(running_on.TRIED)
+    assert by_number[9].verdict == "does not hold"  # the recipe's run is here the same as all others
+
+
+@pytest.mark.parametrize(
+    ("recipe", "skill", "verdict"),
+    [
+        ([1.9, 2.0], 0.975, "holds"),
+        ([1.8, 2.1], 0.975, "holds in part"),
+        ([1.9, 2.0], 0.94, "holds in part"),
+        ([5.0, 5.2], 0.99, "does not hold"),
+    ],
+)
+def test_a_net_is_taught_to_run_on_by_this_rule(recipe: list[float], skill: float, verdict: str) -> None:
+    medians = {"usual": 6.0, "other": 5.0, "recipe": sum(recipe) / 2}
+    skills = {"usual": [0.974, 0.976], "other": [0.98], "recipe": [skill]}
+    assert running_on._verdict(recipe, medians, skills) == verdict
+
+
+def test_the_error_over_the_optimums_is_that_of_the_results(made: tuple[Runs, dict[int, Finding]]) -> None:
+    results = made[0].results("video")
+    assert results.closed_loop is not None
+    curves, optimum = running_on._over_optimum(results), results.closed_loop.per_horizon["optimum"]["mse"]
+    for curve, ratio in zip(curves, running_on._ratios(results), strict=True):
+        weights = torch.tensor([value or math.nan for value in optimum])
+        mean = (torch.tensor(curve) * weights).sum() / weights.sum()  # the horizons count by their errors
+        assert mean.item() == pytest.approx(ratio, rel=1e-5)
 
 
 def test_the_phase_of_a_light_is_its_angle(made: tuple[Runs, dict[int, Finding]]) -> None:

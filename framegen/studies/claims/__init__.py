@@ -1,4 +1,4 @@
-"""The article's claims, each as an experiment: which runs it needs, and what they found."""
+"""The article's claims and one of ours, each as an experiment: which runs it needs, and what they found."""
 
 from framegen.studies.claims.generation import GENERATION, LENGTH
 from framegen.studies.claims.learning import ACTIVATION, MEMORY, WIDTH_AND_DEPTH

@@ -2,20 +2,24 @@
 
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 
 from framegen.evaluation.results import Results
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
-from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, skills_of, spread_text
+from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, skills_of
 
 TRIED = {
-    "as in claim 1: true frames, 1000 clips": "speeds-gru",
-    "noise on what is shown": "speeds-noise",
-    "20,000 clips": "speeds-fresh",
-    "64 units, 20,000 clips": "speeds-wide",
-    "that, and half of the steps closed-loop": "speeds-closed",
+    "32 units, 1000 clips, true frames": "speeds-gru",
+    "the same, shown frames with noise": "speeds-noise",
+    "128 units, 20,000 clips, true frames": "speeds-wide",
+    "the same, half of the steps closed-loop": "speeds-closed",
 }
-"""By what was done, the runs; the last is the recipe."""
+"""By what was done, the runs: what is usual, two other ways, and the recipe."""
+
+
+SAME_SKILL = 0.01
+"""Loss of skill one step ahead that counts as none: about a standard error over the test clips."""
 
 
 def _running_on(runs: Runs) -> Finding:
@@ -23,7 +27,7 @@ def _running_on(runs: Runs) -> Finding:
     ratios = {name: _ratios(each) for name, each in results.items()}
     skills = {name: skills_of(each) for name, each in results.items()}
     medians = {name: statistics.median(values) for name, values in ratios.items()}
-    usual, *_, recipe = TRIED
+    recipe = list(TRIED)[-1]
     lines = {name: Line(_horizons(each), _over_optimum(each)) for name, each in results.items()}
     panel = Panel(
         "GRUs that run on by themselves, the light with eight speeds",
@@ -33,17 +37,13 @@ def _running_on(runs: Runs) -> Finding:
         log_y=True,
     )
     picture = style.save(comparisons.line_plot([panel]), runs.picture("running-on"))
-    others = "; ".join(
-        f"{name}, {medians[name]:.2f} at a skill of {statistics.fmean(skills[name]):.3f}"
-        for name in TRIED
-        if name not in (usual, recipe)
+    found = "; ".join(
+        f"{name}, {medians[name]:.2f} at {statistics.fmean(skills[name]):.3f}" for name in TRIED
     )
     return Finding(
-        f"Trained as in claim 1, the closed-loop error is {medians[usual]:.2f} times the optimal forecast's, "
-        f"at a skill one step ahead of {spread_text(skills[usual])}. What was tried: {others}. With "
-        f"closed-loop steps besides it is {medians[recipe]:.2f} ({min(ratios[recipe]):.2f} to "
-        f"{max(ratios[recipe]):.2f}), at a skill of {spread_text(skills[recipe])}.",
-        _verdict(medians, ratios[recipe]),
+        "Closed-loop error over the optimal forecast's (median), at a skill one step ahead of (mean): "
+        f"{found}.",
+        _verdict(ratios[recipe], medians, skills),
         [
             (
                 picture,
@@ -59,23 +59,26 @@ def _running_on(runs: Runs) -> Finding:
 
 RUNNING_ON = Claim(
     "A net can be taught to run on",
-    "Where the light has one of eight speeds, a GRU whose predictions are nearly perfect one step ahead "
-    "runs on at a speed that is a little off: it has no cause to learn that there are only eight. Half of "
-    "the training steps here show it a prompt of ten frames and then its own predictions, so that a wrong "
-    "speed costs something. These nets are trained for a short time; `video-speeds-closed` trains the last "
-    "one to its end.",
+    "This one is not the article's. Where the light has one of eight speeds, a GRU that predicts well one "
+    "step ahead runs on at a speed that is a little off: it has no cause to learn that there are only eight. "
+    "The last net here is shown, in half of its training steps, ten true frames and then its own "
+    "predictions, so that a wrong speed costs something. It and the one before have a quarter of the "
+    "training that `video-speeds-closed` takes to go to the end.",
     list(TRIED.values()),
     _running_on,
 )
 
 
-def _verdict(medians: dict[str, float], recipe: list[float]) -> Verdict:
-    """Taught: within twice the optimum's error, whatever the seed. In part: better than all else that was
-    tried."""
-    if max(recipe) <= 2:
+def _verdict(
+    recipe: Sequence[float], medians: Mapping[str, float], skills: Mapping[str, Sequence[float]]
+) -> Verdict:
+    """Taught: within twice the optimum's error whatever the seed, and no worse one step ahead than is usual.
+    In part: nearer to the optimum than all else that was tried."""
+    *others, last = medians
+    lost = statistics.fmean(skills[others[0]]) - statistics.fmean(skills[last])
+    if max(recipe) <= 2 and lost < SAME_SKILL:
         return "holds"
-    *others, last = medians.values()
-    return "holds in part" if last < min(others) else "does not hold"
+    return "holds in part" if medians[last] < min(medians[each] for each in others) else "does not hold"
 
 
 def _ratios(results: Results) -> list[float]:
