@@ -29,6 +29,8 @@ def _running_on(runs: Runs) -> Finding:
     medians = {name: statistics.median(values) for name, values in ratios.items()}
     recipe = list(TRIED)[-1]
     lines = {name: Line(_horizons(each), _over_optimum(each)) for name, each in results.items()}
+    horizons = lines[recipe].x
+    lines["optimal forecast"] = Line(horizons, [[1.0] * len(horizons)], reference=True)
     panel = Panel(
         "GRUs that run on by themselves, the light with eight speeds",
         "horizon: frames since the prompt ended",
