@@ -10,10 +10,12 @@ from framegen.data.dataset import (
     MANIFEST,
     Manifest,
     Shot,
+    count_of,
     describe,
     find_dataset,
     frames_of,
     names,
+    neither,
     open_split,
     read_manifest,
 )
@@ -21,6 +23,7 @@ from framegen.data.frames import USUAL_RATE, read_frames
 from framegen.data.importing import frame_size
 from framegen.data.pictures import Array
 from framegen.data.probing import Facts, probe
+from framegen.data.sources import find_films
 from framegen.errors import UserError
 from framegen.report.gif import write_gif
 from framegen.report.sheets import contact_sheet, side_by_side, write_picture
@@ -62,7 +65,9 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
         return _show_dataset(find_dataset(what, data_dir), out)
     path = Path(what)
     if not path.exists():
-        find_dataset(what, data_dir)  # says which there are
+        raise neither(what, data_dir)
+    if path.is_dir() and (inside := [film.path for film in find_films([path])]) != [path]:
+        raise UserError(f"{path}: is a folder of films; name one of them, such as {inside[0]}")
     return _show_film(path, size, out or data_dir)
 
 
@@ -90,7 +95,8 @@ def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
         films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
         brightness, motion = _measure(arrays[split], shots)
         lines.append(
-            f"{split:<5} {films} films, {len(shots)} shots, {len(arrays[split])} frames,"
+            f"{split:<5} {count_of(films, 'film')}, {count_of(len(shots), 'shot')},"
+            f" {count_of(len(arrays[split]), 'frame')},"
             f" {seconds / 3600:.3g} hours; brightness {brightness:.3f}, median motion {motion:.4f}"
         )
     note = "brightness: mean pixel in [0, 1]; motion: mean change of a pixel from one frame to the next"
@@ -118,7 +124,7 @@ def _skipped(manifest: Manifest) -> list[str]:
 def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]:
     facts = probe(path)
     shape = frame_size(facts, size)
-    frames = _samples(path, facts, shape)
+    frames, lost = _samples(path, facts, shape)
     label = f"{path.name}  {facts.width}x{facts.height}, at {shape[1]}x{shape[0]}"
     rows = {
         label if first == 0 else f"{label} ({first + 1} on)": frames[first : first + COLUMNS]
@@ -126,29 +132,33 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
     }
     pace = f" at {facts.fps:.4g} a second" if facts.fps else ""
     length = f", {facts.seconds:.1f} s" if facts.seconds else ""
-    count = f", {facts.frames} frames" if facts.frames else ""
+    count = f", {count_of(facts.frames, 'frame')}" if facts.frames else ""
     said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
     sheet = write_picture(out / f"{path.stem}-sheet.png", contact_sheet(rows))
-    return [said, *facts.notes], [sheet]
+    return [said, *facts.notes, *lost], [sheet]
 
 
-def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> list[Array]:
-    """Frames (C, H, W) from all over a film, each looked for where it lies."""
+def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> tuple[list[Array], list[str]]:
+    """Frames (C, H, W) from all over a film, each looked for where it lies; and what is to be said of those
+    that cannot be read."""
+    frames: list[Array] = []
+    faults: list[UserError] = []
     if facts.fps and facts.seconds and facts.fps * facts.seconds > 2 * COLUMNS:
         starts = np.linspace(0, facts.seconds * 0.99, 2 * COLUMNS)
-        found = [next(read_frames(path, shape, start=float(start)), None) for start in starts]
+        reading = (itertools.islice(read_frames(path, shape, start=float(start)), 1) for start in starts)
     else:
-        count = facts.frames or 2 * COLUMNS
-        every = max(1, count // (2 * COLUMNS))
-        found = list(
-            itertools.islice(
-                read_frames(path, shape, fps=USUAL_RATE if not facts.fps else None), 0, None, every
-            )
-        )
-    frames = [frame.transpose(2, 0, 1) for frame in found if frame is not None]
+        every = max(1, (facts.frames or 2 * COLUMNS) // (2 * COLUMNS))
+        fps = None if facts.fps else USUAL_RATE
+        reading = iter([itertools.islice(read_frames(path, shape, fps=fps), 0, None, every)])
+    for part in reading:
+        try:
+            for frame in part:  # those before a damaged one are kept
+                frames.append(frame.transpose(2, 0, 1))
+        except UserError as error:
+            faults.append(error)
     if not frames:
-        raise UserError(f"{path}: holds no frames")
-    return frames[: 2 * COLUMNS]
+        raise faults[0] if faults else UserError(f"{path}: holds no frames")
+    return frames[: 2 * COLUMNS], [f"not all of it can be read: {error}" for error in faults[:1]]
 
 
 def _clock(seconds: float) -> str:

@@ -111,12 +111,18 @@ def find_dataset(name: str, data_dir: Path) -> Path:
     """A data set's folder. Raises UserError where there is none of that name."""
     if name and (data_dir / name / MANIFEST).is_file():
         return folder_of(name, data_dir)
+    raise UserError(f"{name or '--dataset'}: no such data set {_way_out(data_dir)}")
+
+
+def neither(what: str, data_dir: Path) -> UserError:
+    """What is to be said of a name that is no data set's and no file's."""
+    return UserError(f"{what}: no such file, and no such data set {_way_out(data_dir)}")
+
+
+def _way_out(data_dir: Path) -> str:
     known = ", ".join(names(data_dir))
     there = f"there are {known}" if known else "none is there"
-    raise UserError(
-        f"{name or '--dataset'}: no such data set in {data_dir.resolve()} ({there});"
-        " framegen data import FILM --name NAME makes one"
-    )
+    return f"in {data_dir.resolve()} ({there}); framegen data import FILM --name NAME makes one"
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -146,13 +152,15 @@ def describe(manifest: Manifest) -> str:
     sources, (channels, height, width) = manifest.sources, manifest.shape
     seen = dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources)
     cuts = sum(each.cuts for each in sources)
-    said = f"{_count(len(sources), 'film')}, {_count(sum(each.frames for each in sources), 'frame')}"
+    said = f"{count_of(len(sources), 'film')}, {count_of(sum(each.frames for each in sources), 'frame')}"
     said += f", {', '.join(list(seen)[:3])}{', …' * (len(seen) > 3)} -> {width}x{height}"
-    said += f" {'grey' if channels == 1 else 'colour'}; {_count(cuts, 'cut') if cuts else 'no cut'} found"
+    said += f" {'grey' if channels == 1 else 'colour'}; {count_of(cuts, 'cut') if cuts else 'no cut'} found"
     said += ", no clip crosses one" * (cuts > 0)
     for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
-        said += f"; for {name} {_count(manifest.frames(split), 'frame')} {_of(manifest, split)}"
-    return said + f"; {_count(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
+        said += f"; for {name} {count_of(manifest.frames(split), 'frame')} {_of(manifest, split)}"
+    gaps = sum(each.frames for each in sources) - sum(manifest.frames(split) for split in SPLITS)
+    said += f"; {count_of(gaps, 'frame')} between parts of one shot left out" * (gaps > 0)
+    return said + f"; {count_of(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
 
 
 def _of(manifest: Manifest, split: Split) -> str:
@@ -161,11 +169,12 @@ def _of(manifest: Manifest, split: Split) -> str:
     films = {shot.sha256 for shot in shots}
     elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}
     if not films & elsewhere:
-        return f"({_count(len(films), 'film')})"
-    return f"({_count(len(shots), 'shot')})"
+        return f"({count_of(len(films), 'film')})"
+    return f"({count_of(len(shots), 'shot')})"
 
 
-def _count(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
+    """ "1 frame", "2 frames"."""
     return f"{number} {what}{'s' * (number != 1)}"
 
 

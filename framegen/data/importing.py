@@ -45,6 +45,7 @@ class Known:
 
     found: Found
     sha256: str
+    facts: Facts
 
 
 def import_films(
@@ -85,8 +86,8 @@ def import_films(
         known, skipped = _identify(films, show)
         if not _is_there(folder, (size, channels, fps), known, skipped):
             remove_leftovers(parts)
-            shape, read, unread = _read_films(parts, known, size, channels, fps, show)
-            assemble(parts, folder, (size, fps, shape), read, (*skipped, *unread))
+            shape, read, skipped = _read_films(parts, known, skipped, size, channels, fps, show)
+            assemble(parts, folder, (size, fps, shape), read, skipped)
         else:
             say(f"{folder}: holds these films already", show)
         shutil.rmtree(parts, ignore_errors=True)
@@ -114,19 +115,19 @@ def _alone(folder: Path, show: bool) -> Iterator[None]:
 
 
 def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Skipped]]:
-    """Each film once, with its digest; and those that cannot be opened."""
+    """Each film once, with its digest; and those that cannot be opened, of which no more is read."""
     known: dict[str, Known] = {}
     skipped = []
     with advancing(len(films), "looking at the films", show) as advance:
         for film in films:
             try:
-                digest = content_digest(film.path)
+                facts, digest = probe(film.path), content_digest(film.path)
+                if digest in known:
+                    same = known[digest].found.path
+                    say(f"{film.path}: is the same film as {same}; it is taken once", show)
+                known.setdefault(digest, Known(film, digest, facts))
             except UserError as error:
                 skipped.append(Skipped(film.name, "", str(error)))
-                continue
-            if digest in known:
-                say(f"{film.path}: is the same film as {known[digest].found.path}; it is taken once", show)
-            known.setdefault(digest, Known(film, digest))
             advance(1)
     return list(known.values()), skipped
 
@@ -155,37 +156,35 @@ def _is_there(
 
 
 def _read_films(
-    parts: Path, known: Sequence[Known], size: int, channels: int, fps: float | None, show: bool
+    parts: Path,
+    known: Sequence[Known],
+    skipped: Sequence[Skipped],
+    size: int,
+    channels: int,
+    fps: float | None,
+    show: bool,
 ) -> tuple[tuple[int, int, int], list[Part], list[Skipped]]:
-    """Read every film into its part. Returns the frames' shape, the parts, and the films left out."""
-    facts: dict[str, Facts] = {}
-    faults: dict[str, UserError] = {}
-    for film in known:
-        try:
-            facts[film.sha256] = probe(film.found.path)
-        except UserError as error:
-            faults[film.sha256] = error
-    total = sum(_expected(each, fps) for each in facts.values())
+    """Read every film into its part. Returns the frames' shape, the parts, and all films that are left
+    out."""
+    total = sum(_expected(film.facts, fps) for film in known)
     read: list[Part] = []
-    shape = (channels, *frame_size(next(iter(facts.values())), size)) if facts else (0, 0, 0)
+    left = list(skipped)
+    shape = (channels, *frame_size(known[0].facts, size)) if known else (0, 0, 0)
     with advancing(total, "reading the films", show) as advance:
         for film in known:
-            if film.sha256 in faults:
-                continue
             try:
-                part = _read_film(parts, film, facts[film.sha256], shape, fps, advance)
+                part = _read_film(parts, film, shape, fps, advance)
                 read.append(part)
                 count = f"{part.frames} frames, {len(part.starts)} shot{'s' * (len(part.starts) > 1)}"
                 say(f"{len(read)} of {len(known)}: {film.found.path}: {count}", show)
             except UnreadableFilm as error:
-                faults[film.sha256] = error
-    for error in faults.values():
-        say(f"skipped: {error}", show and bool(read))
+                left.append(Skipped(film.found.name, film.sha256, str(error)))
+    for film in left:
+        say(f"skipped: {film.reason}", show and bool(read))
     if not read:
-        others = f" ({len(known)} films were tried, and none can be read)" * (len(known) > 1)
-        raise UserError(f"{next(iter(faults.values()), 'no film can be opened')}{others}")
-    names = {film.sha256: film.found.name for film in known}
-    return shape, read, [Skipped(names[digest], digest, str(error)) for digest, error in faults.items()]
+        others = f" ({len(left)} films were tried, and none can be read)" * (len(left) > 1)
+        raise UserError(f"{left[0].reason}{others}")
+    return shape, read, left
 
 
 def _expected(facts: Facts, fps: float | None) -> float:
@@ -206,12 +205,13 @@ def frame_size(facts: Facts, size: int) -> tuple[int, int]:
 
 
 def _read_film(
-    parts: Path, film: Known, facts: Facts, shape: tuple[int, int, int], fps: float | None, advance: Advance
+    parts: Path, film: Known, shape: tuple[int, int, int], fps: float | None, advance: Advance
 ) -> Part:
     """A film's frames, read now or taken from an import that was stopped.
 
     Shots are looked for at about the film's own rate, where frames lie closest together.
     """
+    facts = film.facts
     key = hashlib.sha256(f"{VERSION} {film.sha256} {shape} {fps} {film.found.name}".encode()).hexdigest()[:32]
     described, frames = parts / f"{key}.json", parts / f"{key}.frames"
     if described.exists():

@@ -53,7 +53,7 @@ def probe(path: Path) -> Facts:
     except UserError:
         raise
     except Exception as error:  # Pillow and FFmpeg raise a dozen kinds
-        raise UserError(f"{path}: cannot be read as a video: {reason(error)}") from error
+        raise UserError(damage(path, 0, error)) from error
 
 
 def _probe_film(path: Path) -> Facts:
@@ -119,7 +119,7 @@ def check_path(path: Path) -> None:
 def damage(path: Path, count: int, error: Exception) -> str:
     """One line about a film that cannot be read on behind `count` frames."""
     if count == 0:
-        return f"{path}: cannot be read as a video: {reason(error)}"
+        return f"{path}: is damaged or cut off, and cannot be read as a video ({reason(error)})"
     cause = reason(error)
     return f"{path}: frame {count + 1} is damaged and cannot be read ({cause}); the {count} before it can"
 

@@ -73,7 +73,7 @@ def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     if longest.frames < LEAST:
         raise UserError(
             "too few frames to train, validate and test on: the longest shot that is left has "
-            f"{longest.frames}"
+            f"{longest.frames}; import a longer film, or several"
         )
     kept, held_part = _by_time(longest)
     return [kept if piece is longest else piece for piece in pool], [held_part]

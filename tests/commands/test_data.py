@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from framegen.commands.data import list_datasets, show
+from framegen.errors import UserError
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -34,7 +35,7 @@ def test_a_film_is_imported_listed_and_shown(framegen: Runner, places: tuple[Pat
     assert out.startswith("mine: 1 film, 90 frames")
     code, out, _ = framegen("data", "show", "mine", "--data-dir", data)
     assert code == 0
-    for word in ("train 1 films, 1 shots, 30 frames, 0.000833 hours", "brightness", "median motion"):
+    for word in ("train 1 film, 1 shot, 30 frames, 0.000833 hours", "brightness", "median motion"):
         assert word in out
     sheet, gif = (Path(line) for line in out.splitlines()[-2:])
     assert iio.imread(sheet).shape[1] > 500
@@ -62,13 +63,31 @@ def test_a_film_is_shown_as_a_net_sees_it(
     assert not (tmp_path / "my").exists()
 
 
+def test_of_a_damaged_film_what_can_be_read_is_shown(tmp_path: Path) -> None:
+    film = encode(tmp_path / "my.mp4", np.concatenate([scene(n, 40) for n in range(3)]), options={"g": "10"})
+    content = bytearray(film.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 2000] = b"\xff" * 2000
+    film.write_bytes(content)
+    lines, (sheet,) = show(str(film), tmp_path / "data", out=tmp_path)
+    assert lines[-1].startswith(f"not all of it can be read: {film}: ")
+    assert iio.imread(sheet).shape[1] > 900
+
+
+def test_a_folder_of_films_is_not_one_film(tmp_path: Path) -> None:
+    for number in range(2):
+        encode(tmp_path / f"{number}.mp4", scene(number, 10))
+    with pytest.raises(UserError, match=f"is a folder of films; name one of them, such as {tmp_path}/0.mp4"):
+        show(str(tmp_path), tmp_path / "data")
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
         (["import", "--name", "a"], "name a film"),
         (["import", "nosuch.mp4", "--name", "a"], "nosuch.mp4: no such file or folder"),
         (["import", "nosuch.mp4"], "--name"),
-        (["show", "nosuch"], "nosuch: no such data set in"),
+        (["show", "nosuch"], "nosuch: no such file, and no such data set in"),
         (["shwo"], "did you mean show?"),
     ],
 )

@@ -18,7 +18,7 @@ from PIL import Image
 
 from framegen.data import assembling, importing
 from framegen.data.clips import SPLITS
-from framegen.data.dataset import MANIFEST, Manifest, frames_of, names, open_split, read_manifest
+from framegen.data.dataset import MANIFEST, Manifest, describe, frames_of, names, open_split, read_manifest
 from framegen.data.frames import read_frames
 from framegen.data.importing import import_films
 from framegen.errors import OptionError, UserError
@@ -186,6 +186,27 @@ def test_the_same_films_are_known_and_others_are_refused(
     (tmp_path / "data" / "mine").mkdir()
     with pytest.raises(UserError, match="is no data set of films"):
         _import([other], tmp_path / "data", name="mine")
+
+
+def test_what_is_no_film_is_not_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its digest is not asked for: it may have gigabytes."""
+    film, other = _film(tmp_path / "a.mp4", 60), tmp_path / "b.mp4"
+    other.write_bytes(bytes(10_000))
+    honest = importing.content_digest
+    monkeypatch.setattr(
+        importing, "content_digest", lambda path: honest(path) if path == film else pytest.fail("it was read")
+    )
+    assert [each.name for each in _import([film, other], tmp_path / "data").skipped] == ["b.mp4"]
+
+
+def test_every_frame_is_accounted_for(tmp_path: Path) -> None:
+    """Two parts of one shot have a gap between them, and the description says how many frames it takes."""
+    manifest = _import([_film(tmp_path / "a.mp4", 100)], tmp_path / "data")
+    used = [manifest.frames(split) for split in SPLITS]
+    assert sum(used) < 100
+    assert f"; {100 - sum(used)} frames between parts of one shot left out" in describe(manifest)
+    whole = _import([_film(tmp_path / "b.mp4", 60, 60, 60)], tmp_path / "data", name="whole")
+    assert "left out" not in describe(whole)
 
 
 def test_a_film_that_is_there_twice_is_taken_once(tmp_path: Path) -> None:
