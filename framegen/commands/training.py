@@ -16,6 +16,7 @@ from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.data.clips import Data
+from framegen.data.dataset import MANIFEST
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
@@ -25,7 +26,8 @@ from framegen.models import build
 from framegen.models.device import choose_device, threads_for
 from framegen.models.predictor import num_parameters
 from framegen.progress import TrainingBar, say
-from framegen.report.draw import draw_epoch, draw_run
+from framegen.report.clip_films import write_clip_films
+from framegen.report.draw import could_make, draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress
 from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
@@ -40,6 +42,9 @@ from framegen.training.schedule import steps_per_epoch, total_steps
 from framegen.training.under_way import Training
 
 OnEpoch = Callable[[Epoch], object]
+
+CLIPS = "clips"
+"""Folder of test clips as films, where W&B is told of the run."""
 
 
 def train(
@@ -154,7 +159,8 @@ def _begin(
     tracker = Tracker(run_dir, mode, _about(description, shown), place.lengths)
     if run.data.file is not None:
         digest = hashlib.sha256(run.data.file.read_bytes()).hexdigest()
-        tracker.use_file(run.data.file.stem, "dataset", run.data.file, {"sha256": digest})
+        name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
+        tracker.use_file(name, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
     training = Training(
         run_dir, config, data, references, engine, tracker, interrupts, place, losses, saved_step=place.step
@@ -232,3 +238,16 @@ def _track_results(training: Training, run: Run, measured: Results, made: Sequen
     metadata["sha256"] = hashlib.sha256((run.folder / CHECKPOINT).read_bytes()).hexdigest()
     name = run.config.experiment
     tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
+    if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:
+        could_make(run.folder / CLIPS, lambda: _track_clips(training, run, metadata["sha256"]))
+
+
+def _track_clips(training: Training, run: Run, model: str) -> None:
+    """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
+    that names the model by its SHA-256."""
+    folder, name = run.folder / CLIPS, run.config.experiment
+    clips = write_clip_films(run, folder)
+    rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
+    training.tracker.log_table(training.place.step, "test/clips", ["clip", "mse", *clips[0].films], rows)
+    metadata = {"model": name, "model_sha256": model, "seed": run.shown}
+    training.tracker.log_file(f"{name}-clips", "clips", folder, metadata, alias=run.folder.name)

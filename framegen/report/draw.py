@@ -45,12 +45,14 @@ def draw_run(run: Run, results: Results) -> list[Path]:
         figures[folder / "spatial.png"] = lambda: _spatial(run)
         figures[folder / "temporal.png"] = lambda: _temporal(run)
     made = [
-        path for path, figure in figures.items() if _made(path, lambda f=figure, p=path: style.save(f(), p))
+        path
+        for path, figure in figures.items()
+        if could_make(path, lambda f=figure, p=path: style.save(f(), p))
     ]
     if results.closed_loop is not None:
         video = [folder / "filmstrip.png", run.folder / "generated.gif"]
         outs = [folder / "continuation.png"] if run.data.carry_state else video
-        made += outs if _made(outs[0], lambda: write_continuations(run, outs)) else []
+        made += outs if could_make(outs[0], lambda: write_continuations(run, outs)) else []
     return made
 
 
@@ -66,7 +68,7 @@ def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str,
     """
     if run.data.carry_state:
         out = run.folder / "figures" / f"windows-epoch-{epoch:03}.png"
-        drawn = run.data.frame_shape == (1, 1, 1) and _made(
+        drawn = run.data.frame_shape == (1, 1, 1) and could_make(
             out, lambda: _draw_windows(out, run.data, windows)
         )
         return {"media/windows": out} if drawn else {}
@@ -74,7 +76,7 @@ def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str,
         return {}
     start = run.folder / "media" / f"epoch-{epoch:03}"
     media = {"media/video": start.with_suffix(".gif"), "media/filmstrip": start.with_suffix(".png")}
-    drawn = _made(media["media/video"], lambda: write_continuations(run, list(media.values())))
+    drawn = could_make(media["media/video"], lambda: write_continuations(run, list(media.values())))
     return media if drawn else {}
 
 
@@ -92,7 +94,7 @@ def write_continuations(run: Run, outs: list[Path]) -> None:
         write_generated(out, Continuation(prompt, generated, num_frames, value_range, truth, best))
 
 
-def _made(path: Path, make: Callable[[], object]) -> bool:
+def could_make(path: Path, make: Callable[[], object]) -> bool:
     """Whether a picture could be made; what went wrong is said in one line."""
     try:
         make()

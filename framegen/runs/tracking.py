@@ -81,6 +81,11 @@ class Tracker:
             self.flush()
         self._wandb(lambda run: run.finish(exit_code=0 if kind is None else 1))
 
+    @property
+    def tells_wandb(self) -> bool:
+        """Whether there is a W&B run: what nothing but it would show need not be made."""
+        return self.wandb_run is not None
+
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Write one row of values that belong to an optimizer step."""
         row = {"step": step, **values}
@@ -98,23 +103,19 @@ class Tracker:
         return self.files.flush()
 
     def log_media(self, step: int, media: Mapping[str, Path]) -> None:
-        """Show pictures (.png) and videos (.gif) in W&B; they are on disk already."""
-
-        def send(run: Any) -> None:
-            import wandb
-
-            kinds = {".png": wandb.Image, ".gif": lambda path: wandb.Video(path, format="gif")}
-            run.log({"step": step, **{name: kinds[path.suffix](str(path)) for name, path in media.items()}})
-
-        self._wandb(send)
+        """Show pictures (.png) and videos (.gif, .mp4) in W&B; they are on disk already."""
+        self._wandb(
+            lambda run: run.log({"step": step, **{name: _shown(path) for name, path in media.items()}})
+        )
 
     def log_table(self, step: int, name: str, columns: list[str], rows: list[list[Any]]) -> None:
-        """Show a table in W&B."""
+        """Show a table in W&B; a path in it is the picture or the video that lies there."""
 
         def send(run: Any) -> None:
             import wandb
 
-            run.log({"step": step, name: wandb.Table(columns=[*columns], data=rows)})
+            cells = [[_shown(cell) if isinstance(cell, Path) else cell for cell in row] for row in rows]
+            run.log({"step": step, name: wandb.Table(columns=[*columns], data=cells)})
 
         self._wandb(send)
 
@@ -125,7 +126,7 @@ class Tracker:
     def log_file(
         self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], alias: str | None = None
     ) -> None:
-        """Keep a file as a version of a W&B artifact."""
+        """Keep a file, or a folder's, as a version of a W&B artifact."""
         aliases = ["latest", *([alias] if alias else [])]
         self._wandb(lambda run: run.log_artifact(_artifact(name, kind, path, metadata), aliases=aliases))
 
@@ -161,8 +162,24 @@ def _artifact(name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> 
     import wandb
 
     artifact = wandb.Artifact(name, type=kind, metadata=dict(metadata))
-    artifact.add_file(str(path))
+    (artifact.add_dir if path.is_dir() else artifact.add_file)(str(path))
     return artifact
+
+
+def _shown(path: Path) -> Any:
+    """A picture or a video as W&B shows it. From a file: W&B's own encoder needs packages that are not
+    here."""
+    import wandb
+
+    match path.suffix:
+        case ".png":
+            return wandb.Image(str(path))
+        case ".gif":
+            return wandb.Video(str(path), format="gif")
+        case ".mp4":
+            return wandb.Video(str(path), format="mp4")
+        case _:
+            raise ValueError(f"{path}: is no picture or video that W&B shows")
 
 
 def start_wandb(run_dir: Path, mode: Mode, about: About) -> Any:

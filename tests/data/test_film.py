@@ -19,6 +19,7 @@ from framegen.data.dataset import frames_of, read_manifest
 from framegen.data.film import Windows
 from framegen.data.importing import import_films
 from framegen.errors import OptionError, UserError
+from framegen.runs.tracking import Tracker
 from tests.data.films import encode, scene
 
 LENGTHS = (25, 12, 30, 26, 28, 9)
@@ -171,7 +172,11 @@ def test_impossible_options_are_refused(make: Callable[[], Film]) -> None:
         make()
 
 
-def test_a_net_is_trained_on_films_and_keeps_their_digest(data_dir: Path, tmp_path: Path) -> None:
+def test_a_net_is_trained_on_films_and_keeps_their_digest(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = []
+    monkeypatch.setattr(Tracker, "use_file", lambda _self, *what: used.append(what[:3]))
     training = Training(epochs=1, batch_size=10, media_every=0, device="cpu", engine="torch")
     config = Config(replace(TASK, max_test_clips=4), Recurrent(), training, "clips")
     run = train(config, "a", "disabled", tmp_path / "runs", data_dir, show=False, draw=False)
@@ -179,3 +184,4 @@ def test_a_net_is_trained_on_films_and_keeps_their_digest(data_dir: Path, tmp_pa
     assert run.config.task.digest == getattr(determine(TASK, data_dir), "digest", None)
     assert not run.results.has_skill
     assert run.results.closed_loop is not None
+    assert used == [("set", "dataset", data_dir / "set" / "manifest.json")]  # by the data set's own name

@@ -14,7 +14,10 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyArrowPatch
 from PIL import Image, ImageDraw
 
+from framegen.data.clips import evenly
+from framegen.data.frames import read_frames
 from framegen.models.rollout import generate
+from framegen.report.clip_films import write_clip_films
 from framegen.report.figures import curves, network, strips
 from framegen.report.figures.style import BLUE, RED
 from framegen.report.gif import write_gif
@@ -43,6 +46,24 @@ def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(small_run: 
                 ]
                 levels = (frames[:, 0, row, column] * 255).clamp(0, 255).round().numpy()
                 np.testing.assert_allclose(shown.astype(float), levels, atol=1)
+
+
+def test_clips_as_films_show_truth_generation_and_error(small_run: Path, tmp_path: Path) -> None:
+    """Against a rollout by hand."""
+    run = load(small_run)
+    assert run.data.test_frames is not None
+    made = write_clip_films(run, tmp_path)
+    assert [each.number for each in made] == evenly(len(run.data.test_frames), 4).tolist()
+    for each in made:
+        clip, context = run.data.test_frames[each.number] / 255, run.data.context
+        generated = generate(run.model, clip[:context], len(clip) - context)
+        assert each.mse == pytest.approx((generated - clip[context:]).square().mean().item())
+        whole = torch.cat([clip[:context], generated])
+        rows = {"truth": clip, "generated": whole, "error": (clip - whole).abs()}
+        assert [*each.films] == [*rows, "optimum"]
+        for name, frames in rows.items():
+            levels = [frame[..., 0] / 255 for frame in read_frames(each.films[name], (2, 2))]
+            np.testing.assert_allclose(levels, frames[:, 0].clamp(0, 1), atol=0.02)
 
 
 def test_every_weight_is_an_arrow_of_its_width_and_colour() -> None:

@@ -105,8 +105,8 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
         for record in records
         if record["type"] == "artifact"
     }
-    assert sorted(artifacts.values()) == ["dataset", "model", *["run_table"] * 3]
-    assert artifacts["video"] == "model"
+    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 4]
+    assert (artifacts["video"], artifacts["video-clips"]) == ("model", "clips")
     (model,) = (record["artifact"] for record in records if record.get("artifact", {}).get("name") == "video")
     assert "seen" in model["aliases"]
     assert json.loads(model["metadata"])["step"] == rows_of(tracked / "seen")[-1]["step"]
@@ -119,6 +119,24 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
     assert summary["test/closed_loop_mse"] == pytest.approx(
         results["closed_loop"]["predictors"]["model"]["mse"]
     )
+
+
+def test_test_clips_stand_side_by_side_as_films(tracked: Path) -> None:
+    """In a table whose cells are the files of the run's folder, and as an artifact that names its model."""
+    artifacts = [record["artifact"] for record in _records(tracked) if record["type"] == "artifact"]
+    (table,) = (each for each in artifacts if "testclips" in each["name"])
+    contents = {Path(entry["path"]).name: entry["local_path"] for entry in table["manifest"]["contents"]}
+    content = json.loads(Path(contents["clips.table.json"]).read_text())
+    assert content["columns"] == ["clip", "mse", "truth", "generated", "error", "optimum"]
+    films = sorted((tracked / "seen" / "clips").iterdir())
+    shown = [Path(cell["path"]).name for row in content["data"] for cell in row[2:]]
+    assert sorted(shown) == [film.name for film in films]
+    for film in films:
+        assert Path(contents[film.name]).read_bytes() == film.read_bytes()
+    (clips,) = (each for each in artifacts if each["type"] == "clips")
+    assert sorted(Path(entry["path"]).name for entry in clips["manifest"]["contents"]) == sorted(shown)
+    (model,) = (each for each in artifacts if each["type"] == "model")
+    assert json.loads(clips["metadata"])["model_sha256"] == json.loads(model["metadata"])["sha256"]
 
 
 def test_media_lie_whole_in_the_runs_folder(tracked: Path) -> None:
