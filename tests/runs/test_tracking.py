@@ -45,7 +45,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one net and one of three, tracked offline in a process of their own, as a user makes them."""
     folder = tmp_path_factory.mktemp("tracked")
     command = [sys.executable, "-c", PROGRAM, str(folder)]
-    subprocess.run(command, check=True, timeout=120, cwd=Path(__file__).parents[2])
+    subprocess.run(command, check=True, timeout=300, cwd=Path(__file__).parents[2])
     return folder
 
 
