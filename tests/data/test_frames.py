@@ -13,6 +13,7 @@ from PIL import Image
 from framegen.data import decoding
 from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
+from framegen.data.video import read_prompt
 from framegen.errors import UserError
 from tests.data.films import encode, numbers, scene, shades
 
@@ -95,6 +96,9 @@ def test_a_clip_held_upright_stands_upright(tmp_path: Path) -> None:
         assert facts.notes == (f"turned by {90 * turns} degrees",)
         np.testing.assert_allclose(next(read_frames(path, (2, 2))), COLOURS, atol=4)
         assert next(read_frames(path, None)).shape == (48, 32, 3)
+        prompt = read_prompt(path, (3, 2, 2), (0.0, 255.0))  # as a prompt too
+        np.testing.assert_allclose(prompt.frames[0].permute(1, 2, 0), COLOURS, atol=4)
+        assert f"turned by {90 * turns} degrees" in prompt.notes[0]
 
 
 KINDS: dict[str, Callable[[Path], object]] = {
