@@ -19,12 +19,11 @@ PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever th
 def check(model: Predictor, device: torch.device, engine: Engine) -> None:
     """Raises FusedUnavailable, saying why, where the engine cannot train this model here, or for "auto"
     should not."""
-    suits(model, device, engine)
-    library(shape_of(model))
+    library(shape_of(suits(model, device, engine)))
 
 
-def suits(model: Predictor, device: torch.device, engine: Engine) -> None:
-    """`check`, but for the compiler."""
+def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNet:
+    """`check`, but for the compiler; returns the model."""
     if not (isinstance(model, RecurrentNet) and isinstance(model.rnn, torch.nn.RNN)):
         raise FusedUnavailable("trains plain RNNs only")
     if model.rnn.num_layers > 1:
@@ -35,6 +34,7 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> None:
         raise FusedUnavailable("runs on the CPU only")
     if engine == "auto" and (size := num_parameters(model)) > PAYS:
         raise FusedUnavailable(f"is slower for {size} parameters")
+    return model
 
 
 def shape_of(model: RecurrentNet) -> Shape:
