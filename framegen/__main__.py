@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,12 @@ def main() -> None:
     from framegen.training.interrupts import SIGNALS, Interrupted
 
     try:
-        _main(sys.argv[1:])
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            _main(sys.argv[1:])
+        else:  # torchrun
+            from framegen.training.distributed import together
+
+            together(partial(_main, sys.argv[1:]))
     except UserError as error:
         print(f"framegen: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

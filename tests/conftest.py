@@ -84,10 +84,14 @@ def tensors(clips: Clips) -> TensorClips:
     return clips
 
 
+CLOCKS = ("train/clips_per_second", "train/waiting", "train/peak_memory")
+"""Values of metrics.jsonl that no two runs share."""
+
+
 def rows_of(run: Path) -> list[dict[str, float]]:
-    """metrics.jsonl without the one value that a clock decides."""
+    """metrics.jsonl without the values that a clock or the machine decides."""
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in row.items() if name != "train/clips_per_second"} for row in rows]
+    return [{name: value for name, value in row.items() if name not in CLOCKS} for row in rows]
 
 
 def sparse(path: Path) -> None:

@@ -28,7 +28,7 @@ def make(folder: Path) -> None:
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """What differs, a line each: weights by bits, metrics but for the one that a clock decides."""
+    """What differs, a line each: weights by bits, metrics but for what a clock or the machine decides."""
     found = []
     for name in TRAININGS:
         first, second = (load(folder / name).models for folder in (one, other))

@@ -14,7 +14,7 @@ from framegen.commands.evaluation import log_results, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
-from framegen.data import determine, load_data
+from framegen.data import determine
 from framegen.data.clips import Data
 from framegen.data.dataset import MANIFEST
 from framegen.errors import UserError
@@ -23,7 +23,7 @@ from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import Results, write_results
 from framegen.files import remove_leftovers
 from framegen.models import build
-from framegen.models.device import choose_device, threads_for
+from framegen.models.device import choose_device, peak_memory, threads_for
 from framegen.models.predictor import num_parameters
 from framegen.progress import TrainingBar, say
 from framegen.report.clip_films import write_clip_films
@@ -32,13 +32,15 @@ from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progr
 from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.training import ranks
 from framegen.training.budget import fit_to_minutes
 from framegen.training.choosing import choose_engine
+from framegen.training.distributed import load_data_everywhere
 from framegen.training.engine import Engine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
 from framegen.training.loop import Epoch, fit
-from framegen.training.schedule import steps_per_epoch, total_steps
+from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
 from framegen.training.under_way import Training
 
 OnEpoch = Callable[[Epoch], object]
@@ -95,7 +97,7 @@ def train(
     mode = resolve_mode(track)
     data = None
     if minutes is not None:
-        data = load_data(config.task, Path(data_dir))
+        data = load_data_everywhere(config, Path(data_dir))
         config = fit_to_minutes(config, minutes, data, show)
     run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
     with lock(run_dir), Interrupts() as interrupts:
@@ -144,7 +146,7 @@ def _begin(
     description = read_config(run_dir)
     config = description.config
     say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
-    data = data or load_data(config.task, description.data_dir)
+    data = data or load_data_everywhere(config, description.data_dir)
     tensors, place = {}, Place(config.members)
     if (run_dir / RESUME).exists():
         tensors, place = load_progress(run_dir / RESUME, config, total_steps(config, data))
@@ -193,6 +195,22 @@ def _facts(run: Run, engine: Engine) -> dict[str, Any]:
     return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
 
 
+def _facts_of(training: Training, run: Run) -> results.Training:
+    """What results.json says of a training that has ended."""
+    config, place = training.config, training.place
+    clips = config.training.epochs * clips_per_epoch(config, training.data) * len(place.seeds)
+    return results.Training(
+        **_facts(run, training.engine),
+        seconds=place.seconds,
+        dropped=place.dropped,
+        clips_per_second=clips / place.seconds,
+        waiting=place.waited / place.seconds,
+        peak_memory=peak_memory(training.engine.device),
+        processes=ranks.current().count,
+        options=config.training.changed,
+    )
+
+
 def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
     """Train to the end, measure, and leave results and pictures in the run folder and in W&B."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
@@ -209,9 +227,7 @@ def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpo
                 if on_epoch is not None:
                     on_epoch(epoch)
         say("measuring every predictor on the test clips", show)
-        facts = results.Training(
-            **_facts(run, training.engine), seconds=training.place.seconds, dropped=training.place.dropped
-        )
+        facts = _facts_of(training, run)
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured = replace(measure(run), training=facts)

@@ -1,8 +1,8 @@
 """The knobs of training."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from framegen.config.checks import MAX_SEED, check
 
@@ -57,6 +57,9 @@ class Training:
     """Whether torch.compile compiles the model for training."""
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
+    read_ahead: int = 2
+    """Batches that a thread reads ahead, where clips lie on disk or are made as they are asked for; 0 reads
+    each when it is its turn."""
     loss: Literal["mse", "relative"] = "mse"
     """What is made small: the squared error; or that over copying's at each step of each clip, so that near
     frames and quiet clips, where there is little to gain, count as much as others."""
@@ -73,10 +76,9 @@ class Training:
         return not (self.closed_loop or self.input_noise) and self.sampling == "none"
 
     @property
-    def plain(self) -> bool:
-        """Whether a step is one that every engine takes: all true frames, float32, no mean of weights."""
-        usual = Training()
-        special = (
+    def special(self) -> dict[str, Any]:
+        """The options that are on of those which PyTorch's engine alone knows, by name."""
+        names = (
             "closed_loop",
             "sampling",
             "input_noise",
@@ -86,7 +88,13 @@ class Training:
             "ema",
             "loss",
         )
-        return all(getattr(self, name) == getattr(usual, name) for name in special)
+        return {name: value for name, value in self.changed.items() if name in names}
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The options that are not as usual, by name."""
+        values = ((each, getattr(self, each.name)) for each in fields(self))
+        return {each.name: value for each, value in values if value != each.default}
 
     def __post_init__(self) -> None:
         check(self.epochs >= 1, f"--epochs {self.epochs}: at least 1 epoch is needed")
@@ -114,6 +122,7 @@ class Training:
             1 <= self.accumulate <= self.batch_size,
             f"--accumulate {self.accumulate}: lies between 1 and --batch-size {self.batch_size}",
         )
+        check(self.read_ahead >= 0, f"--read-ahead {self.read_ahead}: must not be negative")
         check(0 <= self.ema < 1, f"--ema {self.ema}: lies between 0 and 1")
         check(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: lies between 0 and {MAX_SEED}")
         check(self.media_every >= 0, f"--media-every {self.media_every}: must not be negative; 0 makes none")

@@ -58,6 +58,16 @@ class Training:
     engine: str
     seconds: float
     """What all optimizer steps took."""
+    clips_per_second: float | None = None
+    """Of all members together."""
+    waiting: float | None = None
+    """Share of that time in which steps waited for their clips."""
+    peak_memory: int | None = None
+    """The most bytes held: on a GPU, or of main memory (then by one process, measuring included)."""
+    processes: int = 1
+    """So many trained together."""
+    options: dict[str, bool | int | float | str | None] = field(default_factory=dict)
+    """Of the training, those that are not as usual: precision, compile, ema, accumulate, ..."""
     dropped: dict[int, int] = field(default_factory=dict)
     """Members whose loss was no longer finite: seed, and the step at which it was dropped."""
 

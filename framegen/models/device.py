@@ -27,23 +27,31 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@contextmanager
-def threads_for(model: Predictor) -> Iterator[None]:
-    """One CPU thread while a small model trains: handing work to a second takes longer than the work.
+def num_threads(model: Predictor) -> int:
+    """CPU threads for a training in PyTorch: one for a small model, since handing work to a second takes
+    longer than the work.
 
     What convolves does more with each of its parameters, and gets all threads.
     """
-    before = torch.get_num_threads()
     convolves = any(isinstance(module, torch.nn.Conv2d) for module in model.modules())
-    if num_parameters(model) < SMALL_MODEL and not convolves:
-        torch.set_num_threads(1)
+    small = num_parameters(model) < SMALL_MODEL and not convolves
+    return 1 if small else torch.get_num_threads()
+
+
+@contextmanager
+def threads_for(model: Predictor) -> Iterator[None]:
+    """As many CPU threads as `num_threads` says."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads(model))
     try:
         yield
     finally:
         torch.set_num_threads(before)
 
 
-def peak_memory() -> int:
-    """The most main memory that this process has held so far, in bytes."""
+def peak_memory(device: torch.device | None = None) -> int:
+    """The most memory that this process has held so far, in bytes: of a GPU, or main memory."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

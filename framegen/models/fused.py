@@ -17,21 +17,24 @@ PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever th
 
 
 def check(model: Predictor, device: torch.device, engine: Engine) -> None:
-    """Raises FusedUnavailable, saying why, where the engine cannot train this model, or for "auto" should
-    not."""
+    """Raises FusedUnavailable, saying why, where the engine cannot train this model here, or for "auto"
+    should not."""
+    library(shape_of(suits(model, device, engine)))
+
+
+def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNet:
+    """`check`, but for the compiler; returns the model."""
     if not (isinstance(model, RecurrentNet) and isinstance(model.rnn, torch.nn.RNN)):
-        raise FusedUnavailable("it trains the plain RNN only, tanh or relu")
+        raise FusedUnavailable("trains plain RNNs only")
     if model.rnn.num_layers > 1:
-        raise FusedUnavailable("it trains one recurrent layer, this net has more")
+        raise FusedUnavailable("trains one recurrent layer only")
     if model.rnn.hidden_size > MAX_HIDDEN:
-        raise FusedUnavailable(
-            f"it trains up to {MAX_HIDDEN} hidden units, this net has {model.rnn.hidden_size}"
-        )
+        raise FusedUnavailable(f"trains up to {MAX_HIDDEN} hidden units only")
     if device.type != "cpu":
-        raise FusedUnavailable("it runs on the CPU only")
+        raise FusedUnavailable("runs on the CPU only")
     if engine == "auto" and (size := num_parameters(model)) > PAYS:
-        raise FusedUnavailable(f"PyTorch is faster for a net of {size} parameters")
-    library(shape_of(model))
+        raise FusedUnavailable(f"is slower for {size} parameters")
+    return model
 
 
 def shape_of(model: RecurrentNet) -> Shape:

@@ -112,6 +112,8 @@ class Place:
     """Bytes of metrics.jsonl and members.jsonl at this step; what comes behind will be computed again."""
     dropped: dict[int, int] = field(default_factory=dict)
     """By seed, the step at which a net was left behind, since its loss was no longer finite."""
+    waited: float = 0.0
+    """The part of `seconds` for which steps waited for their clips."""
 
 
 def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, place: Place) -> None:
@@ -133,7 +135,7 @@ def load_progress(path: Path, config: Config, steps: int) -> tuple[dict[str, Ten
     everyone = (*place.seeds, *place.dropped)
     possible = (
         0 <= place.step <= steps
-        and 0 <= place.seconds < math.inf
+        and 0 <= place.waited <= place.seconds < math.inf
         and min(place.lengths.values(), default=0) >= 0
     )
     if not possible or not place.seeds or sorted(everyone) != sorted(config.members):

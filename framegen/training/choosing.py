@@ -5,16 +5,17 @@ from collections.abc import Mapping
 import torch
 
 from framegen.config.config import Config
-from framegen.data.clips import Data, TensorClips
+from framegen.data.clips import Data
 from framegen.errors import OptionError
 from framegen.models import fused
-from framegen.models.device import choose_device
+from framegen.models.device import choose_device, num_threads
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.predictor import Predictor
 from framegen.progress import say
+from framegen.training import ranks
+from framegen.training.distributed import torch_engine
 from framegen.training.engine import Engine, TorchEngine
 from framegen.training.fused import FusedEngine
-from framegen.training.schedule import total_steps
 
 
 def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, show: bool) -> Engine:
@@ -23,21 +24,52 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
 
     Raises OptionError where the fused engine is asked for and cannot be had.
     """
-    training, clips, nets = config.training, data.train, list(models.values())
-    device = choose_device(training.device)
+    training, nets = config.training, list(models.values())
+    because = ""
     if training.engine != "torch":
         try:
-            on = torch.device("cpu") if training.device == "auto" else device
-            if not training.plain:
-                raise FusedUnavailable("it takes plain steps only: float32, on true frames")
-            fused.check(nets[0], on, training.engine)
-            together = f", {len(nets)} nets at once" if len(nets) > 1 else ""
-            say(f"engine: fused (compiled for this net and this processor{together})", show)
-            return FusedEngine(nets, clips, training, data.carry_state)
+            _check_fused(config, nets[0])
+            engine = FusedEngine(nets, data.train, training, data.carry_state)
+            together = f"; {len(nets)} nets at once" if len(nets) > 1 else ""
+            threads = _count(min(engine.threads, len(nets)), "thread")
+            why = f"compiled for this plain RNN{together}"
+            say(f"training with the fused engine on the CPU, {threads}, float32 ({why})", show)
+            return engine
         except FusedUnavailable as reason:
             if training.engine == "fused":
                 raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
-            say(f"engine: torch (the fused engine is not for this run: {reason})", show)
-    clips = clips.to(device) if isinstance(clips, TensorClips) else clips
-    nets, total = [model.to(device) for model in nets], total_steps(config, data)
-    return TorchEngine(nets, clips, training, data.carry_state, device, list(models), total)
+            because = f" (the fused engine {reason})"
+    engine = torch_engine(config, models, data)
+    say(f"training with PyTorch on {_described(engine, nets[0])}{because}", show)
+    return engine
+
+
+def _check_fused(config: Config, model: Predictor) -> None:
+    """Raises FusedUnavailable where the fused engine cannot take this training's steps; whether it can be
+    compiled will be seen."""
+    training = config.training
+    device = choose_device("cpu" if training.device == "auto" else training.device)
+    fused.suits(model, device, training.engine)
+    if training.special:
+        raise FusedUnavailable(f"knows no --{next(iter(training.special)).replace('_', '-')}")
+    if ranks.current().count > 1:
+        raise FusedUnavailable("trains in one process only")
+
+
+def _described(engine: TorchEngine, model: Predictor) -> str:
+    """Where and how PyTorch trains: device, threads, precision, and what is on beside."""
+    training, threads = engine.training, num_threads(model)
+    cuda = engine.device.type == "cuda"
+    how = [f"the GPU {torch.cuda.get_device_name()}" if cuda else f"the CPU, {_count(threads, 'thread')}"]
+    if engine.ranks.count > 1:
+        how.append(f"in each of {engine.ranks.count} processes")
+    how.append(training.precision)
+    if training.compile:
+        how.append("compiled")
+    if engine.reader.ahead:
+        how.append("the next clips read meanwhile")
+    return ", ".join(how)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"

@@ -6,6 +6,7 @@ one.
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,8 @@ from framegen.data.clips import Clips
 from framegen.models.parameters import flatten, load_weights, split, stack
 from framegen.models.predictor import Predictor, State, detach, map_state
 from framegen.training.feeding import noisy, own_frames, relative_loss, unroll
+from framegen.training.ranks import Ranks
+from framegen.training.reader import Reader
 from framegen.training.state import engine_state, load_engine_state
 
 
@@ -37,6 +40,9 @@ class Engine(Protocol):
     def device(self) -> torch.device: ...
     @property
     def chunk(self) -> int: ...
+    @property
+    def waited(self) -> float: ...
+    def announce(self, order: Tensor) -> None: ...
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]: ...
     def keep(self, members: Sequence[int]) -> None: ...
     def state_dict(self) -> dict[str, Tensor]: ...
@@ -53,6 +59,7 @@ class TorchEngine:
         device: where the models are.
         seeds: of the models, for what is drawn by chance while they are trained.
         total_steps: of the whole training, by which `feeding` goes on.
+        ranks: the processes that train these models together.
     """
 
     chunk = 1
@@ -67,11 +74,13 @@ class TorchEngine:
         device: torch.device = torch.device("cpu"),  # noqa: B008 (it cannot be changed)
         seeds: Sequence[int] = (),
         total_steps: int = 1,
+        ranks: Ranks = Ranks(),  # noqa: B008
     ) -> None:
         self.models, self.clips, self.training, self.carry_state = list(models), clips, training, carry_state
         self.states: list[State] = [None] * len(models)
         """What each model carries into the next step."""
-        self.device, self.steps = device, 0
+        self.device, self.steps, self.ranks = device, 0, ranks
+        self.reader = Reader(clips, device, training.read_ahead)
         self.seeds, self.total_steps = list(seeds or range(len(models))), total_steps
         self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
@@ -87,6 +96,20 @@ class TorchEngine:
     def predictors(self) -> Sequence[Predictor]:
         """`kept`, as fast as they can be run."""
         return self.kept
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which steps have waited for their clips."""
+        return self.reader.waited
+
+    def announce(self, order: Tensor) -> None:
+        """Which clips `run` will be handed, (K, N), so that they can be read ahead."""
+        self.reader.announce(
+            part[self.ranks.share(len(part))[0]]
+            for batch in order.split(self.training.batch_size, 1)
+            for index in batch
+            for part in index.tensor_split(self.training.accumulate)
+        )
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Train on some batches, one after another.
@@ -118,6 +141,7 @@ class TorchEngine:
             loss = self._loss(k, part, random) * (len(part) / len(index))
             loss.backward()
             total = total + loss.detach().cpu()
+        total = self._add_up(model, total)
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
         if total.isfinite() and norm.isfinite():
             optimizer.step()
@@ -128,18 +152,42 @@ class TorchEngine:
                     mean.lerp_(weight.detach(), 1 - keep)
         return total.item(), norm.item()
 
+    def _add_up(self, model: Predictor, loss: Tensor) -> Tensor:
+        """The loss of all processes, whose gradients the model takes; one vector goes round for all of it."""
+        if self.ranks.count == 1:
+            return loss
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        summed = self.ranks.sum(flatten([loss.to(self.device), *gradients]))
+        loss, *sums = summed.split([1, *(gradient.numel() for gradient in gradients)])
+        for gradient, each in zip(gradients, sums, strict=True):
+            gradient.copy_(each.view_as(gradient))
+        return loss[0].cpu()
+
     def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> Tensor:
-        """The loss of a model on some clips, fed as the training's options say."""
+        """This process's part of the loss of a model on some clips, fed as the training's options say.
+
+        What is drawn by chance is drawn for all clips, so that each is fed alike whoever takes it.
+        """
         training = self.training
-        inputs, targets = (each.to(self.device) for each in self.clips.batch(index))  # (B, T, C, H, W)
-        own = own_frames(training, self.steps / self.total_steps, (len(inputs), inputs.shape[1]), random)
-        shown = noisy(inputs, training.input_noise, random) if training.input_noise else inputs
+        rows, share = self.ranks.share(len(index))
+        inputs, targets = self.reader.batch(index[rows])  # (B, T, C, H, W)
+        done, steps = self.steps / self.total_steps, inputs.shape[1]
+        own = own_frames(training, done, (len(index), steps), random)[rows]
+        shown = inputs
+        if training.input_noise:
+            blank = torch.zeros(len(index), *inputs.shape[1:])
+            shown = inputs + noisy(blank, training.input_noise, random)[rows].to(inputs)
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
             predictions, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         self.states[k] = detach(state) if self.carry_state else None
         if training.loss == "relative":
-            return relative_loss(predictions.float(), inputs, targets, own)
-        return nn.functional.mse_loss(predictions.float(), targets)
+            # Copying's error is one number for all clips, whoever takes them.
+            everywhere = partial(self._average, share=share)
+            return share * relative_loss(predictions.float(), inputs, targets, own, everywhere)
+        return share * nn.functional.mse_loss(predictions.float(), targets)
+
+    def _average(self, value: Tensor, share: float) -> Tensor:
+        return self.ranks.sum(share * value)
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these of the models alone, by their places."""

@@ -77,6 +77,12 @@ class FusedEngine:
         """`kept`, run by the compiled code."""
         return [FusedPredictor(model) for model in self.models]
 
+    waited = 0.0
+    """Seconds for which steps have waited for their clips: all lie in memory."""
+
+    def announce(self, order: Tensor) -> None:
+        """All clips are at hand; see `engine.TorchEngine.announce`."""
+
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Train on some batches; see `engine.TorchEngine.run`."""
         order, steps = order.contiguous(), len(learning_rates)

@@ -11,9 +11,11 @@ from framegen.errors import UserError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.evaluation.metrics import median_index, over_members, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
+from framegen.models.device import peak_memory
 from framegen.models.predictor import Predictor, device_of
 from framegen.progress import TrainingBar, say
-from framegen.runs.checkpoint import CHECKPOINT
+from framegen.runs.checkpoint import CHECKPOINT, Place
+from framegen.training.ranks import Lost
 from framegen.training.schedule import (
     clips_per_epoch,
     epoch_order,
@@ -58,23 +60,33 @@ def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
             if training.place.step % per_epoch == 0:
                 training.losses, training.windows = torch.zeros_like(training.losses), {}
                 training.engine.states = [None] * len(training.place.seeds)
-            before, first = training.place.seconds, training.place.step
-            _train_epoch(training, number, per_epoch, bar)
+            before = training.place
+            try:
+                _train_epoch(training, number, per_epoch, bar)
+            except Lost as lost:
+                saved = f"step {training.saved_step} is saved, go on from there with"
+                way_out = f"uv run framegen train --resume {training.folder}"
+                raise UserError(f"{training.folder}: {lost}; {saved}: {way_out}") from lost
             last = training.place.step - number * per_epoch
-            clips = (
-                clips_per_epoch(config, training.data)
-                - (first - number * per_epoch) * config.training.batch_size
-            )
-            speed = len(training.place.seeds) * clips / (training.place.seconds - before)
+            pace = _pace(training, before, before.step - number * per_epoch)
             epoch = _validate(training, number + 1, last)
-            training.tracker.log(
-                epoch.step, {"epoch": epoch.number, **epoch.metrics, "train/clips_per_second": speed}
-            )
+            training.tracker.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
             training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
             yield epoch
             training.save(epoch.shown)
             bar.epoch(epoch.number, training.losses.mean().item() / last, epoch.metrics)
             training.interrupts.check()
+
+
+def _pace(training: Training, before: Place, behind: int) -> dict[str, float]:
+    """How fast the steps went since a place of this epoch that had some of them behind it."""
+    seconds, waited = training.place.seconds - before.seconds, training.place.waited - before.waited
+    clips = clips_per_epoch(training.config, training.data) - behind * training.config.training.batch_size
+    return {
+        "train/clips_per_second": len(training.place.seeds) * clips / seconds,
+        "train/waiting": waited / seconds,
+        "train/peak_memory": peak_memory(training.engine.device),
+    }
 
 
 def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
@@ -87,6 +99,8 @@ def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBa
     }
     for model in engine.models:
         model.train()
+    taken = (training.place.step - epoch * per_epoch) * batch
+    engine.announce(torch.stack([orders[seed][taken:] for seed in training.place.seeds]))
     while (begin := training.place.step - epoch * per_epoch) < per_epoch:
         end = min(begin + engine.chunk, per_epoch)
         if data.carry_state:  # stop where the next window is to be shown
@@ -98,9 +112,12 @@ def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBa
         rates = [
             learning_rate_at(config.training, training.place.step + k, total) for k in range(end - begin)
         ]
-        started = time.perf_counter()
+        started, waited = time.perf_counter(), engine.waited
         losses, norms = engine.run(order, rates)
-        training.move(seconds=training.place.seconds + time.perf_counter() - started)
+        training.move(
+            seconds=training.place.seconds + time.perf_counter() - started,
+            waited=training.place.waited + engine.waited - waited,
+        )
         _log_steps(training, losses, norms, rates)
         bar.step(end - begin)
         if training.interrupts.received is not None and end < per_epoch:

@@ -301,11 +301,11 @@ def _ended(process: subprocess.Popen[str]) -> str:
 @needs_compiler
 def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path: Path) -> None:
     both = [_train_elsewhere(tmp_path, name) for name in ("one", "two")]
-    assert all("engine: fused" in _ended(process) for process in both)
+    assert all("training with the fused engine on the CPU" in _ended(process) for process in both)
     (compiled,) = (tmp_path / "cache" / "framegen").iterdir()
     whole = compiled.read_bytes()
     compiled.write_bytes(whole[:1000])
-    assert "engine: fused" in _ended(_train_elsewhere(tmp_path, "three"))
+    assert "training with the fused engine on the CPU" in _ended(_train_elsewhere(tmp_path, "three"))
     assert len(compiled.read_bytes()) == len(whole)
 
 
@@ -330,12 +330,12 @@ def test_what_was_compiled_from_another_source_is_not_taken(
 @needs_compiler
 def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    assert "engine: fused" in _ended(_train_elsewhere(tmp_path))
+    assert "training with the fused engine on the CPU" in _ended(_train_elsewhere(tmp_path))
 
 
 def test_without_a_compiler_pytorch_trains(tmp_path: Path) -> None:
     err = _ended(_train_elsewhere(tmp_path, PATH=str(tmp_path), CXX=""))
-    assert "engine: torch (the fused engine is not for this run: no C++ compiler" in err
+    assert "training with PyTorch on the CPU, 1 thread, float32 (the fused engine needs a C++ compiler" in err
 
 
 @needs_compiler

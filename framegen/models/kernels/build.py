@@ -25,7 +25,7 @@ MAX_HIDDEN, DIGEST_BYTES = 64, 32
 
 
 class FusedUnavailable(Exception):
-    """Why the fused engine cannot be used here, in one line."""
+    """Why the fused engine cannot be used here, as one line of which it is the subject."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def compiler() -> str:
     """The machine's C++ compiler. Raises FusedUnavailable where there is none."""
     names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
     if (path := next(filter(None, map(shutil.which, names)), None)) is None:
-        raise FusedUnavailable("no C++ compiler was found")
+        raise FusedUnavailable("needs a C++ compiler, and none was found")
     return path
 
 
@@ -95,7 +95,9 @@ def _compile(command: list[str], path: Path) -> Path:
                 content = temporary.read_bytes()
                 temporary.write_bytes(content + hashlib.sha256(content).digest())
                 return path
-        raise FusedUnavailable(f"{command[0]} does not compile it ({done.stderr.strip().splitlines()[-1:]})")
+        raise FusedUnavailable(
+            f"does not compile with {command[0]} ({done.stderr.strip().splitlines()[-1:]})"
+        )
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
