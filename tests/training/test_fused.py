@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.fused import FusedEngine
 from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of, smallest
+from tests.forked import Forked
 from tests.training.test_training import STREAM
 
 FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fused"))
@@ -282,30 +281,23 @@ def test_a_net_too_large_to_pay_is_taken_only_when_told() -> None:
     assert isinstance(fused.compiled(model, "fused"), FusedPredictor)
 
 
-def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> subprocess.Popen[str]:
+def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> Forked:
     """The smallest training in a process of its own, with a cache folder of its own."""
     program = "from framegen.commands import training; training.draw_run = lambda *_: [];"
     program += "from framegen.__main__ import main; main()"
-    command = [sys.executable, "-c", program, "train", "--name", name, "--track", "disabled"]
-    command += map(str, smallest(folder))
+    command = ["train", "--name", name, "--track", "disabled", *smallest(folder)]
     variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), **environment}
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def _ended(process: subprocess.Popen[str]) -> str:
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return err
+    return Forked(program, *command, environment=variables)
 
 
 @needs_compiler
 def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path: Path) -> None:
     both = [_train_elsewhere(tmp_path, name) for name in ("one", "two")]
-    assert all("engine: fused" in _ended(process) for process in both)
+    assert all("engine: fused" in process.succeeded().stderr for process in both)
     (compiled,) = (tmp_path / "cache" / "framegen").iterdir()
     whole = compiled.read_bytes()
     compiled.write_bytes(whole[:1000])
-    assert "engine: fused" in _ended(_train_elsewhere(tmp_path, "three"))
+    assert "engine: fused" in _train_elsewhere(tmp_path, "three").succeeded().stderr
     assert len(compiled.read_bytes()) == len(whole)
 
 
@@ -330,11 +322,11 @@ def test_what_was_compiled_from_another_source_is_not_taken(
 @needs_compiler
 def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    assert "engine: fused" in _ended(_train_elsewhere(tmp_path))
+    assert "engine: fused" in _train_elsewhere(tmp_path).succeeded().stderr
 
 
 def test_without_a_compiler_pytorch_trains(tmp_path: Path) -> None:
-    err = _ended(_train_elsewhere(tmp_path, PATH=str(tmp_path), CXX=""))
+    err = _train_elsewhere(tmp_path, PATH=str(tmp_path), CXX="").succeeded().stderr
     assert "engine: torch (the fused engine is not for this run: no C++ compiler" in err
 
 
