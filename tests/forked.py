@@ -18,7 +18,7 @@ STOPPED = (ROOT / "tests" / "stopped_training.py").read_text()
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(
-    ["tests.forked", "framegen.studies.reproduce", "matplotlib.pyplot", "tyro", "wandb"]
+    ["tests.forked", "framegen.studies.reproduce", "matplotlib.pyplot", "torch._dynamo", "tyro", "wandb"]
 )
 
 
