@@ -302,21 +302,23 @@ def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path
 
 
 @needs_compiler
-def test_what_was_compiled_from_another_source_is_not_taken(
+def test_what_was_compiled_is_taken_for_the_same_source_anywhere_and_for_no_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    changed = tmp_path / "fused.cpp"
+    same, changed = tmp_path / "same.cpp", tmp_path / "fused.cpp"
+    same.write_bytes(kernel.SOURCE.read_bytes())
     changed.write_text(kernel.SOURCE.read_text().replace("x[i] = y[i]", "x[i] = -y[i]"))
     model = build(Recurrent("tanh", 2), (1, 1, 1), 0)
     made = []
-    for source in (kernel.SOURCE, changed):
+    for source in (kernel.SOURCE, same, changed):
         monkeypatch.setattr(kernel, "SOURCE", source)
         library.cache_clear()
         made.append(FusedPredictor(model).run_on(torch.ones(1, 1, 1, 1, 1), None, 3)[0])
     library.cache_clear()
     assert len(list((tmp_path / "cache" / "framegen").iterdir())) == 2
-    assert not torch.equal(*made)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
 
 
 @needs_compiler
