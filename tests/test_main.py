@@ -12,6 +12,7 @@ from rich.console import Console
 from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
+from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
 from tests.conftest import smallest
@@ -206,6 +207,10 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
         return path
 
     monkeypatch.setattr(style, "save", save)
+    if reason != "no such file":  # nor need the others be made each time
+        for figure in ("horizon", "pictures", "trajectories", "spatial", "temporal"):
+            monkeypatch.setattr(draw, f"_{figure}", lambda *_: None)
+        monkeypatch.setattr(draw, "write_continuations", lambda _, outs: [save(None, out) for out in outs])
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     shutil.rmtree(run / "figures")
     damage(run / "metrics.jsonl")

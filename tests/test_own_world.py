@@ -16,10 +16,10 @@ from framegen.models import build
 from framegen.models.predictor import from_parts, map_state, name_parts
 from framegen.runs.run import load
 from tests.conftest import rows_of
+from tests.forked import STOPPED, Forked
 from tests.own_world import Conv
 
 Runner = Callable[..., tuple[int, str, str]]
-STOPPED = Path(__file__).with_name("stopped_training.py")
 
 
 @pytest.fixture(scope="module")
@@ -62,15 +62,9 @@ def _killed(experiment: str, folder: Path, step: int) -> Path:
     """A run that was killed at a step."""
     arguments = ["train", experiment, "--name", "run", "--track", "disabled"]
     arguments += ["--runs-dir", str(folder / "runs"), "--data-dir", str(folder / "data")]
-    program = "import runpy, sys, tests.own_world; del sys.argv[0]; "
-    program += "runpy.run_path(sys.argv[0], run_name='__main__')"
-    program = (
-        "import torch; torch.set_num_threads(1); " + program
-    )  # as here: they are part of a convolution's bits
-    command = [sys.executable, "-c", program, str(STOPPED), "SIGTERM", "step", str(step), *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, cwd=STOPPED.parents[1]
-    )
+    # One thread, as here: threads are part of a convolution's bits.
+    program = "import torch, tests.own_world; torch.set_num_threads(1)\n" + STOPPED
+    done = Forked(program, "SIGTERM", "step", str(step), *arguments).ended()
     assert done.returncode == 128 + signal.SIGTERM, done.stderr
     return folder / "runs" / "run"
 
@@ -158,9 +152,7 @@ def test_it_is_tracked(tmp_path: Path) -> None:
         "train('bounce', 'seen', 'offline', sys.argv[1] + '/runs', sys.argv[1], show=False, draw=False, "
         "epochs=1)"
     )
-    subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], check=True, timeout=120, cwd=STOPPED.parents[1]
-    )
+    Forked(program, tmp_path).succeeded()
     (file,) = (tmp_path / "runs" / "wandb").glob("offline-run-*/*.wandb")
     leet = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(file)]
     done = subprocess.run(leet, capture_output=True, text=True, timeout=60, check=True)

@@ -4,8 +4,6 @@ import errno
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +21,7 @@ from framegen.data.frames import read_frames
 from framegen.data.importing import import_films
 from framegen.errors import OptionError, UserError
 from tests.data.films import encode, scene, shades
+from tests.forked import Forked
 
 
 def _film(path: Path, *lengths: int, seed: int = 0, size: tuple[int, int] = (36, 64)) -> Path:
@@ -321,8 +320,7 @@ def test_killed_at_any_moment_it_is_whole_in_the_end(tmp_path: Path) -> None:
     films = [_film(tmp_path / f"{n}.mp4", 30, seed=n) for n in range(2)]
     _import(films, tmp_path / "whole")
     expected = (tmp_path / "whole" / "set" / MANIFEST).read_bytes()
-    words = [sys.executable, "-c", KILLED, *map(str, films), str(tmp_path / "data")]
-    said = subprocess.run(words, capture_output=True, timeout=60, check=True, text=True).stdout
+    said = Forked(KILLED, *films, tmp_path / "data").succeeded().stdout
     ended = {int(moment): int(code) for moment, code in map(str.split, said.splitlines())}
     assert set(ended.values()) <= {0, -signal.SIGKILL}
     assert sum(code != 0 for code in ended.values()) >= 6

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 import time
@@ -6,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pytest
 
 from framegen.commands import training
@@ -16,6 +16,7 @@ from framegen.runs.folder import read_config, write_config
 from framegen.runs.metrics import read_metrics
 from framegen.runs.tracking import About, Tracker, resolve_mode
 from tests.conftest import CLOCKS, SMALL_CONFIG, rows_of, smallest
+from tests.forked import FRAMEGEN, Forked
 
 
 def _records(folder: Path) -> list[dict[str, Any]]:
@@ -44,8 +45,7 @@ for name, config in {"seen": seen, "three": replace(SMALL_CONFIG, seeds=(2, 0, 5
 def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one net and one of three, tracked offline in a process of their own, as a user makes them."""
     folder = tmp_path_factory.mktemp("tracked")
-    command = [sys.executable, "-c", PROGRAM, str(folder)]
-    subprocess.run(command, check=True, timeout=300, cwd=Path(__file__).parents[2])
+    Forked(PROGRAM, folder).succeeded()
     return folder
 
 
@@ -177,9 +177,8 @@ def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -
     said = {"WANDB_NAME": "mine", "WANDB_RUN_GROUP": "ours", "WANDB_TAGS": "a, b", "WANDB_NOTES": "why"}
     options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_val_clips=2 "
     options += "--num_test_clips=2 --num_frames=12 --media_every=0"
-    command = ["env", *(f"{name}={value}" for name, value in said.items()), sys.executable]
-    command += ["-m", "framegen", "train", "video", *options.split(), "--track", "offline"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=True)
+    command = ["train", "video", *options.split(), "--track", "offline"]
+    Forked(FRAMEGEN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
     records = _records(tmp_path / "runs")
     (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
     assert (run["display_name"], run["run_group"], run["notes"]) == ("mine", "ours", "why")
@@ -196,8 +195,7 @@ def test_the_runs_of_the_claims_are_one_group_and_the_report_one_run(tmp_path: P
         "for _ in range(2):  # the second time goes on with the same run of W&B\n"
         "    reproduce(Path('runs'), Path('data'), [8], 2, 'offline', show=False, **small)\n"
     )
-    command = [sys.executable, "-c", "from pathlib import Path\n" + program]
-    subprocess.run(command, cwd=tmp_path, timeout=120, check=True)
+    Forked("from pathlib import Path\n" + program, folder=tmp_path).succeeded()
     files = (tmp_path / "runs").rglob("offline-run-*/*.wandb")
     runs = [r["run"] for file in files for r in _read(file) if r["type"] == "run" and "config" in r["run"]]
     assert sorted(run["job_type"] for run in runs) == ["population", "reproduce", "reproduce"]
@@ -209,19 +207,15 @@ def test_the_runs_of_the_claims_are_one_group_and_the_report_one_run(tmp_path: P
 def test_online_that_cannot_be_had_is_answered_soon_and_leaves_nothing(
     key: str | None, tmp_path: Path
 ) -> None:
-    import os
-
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
     environment |= {
         "HOME": str(tmp_path),
-        "MPLCONFIGDIR": matplotlib.get_configdir(),  # else matplotlib looks for all fonts anew
         "WANDB_BASE_URL": "http://127.0.0.1:9",
         **({"WANDB_API_KEY": key} if key else {}),
     }
-    command = [sys.executable, "-c", "from framegen.__main__ import main; main()", "train"]
-    command += ["--track", "online", "--engine", "torch", *map(str, smallest(tmp_path))]
+    command = ["train", "--track", "online", "--engine", "torch", *smallest(tmp_path)]
     began = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    done = Forked(FRAMEGEN, *command, environment=environment).ended()
     assert time.monotonic() - began < 30  # the promise is 15 s; a loaded machine gets twice that
     assert done.returncode == 1
     assert "--track offline" in done.stderr

@@ -4,12 +4,11 @@ import json
 import math
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -36,6 +35,7 @@ from framegen.studies.claims.runs import Finding, Runs, planned_runs
 from framegen.studies.page import write_report
 from framegen.studies.reproduce import reproduce
 from tests.conftest import SMALL_CONFIG, rows_of
+from tests.forked import Forked
 
 Runner = Callable[..., tuple[int, str, str]]
 SMALL: dict[str, Any] = {
@@ -296,10 +296,8 @@ if __name__ == "__main__":
 LONG: dict[str, Any] = {**SMALL, "epochs": 60, "engine": "torch"}
 
 
-def _stopped(folder: Path, claims: str) -> subprocess.CompletedProcess[str]:
-    (folder / "stopped.py").write_text(STOPPED)
-    command = [sys.executable, str(folder / "stopped.py"), str(folder), claims, json.dumps(LONG)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def _stopped(folder: Path, claims: str) -> CompletedProcess[str]:
+    return Forked(STOPPED, folder, claims, json.dumps(LONG)).ended()
 
 
 def test_stopped_it_begins_no_other_run(tmp_path: Path) -> None:

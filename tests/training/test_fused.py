@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.fused import FusedEngine
 from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of, smallest
+from tests.forked import Forked
 from tests.training.test_training import STREAM
 
 FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fused"))
@@ -282,59 +281,56 @@ def test_a_net_too_large_to_pay_is_taken_only_when_told() -> None:
     assert isinstance(fused.compiled(model, "fused"), FusedPredictor)
 
 
-def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> subprocess.Popen[str]:
+def _train_elsewhere(folder: Path, name: str = "run", **environment: str) -> Forked:
     """The smallest training in a process of its own, with a cache folder of its own."""
     program = "from framegen.commands import training; training.draw_run = lambda *_: [];"
     program += "from framegen.__main__ import main; main()"
-    command = [sys.executable, "-c", program, "train", "--name", name, "--track", "disabled"]
-    command += map(str, smallest(folder))
+    command = ["train", "--name", name, "--track", "disabled", *smallest(folder)]
     variables = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), **environment}
-    return subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def _ended(process: subprocess.Popen[str]) -> str:
-    _, err = process.communicate(timeout=120)
-    assert process.returncode == 0, err
-    return err
+    return Forked(program, *command, environment=variables)
 
 
 @needs_compiler
 def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(tmp_path: Path) -> None:
     both = [_train_elsewhere(tmp_path, name) for name in ("one", "two")]
-    assert all("training with the fused engine on the CPU" in _ended(process) for process in both)
+    assert all("training with the fused engine on the CPU" in process.succeeded().stderr for process in both)
     (compiled,) = (tmp_path / "cache" / "framegen").iterdir()
     whole = compiled.read_bytes()
     compiled.write_bytes(whole[:1000])
-    assert "training with the fused engine on the CPU" in _ended(_train_elsewhere(tmp_path, "three"))
+    assert (
+        "training with the fused engine on the CPU" in _train_elsewhere(tmp_path, "three").succeeded().stderr
+    )
     assert len(compiled.read_bytes()) == len(whole)
 
 
 @needs_compiler
-def test_what_was_compiled_from_another_source_is_not_taken(
+def test_what_was_compiled_is_taken_for_the_same_source_anywhere_and_for_no_other(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    changed = tmp_path / "fused.cpp"
+    same, changed = tmp_path / "same.cpp", tmp_path / "fused.cpp"
+    same.write_bytes(kernel.SOURCE.read_bytes())
     changed.write_text(kernel.SOURCE.read_text().replace("x[i] = y[i]", "x[i] = -y[i]"))
     model = build(Recurrent("tanh", 2), (1, 1, 1), 0)
     made = []
-    for source in (kernel.SOURCE, changed):
+    for source in (kernel.SOURCE, same, changed):
         monkeypatch.setattr(kernel, "SOURCE", source)
         library.cache_clear()
         made.append(FusedPredictor(model).run_on(torch.ones(1, 1, 1, 1, 1), None, 3)[0])
     library.cache_clear()
     assert len(list((tmp_path / "cache" / "framegen").iterdir())) == 2
-    assert not torch.equal(*made)
+    assert torch.equal(made[0], made[1])
+    assert not torch.equal(made[0], made[2])
 
 
 @needs_compiler
 def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("a file")
-    assert "training with the fused engine on the CPU" in _ended(_train_elsewhere(tmp_path))
+    assert "training with the fused engine on the CPU" in _train_elsewhere(tmp_path).succeeded().stderr
 
 
 def test_without_a_compiler_pytorch_trains(tmp_path: Path) -> None:
-    err = _ended(_train_elsewhere(tmp_path, PATH=str(tmp_path), CXX=""))
+    err = _train_elsewhere(tmp_path, PATH=str(tmp_path), CXX="").succeeded().stderr
     assert "training with PyTorch on the CPU, 1 thread, float32 (the fused engine needs a C++ compiler" in err
 
 

@@ -2,11 +2,10 @@ import json
 import math
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import torch
@@ -25,6 +24,7 @@ from framegen.runs import checkpoint
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, tensors
+from tests.forked import STOPPED, Forked
 
 STREAM = Config(
     Sine(num_windows=6, num_val_windows=2, num_test_windows=2),
@@ -32,7 +32,6 @@ STREAM = Config(
     Training(epochs=2, batch_size=1, device="cpu", engine="torch"),
     "sine-lag",
 )
-STOPPED = Path(__file__).parents[1] / "stopped_training.py"
 
 
 def _train(config: Config, folder: Path, name: str = "run") -> Path:
@@ -259,22 +258,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_way_back(
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 
-def _stopped(
-    config: Config, folder: Path, stop: str, moment: str, count: int
-) -> subprocess.CompletedProcess[str]:
-    command = [
-        sys.executable,
-        str(STOPPED),
-        stop,
-        moment,
-        str(count),
-        "train",
-        config.experiment,
-        "--name",
-        "run",
-        "--track",
-        "disabled",
-    ]
+def _stopped(config: Config, folder: Path, stop: str, moment: str, count: int) -> CompletedProcess[str]:
+    command = [stop, moment, str(count), "train", config.experiment, "--name", "run", "--track", "disabled"]
     command += ["--runs-dir", str(folder / "runs"), "--data-dir", str(folder / "data")]
     for part in (config.task, config.model, config.training):
         default = {
@@ -285,7 +270,7 @@ def _stopped(
         for name, value in vars(part).items():
             if default[name] != value or name in ("epochs", "batch_size", "media_every", "engine"):
                 command += [f"--{name.replace('_', '-')}", str(value)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return Forked(STOPPED, *command).ended()
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,8 @@ def library(shape: Shape) -> ctypes.CDLL:
     machine = subprocess.run(
         [command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False
     ).stdout
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), repr(command).encode(), machine])).hexdigest()[:24]
+    said = repr(command[:-1]).encode()  # not where the source lies: every installation may take the same
+    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), said, machine])).hexdigest()[:24]
     path = platformdirs.user_cache_path("framegen") / f"{key}.so"
     if not _whole(path):
         try:
