@@ -157,13 +157,32 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
     Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
     """
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if DIGEST not in metadata:
+        raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
+    if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
+        raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
+    return tensors, metadata
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
+    `load_tensors`."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file. Raises UserError that names it where it cannot be read."""
     import safetensors
 
     check_file(path, MAX_TENSOR_BYTES)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            yield file
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
@@ -175,11 +194,6 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
                 "only"
             ) from error
         raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
-    if DIGEST not in metadata:
-        raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
-    if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
-        raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
-    return tensors, metadata
 
 
 def _digest(tensors: Mapping[str, "Tensor"]) -> str:

@@ -19,14 +19,14 @@ from framegen.data.clips import Data
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
-from framegen.evaluation.results import Results, write_results
+from framegen.evaluation.results import Results, TrainingFacts, write_results
 from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, threads_for
 from framegen.models.predictor import num_parameters
 from framegen.progress import TrainingBar, say
 from framegen.report.draw import draw_epoch, draw_run
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_mode
@@ -37,7 +37,7 @@ from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
 from framegen.training.loop import Epoch, fit
 from framegen.training.schedule import steps_per_epoch, total_steps
-from framegen.training.under_way import Training
+from framegen.training.under_way import OngoingTraining
 
 OnEpoch = Callable[[Epoch], object]
 
@@ -123,8 +123,9 @@ def resume(
             say(f"{run_dir}: is finished already; nothing was changed", show)
             saved = load(run_dir)
             return Run(run_dir, saved.config, saved.models, saved.shown)
-        if (run_dir / CHECKPOINT).exists() and not (run_dir / RESUME).exists() and load(run_dir).step > 0:
-            lost = f"{run_dir / RESUME}: is missing, so the training cannot go on where it was"
+        checkpoint, progress = run_dir / CHECKPOINT, run_dir / RESUME
+        if checkpoint.exists() and not progress.exists() and steps_taken(checkpoint) > 0:
+            lost = f"{progress}: is missing, so the training cannot go on where it was"
             raise UserError(f"{lost}; the checkpoint is untouched")
         remove_leftovers(run_dir)
         training, run = _begin(run_dir, mode, show, interrupts)
@@ -133,7 +134,7 @@ def resume(
 
 def _begin(
     run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts, data: Data | None = None
-) -> tuple[Training, Run]:
+) -> tuple[OngoingTraining, Run]:
     """Everything that stands before the first step, or where the training was stopped; `data` where it is
     loaded already."""
     description = read_config(run_dir)
@@ -156,7 +157,7 @@ def _begin(
         digest = hashlib.sha256(run.data.file.read_bytes()).hexdigest()
         tracker.use_file(run.data.file.stem, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
-    training = Training(
+    training = OngoingTraining(
         run_dir, config, data, references, engine, tracker, interrupts, place, losses, saved_step=place.step
     )
     if tensors:
@@ -187,7 +188,7 @@ def _facts(run: Run, engine: Engine) -> dict[str, Any]:
     return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
 
 
-def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
+def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
     """Train to the end, measure, and leave results and pictures in the run folder and in W&B."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     every = config.training.media_every
@@ -203,7 +204,7 @@ def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpo
                 if on_epoch is not None:
                     on_epoch(epoch)
         say("measuring every predictor on the test clips", show)
-        facts = results.Training(
+        facts = TrainingFacts(
             **_facts(run, training.engine), seconds=training.place.seconds, dropped=training.place.dropped
         )
         training.finish()
@@ -218,7 +219,7 @@ def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpo
     return run
 
 
-def _track_results(training: Training, run: Run, measured: Results, made: Sequence[Path]) -> None:
+def _track_results(training: OngoingTraining, run: Run, measured: Results, made: Sequence[Path]) -> None:
     """Leave what was measured and drawn, the checkpoint and the data in W&B."""
     tracker, step = training.tracker, training.place.step
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
