@@ -149,6 +149,7 @@ def _begin(
     run.data = data
     if OPTIMUM in run.references:
         say("computing the best possible prediction of the validation clips", show)
+        say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
