@@ -23,6 +23,8 @@ MAX_JSON_BYTES = 256 * 2**20
 MAX_TENSOR_BYTES = 16 * 2**30
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
 DIGEST = "sha256"
+LETTERS = 40
+"""Of a file's name in the temporary one, which is longer and must fit too."""
 T = TypeVar("T")
 
 
@@ -32,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whoever is killed meanwhile leaves the old file whole. Raises UserError where the disk refuses.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[-LETTERS:]}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -51,7 +53,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     Whoever is killed between the two renames leaves the old one beside, under a hidden name.
     """
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
+    temporary, old = (
+        path.with_name(f".{path.name[-LETTERS:]}.{os.getpid()}.{kind}") for kind in ("tmp", "old")
+    )
     try:
         shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
         temporary.mkdir(parents=True)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,31 @@ def test_a_folder_without_a_run_is_named(framegen: Runner, tmp_path: Path) -> No
     code, _, err = framegen("train", "--resume", tmp_path)
     assert code == 1
     assert "is not a run folder" in err
+
+
+def test_an_empty_argument_is_no_folder(framegen: Runner) -> None:
+    for arguments in (["train", ""], ["train", "--runs-dir="], ["continue", ""]):
+        code, _, err = framegen(*arguments)
+        assert code == 2
+        assert "an argument is empty" in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["train", "x" * 5000], ["train", "clips", "--dataset", "x" * 5000]])
+def test_a_name_that_is_too_long_is_answered_in_one_line(arguments: list[str], framegen: Runner) -> None:
+    code, _, err = framegen(*arguments)
+    assert code == 1
+    assert "File name too long" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_an_encoding_lacks_is_shown_all_the_same(
+    framegen: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written := BytesIO(), "ascii"))
+    assert framegen("data", "list", "--data-dir", "\udcff\u00fc")[0] == 0
+    sys.stdout.flush()
+    assert written.getvalue().startswith(rb"\udcff\xfc: holds no films")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"task": 1}'])

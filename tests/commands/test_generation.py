@@ -257,6 +257,12 @@ def test_a_file_that_is_there_is_kept(framegen: Runner, small_run: Path, tmp_pat
     assert out.read_bytes().startswith(b"GIF")
 
 
+@pytest.mark.parametrize("name", ["x" * 251 + ".gif", "x" * 255])
+def test_the_longest_name_that_a_disk_takes_is_written(name: str, small_run: Path, tmp_path: Path) -> None:
+    assert continue_prompt(small_run, 1, tmp_path / name, context=2, look="clean").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 @pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
 def test_a_prompt_is_never_written_onto(
     link: bool, framegen: Runner, small_run: Path, tmp_path: Path
