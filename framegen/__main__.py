@@ -6,7 +6,6 @@ import shlex
 import signal
 import sys
 from dataclasses import replace
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +28,7 @@ from framegen.config.options import (
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
 from framegen.errors import OptionError, UserError
+from framegen.progress import prepare_streams
 
 if TYPE_CHECKING:
     from framegen.runs.run import Run
@@ -50,8 +50,7 @@ def main() -> None:
     signal)."""
     from framegen.training.interrupts import SIGNALS, Interrupted
 
-    if isinstance(sys.stdout, TextIOWrapper):  # a name that the terminal's encoding lacks ends no command
-        sys.stdout.reconfigure(errors="backslashreplace")
+    prepare_streams()
     try:
         _main(sys.argv[1:])
     except UserError as error:

@@ -118,6 +118,16 @@ def test_a_name_that_is_too_long_is_answered_in_one_line(arguments: list[str], f
     assert len(err.splitlines()) == 1
 
 
+def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from framegen.progress import prepare_streams, say; prepare_streams();"
+        "say('into nothing', True); print(sys.stderr.isatty());"
+        "sys.exit(os.open('file', os.O_CREAT) < 3)"
+    )
+    closed = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, program]
+    subprocess.run(closed, cwd=tmp_path, timeout=60, check=True)
+
+
 def test_what_an_encoding_lacks_is_shown_all_the_same(
     framegen: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
