@@ -1,6 +1,8 @@
 """The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
 
 import os
+import re
+import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -27,6 +29,7 @@ from framegen.config.options import (
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
 from framegen.errors import OptionError, UserError
+from framegen.progress import prepare_streams
 
 if TYPE_CHECKING:
     from framegen.runs.run import Run
@@ -48,6 +51,7 @@ def main() -> None:
     signal)."""
     from framegen.training.interrupts import SIGNALS, Interrupted
 
+    prepare_streams()
     try:
         if os.environ.get("WORLD_SIZE", "1") == "1":
             _main(sys.argv[1:])
@@ -69,9 +73,15 @@ def main() -> None:
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # a name too long, a full disk: the place it names says more than a traceback
+        print(f"framegen: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)
 
 
 def _main(arguments: list[str]) -> None:
+    if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):  # as a path "" is the current folder
+        given = shlex.join(arguments)
+        raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
     match arguments:
         case [] | ["-h" | "--help", *_]:
             print(_help())
@@ -140,11 +150,11 @@ def _data(arguments: list[str]) -> None:
             from framegen.commands.data import list_datasets
 
             listed = list_datasets(place.data_dir)
-            print(*(f"{name}: {text}" for name, text in listed.items()), sep="\n")
+            for name, text in listed.items():
+                print(f"{name}: {text}")
             if not listed:
-                print(
-                    f"{place.data_dir}: holds no films; framegen data import FILM --name NAME brings some in"
-                )
+                way_out = "framegen data import FILM --name NAME brings some in"
+                print(f"{place.data_dir}: holds no films; {way_out}")
         case ["show", *rest]:
             shown: ShowData = parse(ShowData, "data show", rest)
             from framegen.commands.data import show

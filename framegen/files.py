@@ -23,6 +23,8 @@ MAX_JSON_BYTES = 256 * 2**20
 MAX_TENSOR_BYTES = 16 * 2**30
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
 DIGEST = "sha256"
+LETTERS = 40
+"""Of a file's name in the temporary one, which is longer and must fit too."""
 T = TypeVar("T")
 
 
@@ -32,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Whoever is killed meanwhile leaves the old file whole. Raises UserError where the disk refuses.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary = path.with_name(f".{path.stem[-LETTERS:]}.{os.getpid()}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -51,7 +53,9 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     Whoever is killed between the two renames leaves the old one beside, under a hidden name.
     """
-    temporary, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("tmp", "old"))
+    temporary, old = (
+        path.with_name(f".{path.name[-LETTERS:]}.{os.getpid()}.{kind}") for kind in ("tmp", "old")
+    )
     try:
         shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
         temporary.mkdir(parents=True)
@@ -157,13 +161,32 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
     Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
     """
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if DIGEST not in metadata:
+        raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
+    if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
+        raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
+    return tensors, metadata
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
+    `load_tensors`."""
+    with _opened(path) as file:
+        return file.metadata() or {}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A safetensors file. Raises UserError that names it where it cannot be read."""
     import safetensors
 
     check_file(path, MAX_TENSOR_BYTES)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+            yield file
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
@@ -175,11 +198,6 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
                 "only"
             ) from error
         raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
-    if DIGEST not in metadata:
-        raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
-    if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
-        raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
-    return tensors, metadata
 
 
 def _digest(tensors: Mapping[str, "Tensor"]) -> str:

@@ -1,8 +1,11 @@
 """A live bar on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -13,6 +16,22 @@ PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
 
 Item = TypeVar("Item")
+
+
+def prepare_streams() -> None:
+    """Let every command print: into nothing where a stream is closed, and any name in any encoding.
+
+    A closed stream's number would be given to the next file that is opened, and what is printed land in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    nowhere = Path(os.devnull).open("w")  # noqa: SIM115 (open as long as the process)
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["train", "video-mlp", "--cell", "gru"], "--cell"),
         (["train", "--batch-size", "2000"], "--batch-size 2000: larger than the 1000"),
         (["train", "--num-frames", "0"], "--num-frames 0"),
+        (["train", "--seeds", "9" * 30], "are too many; at most 4096"),
         (["train", "--hidden-size", "-5"], "--hidden-size -5"),
         (["train", "--epochs", "many"], "many"),
         (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),
@@ -99,6 +101,41 @@ def test_a_folder_without_a_run_is_named(framegen: Runner, tmp_path: Path) -> No
     code, _, err = framegen("train", "--resume", tmp_path)
     assert code == 1
     assert "is not a run folder" in err
+
+
+def test_an_empty_argument_is_no_folder(framegen: Runner) -> None:
+    for arguments in (["train", ""], ["train", "--runs-dir="], ["continue", ""]):
+        code, _, err = framegen(*arguments)
+        assert code == 2
+        assert "an argument is empty" in err
+        assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["train", "x" * 5000], ["train", "clips", "--dataset", "x" * 5000]])
+def test_a_name_that_is_too_long_is_answered_in_one_line(arguments: list[str], framegen: Runner) -> None:
+    code, _, err = framegen(*arguments)
+    assert code == 1
+    assert "File name too long" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from framegen.progress import prepare_streams, say; prepare_streams();"
+        "say('into nothing', True); print(sys.stderr.isatty());"
+        "sys.exit(os.open('file', os.O_CREAT) < 3)"
+    )
+    closed = ["sh", "-c", 'exec "$0" -c "$1" <&- >&- 2>&-', sys.executable, program]
+    subprocess.run(closed, cwd=tmp_path, timeout=60, check=True)
+
+
+def test_what_an_encoding_lacks_is_shown_all_the_same(
+    framegen: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written := BytesIO(), "ascii"))
+    assert framegen("data", "list", "--data-dir", "\udcff\u00fc")[0] == 0
+    sys.stdout.flush()
+    assert written.getvalue().startswith(rb"\udcff\xfc: holds no films")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"task": 1}'])

@@ -33,7 +33,7 @@ def generate(
     num_frames: int | None,
     out: Path | str,
     prompt: Path | str | None = None,
-    clip: int = 0,
+    clip: int | None = None,
     context: int | None = None,
     fps: float | None = None,
     device: str = "auto",
@@ -51,7 +51,7 @@ def generate(
         out: a file ending in .gif, .mp4, .webm, .webp, .png (film strip) or .npy; a name without ending is a
             folder of PNG.
         prompt: a video, picture, folder of pictures or array (see `read_prompt`); None takes a test clip.
-        clip: which test clip, where `prompt` is None.
+        clip: which test clip, instead of a `prompt`; None: the first.
         context: how many frames of the prompt the model is shown; what follows is shown as the truth. None:
             all of a file, and of a test clip as many as evaluation uses.
         fps: frames a second of what moves, 0.1 to 240; None takes the prompt's own, or 10.
@@ -69,6 +69,8 @@ def generate(
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
     """
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
+    if prompt is not None and clip is not None:
+        raise OptionError(f"--clip {clip}: stands beside --prompt {prompt}; give one of the two")
     check_output(out, prompt, force)
     _check_look(out, look, scale)
     fps = _rate(fps, prompt)
@@ -80,12 +82,12 @@ def generate(
     task, best = saved.config.task, None
     if prompt is None:
         data = _data(run, saved)
-        frames, context = _test_clip(run, data, clip, context)
+        frames, context = _test_clip(run, data, clip or 0, context)
         best = optimal_predictor(task, data)
     else:
         frames, context = _from_file(prompt, saved, context, num_frames)
     if len(frames) < context:
-        given = prompt or f"--clip {clip}"
+        given = prompt or f"--clip {clip or 0}"
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
     generated = counted(continuation(model, shown, num_frames), num_frames, "generating")

@@ -20,7 +20,7 @@ from framegen.data.dataset import MANIFEST
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
-from framegen.evaluation.results import Results, write_results
+from framegen.evaluation.results import Results, TrainingFacts, write_results
 from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, peak_memory, threads_for
@@ -28,7 +28,7 @@ from framegen.models.predictor import num_parameters
 from framegen.progress import TrainingBar, say
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_epoch, draw_run
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_mode
@@ -41,7 +41,7 @@ from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
 from framegen.training.loop import Epoch, fit
 from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
-from framegen.training.under_way import Training
+from framegen.training.under_way import OngoingTraining
 
 OnEpoch = Callable[[Epoch], object]
 
@@ -130,8 +130,9 @@ def resume(
             say(f"{run_dir}: is finished already; nothing was changed", show)
             saved = load(run_dir)
             return Run(run_dir, saved.config, saved.models, saved.shown)
-        if (run_dir / CHECKPOINT).exists() and not (run_dir / RESUME).exists() and load(run_dir).step > 0:
-            lost = f"{run_dir / RESUME}: is missing, so the training cannot go on where it was"
+        checkpoint, progress = run_dir / CHECKPOINT, run_dir / RESUME
+        if checkpoint.exists() and not progress.exists() and steps_taken(checkpoint) > 0:
+            lost = f"{progress}: is missing, so the training cannot go on where it was"
             raise UserError(f"{lost}; the checkpoint is untouched")
         remove_leftovers(run_dir)
         training, run = _begin(run_dir, mode, show, interrupts)
@@ -140,7 +141,7 @@ def resume(
 
 def _begin(
     run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts, data: Data | None = None
-) -> tuple[Training, Run]:
+) -> tuple[OngoingTraining, Run]:
     """Everything that stands before the first step, or where the training was stopped; `data` where it is
     loaded already."""
     description = read_config(run_dir)
@@ -155,6 +156,7 @@ def _begin(
     run.data = data
     if OPTIMUM in run.references:
         say("computing the best possible prediction of the validation clips", show)
+        say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
@@ -164,7 +166,7 @@ def _begin(
         name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
         tracker.use_file(name, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
-    training = Training(
+    training = OngoingTraining(
         run_dir, config, data, references, engine, tracker, interrupts, place, losses, saved_step=place.step
     )
     if tensors:
@@ -195,11 +197,11 @@ def _facts(run: Run, engine: Engine) -> dict[str, Any]:
     return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
 
 
-def _facts_of(training: Training, run: Run) -> results.Training:
+def _facts_of(training: OngoingTraining, run: Run) -> TrainingFacts:
     """What results.json says of a training that has ended."""
     config, place = training.config, training.place
     clips = config.training.epochs * clips_per_epoch(config, training.data) * len(place.seeds)
-    return results.Training(
+    return TrainingFacts(
         **_facts(run, training.engine),
         seconds=place.seconds,
         dropped=place.dropped,
@@ -211,7 +213,7 @@ def _facts_of(training: Training, run: Run) -> results.Training:
     )
 
 
-def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
+def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
     """Train to the end, measure, and leave results and pictures in the run folder and in W&B."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     every = config.training.media_every
@@ -240,7 +242,7 @@ def _go_on(training: Training, run: Run, show: bool, draw: bool, on_epoch: OnEpo
     return run
 
 
-def _track_results(training: Training, run: Run, measured: Results, made: Sequence[Path]) -> None:
+def _track_results(training: OngoingTraining, run: Run, measured: Results, made: Sequence[Path]) -> None:
     """Leave what was measured and drawn, the checkpoint and the data in W&B."""
     tracker, step = training.tracker, training.place.step
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
@@ -258,7 +260,7 @@ def _track_results(training: Training, run: Run, measured: Results, made: Sequen
         could_make(run.folder / CLIPS, lambda: _track_clips(training, run, metadata["sha256"]))
 
 
-def _track_clips(training: Training, run: Run, model: str) -> None:
+def _track_clips(training: OngoingTraining, run: Run, model: str) -> None:
     """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
     that names the model by its SHA-256."""
     folder, name = run.folder / CLIPS, run.config.experiment

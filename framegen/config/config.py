@@ -50,6 +50,13 @@ class Config:
         return self.seeds or (self.training.seed,)
 
 
+def population(count: int) -> tuple[int, ...]:
+    """The seeds of so many nets: 0, 1, … Raises OptionError where there cannot be so many."""
+    check(count >= 1, f"--seeds {count}: a population has at least 1 net")
+    check(count <= MAX_SEEDS, f"--seeds {count}: are too many; at most {MAX_SEEDS}")
+    return tuple(range(count))
+
+
 @dataclass(frozen=True)
 class _Saved:
     """A config as it stands in a file; the task's and the model's values are checked once their kind is

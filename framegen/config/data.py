@@ -6,6 +6,9 @@ from typing import ClassVar, Literal
 
 from framegen.config.checks import MAX_SEED, check, check_batch, check_bytes, check_clips
 
+LEVEL = 1 / 255
+"""Between two neighbouring values that a stored pixel can have."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -19,6 +22,11 @@ class Task:
     def next_frame(self) -> bool:
         """Whether the target is the next frame, so that a model can run on by itself."""
         return True
+
+    @property
+    def reservation(self) -> str:
+        """What its optimum's numbers are to be read with, in a line; mostly nothing."""
+        return ""
 
     def check_batch_size(self, batch_size: int) -> None:
         """Raises OptionError where batches of so many clips cannot be."""
@@ -75,6 +83,13 @@ class Orbit(Task):
         """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256
         levels."""
         return math.sqrt(self.noise**2 + 1 / 255**2 / 12)
+
+    @property
+    def reservation(self) -> str:
+        if self.noise >= LEVEL:
+            return ""
+        taken = "is less than a level of 1/255, and the optimum takes rounding for noise"
+        return f"--noise {self.noise:g}: {taken}; up to {LEVEL**2 / 12:.1e} of its mse could be saved"
 
 
 @dataclass(frozen=True)

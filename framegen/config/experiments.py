@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from framegen.config.config import Config
+from framegen.config.config import Config, population
 from framegen.config.data import Film, MovingMNIST, Orbit, Sine
 from framegen.config.models import MLP, ConvRecurrent, MotionFilter, Recurrent
 from framegen.config.training import Training
@@ -187,7 +187,7 @@ def configure(
     if options:
         raise OptionError(f"{next(iter(options))}: {config.experiment} has no such option")
     if seeds is not None:
-        parts["seeds"] = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+        parts["seeds"] = population(seeds) if isinstance(seeds, int) else tuple(seeds)
     return replace(config, **parts)
 
 

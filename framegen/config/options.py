@@ -144,8 +144,8 @@ class Generate:
     """Seconds to generate, instead of --frames."""
     prompt: Path | None = None
     """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
-    clip: int = 0
-    """Which test clip to continue, where there is no --prompt."""
+    clip: int | None = None
+    """Which test clip to continue, instead of a --prompt; None: the first, 0."""
     context: int | None = None
     """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or
     evaluation's choice."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import tyro
 
-from framegen.config.config import Config
+from framegen.config.config import Config, population
 from framegen.config.data import Film
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.options import Generate, Train, TrainFilms
@@ -69,11 +69,7 @@ def _seeds(options: Train) -> tuple[int, ...]:
     """The seeds of the population that is asked for: a single number counts them; () is none."""
     if options.seeds and options.training.seed:
         raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")
-    if len(options.seeds) != 1:
-        return options.seeds
-    if options.seeds[0] < 1:
-        raise OptionError(f"--seeds {options.seeds[0]}: a population has at least 1 net")
-    return tuple(range(options.seeds[0]))
+    return population(options.seeds[0]) if len(options.seeds) == 1 else options.seeds
 
 
 def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:

@@ -40,7 +40,7 @@ def find_films(paths: Sequence[Path]) -> list[Found]:
     """
     if not paths:
         raise OptionError("name a film, or a folder of films")
-    found: dict[Path, Found] = {}
+    found: dict[str, Found] = {}
     for path in paths:
         check_path(path)
         here = _in_folder(path) if path.is_dir() else [path]
@@ -56,7 +56,7 @@ def find_films(paths: Sequence[Path]) -> list[Found]:
                 if part in SAME:
                     given = SAME[part]
             entry = Found(each, "/".join(inside), given)
-            found.setdefault(each.resolve(), entry)
+            found.setdefault(os.path.realpath(each), entry)  # of links in a circle too
     return list(found.values())
 
 

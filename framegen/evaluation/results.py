@@ -48,7 +48,7 @@ class ClosedLoop:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingFacts:
     """Facts of a training that was finished."""
 
     __pydantic_config__: ClassVar[Any] = _STRICT
@@ -92,7 +92,7 @@ class Results:
     """The member whose validation mse is the (lower) median one."""
     spread: dict[str, dict[str, Spread]]
     """Of a population, over its members: by "one_step" and "closed_loop", by metric."""
-    training: Training | None = None
+    training: TrainingFacts | None = None
     """None where the run was measured before its training had ended."""
 
     @property

@@ -16,10 +16,12 @@ class BayesFilter(Predictor):
     start uniform. A frame is the clean picture of its angle plus Gaussian noise, clipped to [0, 1] and
     rounded to 256
     levels: a censored Gaussian (Tobin, 1958). Since the grid moves with the angle, the filter is the forward
-    algorithm of a hidden Markov model whose transition is a rotation; the only approximation is the grid.
+    algorithm of a hidden Markov model whose transition is a rotation. Approximations are the grid, and that
+    rounding counts as noise of its own: it is none where the true noise is less than a level, for then the
+    same picture is rounded the same way each time, and up to 1/(12 * 255^2) = 1.3e-6 of mse could be saved.
 
-    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. No predictor
-    has a smaller expected squared error than the posterior mean that this one returns.
+    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. But for
+    that, no predictor has a smaller expected squared error than the posterior mean that this one returns.
 
     Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed), since its own
     prediction is no

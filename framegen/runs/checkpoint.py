@@ -10,7 +10,7 @@ from torch import Tensor
 
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.errors import UserError
-from framegen.files import load_tensors, parse_json, save_tensors
+from framegen.files import load_metadata, load_tensors, parse_json, save_tensors
 from framegen.models import build
 from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor
@@ -96,6 +96,14 @@ def load(path: Path | str) -> Checkpoint:
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
     return Checkpoint(models, config, about.frame_shape, about.shown, about.step)
+
+
+def steps_taken(path: Path) -> int:
+    """The optimizer steps behind a checkpoint file, of which no more than the metadata is read.
+
+    Raises UserError that names the file where it is damaged or no checkpoint.
+    """
+    return parse_json(load_metadata(path).get("about", ""), _About, str(path)).step
 
 
 @dataclass(frozen=True)

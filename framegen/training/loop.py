@@ -23,7 +23,7 @@ from framegen.training.schedule import (
     steps_per_epoch,
     total_steps,
 )
-from framegen.training.under_way import Training
+from framegen.training.under_way import OngoingTraining
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Epoch:
     """Of a stream, by window, what the first model predicted as it was trained on it: (1, T, C, H, W)."""
 
 
-def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
+def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
     """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
@@ -78,7 +78,7 @@ def fit(training: Training, bar: TrainingBar) -> Iterator[Epoch]:
             training.interrupts.check()
 
 
-def _pace(training: Training, before: Place, behind: int) -> dict[str, float]:
+def _pace(training: OngoingTraining, before: Place, behind: int) -> dict[str, float]:
     """How fast the steps went since a place of this epoch that had some of them behind it."""
     seconds, waited = training.place.seconds - before.seconds, training.place.waited - before.waited
     clips = clips_per_epoch(training.config, training.data) - behind * training.config.training.batch_size
@@ -89,7 +89,7 @@ def _pace(training: Training, before: Place, behind: int) -> dict[str, float]:
     }
 
 
-def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
+def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
     """Take the steps of an epoch that are not taken yet. Saves and stops where a signal has come."""
     config, data, engine = training.config, training.data, training.engine
     batch, total = config.training.batch_size, total_steps(config, data)
@@ -125,7 +125,7 @@ def _train_epoch(training: Training, epoch: int, per_epoch: int, bar: TrainingBa
             training.interrupts.check()
 
 
-def _log_steps(training: Training, losses: Tensor, norms: Tensor, rates: Sequence[float]) -> None:
+def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: Sequence[float]) -> None:
     """Log steps that were taken, (steps, K) each; leave members behind from the step on at which they are not
     finite."""
     finite = losses.isfinite() & norms.isfinite()  # (steps, K)
@@ -144,7 +144,7 @@ def _log_steps(training: Training, losses: Tensor, norms: Tensor, rates: Sequenc
         _log_steps(training, losses[good:, alive], norms[good:, alive], rates[good:])
 
 
-def _drop(training: Training, alive: Tensor, what: str, values: Tensor) -> None:
+def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -> None:
     """Go on without the members whose value is not finite. Raises UserError where none is left."""
     place, path = training.place, training.folder / CHECKPOINT
     lost = {
@@ -168,7 +168,7 @@ def _drop(training: Training, alive: Tensor, what: str, values: Tensor) -> None:
     training.move(seeds=tuple(place.seeds[k] for k in kept), dropped=dropped)
 
 
-def _validate(training: Training, number: int, steps: int) -> Epoch:
+def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     """What the epoch came to; a member whose validation mse is not finite is left behind."""
     for model in (*training.engine.models, *training.engine.kept):
         model.eval()
@@ -206,7 +206,7 @@ def _validate(training: Training, number: int, steps: int) -> Epoch:
     )
 
 
-def _validation_mse(training: Training, closed_loop: bool = False) -> Tensor:
+def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:
     """Of each member, (K,) float64: one step ahead, or of as many last steps as are trained on own frames."""
     steps, clips = training.config.training.closed_loop, training.data.val
     errors = [
@@ -226,7 +226,7 @@ def _rows(values: Mapping[str, Tensor], learning_rates: Sequence[float]) -> Iter
 
 
 @torch.inference_mode()
-def _predict_window(training: Training, window: int) -> Tensor:
+def _predict_window(training: OngoingTraining, window: int) -> Tensor:
     """What the first model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
     model, state = training.engine.models[0], training.engine.states[0]
     inputs, _ = training.data.train.batch(slice(window, window + 1))

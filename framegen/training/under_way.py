@@ -19,7 +19,7 @@ from framegen.training.interrupts import Interrupts
 
 
 @dataclass
-class Training:
+class OngoingTraining:
     """A training under way: what does not change, and where it stands."""
 
     folder: Path

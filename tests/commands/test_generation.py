@@ -177,6 +177,7 @@ def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, t
         (("--frames", 5, "--out", "a.gif", "--context", 0), "--context 0"),
         (("--frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
         (("--frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
+        (("--frames", 5, "--out", "a.gif", "--clip", 0, "--prompt", "p.gif"), "--clip 0: stands beside"),
         (("--frames", 5, "--out", "a.gif", "--fps", 0), "--fps 0"),
     ],
 )
@@ -254,6 +255,12 @@ def test_a_file_that_is_there_is_kept(framegen: Runner, small_run: Path, tmp_pat
     assert out.read_text() == "precious"
     assert framegen("generate", small_run, "--frames", "3", "--out", out, "--force")[0] == 0
     assert out.read_bytes().startswith(b"GIF")
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".gif", "x" * 255])
+def test_the_longest_name_that_a_disk_takes_is_written(name: str, small_run: Path, tmp_path: Path) -> None:
+    assert continue_prompt(small_run, 1, tmp_path / name, context=2, look="clean").exists()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 @pytest.mark.parametrize("link", [False, True], ids=["file", "link"])

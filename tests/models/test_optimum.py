@@ -2,13 +2,15 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from framegen.commands.training import train
 from framegen.config.config import Config
-from framegen.config.data import Orbit
+from framegen.config.data import LEVEL, Orbit
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Training
 from framegen.data import load_data, orbit
@@ -153,3 +155,18 @@ def test_no_trained_model_beats_it(model, tmp_path) -> None:
         excess = (trained(inputs)[0] - targets).square() - (_optimum(world)(inputs)[0] - targets).square()
     by_clip = excess.flatten(1).mean(1)
     assert by_clip.mean() > 3 * by_clip.std() / math.sqrt(len(by_clip))
+
+
+def test_rounding_is_taken_for_noise_where_there_is_less_than_a_level_and_a_training_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = replace(WORLD, noise=0.0, num_frames=80, num_clips=10, num_val_clips=2)
+    clips = _clips(world)
+    assert (clips[:, world.period :] == clips[:, : -world.period]).all()  # so an error of 0 is possible
+    generated = generate(_optimum(world), clips[:, :40], 40)
+    assert 0 < ((generated - clips[:, 40:]) ** 2).mean() <= LEVEL**2 / 12
+    assert "up to 1.3e-06 of its mse could be saved" in world.reservation
+    assert not replace(world, noise=LEVEL).reservation
+    config = Config(replace(world, num_frames=3), Recurrent(), Training(epochs=1, media_every=0))
+    train(config, "run", "disabled", tmp_path, tmp_path, draw=False)
+    assert world.reservation in capsys.readouterr().err.splitlines()

@@ -2,8 +2,10 @@
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -347,3 +349,19 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_the_run_says_which_engine_it_had(tmp_path: Path) -> None:
     run = _run(FUSED, tmp_path, "fused", "run")
     assert json.loads((run / "results.json").read_text())["training"]["engine"] == "fused"
+
+
+def test_a_compiler_that_hangs_or_is_none_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    none = tmp_path / "none"
+    none.write_bytes(b"\0")
+    none.chmod(0o755)
+    monkeypatch.setenv("CXX", str(none))
+    with pytest.raises(FusedUnavailable, match="none: Exec format error"):
+        library(Shape(1, 2, 3, "tanh"))
+
+    def hang(command: list[str], **options: Any) -> None:
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", hang)
+    with pytest.raises(FusedUnavailable, match="none does not end within 300 s"):
+        library(Shape(1, 2, 3, "tanh"))

@@ -420,13 +420,18 @@ def test_small_models_train_on_one_thread_and_the_caller_gets_its_threads_back(
     assert seen == {1}
 
 
-def test_a_run_without_its_resume_file_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_run_without_its_resume_file_is_refused_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = _train(SMALL_CONFIG, tmp_path)
     (run / "results.json").unlink()
     (run / "resume.safetensors").unlink()
     before = (run / "checkpoint.safetensors").read_bytes()
+    built: list[object] = []
+    monkeypatch.setattr(checkpoint, "build", lambda *given: built.append(given))
     with pytest.raises(UserError, match=r"resume.safetensors: is missing"):
         training.resume(run, show=False, draw=False)
+    assert built == []  # a step is read, no model is made
     assert (run / "checkpoint.safetensors").read_bytes() == before
 
 

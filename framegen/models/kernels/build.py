@@ -23,6 +23,9 @@ FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-f
 
 MAX_HIDDEN, DIGEST_BYTES = 64, 32
 
+SECONDS = 300
+"""That a compiler may take; on a busy machine it takes some ten."""
+
 
 class FusedUnavailable(Exception):
     """Why the fused engine cannot be used here, as one line of which it is the subject."""
@@ -58,9 +61,7 @@ def library(shape: Shape) -> ctypes.CDLL:
     """The compiled source for a shape. Raises FusedUnavailable where there is no compiler or it fails."""
     command = [compiler(), *FLAGS, *shape.defines(), str(SOURCE)]
     # All that the compiler predefines: its version, and what this processor can do.
-    machine = subprocess.run(
-        [command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull], capture_output=True, check=False
-    ).stdout
+    machine = _run([command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull]).stdout.encode()
     said = repr(command[:-1]).encode()  # not where the source lies: every installation may take the same
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), said, machine])).hexdigest()[:24]
     path = platformdirs.user_cache_path("framegen") / f"{key}.so"
@@ -82,6 +83,18 @@ def _whole(path: Path) -> bool:
     return hashlib.sha256(content[:-DIGEST_BYTES]).digest() == content[-DIGEST_BYTES:]
 
 
+def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Raises FusedUnavailable where the compiler cannot be run or does not come to an end."""
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FusedUnavailable(f"cannot be compiled: {command[0]} does not end within {SECONDS} s") from error
+    except OSError as error:
+        raise FusedUnavailable(f"cannot be compiled: {command[0]}: {error.strerror}") from error
+
+
 def _compile(command: list[str], path: Path) -> Path:
     with replacing(path) as temporary:
         temporary.touch()  # where this cannot be done, it is not the compiler that fails
@@ -89,9 +102,7 @@ def _compile(command: list[str], path: Path) -> Path:
             ["-fopenmp"],
             [],
         ):  # some compilers come without OpenMP: then one network after another
-            done = subprocess.run(
-                [*command, *openmp, "-o", str(temporary)], capture_output=True, text=True, check=False
-            )
+            done = _run([*command, *openmp, "-o", str(temporary)])
             if done.returncode == 0:
                 content = temporary.read_bytes()
                 temporary.write_bytes(content + hashlib.sha256(content).digest())
