@@ -1,8 +1,6 @@
 """The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
 
 import os
-import re
-import shlex
 import signal
 import sys
 from dataclasses import replace
@@ -27,7 +25,7 @@ from framegen.config.options import (
     ShowData,
     TrainFilms,
 )
-from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
+from framegen.config.reading import parse, parse_generate, parse_train, refuse_empty, seconds_of, sweep
 from framegen.errors import OptionError, UserError
 from framegen.progress import prepare_streams
 
@@ -79,9 +77,7 @@ def main() -> None:
 
 
 def _main(arguments: list[str]) -> None:
-    if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):  # as a path "" is the current folder
-        given = shlex.join(arguments)
-        raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
+    refuse_empty(arguments)
     match arguments:
         case [] | ["-h" | "--help", *_]:
             print(_help())
@@ -180,15 +176,12 @@ def _train(arguments: list[str]) -> None:
         _report(training.resume(find(options.resume, options.runs_dir), options.track))
         return
     name, rest = _experiment(arguments)
-    chosen = [
-        (label, *parse_train(name, each)) for label, each in sweep(name, rest)
-    ]  # all are checked before one is trained
+    # All are checked before one is trained.
+    chosen = [(label, *parse_train(name, each)) for label, each in sweep(name, rest)]
     for label, options, _ in chosen[1:]:
-        if options.name is not None and (options.runs_dir / f"{options.name}{label}").exists():
-            raise OptionError(
-                f"--name {options.name}: {options.runs_dir / f'{options.name}{label}'} exists already; "
-                "choose another"
-            )
+        folder = options.runs_dir / f"{options.name}{label}"
+        if options.name is not None and folder.exists():
+            raise OptionError(f"--name {options.name}: {folder} exists already; choose another")
     from framegen.commands import training
 
     runs = {}

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,13 @@ def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
     )
     return options, Config(options.task, options.model, options.training, name, _seeds(options))
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Raises OptionError where an argument is empty: as a path it would be the current folder."""
+    if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):
+        given = shlex.join(arguments)
+        raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
 
 
 def seconds_of(text: str) -> float:
