@@ -42,6 +42,7 @@ NOT_RUN = {
     "uv sync --group bench": "needs a network",
     "uv run --extra digits framegen train moving-mnist-minconvgru --digits sklearn --size 32 --patch 2 "
     "--minutes 10": "takes ten minutes",
+    "uv run torchrun --nproc-per-node 2 -m framegen train moving-mnist-convlstm --device cpu": "needs MNIST",
 }
 """Commands that are only read, and why; a new one in the README that cannot run must be named here."""
 
@@ -97,6 +98,8 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
             case ["uv", "run", "--extra", extra, "framegen", "train", name, *rest]:
                 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
                 assert extra in project["optional-dependencies"]
+                parse_train(name, rest)
+            case ["uv", "run", "torchrun", "--nproc-per-node", _, "-m", "framegen", "train", name, *rest]:
                 parse_train(name, rest)
             case ["uv", "run", "framegen", "reproduce", *rest]:
                 parse(Reproduce, "reproduce", rest)

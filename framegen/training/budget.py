@@ -31,7 +31,7 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     """The config with as many epochs, and clips in each, as fit into a time; a picture about every minute.
 
     Some steps are taken on models that are thrown away. What comes after training, measuring and pictures, is
-    not counted. Raises OptionError where the time is no time, or too short for a step.
+    not counted; one epoch is always trained. Raises OptionError where the time is no time.
     """
     check_minutes(minutes)
     budget = 60 * minutes
@@ -40,12 +40,7 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     whole = steps_per_epoch(replace(config, training=replace(config.training, clips_per_epoch=0)), data)
     wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
     steps = whole if data.carry_state else min(whole, wanted)
-    epochs = round(budget / (steps * step + validation))
-    if epochs == 0:
-        raise OptionError(
-            f"--minutes {minutes:g}: is too short; an epoch of this model takes"
-            f" {(steps * step + validation) / 60:.2g} minutes here"
-        )
+    epochs = max(1, round(budget / (steps * step + validation)))
     every = max(1, round(60 / (steps * step + validation)))
     clips = 0 if steps == whole else steps * config.training.batch_size
     say(

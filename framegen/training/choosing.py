@@ -37,7 +37,9 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
             return engine
         except FusedUnavailable as reason:
             if training.engine == "fused":
-                raise OptionError(f"--engine fused: {reason}; --engine torch trains every model") from reason
+                raise OptionError(
+                    f"--engine fused: it {reason}; --engine torch trains every model"
+                ) from reason
             because = f" (the fused engine {reason})"
     engine = torch_engine(config, models, data)
     say(f"training with PyTorch on {_described(engine, nets[0])}{because}", show)

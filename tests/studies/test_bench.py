@@ -197,7 +197,7 @@ def test_without_a_compiler_there_is_nothing_to_measure(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "")
-    with pytest.raises(UserError, match=r"no C\+\+ compiler"):
+    with pytest.raises(UserError, match=r"needs a C\+\+ compiler"):
         bench(tmp_path / "out", show=False, quick=True)
     with pytest.raises(ValueError, match="rounds is 0"):
         bench(tmp_path / "out", rounds=0, show=False, quick=True)

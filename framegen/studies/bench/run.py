@@ -116,7 +116,7 @@ def _prepare(
         except Unavailable as reason:
             notes[contender] = f"{contender.name}: left out. {reason}"
         except FusedUnavailable as reason:
-            raise UserError(f"bench: there is no fused engine to measure: {reason}") from reason
+            raise UserError(f"bench: there is nothing to measure: the fused engine {reason}") from reason
     return ready, notes
 
 
@@ -185,7 +185,7 @@ def _compiler() -> str:
     try:
         path = compiler()
     except FusedUnavailable as reason:
-        raise UserError(f"bench: there is no fused engine to measure: {reason}") from reason
+        raise UserError(f"bench: there is nothing to measure: the fused engine {reason}") from reason
     return subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.partition(
         "\n"
     )[0]
