@@ -40,6 +40,7 @@ NOT_RUN = {
     "uv run wandb sync runs/wandb/offline-run-*": "needs an account",
     "uv run wandb leet runs/wandb": "waits for keys",
     "uv sync --group bench": "needs a network",
+    "uv run torchrun --nproc-per-node 2 -m framegen train video-gru": "starts processes of its own",
     "uv run --extra digits framegen train moving-mnist-minconvgru --digits sklearn --size 32 --patch 2 "
     "--minutes 10": "takes ten minutes",
     "uv run torchrun --nproc-per-node 2 -m framegen train moving-mnist-convlstm --device cpu": "needs MNIST",
@@ -109,6 +110,9 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
                 from wandb.cli.cli import cli
 
                 assert verb in cli.commands
+            case ["uv", "run", "torchrun", "--nproc-per-node", count, "-m", "framegen", "train", name, *rest]:
+                assert int(count) > 1
+                parse_train(name, rest)
             case ["uv", "sync", "--group", group]:
                 assert group in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
             case other:
