@@ -81,6 +81,9 @@ class TorchEngine:
         """What each model carries into the next step."""
         self.device, self.steps, self.ranks = device, 0, ranks
         self.reader = Reader(clips, device, training.read_ahead)
+        if training.channels_last:
+            for model in models:
+                model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.seeds, self.total_steps = list(seeds or range(len(models))), total_steps
         self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
@@ -108,7 +111,7 @@ class TorchEngine:
             part[self.ranks.share(len(part))[0]]
             for batch in order.split(self.training.batch_size, 1)
             for index in batch
-            for part in index.tensor_split(self.training.accumulate)
+            for part in self._parts(index)
         )
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -129,6 +132,11 @@ class TorchEngine:
         losses, norms = torch.tensor(results).unbind(2)
         return losses, norms
 
+    def _parts(self, index: Tensor) -> list[Tensor]:
+        """What of a batch goes through a model at once; an epoch's last batch may have fewer clips than
+        parts."""
+        return [part for part in index.tensor_split(self.training.accumulate) if len(part)]
+
     def _step(self, k: int, index: Tensor, learning_rate: float) -> tuple[float, float]:
         """One optimizer step of a model on some clips."""
         model, optimizer = self.models[k], self.optimizers[k]
@@ -137,7 +145,7 @@ class TorchEngine:
         optimizer.zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
         total = torch.zeros(())
-        for part in index.tensor_split(self.training.accumulate):
+        for part in self._parts(index):
             loss = self._loss(k, part, random) * (len(part) / len(index))
             loss.backward()
             total = total + loss.detach().cpu()
@@ -240,9 +248,15 @@ class TorchEngine:
             load_weights(self.means, averaged)
         self.states = [map_state(lambda part: part.to(self.device), each) for each in states]
         for model, adam, *moments in zip(self.models, self.optimizers, mean, variance, strict=True):
-            parts = zip(*(split(moment, model) for moment in moments), strict=True)
+            parts = zip(*(_laid_out(split(moment, model), model) for moment in moments), strict=True)
             values = {
-                k: {"step": torch.tensor(float(self.steps)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+                k: {"step": torch.tensor(float(self.steps)), "exp_avg": m, "exp_avg_sq": v}
                 for k, (m, v) in enumerate(parts)
             }
             adam.load_state_dict({"state": values, "param_groups": adam.state_dict()["param_groups"]})
+
+
+def _laid_out(values: Sequence[Tensor], model: Predictor) -> list[Tensor]:
+    """Copies that lie in memory as the model's parameters do: fused Adam goes through both as they lie."""
+    pairs = zip(model.parameters(), values, strict=True)
+    return [torch.empty_like(parameter).copy_(value) for parameter, value in pairs]
