@@ -124,10 +124,13 @@ class TorchEngine:
         Returns:
             The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two
             is not finite, that model's weights stay as they were before that batch.
+
+        Raises Lost where another process has ended; all models stay as they were before that batch.
         """
         results = []
         for batch, rate in zip(order.split(self.training.batch_size, 1), learning_rates, strict=True):
-            results.append([self._step(k, index, rate) for k, index in enumerate(batch)])
+            totals = [self._gradient(k, index) for k, index in enumerate(batch)]
+            results.append([self._step(k, total, rate) for k, total in enumerate(totals)])
             self.steps += 1
         losses, norms = torch.tensor(results).unbind(2)
         return losses, norms
@@ -137,19 +140,22 @@ class TorchEngine:
         parts."""
         return [part for part in index.tensor_split(self.training.accumulate) if len(part)]
 
-    def _step(self, k: int, index: Tensor, learning_rate: float) -> tuple[float, float]:
-        """One optimizer step of a model on some clips."""
-        model, optimizer = self.models[k], self.optimizers[k]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-        optimizer.zero_grad()
+    def _gradient(self, k: int, index: Tensor) -> Tensor:
+        """Compute a model's gradient on some clips; returns the loss, ()."""
+        self.optimizers[k].zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
         total = torch.zeros(())
         for part in self._parts(index):
             loss = self._loss(k, part, random) * (len(part) / len(index))
             loss.backward()
             total = total + loss.detach().cpu()
-        total = self._add_up(model, total)
+        return self._add_up(self.models[k], total)
+
+    def _step(self, k: int, total: Tensor, learning_rate: float) -> tuple[float, float]:
+        """One optimizer step of a model whose gradient is there; returns the loss and the gradient's norm."""
+        model, optimizer = self.models[k], self.optimizers[k]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
         if total.isfinite() and norm.isfinite():
             optimizer.step()
