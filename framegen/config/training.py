@@ -55,6 +55,8 @@ class Training:
     """Of the forward pass in training: bfloat16 through autocast; weights stay float32."""
     compile: bool = False
     """Whether torch.compile compiles the model for training."""
+    channels_last: bool = False
+    """Whether the weights of convolutions have their channels last in memory, as GPUs like it."""
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
     read_ahead: int = 2
@@ -84,6 +86,7 @@ class Training:
             "input_noise",
             "precision",
             "compile",
+            "channels_last",
             "accumulate",
             "ema",
             "loss",

@@ -22,7 +22,8 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
     """The engine and the device that the config asks for; "auto" takes the fused one where it can train this
     model here.
 
-    Raises OptionError where the fused engine is asked for and cannot be had.
+    Raises OptionError where the fused engine is asked for and cannot be had, or --channels-last has nothing
+    to act on.
     """
     training, nets = config.training, list(models.values())
     because = ""
@@ -41,6 +42,10 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
                     f"--engine fused: it {reason}; --engine torch trains every model"
                 ) from reason
             because = f" (the fused engine {reason})"
+    if training.channels_last and all(parameter.dim() < 4 for parameter in nets[0].parameters()):
+        raise OptionError(
+            f"--channels-last: is for nets that convolve; {type(config.model).__name__} does not"
+        )
     engine = torch_engine(config, models, data)
     say(f"training with PyTorch on {_described(engine, nets[0])}{because}", show)
     return engine
@@ -68,6 +73,8 @@ def _described(engine: TorchEngine, model: Predictor) -> str:
     how.append(training.precision)
     if training.compile:
         how.append("compiled")
+    if training.channels_last:
+        how.append("channels last")
     if engine.reader.ahead:
         how.append("the next clips read meanwhile")
     return ", ".join(how)

@@ -81,6 +81,9 @@ class TorchEngine:
         """What each model carries into the next step."""
         self.device, self.steps, self.ranks = device, 0, ranks
         self.reader = Reader(clips, device, training.read_ahead)
+        if training.channels_last:
+            for model in models:
+                model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.seeds, self.total_steps = list(seeds or range(len(models))), total_steps
         self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
@@ -108,7 +111,7 @@ class TorchEngine:
             part[self.ranks.share(len(part))[0]]
             for batch in order.split(self.training.batch_size, 1)
             for index in batch
-            for part in index.tensor_split(self.training.accumulate)
+            for part in self._parts(index)
         )
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
@@ -121,27 +124,38 @@ class TorchEngine:
         Returns:
             The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two
             is not finite, that model's weights stay as they were before that batch.
+
+        Raises Lost where another process has ended; all models stay as they were before that batch.
         """
         results = []
         for batch, rate in zip(order.split(self.training.batch_size, 1), learning_rates, strict=True):
-            results.append([self._step(k, index, rate) for k, index in enumerate(batch)])
+            totals = [self._gradient(k, index) for k, index in enumerate(batch)]
+            results.append([self._step(k, total, rate) for k, total in enumerate(totals)])
             self.steps += 1
         losses, norms = torch.tensor(results).unbind(2)
         return losses, norms
 
-    def _step(self, k: int, index: Tensor, learning_rate: float) -> tuple[float, float]:
-        """One optimizer step of a model on some clips."""
-        model, optimizer = self.models[k], self.optimizers[k]
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate
-        optimizer.zero_grad()
+    def _parts(self, index: Tensor) -> list[Tensor]:
+        """What of a batch goes through a model at once; an epoch's last batch may have fewer clips than
+        parts."""
+        return [part for part in index.tensor_split(self.training.accumulate) if len(part)]
+
+    def _gradient(self, k: int, index: Tensor) -> Tensor:
+        """Compute a model's gradient on some clips; returns the loss, ()."""
+        self.optimizers[k].zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
         total = torch.zeros(())
-        for part in index.tensor_split(self.training.accumulate):
+        for part in self._parts(index):
             loss = self._loss(k, part, random) * (len(part) / len(index))
             loss.backward()
             total = total + loss.detach().cpu()
-        total = self._add_up(model, total)
+        return self._add_up(self.models[k], total)
+
+    def _step(self, k: int, total: Tensor, learning_rate: float) -> tuple[float, float]:
+        """One optimizer step of a model whose gradient is there; returns the loss and the gradient's norm."""
+        model, optimizer = self.models[k], self.optimizers[k]
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate
         norm = nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
         if total.isfinite() and norm.isfinite():
             optimizer.step()
@@ -240,9 +254,15 @@ class TorchEngine:
             load_weights(self.means, averaged)
         self.states = [map_state(lambda part: part.to(self.device), each) for each in states]
         for model, adam, *moments in zip(self.models, self.optimizers, mean, variance, strict=True):
-            parts = zip(*(split(moment, model) for moment in moments), strict=True)
+            parts = zip(*(_laid_out(split(moment, model), model) for moment in moments), strict=True)
             values = {
-                k: {"step": torch.tensor(float(self.steps)), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+                k: {"step": torch.tensor(float(self.steps)), "exp_avg": m, "exp_avg_sq": v}
                 for k, (m, v) in enumerate(parts)
             }
             adam.load_state_dict({"state": values, "param_groups": adam.state_dict()["param_groups"]})
+
+
+def _laid_out(values: Sequence[Tensor], model: Predictor) -> list[Tensor]:
+    """Copies that lie in memory as the model's parameters do: fused Adam goes through both as they lie."""
+    pairs = zip(model.parameters(), values, strict=True)
+    return [torch.empty_like(parameter).copy_(value) for parameter, value in pairs]

@@ -113,7 +113,11 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
             learning_rate_at(config.training, training.place.step + k, total) for k in range(end - begin)
         ]
         started, waited = time.perf_counter(), engine.waited
-        losses, norms = engine.run(order, rates)
+        try:
+            losses, norms = engine.run(order, rates)
+        except Lost:  # no net has taken this step: what was reached before it is not lost
+            training.save()
+            raise
         training.move(
             seconds=training.place.seconds + time.perf_counter() - started,
             waited=training.place.waited + engine.waited - waited,

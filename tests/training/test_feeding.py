@@ -13,11 +13,13 @@ import pytest
 import torch
 
 from framegen.commands.training import resume, train
+from framegen.config.models import ConvRecurrent
 from framegen.config.training import Training
 from framegen.data import load_data
 from framegen.data.clips import TensorClips
 from framegen.errors import OptionError
 from framegen.models import build
+from framegen.models.parameters import flatten
 from framegen.runs import checkpoint
 from framegen.runs.tracking import Tracker
 from framegen.training import budget, schedule
@@ -92,7 +94,7 @@ def _engine(**options: Any) -> TorchEngine:
 def _weights(engine: TorchEngine, steps: int = 3) -> torch.Tensor:
     order = torch.arange(12).repeat(steps)[: 10 * steps].view(1, -1)
     engine.run(order, [0.05] * steps)
-    return torch.nn.utils.parameters_to_vector(engine.kept[0].parameters()).detach()
+    return flatten(engine.kept[0].parameters())
 
 
 @pytest.mark.parametrize(
@@ -117,6 +119,38 @@ def test_each_option_acts_and_the_same_seed_gives_the_same_bits(change: dict[str
 
 def test_a_batch_in_parts_is_the_batch() -> None:
     torch.testing.assert_close(_weights(_engine(accumulate=3)), _weights(_engine()), atol=1e-5, rtol=1e-4)
+
+
+def test_a_batch_of_fewer_clips_than_parts_is_a_batch_too() -> None:
+    few = torch.tensor([[3, 7]])
+    torch.testing.assert_close(_engine(accumulate=5).run(few, [0.05]), _engine().run(few, [0.05]))
+
+
+def _convolving(**options: Any) -> TorchEngine:
+    inputs, targets = torch.rand(2, 12, 5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    net = build(ConvRecurrent("convgru", 6, num_layers=2, patch=2), (1, 8, 8), 0)
+    return TorchEngine([net], TensorClips(inputs, targets), Training(**options), False)
+
+
+def test_channels_lie_last_and_a_net_learns_the_same() -> None:
+    engine = _convolving(channels_last=True)
+    torch.testing.assert_close(_weights(engine), _weights(_convolving()), atol=1e-4, rtol=1e-3)
+    kernels = [parameter for parameter in engine.models[0].parameters() if parameter.dim() == 4]
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+    assert not all(kernel.is_contiguous() for kernel in kernels)
+
+
+def test_with_channels_last_a_training_goes_on_bit_by_bit() -> None:
+    begun, resumed, whole = (_convolving(channels_last=True) for _ in range(3))
+    _weights(begun, 2)
+    resumed.load_state_dict(begun.state_dict())
+    _weights(whole, 2)
+    assert torch.equal(_weights(resumed, 2), _weights(whole, 2))
+
+
+def test_a_net_that_does_not_convolve_has_no_channels_to_lay_last(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--channels-last: is for nets that convolve; Recurrent does not"):
+        train(SMALL_CONFIG, "x", "disabled", tmp_path, tmp_path, show=False, channels_last=True)
 
 
 def test_the_mean_of_the_weights_is_their_mean() -> None:
