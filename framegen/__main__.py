@@ -271,8 +271,10 @@ def _draw(options: Draw) -> None:
     from framegen.commands import evaluation
     from framegen.runs.folder import find
 
-    for path in evaluation.draw(find(options.run, options.runs_dir)):
-        print(path)
+    made = evaluation.draw(find(options.run, options.runs_dir))
+    if not made:
+        raise UserError(f"{options.run}: no picture could be made")
+    print(*made, sep="\n")
 
 
 def _reproduce(options: Reproduce) -> None:

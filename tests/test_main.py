@@ -70,6 +70,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["generate", "run"], "--out"),
         (["generate", "run", "--prompt", "a.png", "b.png", "--out", "c.gif"], "one too many"),
         (["train", "--data", "films"], "framegen continue FILM"),
+        (["train", "--name", "wandb"], "--name wandb: is a folder of framegen's own"),
         (["train", "video", "--video=a.mp4"], "framegen continue FILM"),
     ],
 )
@@ -258,6 +259,15 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
     assert reason in line
     names = {path.name for path in (run / "figures").iterdir()}
     assert names == {path.name for path in (small_run / "figures").iterdir()} - {"loss.png"}
+
+
+def test_nothing_drawn_is_no_success(
+    framegen: Runner, small_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "draw_run", lambda *_: [])
+    code, out, err = framegen("draw", small_run)
+    assert (code, out) == (1, "")
+    assert "no picture could be made" in err
 
 
 def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) -> None:
