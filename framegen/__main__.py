@@ -58,7 +58,7 @@ def main() -> None:
 
             together(partial(_main, sys.argv[1:]))
     except UserError as error:
-        print(f"framegen: {error}", file=sys.stderr)
+        print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Interrupted as interrupt:
         for number in SIGNALS:  # all is saved: one more must not spoil the last line
@@ -271,10 +271,8 @@ def _draw(options: Draw) -> None:
     from framegen.commands import evaluation
     from framegen.runs.folder import find
 
-    made = evaluation.draw(find(options.run, options.runs_dir))
-    if not made:
-        raise UserError(f"{options.run}: no picture could be made")
-    print(*made, sep="\n")
+    for path in evaluation.draw(find(options.run, options.runs_dir)):
+        print(path)
 
 
 def _reproduce(options: Reproduce) -> None:

@@ -57,6 +57,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
     [
         (["trian"], "did you mean train?"),
         (["train", "vidoe"], "did you mean video?"),
+        (["train", "a\nb\x1b[2J"], r"framegen: a\nb\x1b[2J: no such experiment"),
         (["train", "--epohcs", "3"], "--epochs"),
         (["train", "--cell", "gruu"], "gru"),
         (["train", "sine-lag", "--noise", "0.1"], "--noise"),
