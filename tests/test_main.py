@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
+from framegen.progress import say
 from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
@@ -287,3 +289,12 @@ def test_a_model_that_learned_nothing_but_the_mean_is_told_so(
     for model, told in ((mean, True), ({**mean, "mse": 0.5 * (mean["mse"] or 0)}, False)):
         print_results(replace(results, one_step={**results.one_step, "model": model}), Console(width=80))
         assert ("has not learned to predict" in " ".join(capsys.readouterr().out.split())) == told
+
+
+def test_progress_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("one", True)
+        say("two", True)
