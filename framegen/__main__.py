@@ -58,7 +58,7 @@ def main() -> None:
 
             together(partial(_main, sys.argv[1:]))
     except UserError as error:
-        print(f"framegen: {error}", file=sys.stderr)
+        print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Interrupted as interrupt:
         for number in SIGNALS:  # all is saved: one more must not spoil the last line

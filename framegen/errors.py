@@ -9,6 +9,11 @@ class UserError(Exception):
 
     exit_code = 1
 
+    @property
+    def line(self) -> str:
+        """The message as one line of printable letters: a name in it may hold any."""
+        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(self))
+
 
 class OptionError(UserError):
     """An option whose value cannot work."""

@@ -52,8 +52,12 @@ def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float],
 
 def say(text: str, show: bool) -> None:
     """One line about what is done now, where it may take a while."""
-    if show:
+    if not show:
+        return
+    try:
         print(text, file=sys.stderr, flush=True)
+    except OSError:  # whoever read it is gone, or its disk is full: no reason to stop a training
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 class TrainingBar:
@@ -107,4 +111,4 @@ class TrainingBar:
         self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):
-            print(f"epoch {done}/{self.epochs}  {text}", file=sys.stderr, flush=True)
+            say(f"epoch {done}/{self.epochs}  {text}", True)

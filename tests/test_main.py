@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from rich.console import Console
 from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
+from framegen.progress import say
 from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
@@ -57,6 +59,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
     [
         (["trian"], "did you mean train?"),
         (["train", "vidoe"], "did you mean video?"),
+        (["train", "a\nb\x1b[2J"], r"framegen: a\nb\x1b[2J: no such experiment"),
         (["train", "--epohcs", "3"], "--epochs"),
         (["train", "--cell", "gruu"], "gru"),
         (["train", "sine-lag", "--noise", "0.1"], "--noise"),
@@ -70,6 +73,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["generate", "run"], "--out"),
         (["generate", "run", "--prompt", "a.png", "b.png", "--out", "c.gif"], "one too many"),
         (["train", "--data", "films"], "framegen continue FILM"),
+        (["train", "--name", "wandb"], "--name wandb: is a folder of framegen's own"),
         (["train", "video", "--video=a.mp4"], "framegen continue FILM"),
     ],
 )
@@ -260,6 +264,15 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
     assert names == {path.name for path in (small_run / "figures").iterdir()} - {"loss.png"}
 
 
+def test_nothing_drawn_is_no_success(
+    framegen: Runner, small_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "draw_run", lambda *_: [])
+    code, out, err = framegen("draw", small_run)
+    assert (code, out) == (1, "")
+    assert "no picture could be made" in err
+
+
 def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) -> None:
     before = (small_run / "results.json").stat().st_mtime_ns
     code, _, err = framegen("train", "--resume", small_run)
@@ -276,3 +289,12 @@ def test_a_model_that_learned_nothing_but_the_mean_is_told_so(
     for model, told in ((mean, True), ({**mean, "mse": 0.5 * (mean["mse"] or 0)}, False)):
         print_results(replace(results, one_step={**results.one_step, "model": model}), Console(width=80))
         assert ("has not learned to predict" in " ".join(capsys.readouterr().out.split())) == told
+
+
+def test_progress_that_nobody_reads_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("one", True)
+        say("two", True)

@@ -20,7 +20,7 @@ from framegen.data.dataset import (
     read_manifest,
 )
 from framegen.data.frames import USUAL_RATE, read_frames
-from framegen.data.importing import frame_size
+from framegen.data.importing import check_size, frame_size
 from framegen.data.pictures import Array
 from framegen.data.probing import Facts, probe
 from framegen.data.sources import find_films
@@ -122,6 +122,7 @@ def _skipped(manifest: Manifest) -> list[str]:
 
 
 def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]:
+    check_size(size)
     facts = probe(path)
     shape = frame_size(facts, size)
     frames, lost = _samples(path, facts, shape)

@@ -38,7 +38,9 @@ def draw(run: Path | str) -> list[Path]:
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed
-    return draw_run(opened, results)
+    if not (made := draw_run(opened, results)):
+        raise UserError(f"{run}: no picture could be made")
+    return made
 
 
 def measure(run: Run) -> Results:

@@ -76,8 +76,7 @@ def import_films(
             that cannot be read is named and left out, where another can.
     """
     folder = folder_of(name, Path(data_dir))
-    whole = size % MULTIPLE == 0 and MULTIPLE <= size <= MAX_SIZE
-    check(whole, f"--size {size}: the longer side is a multiple of {MULTIPLE}, at most {MAX_SIZE}")
+    check_size(size)
     check(channels in (1, 3), f"--channels {channels}: 1 (grey) or 3 (colour)")
     check(fps is None or 0.01 <= fps <= MAX_FPS, f"--fps {fps}: lies between 0.01 and {MAX_FPS:g}")
     films = find_films([Path(path) for path in paths])
@@ -192,6 +191,12 @@ def _expected(facts: Facts, fps: float | None) -> float:
     if facts.fps and facts.seconds:
         return facts.seconds * facts.fps
     return facts.frames or 1000
+
+
+def check_size(size: int) -> None:
+    """Raises OptionError where frames cannot have that longer side."""
+    whole = size % MULTIPLE == 0 and MULTIPLE <= size <= MAX_SIZE
+    check(whole, f"--size {size}: the longer side is a multiple of {MULTIPLE}, at most {MAX_SIZE}")
 
 
 def frame_size(facts: Facts, size: int) -> tuple[int, int]:

@@ -22,6 +22,8 @@ from framegen.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"
 MAX_PATH = 4096
+TAKEN = "wandb", "reproduce", "bench"
+"""Folders among the runs that are none: W&B's, and the studies'."""
 
 PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
@@ -35,6 +37,8 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
         raise OptionError(
             f"--name {name}: letters, digits, dots, dashes and underscores make a name, at most 100"
         )
+    if name in TAKEN:
+        raise OptionError(f"--name {name}: is a folder of framegen's own among the runs; choose another")
     try:
         if runs_dir.exists() and not runs_dir.is_dir():
             raise UserError(f"{runs_dir}: is not a folder, so it cannot keep runs")

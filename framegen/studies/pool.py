@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
@@ -39,12 +40,15 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
     ) as pool:
         try:
             yield pool
-        except BaseException:
+        except BaseException as error:
             with _signals_ignored():  # a terminal, `timeout` and `uv run` send one more than once
                 stop.set()
                 for child in multiprocessing.active_children():
                     child.terminate()
                 pool.shutdown(wait=True, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                killed = "a process that trained was killed, perhaps where memory ran out"
+                raise UserError(f"{killed}; all is saved, and the same command goes on") from error
             raise
 
 

@@ -61,6 +61,7 @@ def test_a_film_is_shown_as_a_net_sees_it(
     assert said == f"{film}: 64x36 at 10 a second, 9.0 s, 90 frames"
     assert iio.imread(sheet).shape[1] > 900
     assert not (tmp_path / "my").exists()
+    assert framegen("data", "show", film, "--size", "0", "--data-dir", tmp_path)[0] == 2
 
 
 def test_of_a_damaged_film_what_can_be_read_is_shown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -326,9 +327,18 @@ def test_what_was_compiled_is_taken_for_the_same_source_anywhere_and_for_no_othe
 
 
 @needs_compiler
-def test_a_cache_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+def test_a_cache_folder_that_cannot_be_written_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "cache").write_text("a file")
-    assert "training with the fused engine on the CPU" in _train_elsewhere(tmp_path).succeeded().stderr
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "own"))
+    model = build(Recurrent("tanh", 2), (1, 1, 1), 0)
+    expected = FusedPredictor(model).run_on(torch.ones(1, 1, 1, 1, 1), None, 3)[0]
+    library.cache_clear()
+    assert torch.equal(FusedPredictor(model).run_on(torch.ones(1, 1, 1, 1, 1), None, 3)[0], expected)
+    assert list((tmp_path / "own").iterdir()) == []
 
 
 def test_without_a_compiler_pytorch_trains(tmp_path: Path) -> None:
@@ -341,6 +351,17 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(kernel, "FLAGS", ("--no-such-flag",))
     with pytest.raises(FusedUnavailable, match="does not compile"):
+        library(Shape(4, 3, 4, "tanh", lanes=2))
+    assert list((tmp_path / "framegen").iterdir()) == []
+
+
+def test_a_compiler_that_makes_no_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    idle = tmp_path / "idle"
+    idle.write_text("#!/bin/sh\n")
+    idle.chmod(0o755)
+    monkeypatch.setenv("CXX", str(idle))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(FusedUnavailable, match="what was compiled cannot be loaded"):
         library(Shape(4, 3, 4, "tanh", lanes=2))
     assert list((tmp_path / "framegen").iterdir()) == []
 

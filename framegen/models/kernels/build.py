@@ -65,12 +65,21 @@ def library(shape: Shape) -> ctypes.CDLL:
     said = repr(command[:-1]).encode()  # not where the source lies: every installation may take the same
     key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), said, machine])).hexdigest()[:24]
     path = platformdirs.user_cache_path("framegen") / f"{key}.so"
-    if not _whole(path):
-        try:
-            path = _compile(command, path)
-        except UserError:  # an unwritable cache folder: this process compiles for itself
-            path = _compile(command, Path(tempfile.mkdtemp(prefix="framegen-")) / path.name)
-    return ctypes.CDLL(str(path))
+    if _whole(path):
+        return _load(path)
+    try:
+        return _load(_compile(command, path))
+    except UserError:  # an unwritable cache folder: this process compiles for itself
+        with tempfile.TemporaryDirectory(prefix="framegen-") as own:  # what is loaded needs no file
+            return _load(_compile(command, Path(own) / path.name))
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:  # of a compiler that only said that it was done
+        path.unlink()
+        raise FusedUnavailable(f"what was compiled cannot be loaded ({error})") from error
 
 
 def _whole(path: Path) -> bool:
