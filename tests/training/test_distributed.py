@@ -185,7 +185,7 @@ def test_an_error_of_another_process_is_said_and_ends_all(
     [
         (["sine-lag"], "torchrun: a stream is gone through in order"),
         (["video", "--batch-size", "1"], "--batch-size 1: 2 processes"),
-        (["video", "--engine", "fused"], "--engine fused: trains in one process only"),
+        (["video", "--engine", "fused"], "--engine fused: it trains in one process only"),
         (["video", "--epochs", "0"], "--epochs 0"),
     ],
 )

@@ -220,7 +220,7 @@ def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
 
 def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Path) -> None:
     training = replace(SMALL_CONFIG.training, engine="fused", closed_loop=2)
-    with pytest.raises(OptionError, match="--engine fused: knows no --closed-loop"):
+    with pytest.raises(OptionError, match="--engine fused: it knows no --closed-loop"):
         train(replace(SMALL_CONFIG, training=training), "x", "disabled", tmp_path, tmp_path, show=False)
 
 
