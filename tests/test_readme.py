@@ -99,8 +99,6 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
                 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
                 assert extra in project["optional-dependencies"]
                 parse_train(name, rest)
-            case ["uv", "run", "torchrun", "--nproc-per-node", _, "-m", "framegen", "train", name, *rest]:
-                parse_train(name, rest)
             case ["uv", "run", "framegen", "reproduce", *rest]:
                 parse(Reproduce, "reproduce", rest)
             case ["uv", "run", "framegen", "bench", *rest]:
