@@ -136,6 +136,8 @@ def _check_start(start: float | None, film: Path) -> None:
 
 def _names(film: Path, out: Path | None, force: bool) -> tuple[Path, Path]:
     """The files to write: after the film's name the first that are free, or where `out` says."""
+    if out is not None and not out.name:
+        raise OptionError(f"--out {out}: is a folder that is there; name a file, or a new folder")
     if out is not None and out.suffix.lower() not in ANIMATIONS:
         endings = ", ".join(ending for ending in ANIMATIONS if ending)
         raise OptionError(

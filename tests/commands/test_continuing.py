@@ -134,6 +134,7 @@ def test_without_a_name_nothing_is_replaced(
         (["--experiment", "clps"], "did you mean clips?"),
         (["--size", "63"], "--size 63"),
         (["--out", "on.doc"], "on.doc"),
+        (["--out", "."], "--out ."),
         (["--minutes", "0"], "--minutes 0"),
     ],
 )
