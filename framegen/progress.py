@@ -34,6 +34,11 @@ def prepare_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def count_of(number: int, what: str) -> str:
+    """ "1 frame", "2 frames"."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """The same items, with a bar on a terminal while they come."""
     console = Console(stderr=True)

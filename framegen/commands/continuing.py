@@ -112,7 +112,8 @@ def continue_films(
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
     film = find_films([Path(each) for each in films[:1]])[0].path
-    _check_start(start, film)
+    if start is not None:
+        _check_start(start, film)
     out, compared = _names(film, out, force)
     for path in (out, compared):
         for each in films:
@@ -126,10 +127,10 @@ def continue_films(
     return Continued(run, out, _compare(run, compared, frames))
 
 
-def _check_start(start: float | None, film: Path) -> None:
+def _check_start(start: float, film: Path) -> None:
     """Raises OptionError where a film has nothing to go on from at a time."""
     length = probe(film).seconds
-    if start is not None and (start <= 0 or (length is not None and start > length)):
+    if start <= 0 or (length is not None and start > length):
         lasts = "" if length is None else f" and lasts {length:.4g} s"
         raise OptionError(f"--start {start:g}: {film} has frames after 0 s{lasts}; give a time between")
 

@@ -10,7 +10,6 @@ from framegen.data.dataset import (
     MANIFEST,
     Manifest,
     Shot,
-    count_of,
     describe,
     find_dataset,
     frames_of,
@@ -25,6 +24,7 @@ from framegen.data.pictures import Array
 from framegen.data.probing import Facts, probe
 from framegen.data.sources import find_films
 from framegen.errors import UserError
+from framegen.progress import count_of
 from framegen.report.gif import write_gif
 from framegen.report.sheets import contact_sheet, side_by_side, write_picture
 

@@ -85,7 +85,8 @@ def train(
 
     Returns:
         The run. Its folder holds config.json, metrics.jsonl, members.jsonl, checkpoint.safetensors,
-        resume.safetensors, results.json, figures/ and, where the target is the next frame, generated.gif.
+        resume.safetensors, results.json, figures/ and, where the target is the next frame, generated.gif,
+        and clips/ where W&B is told of it.
 
     Raises:
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is

@@ -107,6 +107,9 @@ def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
 
 
 def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
+    """Those that can be; one that others share, and is no kind by itself, has an underscore before its
+    name."""
     for kind in base.__subclasses__():
-        yield kind
+        if not kind.__name__.startswith("_"):
+            yield kind
         yield from _subclasses(kind)

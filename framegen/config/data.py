@@ -10,6 +10,11 @@ LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
 
 
+def stored_deviation(noise: float) -> float:
+    """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
+    return math.sqrt(noise**2 + 1 / 255**2 / 12)
+
+
 @dataclass(frozen=True)
 class Task:
     """What is predicted from what: the base of every task's knobs. A subclass is known by its name in
@@ -80,9 +85,7 @@ class Orbit(Task):
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256
-        levels."""
-        return math.sqrt(self.noise**2 + 1 / 255**2 / 12)
+        return stored_deviation(self.noise)
 
     @property
     def reservation(self) -> str:

@@ -18,6 +18,7 @@ from framegen.data.clips import SPLITS, Split
 from framegen.data.pictures import Array
 from framegen.errors import OptionError, UserError
 from framegen.files import check_file, read_json
+from framegen.progress import count_of
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -171,11 +172,6 @@ def _of(manifest: Manifest, split: Split) -> str:
     if not films & elsewhere:
         return f"({count_of(len(films), 'film')})"
     return f"({count_of(len(shots), 'shot')})"
-
-
-def count_of(number: int, what: str) -> str:
-    """ "1 frame", "2 frames"."""
-    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.worlds import Drift, Sprites
-from framegen.data.clips import SPLITS, Data, Split
-from framegen.data.kept import load_kept
+from framegen.data.clips import Data, Split
+from framegen.data.kept import draws, load_kept
 
 MIDDLE = 0.5
 """Mean brightness."""
@@ -40,8 +40,7 @@ def sample(config: Drift, split: Split) -> Tensor:
 
     The same config gives the same clips; splits draw from independent streams of `data_seed`.
     """
-    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
-    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
+    random, num_clips = draws(config, split)
     amplitude, ways = spectrum(config).sqrt().numpy(), velocities(config).numpy()
     shape = (config.size, config.size)
     clips = np.empty((num_clips, config.num_frames, 1, *shape), np.uint8)

@@ -25,7 +25,7 @@ from framegen.data.shots import shot_starts
 from framegen.data.sources import Found, content_digest, find_films
 from framegen.errors import UserError
 from framegen.files import read_json, remove_leftovers, replacing, to_json, write_bytes
-from framegen.progress import advancing, say
+from framegen.progress import advancing, count_of, say
 
 MULTIPLE = 4
 """Both sides of a frame are multiples of it: nets halve them, or take patches."""
@@ -174,7 +174,7 @@ def _read_films(
             try:
                 part = _read_film(parts, film, shape, fps, advance)
                 read.append(part)
-                count = f"{part.frames} frames, {len(part.starts)} shot{'s' * (len(part.starts) > 1)}"
+                count = f"{count_of(part.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
                 say(f"{len(read)} of {len(known)}: {film.found.path}: {count}", show)
             except UnreadableFilm as error:
                 left.append(Skipped(film.found.name, film.sha256, str(error)))
@@ -230,7 +230,7 @@ def _read_film(
         file.flush()
         count = temporary.stat().st_size // (shape[0] * shape[1] * shape[2])
         if count < 2:
-            raise UnreadableFilm(f"{film.found.path}: holds {count} frame{'s' * (count != 1)}: nothing moves")
+            raise UnreadableFilm(f"{film.found.path}: holds {count_of(count, 'frame')}: nothing moves")
     begins = tuple(sorted({-(-start // apart) for start in starts if -(-start // apart) < count}))
     found = film.found
     part = Part(

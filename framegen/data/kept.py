@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 from torch import Tensor
 
 from framegen.config.worlds import World
@@ -46,6 +47,12 @@ def load_kept(
     return Data(
         train, val, test, test_frames=clips["test"], context=context, kinds=dict(kinds or {}), file=path
     )
+
+
+def draws(config: World, split: Split) -> tuple[np.random.Generator, int]:
+    """What a split's clips are drawn from, a stream of `data_seed` of their own; and how many they are."""
+    counts = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}
+    return np.random.default_rng([config.data_seed, SPLITS.index(split)]), counts[split]
 
 
 def data_file(config: World, folder: Path) -> Path:

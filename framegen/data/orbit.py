@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import Orbit
-from framegen.data.clips import SPLITS, Data, Split
-from framegen.data.kept import load_kept
+from framegen.data.clips import Data, Split
+from framegen.data.kept import draws, load_kept
 
 RADIUS = 0.7
 
@@ -70,8 +70,7 @@ def phases(config: Orbit, split: Split) -> Tensor:
 
 def _beginnings(config: Orbit, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
     """Each clip's first angle and its angular velocity, (N,) each; and the generator of its noise."""
-    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
-    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
+    random, num_clips = draws(config, split)
     start = torch.from_numpy(random.uniform(0, 2 * math.pi, num_clips))
     velocities = angular_velocities(config)
     return random, start, velocities[torch.from_numpy(random.integers(len(velocities), size=num_clips))]

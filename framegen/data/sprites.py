@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from framegen.config.worlds import Sprites
-from framegen.data.clips import SPLITS, Data, Split
+from framegen.data.clips import Data, Split
 from framegen.data.drift import velocities
-from framegen.data.kept import load_kept
+from framegen.data.kept import draws, load_kept
 
 DARK, BRIGHT = 0.25, 0.75
 """Of the background, and of a shape."""
@@ -44,8 +44,7 @@ def hidden(config: Sprites) -> Tensor:
 def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
     """Each clip's shape (N,), and the places where it stands, (N, num_frames, 2) int64, row and column; and
     the generator of its noise."""
-    num_clips = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}[split]
-    random = np.random.default_rng([config.data_seed, SPLITS.index(split)])
+    random, num_clips = draws(config, split)
     ways, size = velocities(config).numpy(), (num_clips, config.num_frames)
     shape = random.integers(4, size=num_clips)
     drawn = random.integers(len(ways), size=size)

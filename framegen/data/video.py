@@ -16,6 +16,7 @@ from framegen.data.frames import shown_frames
 from framegen.data.pictures import FOREIGN, GREY, PICTURES, Size, fit, middle, to_channels
 from framegen.data.probing import check_path, damage, probe
 from framegen.errors import UserError
+from framegen.progress import count_of
 
 MAX_PROMPT_FRAMES = 10_000
 
@@ -84,7 +85,7 @@ def read_prompt(
     facts = None if path.is_dir() or path.suffix.lower() in ARRAYS else probe(path)
     done = [*changes, *facts.notes, *["audio dropped"] * facts.audio] if facts else list(changes)
     pace = f", {facts.fps:.4g} a second" if facts and facts.fps else ""
-    read = f"read {path}: {len(frames)} frame{'s' * (len(frames) > 1)} of {' and '.join(sizes)}{pace}"
+    read = f"read {path}: {count_of(len(frames), 'frame')} of {' and '.join(sizes)}{pace}"
     return Prompt(torch.stack(frames), [f"{read}{'; ' * bool(done)}{', '.join(done)}", *faults])
 
 

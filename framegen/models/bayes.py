@@ -6,10 +6,10 @@ import math
 import torch
 from torch import Tensor
 
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import Forecaster, State
 
 
-class BayesFilter(Predictor):
+class BayesFilter(Forecaster):
     """The exact posterior over (speed, angle) on a grid, and the mean of the next frame under it.
 
     The hidden process: an angle on a ring of G grid points moves by one of S constant shifts a frame; both
@@ -67,9 +67,6 @@ class BayesFilter(Predictor):
             weight = prior.exp().sum(1)  # (B, G)
             predictions.append(weight @ self.expected / weight.sum(1, keepdim=True))
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
-
-    def feedback(self, predictions: Tensor) -> Tensor:
-        return torch.full_like(predictions, math.nan)
 
     def _log_likelihood(self, frames: Tensor) -> Tensor:
         """log p(frame | angle), up to what does not depend on the angle: (B, T, P) -> (B, T, G)."""

@@ -1,13 +1,12 @@
 """A lower bound of every predictor's error on Moving MNIST: it knows the digits, and still errs."""
 
 import hashlib
-import math
 
 import torch
 from torch import Tensor, nn
 
 from framegen.models.bouncing import ANGLES, NEGLIGIBLE, all_angles, refine, standing
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import Forecaster, State
 
 ENOUGH = 1 / 4
 """Of the grid so much has to agree with what was seen; else it is laid anew, finer."""
@@ -17,7 +16,7 @@ AT_ONCE = 8
 """Clips: their grids fit a processor's cache."""
 
 
-class Floor(Predictor):
+class Floor(Forecaster):
     """The mean of the next frame, given the digits' pictures and the pixels at which they were seen so far.
 
     Real predictors know neither: they see digits that they have never seen before, one across the other. This
@@ -63,9 +62,6 @@ class Floor(Predictor):
         parts = zip(*(self._predict(*group) for group in groups), strict=True)
         predictions, *state = (torch.cat(part) for part in parts)
         return predictions.to(frames), tuple(state)
-
-    def feedback(self, predictions: Tensor) -> Tensor:
-        return torch.full_like(predictions, math.nan)
 
     def _predict(self, frames: Tensor, digest: Tensor, unseen: Tensor, *grid: Tensor) -> tuple[Tensor, ...]:
         """Of some clips the predictions (B, T, 1, H, W), and the state."""

@@ -1,6 +1,5 @@
 """The motion baseline: what moved goes on moving. It is not trained, and on film hard to beat."""
 
-import math
 from typing import Any
 
 import numpy as np
@@ -8,13 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import Forecaster, State
 
 LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue in a grey picture (ITU-R BT.601)."""
 
 
-class Motion(Predictor):
+class Motion(Forecaster):
     """The last frame, moved on by the optical flow between the last two.
 
     The flow F says where each pixel came from, I_t(x) = I_{t-1}(x + F(x)); the prediction goes on the same
@@ -52,9 +51,6 @@ class Motion(Predictor):
             predictions.append(move(frame, flow))
             state = frame, flow
         return torch.stack(predictions, 1), state
-
-    def feedback(self, predictions: Tensor) -> Tensor:
-        return torch.full_like(predictions, math.nan)
 
 
 def optical_flow(after: Tensor, before: Tensor, value_range: tuple[float, float]) -> Tensor:

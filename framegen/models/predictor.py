@@ -1,6 +1,7 @@
 """The one contract that every predictor of sequences speaks."""
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -48,6 +49,14 @@ class Predictor(nn.Module):
             made, state = self(self.feedback(made[:, -1:]), state)
             parts.append(made)
         return torch.cat(parts, 1), state
+
+
+class Forecaster(Predictor):
+    """A predictor that is shown nothing when it runs closed-loop, since its own prediction is no evidence: a
+    frame of NaN is a frame that was not observed."""
+
+    def feedback(self, predictions: Tensor) -> Tensor:
+        return torch.full_like(predictions, math.nan)
 
 
 def device_of(model: Predictor) -> torch.device:

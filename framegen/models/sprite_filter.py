@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import Forecaster, State
 
 LEVELS = 256
 
 
-class SpriteFilter(Predictor):
+class SpriteFilter(Forecaster):
     """The exact posterior over shape, velocity and place, and the mean of the next frame under it.
 
     The forward algorithm of a hidden Markov model (Rabiner, 1989) over K shapes, V velocities and all H W
@@ -74,9 +74,6 @@ class SpriteFilter(Predictor):
             mean = self.dark + (self.bright - self.dark) * covered  # (B, H, W)
             predictions.append(mean * self.visible)
         return torch.stack(predictions, 1)[:, :, None].to(frames), state
-
-    def feedback(self, predictions: Tensor) -> Tensor:
-        return torch.full_like(predictions, math.nan)
 
     def _evidence(self, frame: Tensor) -> Tensor:
         """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)."""

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import Forecaster, State
 
 
-class TextureFilter(Predictor):
+class TextureFilter(Forecaster):
     """The exact posterior over velocity and texture, and the mean of the next frame under it.
 
     With X the unitary DFT of a frame less its mean, seen t times, the texture S and the velocity v:
@@ -71,6 +71,3 @@ class TextureFilter(Predictor):
             coming = torch.einsum("bv,bvhw,vhw->bhw", odds.to(gathered.dtype), gathered, self.turn) * gain
             predictions.append(torch.fft.irfft2(coming, (height, width), norm="ortho") + self.middle)
         return torch.stack(predictions, 1)[:, :, None].to(frames), (gathered, count)
-
-    def feedback(self, predictions: Tensor) -> Tensor:
-        return torch.full_like(predictions, math.nan)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from framegen.data.clips import evenly, to_float
@@ -29,6 +30,17 @@ class ClipFilms:
     the error of the prompt is black."""
 
 
+def continued_clip(run: Run, number: int, error: bool = False) -> Continuation:
+    """A test clip, continued to its end by the run's model and, where it is known, by the optimum."""
+    data, value_range = run.data, run.config.task.value_range
+    assert data.test_frames is not None
+    clip = to_float(data.test_frames[number])
+    prompt, truth = clip[: data.context], clip[data.context :]
+    generated, optimum = generate(run.model, prompt, len(truth)), run.references.get(OPTIMUM)
+    best = None if optimum is None else generate(optimum, prompt, len(truth))
+    return Continuation(prompt, generated, len(truth), value_range, truth, best, error)
+
+
 def write_clip_films(run: Run, folder: Path) -> list[ClipFilms]:
     """Let a run's model continue some test clips, and write each row of what `Continuation` shows as a film
     of its own."""
@@ -36,12 +48,7 @@ def write_clip_films(run: Run, folder: Path) -> list[ClipFilms]:
     assert data.test_frames is not None
     made = []
     for number in evenly(len(data.test_frames), SHOWN).tolist():
-        clip = to_float(data.test_frames[number])
-        prompt, truth = clip[: data.context], clip[data.context :]
-        generated = generate(run.model, prompt, len(truth))
-        optimum = run.references.get(OPTIMUM)
-        best = None if optimum is None else generate(optimum, prompt, len(truth))
-        shown = Continuation(prompt, generated, len(truth), value_range, truth, best, error=True)
+        shown = continued_clip(run, number, error=True)
         rows: dict[str, list[Tensor]] = {}
         for frames in shown.frames():
             for name, frame in frames.items():
@@ -50,5 +57,6 @@ def write_clip_films(run: Run, folder: Path) -> list[ClipFilms]:
         films = {name: folder / f"clip-{number:04}-{name}.mp4" for name in rows}
         for name, frames in rows.items():
             write_film(films[name], (to_picture(frame, value_range, CLEAN) for frame in frames), FPS)
-        made.append(ClipFilms(number, (generated - truth).square().mean().item(), films))
+        errors = torch.stack(rows["error"][-shown.num_frames :])
+        made.append(ClipFilms(number, errors.square().mean().item(), films))
     return made

@@ -16,10 +16,10 @@ from framegen.models.mingru import MinGRU
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.recurrent import RecurrentNet
-from framegen.models.rollout import generate
 from framegen.progress import say
+from framegen.report.clip_films import continued_clip
 from framegen.report.figures import curves, network, style
-from framegen.report.video import Continuation, to_picture, write_generated
+from framegen.report.video import to_picture, write_generated
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
 
@@ -82,16 +82,9 @@ def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str,
 
 def write_continuations(run: Run, outs: list[Path]) -> None:
     """The first test clip, continued to its end by the model and by the optimum, in each of the files."""
-    assert run.data.test_frames is not None
-    clip, context = to_float(run.data.test_frames[0]), run.data.context
-    num_frames = len(clip) - context
-    prompt, truth = clip[:context], clip[context:]
-    generated = generate(run.model, prompt, num_frames)
-    optimum = run.references.get(OPTIMUM)
-    best = None if optimum is None else generate(optimum, prompt, num_frames)
+    shown = continued_clip(run, 0)
     for out in outs:
-        value_range = run.config.task.value_range
-        write_generated(out, Continuation(prompt, generated, num_frames, value_range, truth, best))
+        write_generated(out, shown)
 
 
 def could_make(path: Path, make: Callable[[], object]) -> bool:

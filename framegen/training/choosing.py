@@ -11,7 +11,7 @@ from framegen.models import fused
 from framegen.models.device import choose_device, num_threads
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.predictor import Predictor
-from framegen.progress import say
+from framegen.progress import count_of, say
 from framegen.training import ranks
 from framegen.training.distributed import torch_engine
 from framegen.training.engine import Engine, TorchEngine
@@ -32,7 +32,7 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
             _check_fused(config, nets[0])
             engine = FusedEngine(nets, data.train, training, data.carry_state)
             together = f"; {len(nets)} nets at once" if len(nets) > 1 else ""
-            threads = _count(min(engine.threads, len(nets)), "thread")
+            threads = count_of(min(engine.threads, len(nets)), "thread")
             why = f"compiled for this plain RNN{together}"
             say(f"training with the fused engine on the CPU, {threads}, float32 ({why})", show)
             return engine
@@ -67,7 +67,7 @@ def _described(engine: TorchEngine, model: Predictor) -> str:
     """Where and how PyTorch trains: device, threads, precision, and what is on beside."""
     training, threads = engine.training, num_threads(model)
     cuda = engine.device.type == "cuda"
-    how = [f"the GPU {torch.cuda.get_device_name()}" if cuda else f"the CPU, {_count(threads, 'thread')}"]
+    how = [f"the GPU {torch.cuda.get_device_name()}" if cuda else f"the CPU, {count_of(threads, 'thread')}"]
     if engine.ranks.count > 1:
         how.append(f"in each of {engine.ranks.count} processes")
     how.append(training.precision)
@@ -78,7 +78,3 @@ def _described(engine: TorchEngine, model: Predictor) -> str:
     if engine.reader.ahead:
         how.append("the next clips read meanwhile")
     return ", ".join(how)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'s' * (number != 1)}"

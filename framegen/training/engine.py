@@ -17,7 +17,7 @@ from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.parameters import flatten, load_weights, split, stack
 from framegen.models.predictor import Predictor, State, detach, map_state
-from framegen.training.feeding import noisy, own_frames, relative_loss, unroll
+from framegen.training.feeding import noise, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
 from framegen.training.reader import Reader
 from framegen.training.state import engine_state, load_engine_state
@@ -189,8 +189,8 @@ class TorchEngine:
         own = own_frames(training, done, (len(index), steps), random)[rows]
         shown = inputs
         if training.input_noise:
-            blank = torch.zeros(len(index), *inputs.shape[1:])
-            shown = inputs + noisy(blank, training.input_noise, random)[rows].to(inputs)
+            added = noise((len(index), *inputs.shape[1:]), training.input_noise, random)
+            shown = inputs + added[rows].to(inputs)
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
             predictions, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         self.states[k] = detach(state) if self.carry_state else None

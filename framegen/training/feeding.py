@@ -72,10 +72,9 @@ def unroll(
     return torch.cat(parts, 1), state
 
 
-def noisy(inputs: Tensor, deviation: float, random: np.random.Generator) -> Tensor:
-    """The frames with normal noise on every pixel."""
-    noise = random.standard_normal(tuple(inputs.shape), dtype=np.float32)
-    return inputs + deviation * torch.from_numpy(noise).to(inputs)
+def noise(shape: tuple[int, ...], deviation: float, random: np.random.Generator) -> Tensor:
+    """Normal noise for every pixel of frames, float32."""
+    return deviation * torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
 
 
 def relative_loss(

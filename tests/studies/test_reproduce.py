@@ -31,7 +31,7 @@ from framegen.runs.run import load
 from framegen.studies import newton
 from framegen.studies.claims import CLAIMS, generation, parallel, running_on
 from framegen.studies.claims.learning import _dead_units
-from framegen.studies.claims.runs import Finding, Runs, planned_runs
+from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
 from framegen.studies.page import write_report
 from framegen.studies.reproduce import reproduce
 from tests.conftest import SMALL_CONFIG, rows_of
@@ -188,8 +188,8 @@ def test_a_net_is_taught_to_run_on_by_this_rule(recipe: list[float], skill: floa
 def test_the_error_over_the_optimums_is_that_of_the_results(made: tuple[Runs, dict[int, Finding]]) -> None:
     results = made[0].results("video")
     assert results.closed_loop is not None
-    curves, optimum = running_on._over_optimum(results), results.closed_loop.per_horizon["optimum"]["mse"]
-    for curve, ratio in zip(curves, running_on._ratios(results), strict=True):
+    curves, optimum = running_on._at_each_horizon(results), results.closed_loop.per_horizon["optimum"]["mse"]
+    for curve, ratio in zip(curves, over_optimum(results), strict=True):
         weights = torch.tensor([value or math.nan for value in optimum])
         mean = (torch.tensor(curve) * weights).sum() / weights.sum()  # the horizons count by their errors
         assert mean.item() == pytest.approx(ratio, rel=1e-5)

@@ -21,7 +21,7 @@ from framegen.report.draw import draw_run
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs.run import Run, load
-from framegen.studies.claims.runs import Claim, Finding, Runs, above, spread_text
+from framegen.studies.claims.runs import Claim, Finding, Runs, above, over_optimum, spread_text
 
 LENGTHS = (5, 50, 500, 5000)
 """True frames that the nets are run on."""
@@ -36,7 +36,7 @@ def _generation(runs: Runs) -> Finding:
     loop = results.closed_loop
     assert loop is not None
     optimum = loop.predictors["optimum"]["mse"] or math.nan
-    ratios = [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
+    ratios = over_optimum(results)
     median = statistics.median(ratios)
     return Finding(
         f"The error of the frames is {median:.2f} times the optimal forecast's: the median over "

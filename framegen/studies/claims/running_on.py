@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from framegen.evaluation.results import Results
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
-from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, skills_of
+from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, over_optimum, skills_of
 
 TRIED = {
     "32 units, 1000 clips, true frames": "speeds-gru",
@@ -24,11 +24,11 @@ SAME_SKILL = 0.005
 
 def _running_on(runs: Runs) -> Finding:
     results = {name: runs.results(run) for name, run in TRIED.items()}
-    ratios = {name: _ratios(each) for name, each in results.items()}
+    ratios = {name: over_optimum(each) for name, each in results.items()}
     skills = {name: skills_of(each) for name, each in results.items()}
     medians = {name: statistics.median(values) for name, values in ratios.items()}
     recipe = list(TRIED)[-1]
-    lines = {name: Line(_horizons(each), _over_optimum(each)) for name, each in results.items()}
+    lines = {name: Line(_horizons(each), _at_each_horizon(each)) for name, each in results.items()}
     horizons = lines[recipe].x
     lines["optimal forecast"] = Line(horizons, [[1.0] * len(horizons)], reference=True)
     panel = Panel(
@@ -83,20 +83,13 @@ def _verdict(
     return "holds in part" if medians[last] < min(medians[each] for each in others) else "does not hold"
 
 
-def _ratios(results: Results) -> list[float]:
-    """Of each seed, the closed-loop error over the optimal forecast's."""
-    assert results.closed_loop is not None
-    optimum = results.closed_loop.predictors["optimum"]["mse"] or math.nan
-    return [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
-
-
 def _horizons(results: Results) -> list[float]:
     assert results.closed_loop is not None
     return [float(horizon) for horizon in range(1, results.closed_loop.horizon + 1)]
 
 
-def _over_optimum(results: Results) -> list[list[float]]:
-    """`_ratios` at each horizon, a row a seed."""
+def _at_each_horizon(results: Results) -> list[list[float]]:
+    """`over_optimum` at each horizon, a row a seed."""
     assert results.closed_loop is not None
     optimum = results.closed_loop.per_horizon["optimum"]["mse"]
     curves = [member.per_horizon["mse"] for member in results.members if member.per_horizon is not None]

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from framegen.config.config import Config
 from framegen.config.experiments import configure
 from framegen.evaluation.metrics import spread
+from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import Results, read_results
 
 HIDDEN_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -135,6 +136,13 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
 
 def skills_of(results: Results, part: str = "one_step") -> list[float]:
     return [value for value in results.values(part, "skill") if value is not None]
+
+
+def over_optimum(results: Results) -> list[float]:
+    """Of each net, the closed-loop error over the optimal forecast's."""
+    assert results.closed_loop is not None
+    optimum = results.closed_loop.predictors[OPTIMUM]["mse"] or math.nan
+    return [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
 
 
 def above(better: Sequence[float], worse: Sequence[float]) -> bool:
