@@ -17,6 +17,7 @@ FLOORS = [  # from the ground up; what stands together does not know each other
     ["training", "report"],
     ["commands"],
     ["studies"],
+    ["verbs"],
     ["__main__", "__init__"],
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,0 +1,214 @@
+"""The commands, each from its words to its last lines; torch is imported only once one is sure to run."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from framegen.config.data import Film
+from framegen.config.experiments import EXPERIMENTS, nearest
+from framegen.config.options import (
+    Bench,
+    Continue,
+    Draw,
+    Evaluate,
+    Import,
+    ListData,
+    Reproduce,
+    Resume,
+    ShowData,
+    TrainFilms,
+)
+from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
+from framegen.errors import OptionError
+
+if TYPE_CHECKING:
+    from framegen.runs.run import Run
+
+
+def continue_films(words: list[str]) -> None:
+    options = parse(Continue, "continue", words)
+    values = {name: value for name, value in vars(options).items() if name not in ("films", "start")}
+    start = None if options.start is None else seconds_of(options.start)
+    if options.experiment not in EXPERIMENTS:
+        raise OptionError(
+            f"--experiment {options.experiment}: no such experiment{nearest(options.experiment, EXPERIMENTS)}"
+        )
+    from framegen.commands import continuing
+    from framegen.report.tables import print_results
+
+    made = continuing.continue_films(options.films, start=start, **values)
+    print_results(made.run.results, Console())
+    print(f"\nHow it goes on:           {made.continued}")
+    print(f"Beside the truth, unseen: {made.compared}")
+    print(f"The run, to generate more: {made.run.folder}")
+
+
+def data(words: list[str]) -> None:
+    match words:
+        case ["import", *rest]:
+            options: Import = parse(Import, "data import", rest)
+            from framegen.data.importing import import_films
+
+            values = {name: value for name, value in vars(options).items() if name != "paths"}
+            folder = import_films(options.paths, **values)
+            print(f"{folder}\nNext: uv run framegen data show {options.name}")
+        case ["list", *rest]:
+            place: ListData = parse(ListData, "data list", rest)
+            from framegen.commands.data import list_datasets
+
+            listed = list_datasets(place.data_dir)
+            for name, text in listed.items():
+                print(f"{name}: {text}")
+            if not listed:
+                way_out = "framegen data import FILM --name NAME brings some in"
+                print(f"{place.data_dir}: holds no films; {way_out}")
+        case ["show", *rest]:
+            shown: ShowData = parse(ShowData, "data show", rest)
+            from framegen.commands.data import show
+
+            lines, pictures = show(**vars(shown))
+            print(*lines, *pictures, sep="\n")
+        case [] | ["-h" | "--help", *_]:
+            print("framegen data import PATH... --name NAME [--size 64] [--channels 1|3] [--fps F]")
+            print("framegen data list", "framegen data show NAME-or-FILE", sep="\n")
+        case [unknown, *_]:
+            verbs = ("import", "list", "show")
+            raise OptionError(
+                f"data {unknown}: no such command{nearest(unknown, verbs)}; there are {', '.join(verbs)}"
+            )
+
+
+def train(words: list[str]) -> None:
+    if any(argument.split("=")[0] == "--resume" for argument in words):
+        options = parse(Resume, "train", words)
+        from framegen.commands import training
+        from framegen.runs.folder import find
+
+        _report(training.resume(find(options.resume, options.runs_dir), options.track))
+        return
+    name, rest = _experiment(words)
+    # All are checked before one is trained.
+    chosen = [(label, *parse_train(name, each)) for label, each in sweep(name, rest)]
+    for label, options, _ in chosen[1:]:
+        folder = options.runs_dir / f"{options.name}{label}"
+        if options.name is not None and folder.exists():
+            raise OptionError(f"--name {options.name}: {folder} exists already; choose another")
+    from framegen.commands import training
+
+    runs = {}
+    for number, (label, options, config) in enumerate(chosen):
+        said = label.replace("-", " ").strip()
+        if len(chosen) > 1:
+            print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
+        places = (options.runs_dir, options.data_dir)
+        if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
+            from framegen.commands.films import import_as_task
+
+            brought = (options.films, options.size, options.channels, options.fps, options.data_dir)
+            config = replace(config, task=import_as_task(config.task, *brought))
+        runs[said] = training.train(
+            config,
+            options.name,
+            options.track,
+            *places,
+            label=label,
+            minutes=options.minutes,
+            group=options.group,
+            tags=options.tags,
+        )
+    if len(runs) == 1:
+        _report(next(iter(runs.values())))
+    else:
+        _compare(runs)
+
+
+def _experiment(arguments: list[str]) -> tuple[str, list[str]]:
+    """The experiment that is named, the first where none is, and what comes behind; films are of "clips"."""
+    if not arguments or arguments[0].startswith("-"):
+        return "video", arguments
+    if arguments[0] in EXPERIMENTS:
+        return arguments[0], arguments[1:]
+    if Path(arguments[0]).exists():
+        return "clips", arguments
+    raise OptionError(
+        f"{arguments[0]}: no such experiment{nearest(arguments[0], EXPERIMENTS)}; there are"
+        f" {', '.join(EXPERIMENTS)}; a film is named by its file"
+    )
+
+
+def _report(run: "Run") -> None:
+    from framegen.report.tables import print_results
+
+    folder, results = run.folder, run.results
+    print_results(results, Console())
+    made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
+    print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
+    if len(results.members) > 1:
+        shown = f"seed {results.median_seed}, the median one on the validation clips"
+        print(f"Videos and drawings show {shown}; so does generate, without --seed.")
+    clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
+    runs_on = f"generate {folder} --frames 100 --out {clip}"
+    print(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+
+
+def _compare(runs: "dict[str, Run]") -> None:
+    from framegen.report.tables import print_comparison
+
+    print_comparison({label: run.results for label, run in runs.items()}, Console())
+    print("\nEverything is in", *(f"  {run.folder}" for run in runs.values()), sep="\n")
+
+
+def evaluate(words: list[str]) -> None:
+    options = parse(Evaluate, "evaluate", words)
+    from framegen.commands import evaluation
+    from framegen.report.tables import print_all_metrics
+    from framegen.runs.folder import find
+
+    folder = find(options.run, options.runs_dir)
+    print_all_metrics(evaluation.evaluate(folder, options.device).results, Console())
+    print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
+
+
+def generate(words: list[str]) -> None:
+    options = parse_generate(words)
+    from framegen.commands import generation
+    from framegen.runs.folder import find
+
+    values = {
+        name: value for name, value in vars(options).items() if name not in ("run", "runs_dir", "frames")
+    }
+    print(generation.generate(find(options.run, options.runs_dir), options.frames, **values))
+
+
+def draw(words: list[str]) -> None:
+    options = parse(Draw, "draw", words)
+    from framegen.commands import evaluation
+    from framegen.runs.folder import find
+
+    for path in evaluation.draw(find(options.run, options.runs_dir)):
+        print(path)
+
+
+def reproduce(words: list[str]) -> None:
+    options = parse(Reproduce, "reproduce", words)
+    from framegen.studies import reproduce
+    from framegen.studies.claims import CLAIMS
+
+    findings = reproduce.reproduce(
+        options.runs_dir, options.data_dir, options.claims, options.seeds, options.track
+    )
+    for number, finding in findings.items():
+        text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
+        Console().print(text, highlight=False, markup=False)
+    print(f"\nThe report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
+
+
+def bench(words: list[str]) -> None:
+    options = parse(Bench, "bench", words)
+    from framegen.studies import bench
+
+    bench.print_tables(bench.bench(options.out), Console())
+    print(f"\n{options.out / 'bench.json'}\n{options.out / 'bench.md'}")
