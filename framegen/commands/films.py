@@ -15,7 +15,7 @@ from framegen.config.training import Mode
 from framegen.data.dataset import digest_of
 from framegen.data.importing import import_films
 from framegen.data.sources import content_digest, find_films
-from framegen.errors import OptionError
+from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import finished
 from framegen.progress import say
 from framegen.runs.folder import CONFIG
@@ -63,7 +63,13 @@ def train_on(
             return load(run_dir)
         say(f"{run_dir}: going on where its training was stopped", show)
         return training.resume(run_dir, track, show)
-    return training.train(config, run_dir.name, track, runs_dir, data_dir, show, minutes=minutes)
+    try:
+        return training.train(config, run_dir.name, track, runs_dir, data_dir, show, minutes=minutes)
+    except OptionError as error:
+        if not (run_dir / CONFIG).exists():
+            raise
+        begun = f"{run_dir}: another process has meanwhile begun to train on this film"
+        raise UserError(f"{begun}; once it has ended, the same command takes its model") from error
 
 
 def import_as_task(

@@ -33,13 +33,14 @@ from framegen.runs.folder import Description, create, lock, read_config, write_c
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_mode
 from framegen.training import ranks
-from framegen.training.budget import fit_to_minutes
+from framegen.training.budget import check_minutes, fit_to_minutes
 from framegen.training.choosing import choose_engine
 from framegen.training.distributed import load_data_everywhere
 from framegen.training.engine import Engine
 from framegen.training.fused import FusedEngine
 from framegen.training.interrupts import Interrupts
 from framegen.training.loop import Epoch, fit
+from framegen.training.ranks import check_together
 from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
 from framegen.training.under_way import OngoingTraining
 
@@ -92,7 +93,10 @@ def train(
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is
             not finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
+    check_together()
     config = configure(experiment, seeds, options)
+    if minutes is not None:
+        check_minutes(minutes)
     config = replace(config, task=determine(config.task, Path(data_dir)))
     choose_device(config.training.device)
     mode = resolve_mode(track)

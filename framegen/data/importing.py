@@ -100,6 +100,7 @@ def _alone(folder: Path, show: bool) -> Iterator[None]:
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
+        Path(lock.lock_file).touch()  # says why it cannot be, where the lock would wait
         try:
             lock.acquire(timeout=0)
         except Timeout:

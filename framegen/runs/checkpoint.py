@@ -79,6 +79,9 @@ def load(path: Path | str) -> Checkpoint:
     Raises UserError that names the file where it is missing, damaged, a pickle, or of another shape.
     """
     path = Path(path)
+    if path.is_dir() and not (path / CHECKPOINT).exists():
+        way_out = "framegen train --resume goes on with one that was stopped as it began"
+        raise UserError(f"{path / CHECKPOINT}: no such file, so there is no trained model; {way_out}")
     path = path / CHECKPOINT if path.is_dir() else path
     weights, metadata = load_tensors(path)
     if not {"config", "about"} <= set(metadata):

@@ -66,6 +66,13 @@ def start() -> Ranks:
     return current()
 
 
+def check_together() -> None:
+    """Raises UserError in processes that torchrun started for a program that lets none of them lead."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and current().count == 1:
+        shared = "torchrun -m framegen train shares one training, and without WORLD_SIZE each has its own"
+        raise UserError(f"torchrun: each process of this program would train alone; {shared}")
+
+
 def current() -> Ranks:
     """The processes that have met in `start`; this one alone where none have."""
     if dist.is_available() and dist.is_initialized():

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 import framegen
-from framegen.commands import continuing
+from framegen.commands import continuing, training
+from framegen.config.config import Config
 from framegen.config.reading import seconds_of
 from framegen.data.frames import read_frames
-from framegen.errors import OptionError
+from framegen.errors import OptionError, UserError
+from framegen.runs.folder import CONFIG
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -64,6 +66,23 @@ def test_a_training_that_was_stopped_goes_on(
     assert all(
         torch.equal(value, run.model.state_dict()[name]) for name, value in ended.model.state_dict().items()
     )
+
+
+def test_a_training_that_another_process_began_meanwhile_is_named(
+    film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = training.train
+
+    def second(config: Config, name: str, *more: Any, **options: Any) -> framegen.Run:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CONFIG).write_bytes((run.folder / CONFIG).read_bytes())
+        return train(config, name, *more, **options)
+
+    monkeypatch.setattr(training, "train", second)
+    assert run.data.file is not None
+    places: dict[str, Any] = {"runs_dir": tmp_path, "data_dir": run.data.file.parents[1], "track": "disabled"}
+    with pytest.raises(UserError, match="another process has meanwhile begun to train on this film"):
+        framegen.train_on(film, None, 32, show=False, **places, **QUICK)
 
 
 def test_it_goes_on_from_the_films_end_or_from_any_time(film: Path, run: framegen.Run) -> None:

@@ -354,6 +354,11 @@ def test_a_second_import_into_a_name_waits_and_says_so(
     assert names(data) == ["set"]
 
 
+def test_where_nothing_can_be_written_it_does_not_wait(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="/proc/self/set: cannot be written"):
+        import_films([_film(tmp_path / "a.mp4", 30)], "set", data_dir="/proc/self")
+
+
 @pytest.mark.parametrize("damage", ["manifest", "array", "missing"])
 def test_a_damaged_data_set_is_named(damage: str, tmp_path: Path) -> None:
     _import([_film(tmp_path / "a.mp4", 60)], tmp_path / "data")

@@ -128,7 +128,10 @@ def _no_config(path: Path) -> None:
         (lambda path: path.write_bytes(path.read_bytes()[:-20]), "truncated"),
         (lambda path: path.write_bytes(path.read_bytes()[:30]), "truncated"),
         (lambda path: path.write_bytes(b""), "truncated"),
-        (lambda path: path.unlink(), "no such file"),
+        (
+            lambda path: path.unlink(),
+            "no such file, so there is no trained model; framegen train",
+        ),
         (lambda path: torch.save({"a": torch.ones(1)}, path), "pickle"),
         (lambda path: path.write_bytes(b"\x80\x04evil"), "pickle"),
         (_other_shape, "head.bias has shape"),

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from framegen import __main__
 from framegen.commands import training
+from framegen.errors import UserError
 from framegen.evaluation.results import finished, read_results
 from framegen.runs import checkpoint
 from framegen.training.engine import TorchEngine
@@ -178,6 +179,13 @@ def test_an_error_of_another_process_is_said_and_ends_all(
     assert codes == [1, 1]
     assert "another process" in said[0]
     assert said[1] == "framegen: data: is not on this machine\n"
+
+
+def test_a_program_in_which_nobody_leads_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="torchrun -m framegen train shares one training"):
+        training.train("video", runs_dir=tmp_path, data_dir=tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -257,10 +257,11 @@ def test_minutes_become_epochs_and_clips(
     monkeypatch.setattr(budget, "_measure", lambda *_: (7.0, 0.0))
     budget.fit_to_minutes(SMALL_CONFIG, 1, data, show=True)
     assert "so few steps teach little" in capsys.readouterr().err
+    monkeypatch.undo()
     for minutes in (0, math.nan, -1):
         with pytest.raises(OptionError, match="--minutes"):
-            budget.fit_to_minutes(SMALL_CONFIG, minutes, data, show=False)
-    monkeypatch.undo()
+            train(SMALL_CONFIG, "m", "disabled", tmp_path, tmp_path / "none", show=False, minutes=minutes)
+    assert not (tmp_path / "none").exists()  # no clip was made for a training that cannot be
     run = train(SMALL_CONFIG, "m", "disabled", tmp_path, tmp_path, show=False, draw=False, minutes=0.001)
     assert run.config.training.epochs >= 1
     assert run.results.training is not None
