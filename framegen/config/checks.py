@@ -29,6 +29,11 @@ def check_bytes(size: int, options: str) -> None:
     check(size <= MAX_BYTES, f"{options}: {size / 2**30:.1f} GiB of clips; {most}")
 
 
+def check_bar(bar: int, size: int) -> None:
+    """A bar leaves something to be seen."""
+    check(0 <= bar < size, f"--bar {bar}: lies between 0 and {size - 1}, so that something is seen (--size)")
+
+
 def check_batch(batch_size: int, clips: int) -> None:
     """There are as many training clips as a batch takes."""
     check(

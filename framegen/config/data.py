@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from framegen.config.checks import MAX_SEED, check, check_batch, check_bytes, check_clips
+from framegen.config.checks import MAX_SEED, check, check_bar, check_batch, check_bytes, check_clips
 
 LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
@@ -58,6 +58,8 @@ class Orbit(Task):
     directions."""
     noise: float = 0.05
     """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
+    bar: int = 0
+    """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
     light_width: float = 0.6
     """Width of the light at size 2, where half the picture is 1; it shrinks as 1/sqrt(size)."""
     data_seed: int = 0
@@ -77,6 +79,7 @@ class Orbit(Task):
             f"--speeds {self.speeds}: each lies in 1 ... {self.period} (--period)",
         )
         check(0 <= self.noise <= 1, f"--noise {self.noise}: lies between 0 and 1")
+        check_bar(self.bar, self.size)
         check(0.05 <= self.light_width <= 10, f"--light-width {self.light_width}: lies between 0.05 and 10")
         check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
 

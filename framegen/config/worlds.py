@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from framegen.config.checks import MAX_SEED, check, check_batch, check_bytes, check_clips
+from framegen.config.checks import MAX_SEED, check, check_bar, check_batch, check_bytes, check_clips
 from framegen.config.data import Orbit, Task, stored_deviation
 
 
@@ -80,10 +80,7 @@ class Sprites(_OnTorus):
         super().__post_init__()
         check(0 <= self.turning <= 1, f"--turning {self.turning}: is a probability, from 0 to 1")
         check(0 < self.noise <= 1, f"--noise {self.noise}: lies above 0, and at 1 or below")
-        check(
-            0 <= self.bar < self.size,
-            f"--bar {self.bar}: lies between 0 and {self.size - 1}, so that something is seen (--size)",
-        )
+        check_bar(self.bar, self.size)
 
 
 World = Orbit | Drift | Sprites

@@ -15,6 +15,9 @@ from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.errors import UserError
 from framegen.files import load_tensors, parse_json, save_tensors
 
+LATER = {"bar": 0}
+"""Options that came later, and the value at which they change nothing: files from before keep their names."""
+
 
 def load_kept(
     config: World,
@@ -57,6 +60,7 @@ def draws(config: World, split: Split) -> tuple[np.random.Generator, int]:
 
 def data_file(config: World, folder: Path) -> Path:
     """Where the clips of this config are kept: its name ends in a digest of the config."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()[:8]
+    values = {name: value for name, value in asdict(config).items() if LATER.get(name, ...) != value}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
     name = type(config).__name__.lower()
     return folder / f"{name}-{config.size}x{config.size}-{digest}.safetensors"

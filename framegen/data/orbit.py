@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import Orbit
+from framegen.data.bar import hidden
 from framegen.data.clips import Data, Split
 from framegen.data.kept import draws, load_kept
 
@@ -51,7 +52,8 @@ def angular_velocities(config: Orbit) -> Tensor:
 def sample(config: Orbit, split: Split) -> Tensor:
     """Make the clips of one split: uint8 (N, num_frames, 1, size, size).
 
-    The same config gives the same clips; splits draw from independent streams of `data_seed`.
+    The same config gives the same clips; splits draw from independent streams of `data_seed`. What a bar
+    hides is 0.
     """
     random, start, velocity = _beginnings(config, split)
     clips = torch.empty(len(start), config.num_frames, 1, config.size, config.size, dtype=torch.uint8)
@@ -59,6 +61,7 @@ def sample(config: Orbit, split: Split) -> Tensor:
         clean = render(config, phase + step * torch.arange(config.num_frames))  # (T, 1, size, size)
         noisy = clean + config.noise * torch.from_numpy(random.standard_normal(clean.shape))
         clip.copy_((noisy.clamp(0, 1) * 255).round())
+    clips[..., hidden(config.size, config.bar)] = 0
     return clips
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.worlds import Sprites
+from framegen.data.bar import hidden
 from framegen.data.clips import Data, Split
 from framegen.data.drift import velocities
 from framegen.data.kept import draws, load_kept
@@ -33,14 +34,6 @@ def shapes(config: Sprites) -> Tensor:
     return torch.from_numpy(masks)
 
 
-def hidden(config: Sprites) -> Tensor:
-    """Which pixels the bar hides, (size, size) bool."""
-    mask = torch.zeros(config.size, config.size, dtype=torch.bool)
-    left = (config.size - config.bar) // 2
-    mask[:, left : left + config.bar] = True
-    return mask
-
-
 def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
     """Each clip's shape (N,), and the places where it stands, (N, num_frames, 2) int64, row and column; and
     the generator of its noise."""
@@ -63,7 +56,7 @@ def sample(config: Sprites, split: Split) -> Tensor:
     The same config gives the same clips; splits draw from independent streams of `data_seed`.
     """
     random, shape, places = paths(config, split)
-    masks, covered = shapes(config).numpy(), hidden(config).numpy()
+    masks, covered = shapes(config).numpy(), hidden(config.size, config.bar).numpy()
     clips = np.empty((len(shape), config.num_frames, 1, config.size, config.size), np.uint8)
     for clip, kind, way in zip(clips, shape.tolist(), places.numpy(), strict=True):
         for frame, place in zip(clip, way, strict=True):

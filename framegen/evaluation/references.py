@@ -10,6 +10,7 @@ from torch import Tensor
 from framegen.config.data import MovingMNIST, Orbit, Sine, Task
 from framegen.config.worlds import Drift, Sprites
 from framegen.data import drift, orbit, sine, sprites
+from framegen.data.bar import hidden
 from framegen.data.clips import Data, chunks, evenly
 from framegen.data.moving_mnist import BouncingClips
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
@@ -53,7 +54,10 @@ def _floor(task: MovingMNIST, data: Data) -> Floor | None:
 
 
 # The optimum of a new task is a line here, if there is one.
-optimal_predictor.register(Orbit, lambda task, _: BayesFilter(*orbit.phase_grid(task), task.deviation))
+optimal_predictor.register(
+    Orbit,
+    lambda task, _: BayesFilter(*orbit.phase_grid(task), task.deviation, hidden(task.size, task.bar)),
+)
 optimal_predictor.register(
     Sine, lambda task, _: AutoRegression(sine.optimal_weights(task), torch.zeros(1).double())
 )
@@ -70,7 +74,7 @@ optimal_predictor.register(
         task.turning,
         (sprites.DARK, sprites.BRIGHT),
         task.noise,
-        sprites.hidden(task),
+        hidden(task.size, task.bar),
     ),
 )
 

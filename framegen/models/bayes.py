@@ -2,6 +2,7 @@
 speed."""
 
 import math
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -28,55 +29,75 @@ class BayesFilter(Forecaster):
     evidence: h steps on, it renders the same posterior h frames later, which is the exact h-step forecast.
     """
 
-    def __init__(self, clean: Tensor, shifts: Tensor, deviation: float) -> None:
+    def __init__(self, clean: Tensor, shifts: Tensor, deviation: float, hidden: Tensor | None = None) -> None:
         """
         Args:
             clean: (G, C, H, W), the clean picture at each angle, values in [0, 1].
             shifts: (S,) integers, grid points that the angle may move by in one frame.
             deviation: standard deviation of a pixel about its clean value, noise and rounding together.
+            hidden: (H, W) bool, pixels behind a bar, which are 0 and say nothing; None: there is no bar.
         """
         super().__init__()
         picture = clean.double().flatten(1)  # (G, P)
-        grid = torch.arange(len(picture))
+        visible = torch.ones(clean.shape[1:]).flatten() if hidden is None else (~hidden).flatten()
         # A net moves with .to(device), these tables stay on the CPU: not every accelerator has float64.
-        self.source = (grid - shifts[:, None]) % len(
-            picture
-        )  # (S, G): where each coming angle was one frame ago
-        self.expected = _censored_mean(picture, deviation)  # (G, P)
-        self.linear = ((picture - 0.5) / deviation**2).T  # (P, G)
-        self.square = ((picture - 0.5) ** 2 / (2 * deviation**2)).T  # (P, G)
-        half_level = 0.5 / 255
-        self.dark = torch.special.log_ndtr(
-            (half_level - picture) / deviation
-        ).T  # (P, G): log p(clipped to 0)
-        self.bright = torch.special.log_ndtr(
-            (picture - 1 + half_level) / deviation
-        ).T  # (P, G): log p(clipped to 1)
+        self.picture, self.visible, self.deviation = picture, visible.double(), deviation
+        self.shifts = shifts.tolist()
+        expected = _harmonics(_censored_mean(picture, deviation) * self.visible)  # (P, K)
+        expected[:, 1:] *= 2  # each but the first stands for its mirror image too
+        self.expected = torch.view_as_real(expected / len(clean)).flatten(1).T  # (2 K, P)
+        linear = _harmonics((picture - 0.5) * self.visible / deviation**2)
+        self.linear = torch.view_as_real(linear).flatten(1)  # (P, 2 K)
+        self.square = ((picture - 0.5) ** 2 @ self.visible) / (2 * deviation**2)  # (G,)
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
-        batch, steps = frames.shape[:2]
-        shifts, angles = self.source.shape
+        batch, angles = len(frames), len(self.picture)
         evidence = self._log_likelihood(frames.to("cpu", torch.float64).flatten(2))  # (B, T, G)
-        prior = torch.zeros(batch, shifts, angles, dtype=torch.float64) if state is None else state
-        speed = torch.arange(shifts)[:, None]  # (S, 1)
+        prior = torch.zeros(batch, len(self.shifts), angles, dtype=torch.float64) if state is None else state
         predictions = []
-        for t in range(steps):
-            posterior = prior + evidence[:, t, None]  # (B, S, G)
+        for seen in evidence.unbind(1):
+            posterior = prior + seen[:, None]  # (B, S, G)
             posterior = posterior - posterior.amax((1, 2), keepdim=True)
-            prior = posterior[:, speed, self.source]  # (B, S, G)
+            moved = [each.roll(by, 1) for each, by in zip(posterior.unbind(1), self.shifts, strict=True)]
+            prior = torch.stack(moved, 1)
             weight = prior.exp().sum(1)  # (B, G)
-            predictions.append(weight @ self.expected / weight.sum(1, keepdim=True))
+            waves = torch.fft.rfft(weight)[:, : len(self.expected) // 2]
+            mean = torch.view_as_real(waves).flatten(1) @ self.expected  # sum of weight * picture (Parseval)
+            predictions.append(mean / weight.sum(1, keepdim=True))
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
 
     def _log_likelihood(self, frames: Tensor) -> Tensor:
         """log p(frame | angle), up to what does not depend on the angle: (B, T, P) -> (B, T, G)."""
-        observed = ~frames.isnan()
-        dark, bright = observed & (frames <= 0), observed & (frames >= 1)
-        between = (observed & ~dark & ~bright).double()
-        result = ((frames.nan_to_num(0.5) - 0.5) * between) @ self.linear - between @ self.square
-        if dark.any() or bright.any():
-            result = result + dark.double() @ self.dark + bright.double() @ self.bright
-        return result
+        seen = ~frames.isnan().any(2, keepdim=True)  # (B, T, 1)
+        cut = torch.cat([frames <= 0, frames >= 1], 2).flatten(0, 1)  # (B * T, 2 P)
+        waves = (frames.nan_to_num(0.5).clamp(0, 1) - 0.5) @ self.linear
+        waves = torch.view_as_complex(waves.unflatten(2, (-1, 2)))  # (B, T, K)
+        result = torch.fft.irfft(waves, len(self.picture)) - self.square
+        if cut.any():
+            result += torch.sparse.mm(cut.double().to_sparse(), self.cut).view_as(result)
+        return result * seen
+
+    @cached_property
+    def cut(self) -> Tensor:
+        """What a pixel at 0 or at 1 says of each angle beyond what the normal density there says, (2 P, G):
+        all that is cut off is gathered there."""
+        half_level, picture, deviation = 0.5 / 255, self.picture, self.deviation
+        ends = {0: (half_level - picture) / deviation, 1: (picture - 1 + half_level) / deviation}
+        tables = [
+            torch.special.log_ndtr(tail) + ((end - picture) ** 2 - (end - 0.5) ** 2) / (2 * deviation**2)
+            for end, tail in ends.items()
+        ]
+        return (torch.cat(tables, 1) * self.visible.repeat(2)).T.contiguous()
+
+
+def _harmonics(pictures: Tensor) -> Tensor:
+    """The Fourier coefficients of each pixel over the angle, (G, P) -> (P, K) complex128, but for the high
+    ones that are nothing but rounding: pictures of a light that goes round change smoothly."""
+    waves = torch.fft.rfft(pictures, dim=0)
+    strength = waves.abs().amax(1)  # (G // 2 + 1,)
+    (strong,) = torch.nonzero(strength > 1e-15 * strength.max(), as_tuple=True)
+    # The last coefficient of an even number of angles has no mirror image: it is left out, being rounding.
+    return waves[: min(int(strong.max()) + 1, (len(pictures) + 1) // 2)].T.contiguous()
 
 
 def _censored_mean(mean: Tensor, deviation: float) -> Tensor:

@@ -43,12 +43,8 @@ class SpriteFilter(Forecaster):
             hidden: (H, W) bool, the pixels behind the bar.
         """
         super().__init__()
-        height, width = shapes.shape[1:]
-        rows, columns = torch.arange(height)[:, None], torch.arange(width)
-        down, across = velocities[:, 0, None, None], velocities[:, 1, None, None]
-        self.turning, self.shape = turning, (len(shapes), len(velocities), height, width)
-        # Where each place's shape was one frame ago, (V, H * W).
-        self.source = ((rows - down) % height * width + (columns - across) % width).flatten(1)
+        self.turning, self.ways = turning, [tuple(way) for way in velocities.tolist()]
+        self.shape = len(shapes), len(velocities), *shapes.shape[1:]
         self.transformed = torch.fft.rfft2(shapes.float())  # (K, H, W // 2 + 1)
         dark, bright = (_log_probabilities(level, noise) for level in levels)
         self.odds = (bright - dark).float()  # (256,)
@@ -61,19 +57,28 @@ class SpriteFilter(Forecaster):
         if state is None:
             whole = len(frames), *self.shape
             state = torch.full(whole, 1 / math.prod(self.shape))
+        places = state.sum(2)  # (B, K, H, W), of the coming frame
         predictions = []
         for frame in frames.cpu().unbind(1):
-            posterior = state.log() + self._evidence(frame[:, 0])[:, :, None]  # (B, K, V, H, W)
-            posterior = (posterior - posterior.amax((1, 2, 3, 4), keepdim=True)).exp()
-            anew = posterior.sum(2, keepdim=True) * (self.turning / ways)
-            turned = ((1 - self.turning) * posterior + anew).flatten(3)  # (B, K, V, H * W)
-            moved = turned.gather(3, self.source.expand(turned.shape)).view(posterior.shape)
-            state = moved / moved.sum((1, 2, 3, 4), keepdim=True)
-            places = torch.fft.rfft2(state.sum(2))  # (B, K, H, W // 2 + 1)
-            covered = torch.fft.irfft2((places * self.transformed).sum(1), (height, width))
+            gained = self._gain(places, frame[:, 0])  # (B, K, H, W)
+            anew = gained * places * (self.turning / ways)
+            turned = torch.addcmul(anew[:, :, None], state, (gained * (1 - self.turning))[:, :, None])
+            moved = [turned[:, :, v].roll(way, (2, 3)) for v, way in enumerate(self.ways)]
+            state = torch.stack(moved, 2)  # (B, K, V, H, W)
+            places = state.sum(2)
+            waves = torch.fft.rfft2(places)  # (B, K, H, W // 2 + 1)
+            covered = torch.fft.irfft2((waves * self.transformed).sum(1), (height, width))
             mean = self.dark + (self.bright - self.dark) * covered  # (B, H, W)
             predictions.append(mean * self.visible)
         return torch.stack(predictions, 1)[:, :, None].to(frames), state
+
+    def _gain(self, places: Tensor, frame: Tensor) -> Tensor:
+        """By how much a frame (B, H, W) makes each shape and place (B, K, H, W) more probable."""
+        evidence = self._evidence(frame)
+        logs = places.log() + evidence
+        # Where it was held for all but impossible, the gain may be beyond float32: no more than that.
+        gain = (evidence - logs.amax((1, 2, 3), keepdim=True)).clamp(max=85).exp()
+        return gain / (gain * places).sum((1, 2, 3), keepdim=True)
 
     def _evidence(self, frame: Tensor) -> Tensor:
         """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)."""

@@ -27,6 +27,15 @@ def test_render_is_the_formula_pixel_by_pixel() -> None:
             )
 
 
+def test_a_bar_hides_a_part_of_the_same_clips_and_files_from_before_it_keep_their_names() -> None:
+    config = replace(SMALL, size=4)
+    whole, part = (orbit.sample(each, "test") for each in (config, replace(config, bar=2)))
+    assert not part[..., 1:3].any()
+    assert torch.equal(part[..., [0, 3]], whole[..., [0, 3]])
+    assert data_file(Orbit(), Path("data")).name == "orbit-2x2-2d3506ea.safetensors"
+    assert data_file(Orbit(bar=1), Path("data")).name != data_file(Orbit(), Path("data")).name
+
+
 def test_clips_turn_at_the_speeds_asked_for_in_both_directions() -> None:
     config = Orbit(noise=0.0, period=16, speeds=(1, 3), num_clips=200, num_frames=17, size=8)
     clips = orbit.sample(config, "train").double() / 255

@@ -14,6 +14,7 @@ from framegen.config.data import LEVEL, Orbit
 from framegen.config.models import MLP, Recurrent
 from framegen.config.training import Training
 from framegen.data import load_data, orbit
+from framegen.data.bar import hidden
 from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.errors import closed_loop_errors, one_step_mse
 from framegen.evaluation.references import fit_references, optimal_predictor
@@ -66,6 +67,7 @@ def _brute_force(config: Orbit, clip: np.ndarray, context: int, horizon: int) ->
         return np.stack(columns, -1)  # (angles, P)
 
     log_weights, expected = [], []
+    seen = (~hidden(config.size, config.bar)).flatten().double().numpy()
     levels = np.arange(256) / 255
     for speed in config.speeds:
         for sign in (1, -1):
@@ -81,20 +83,25 @@ def _brute_force(config: Orbit, clip: np.ndarray, context: int, horizon: int) ->
                 lower = np.where(
                     np.isinf(low), 0.0, below((np.where(np.isinf(low), 0, low) - mean) / config.noise)
                 )
-                total += np.log(np.maximum(upper - lower, 1e-300)).sum(-1)
+                total += np.log(np.maximum(upper - lower, 1e-300)) @ seen
             log_weights.append(total)
             mean = clean(starts + (context - 1 + horizon) * step)
             edges = [below((edge - mean) / config.noise) for edge in (levels[:-1] + levels[1:]) / 2]
             cumulative = np.stack([np.zeros_like(mean), *edges, np.ones_like(mean)])  # (257, angles, P)
             expected.append(np.tensordot(levels, np.diff(cumulative, axis=0), 1))
     weights = np.exp(np.concatenate(log_weights) - np.max(log_weights))
-    return weights @ np.concatenate(expected) / weights.sum()
+    return weights @ np.concatenate(expected) / weights.sum() * seen
 
 
 @pytest.mark.parametrize(
     "world",
-    [SPEEDS, replace(SPEEDS, noise=0.3), replace(WORLD, size=3, noise=0.15)],
-    ids=["5%", "30%", "3x3"],
+    [
+        SPEEDS,
+        replace(SPEEDS, noise=0.3),
+        replace(WORLD, size=3, noise=0.15),
+        replace(WORLD, size=3, noise=0.15, bar=1),
+    ],
+    ids=["5%", "30%", "3x3", "bar"],
 )
 def test_forecasts_equal_a_brute_force_posterior(world: Orbit) -> None:
     clips = orbit.sample(replace(world, num_test_clips=2), "test")

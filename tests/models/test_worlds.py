@@ -12,6 +12,7 @@ from torch import Tensor
 
 from framegen.config.worlds import Drift, Sprites
 from framegen.data import load_data, sprites
+from framegen.data.bar import hidden
 from framegen.data.drift import MIDDLE, SPREAD, sample, spectrum
 from framegen.data.sprites import BRIGHT, DARK
 from framegen.evaluation.errors import closed_loop_errors, one_step_errors
@@ -78,7 +79,7 @@ def _paths(task: Sprites, frames: np.ndarray, horizon: int) -> np.ndarray:
         inner = torch.special.ndtr(edges).numpy()
         return np.where(levels <= 0, 0.0, np.where(levels > 255, 1.0, inner))
 
-    masks, covered = sprites.shapes(task).numpy(), sprites.hidden(task).numpy()
+    masks, covered = sprites.shapes(task).numpy(), hidden(task.size, task.bar).numpy()
     levels = np.round(frames * 255)
     every = np.arange(256.0)
     expected = {
@@ -193,7 +194,7 @@ def test_a_sprite_keeps_its_velocity_as_often_as_it_should() -> None:
 
 def test_what_the_bar_hides_is_black_and_no_evidence(tmp_path: Path) -> None:
     task = replace(SPRITES, bar=2)
-    frames, covered = _clips(task, tmp_path), sprites.hidden(task)
+    frames, covered = _clips(task, tmp_path), hidden(task.size, task.bar)
     assert covered.sum() == 12
     assert not frames[..., covered].any()
     optimum = _optimum(task, tmp_path)
