@@ -47,14 +47,15 @@ _DIGITS_TRAINING = Training(
     media_every=10,
 )
 
-_WORLD_NET = ConvRecurrent("minconvgru", 32, 2, 5, 2, "motion")
+_WORLD_NET = ConvRecurrent("convgru", 32, 2, 3, 4, "motion")
 
 _WORLD_TRAINING = Training(
     epochs=30,
     batch_size=16,
-    learning_rate=2e-3,
+    learning_rate=4e-3,
     schedule="one-cycle",
-    media_every=5,
+    clips_per_epoch=1000,
+    media_every=10,
 )
 
 EXPERIMENTS: dict[str, Config] = {
@@ -126,7 +127,7 @@ EXPERIMENTS: dict[str, Config] = {
             description="a known shape moves, and now and then turns; the optimum is known",
         ),
         Config(
-            Sprites(bar=10),
+            Sprites(bar=18, num_frames=30),
             _WORLD_NET,
             _WORLD_TRAINING,
             experiment="sprites-bar",

@@ -16,8 +16,8 @@ class _OnTorus(Task):
     """Frames a clip."""
     context: int = 10
     """Frames of a test clip that are the prompt."""
-    num_clips: int = 1000
-    """Training clips."""
+    num_clips: int = 4000
+    """Training clips; --clips-per-epoch says how many an epoch sees."""
     num_val_clips: int = 100
     """Validation clips, measured while training goes on."""
     num_test_clips: int = 200

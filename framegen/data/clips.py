@@ -107,6 +107,9 @@ class Data:
     kinds: Mapping[str, Tensor] = field(default_factory=dict)
     """By name, which of `test_frames` are of that kind, (N,) bool: pictures tell them apart. None need be
     named."""
+    unseen: Tensor | None = None
+    """(N, T) int64: for how many frames what moves was out of sight before it came back in this frame of
+    `test_frames`; 0 in all other frames. None where nothing is hidden whole."""
     file: Path | None = None
     """Where the clips are kept; None where a formula gives them."""
 

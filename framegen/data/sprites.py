@@ -1,5 +1,6 @@
 """Sprites: a known shape moves across a torus and now and then turns; a bar may hide a part of it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,21 @@ def sample(config: Sprites, split: Split) -> Tensor:
     return torch.from_numpy(clips)
 
 
+def unseen(config: Sprites, split: Split) -> Tensor:
+    """For how many frames a shape was behind the bar before it came back in this one, (N, num_frames) int64;
+    0 where it did not, or had never been seen."""
+    _, shape, places = paths(config, split)
+    columns = shapes(config).any(1)  # (4, W), where a shape stands that stands at column 0
+    open_columns = ~hidden(config.size, config.bar)[0]
+    at_column = torch.stack([columns.roll(c, 1) for c in range(config.size)], 1)  # (4, W, W)
+    seen = (at_column & open_columns).any(2)[shape[:, None], places[..., 1]]  # (N, T)
+    time = torch.arange(config.num_frames)
+    last = torch.where(seen, time, -1).cummax(1).values  # when it was seen last, -1 if never
+    before = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], 1)
+    return torch.where(seen & (before >= 0), time - before - 1, 0)
+
+
 def load(config: Sprites, folder: Path) -> Data:
     """The clips from `folder`, made there first where they are missing; see `load_kept`."""
-    return load_kept(config, folder, lambda split: sample(config, split), config.context)
+    data = load_kept(config, folder, lambda split: sample(config, split), config.context)
+    return replace(data, unseen=unseen(config, "test")) if config.bar else data

@@ -48,6 +48,22 @@ class ClosedLoop:
 
 
 @dataclass(frozen=True)
+class Permanence:
+    """What predictors said of the frame in which something came back that had been out of sight."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    frames: list[int]
+    """For so many frames it had been out of sight; the last number stands for more as well."""
+    events: list[int]
+    """So often that happened in the test clips."""
+    squared_error: dict[str, list[float]]
+    """By predictor, the mean squared error summed over that frame, at each of `frames`."""
+    standard_error: dict[str, list[float]]
+    """Of those means, over the events."""
+
+
+@dataclass(frozen=True)
 class TrainingFacts:
     """Facts of a training that was finished."""
 
@@ -92,6 +108,8 @@ class Results:
     """The member whose validation mse is the (lower) median one."""
     spread: dict[str, dict[str, Spread]]
     """Of a population, over its members: by "one_step" and "closed_loop", by metric."""
+    permanence: Permanence | None = None
+    """None where nothing is hidden."""
     training: TrainingFacts | None = None
     """None where the run was measured before its training had ended."""
 

@@ -17,6 +17,7 @@ from framegen.evaluation.metrics import (
     spread,
     standard_error,
 )
+from framegen.evaluation.permanence import permanence
 from framegen.evaluation.pictures import PICTURE_CONVENTION, are_pictures, picture_scores
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
@@ -83,6 +84,7 @@ def evaluate(
             for part, table in parts.items()
             if len(members) > 1
         },
+        permanence=permanence({name: predictors[key] for key, name in shown.items()}, data),
     )
 
 

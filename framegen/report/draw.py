@@ -19,6 +19,7 @@ from framegen.models.recurrent import RecurrentNet
 from framegen.progress import say
 from framegen.report.clip_films import continued_clip
 from framegen.report.figures import curves, network, style
+from framegen.report.figures.permanence import error_when_back
 from framegen.report.video import to_picture, write_generated
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
@@ -39,6 +40,8 @@ def draw_run(run: Run, results: Results) -> list[Path]:
         figures[folder / "horizon.png"] = lambda: _horizon(results)
     if results.closed_loop is not None and "ssim" in results.convention:
         figures[folder / "pictures.png"] = lambda: _pictures(results)
+    if (hidden := results.permanence) is not None:
+        figures[folder / "permanence.png"] = lambda: error_when_back({"model": hidden})
     if isinstance(model := run.model, RecurrentNet):
         figures[folder / "hidden.png"] = lambda: _trajectories(model, run.data)
     if _drawable(run.model):

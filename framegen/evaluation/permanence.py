@@ -1,0 +1,50 @@
+"""Does a world go on where it is hidden? The error at the frame in which something comes back into sight.
+
+After Piaget's object permanence; here the optimum says how much could be known of where and when it comes.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from framegen.data.clips import Data, chunks
+from framegen.evaluation.results import Permanence
+from framegen.models.predictor import Predictor, device_of
+
+LONGEST = 8
+"""So many frames out of sight and more are taken together."""
+FEWEST = 10
+"""Comings back of which a mean is worth showing."""
+
+
+def permanence(predictors: Mapping[str, Predictor], data: Data) -> Permanence | None:
+    """One step ahead on the test clips, the squared error of the frames in which something comes back, summed
+    over the frame, by how long it was out of sight. None where nothing is hidden, or too seldom."""
+    if data.unseen is None:
+        return None
+    unseen = data.unseen[:, 1:].clamp(max=LONGEST)  # of each target
+    counts = unseen.flatten().bincount(minlength=LONGEST + 1)
+    frames = [n for n in range(1, LONGEST + 1) if counts[n] >= FEWEST]
+    if not frames:
+        return None
+    errors = {name: _frame_errors(each, data) for name, each in predictors.items()}
+    return Permanence(
+        frames,
+        [int(counts[n]) for n in frames],
+        {name: [each[unseen == n].mean().item() for n in frames] for name, each in errors.items()},
+        {
+            name: [(each[unseen == n].std() / counts[n].sqrt()).item() for n in frames]
+            for name, each in errors.items()
+        },
+    )
+
+
+@torch.inference_mode()
+def _frame_errors(model: Predictor, data: Data) -> Tensor:
+    """The squared error of each frame one step ahead, summed over its pixels: (N, T - 1) float64."""
+    parts = []
+    for inputs, targets in chunks(data.test):
+        made, _ = model(inputs.to(device_of(model)))
+        parts.append((made.cpu() - targets).double().square().sum((2, 3, 4)))
+    return torch.cat(parts)

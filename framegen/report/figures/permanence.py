@@ -1,0 +1,39 @@
+"""The permanence curve: does a net know what goes on where it cannot see?"""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from framegen.evaluation.references import COPY_LAST, OPTIMUM
+from framegen.evaluation.results import Permanence
+from framegen.report.figures.comparisons import Line, Panel, line_plot
+
+
+def error_when_back(nets: Mapping[str, Permanence]) -> Figure:
+    """The error at the frame in which something comes back, over how long it was out of sight; bands are
+    standard errors over the events.
+
+    Args:
+        nets: by name, what was measured of each on the same clips; the references are drawn of the first.
+    """
+    first = next(iter(nets.values()))
+    shown = [(name, each, "model") for name, each in nets.items()]
+    shown += [(name, first, name) for name in (OPTIMUM, COPY_LAST)]
+    return line_plot(
+        [
+            Panel(
+                "When it comes back into sight",
+                "frames out of sight (the last number: or more)",
+                "squared error, summed over the frame",
+                {name: _line(found, predictor) for name, found, predictor in shown},
+            )
+        ]
+    )
+
+
+def _line(found: Permanence, predictor: str) -> Line:
+    errors, margins = found.squared_error[predictor], found.standard_error[predictor]
+    low, high = (
+        [error + sign * margin for error, margin in zip(errors, margins, strict=True)] for sign in (-1, 1)
+    )
+    return Line(found.frames, [errors], predictor != "model", (low, high))
