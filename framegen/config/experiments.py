@@ -7,7 +7,7 @@ from typing import Any
 
 from framegen.config.config import Config, population
 from framegen.config.data import Film, MovingMNIST, Orbit, Sine
-from framegen.config.models import MLP, ConvRecurrent, MotionFilter, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
 from framegen.config.training import Training
 from framegen.config.worlds import Drift, Sprites
 from framegen.errors import OptionError
@@ -178,8 +178,8 @@ def configure(
             f"{', '.join(EXPERIMENTS)}"
         )
     config = EXPERIMENTS[experiment] if isinstance(experiment, str) else experiment
-    options = dict(options or {})
-    parts = {}
+    given = dict(options or {})
+    options, parts = dict(given), {}
     for name in ("task", "model", "training"):
         part = getattr(config, name)
         parts[name] = replace(
@@ -187,9 +187,21 @@ def configure(
         )
     if options:
         raise OptionError(f"{next(iter(options))}: {config.experiment} has no such option")
+    if "learning_rate" not in given:
+        parts["training"] = suited(parts["training"], parts["model"], config.model)
     if seeds is not None:
         parts["seeds"] = population(seeds) if isinstance(seeds, int) else tuple(seeds)
     return replace(config, **parts)
+
+
+def suited(training: Training, model: Model, usual: Model) -> Training:
+    """A training whose learning rate was not given, for a recurrent net that was made wider than the
+    experiment's: at a rate that suits few units, more than 64 do not learn."""
+    if not isinstance(model, Recurrent) or not isinstance(usual, Recurrent):
+        return training
+    if model.hidden_size <= max(64, usual.hidden_size):
+        return training
+    return replace(training, learning_rate=training.learning_rate * 32 / model.hidden_size)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

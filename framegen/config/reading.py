@@ -10,7 +10,7 @@ import tyro
 
 from framegen.config.config import Config, population
 from framegen.config.data import Film
-from framegen.config.experiments import EXPERIMENTS
+from framegen.config.experiments import EXPERIMENTS, suited
 from framegen.config.options import Generate, Train, TrainFilms
 from framegen.errors import OptionError
 
@@ -56,7 +56,10 @@ def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
         default=kind(default.task, default.model, default.training),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
     )
-    return options, Config(options.task, options.model, options.training, name, _seeds(options))
+    training = options.training
+    if not any(re.match(r"--learning[-_]rate(=|$)", argument) for argument in arguments):
+        training = suited(training, options.model, default.model)
+    return options, Config(options.task, options.model, training, name, _seeds(options))
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:

@@ -20,7 +20,8 @@ class Training:
     batch_size: int = 10
     """Clips a training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
-    """Adam's learning rate at the start."""
+    """Adam's learning rate at the start. Not given, it is smaller for a recurrent net that is made wider than
+    64 units: 32 over their number as large."""
     schedule: Literal["cosine", "constant", "one-cycle"] = "cosine"
     """How the learning rate goes on: down to 0 along half a cosine, unchanged, or first up for 3/10 of the
     training and then down."""

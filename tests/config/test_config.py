@@ -1,13 +1,15 @@
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.config.data import Orbit, Sine
-from framegen.config.experiments import EXPERIMENTS
+from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.models import MLP, Recurrent
+from framegen.config.reading import parse_train
 from framegen.config.training import Training
 from framegen.errors import OptionError, UserError
 
@@ -62,6 +64,21 @@ def test_impossible_options_are_refused_by_name(kind: type, options: dict[str, o
 def test_a_batch_larger_than_the_data_is_refused() -> None:
     with pytest.raises(OptionError, match="--batch-size 11"):
         Config(Orbit(num_clips=10), Recurrent(), Training(batch_size=11))
+
+
+def test_a_net_that_is_made_wider_takes_a_smaller_learning_rate_unless_one_is_given() -> None:
+    def both(name: str, **options: Any) -> list[float]:
+        words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
+        return [
+            configure(name, options=options).training.learning_rate,
+            parse_train(name, words)[1].training.learning_rate,
+        ]
+
+    assert both("video-gru", hidden_size=128) == [0.01 / 4] * 2
+    assert both("video-gru", hidden_size=64) == [0.01] * 2
+    assert both("video-gru", hidden_size=128, learning_rate=0.01) == [0.01] * 2
+    assert both("video-speeds-closed", cell="lstm") == [3e-3] * 2
+    assert both("moving-mnist-convlstm", hidden_size=256) == [1e-3] * 2
 
 
 def test_a_sine_is_trained_one_window_at_a_time() -> None:
