@@ -47,12 +47,14 @@ _DIGITS_TRAINING = Training(
     media_every=10,
 )
 
-_WORLD_NET = ConvRecurrent("convgru", 32, 2, 3, 4, "motion")
+_HIDDEN = Sprites(bar=18, num_frames=30, num_test_clips=500)
+
+_WORLD_NET = ConvRecurrent("convgru", 32, 2, 3, 4, "frame")
 
 _WORLD_TRAINING = Training(
     epochs=30,
     batch_size=16,
-    learning_rate=4e-3,
+    learning_rate=2e-3,
     schedule="one-cycle",
     clips_per_epoch=1000,
     media_every=10,
@@ -127,11 +129,18 @@ EXPERIMENTS: dict[str, Config] = {
             description="a known shape moves, and now and then turns; the optimum is known",
         ),
         Config(
-            Sprites(bar=18, num_frames=30),
+            _HIDDEN,
             _WORLD_NET,
             _WORLD_TRAINING,
             experiment="sprites-bar",
             description="the same behind a bar: does the world go on where it is hidden?",
+        ),
+        Config(
+            _HIDDEN,
+            MLP(hidden_size=512),
+            _WORLD_TRAINING,
+            experiment="sprites-bar-mlp",
+            description="the same without memory: a feed-forward net",
         ),
         Config(
             MovingMNIST(),

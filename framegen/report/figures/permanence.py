@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from framegen.evaluation.references import COPY_LAST, OPTIMUM
+from framegen.evaluation.references import MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Permanence
 from framegen.report.figures.comparisons import Line, Panel, line_plot
 
@@ -18,7 +18,7 @@ def error_when_back(nets: Mapping[str, Permanence]) -> Figure:
     """
     first = next(iter(nets.values()))
     shown = [(name, each, "model") for name, each in nets.items()]
-    shown += [(name, first, name) for name in (OPTIMUM, COPY_LAST)]
+    shown += [(name, first, name) for name in (OPTIMUM, MEAN_FRAME)]
     return line_plot(
         [
             Panel(

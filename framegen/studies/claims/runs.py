@@ -106,6 +106,8 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
     four, three, two = (min(seeds, count) for count in (4, 3, 2))
     speeds = {"period": 40, "speeds": tuple(range(1, 9))}
     brief = {"num_clips": 20_000, "epochs": 36}  # a quarter of its training
+    small = {"size": 16, "bar": 9, "num_frames": 20, "epochs": 8}
+    behind = {**small, "patch": 2, "hidden_size": 24}
     runs = {
         "video": Planned("video", seeds),
         "relu": Planned("video-relu", seeds),
@@ -120,6 +122,9 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "speeds-wide": Planned("video-speeds-closed", 1, {**brief, "closed_loop": 0}),
         "speeds-closed": Planned("video-speeds-closed", 1, brief),
         "speeds-lstm": Planned("video-speeds-gru", three, {"cell": "lstm"}),
+        "bar-convgru": Planned("sprites-bar", 1, behind | {"cell": "convgru"}),
+        "bar-minconvgru": Planned("sprites-bar", 1, behind | {"cell": "minconvgru"}),
+        "bar-mlp": Planned("sprites-bar-mlp", 1, small),
         **{
             f"hidden-{size}": Planned("video", min(seeds, 512 // size), {"hidden_size": size})
             for size in HIDDEN_SIZES  # the largest take as long as all others together
