@@ -23,7 +23,7 @@ def _permanence(runs: Runs) -> Finding:
     picture = style.save(error_when_back(found), runs.picture("permanence"))
     return Finding(
         "What a net knows of the frame in which a shape comes back from behind the bar (0: no more than the "
-        f"net without memory, of skill {skills[WITHOUT]:.2f}; 1: all that the optimum knows): {said}. A shape "
+        f"net without memory, of skill {skills[WITHOUT]:.2f}; 1: all that the optimum knows): {said}. One "
         f"came back {sum(without.events)} times.",
         _verdict(known["ConvGRU"]),
         [
