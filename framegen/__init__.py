@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.experiments import EXPERIMENTS
     from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+    from framegen.config.space import Choice, Range
     from framegen.config.training import Training
     from framegen.errors import OptionError, UserError
     from framegen.evaluation.results import Results
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from framegen.models.rollout import rollout
     from framegen.report.save import save
     from framegen.runs.run import Run, load
+    from framegen.studies.search import Found, search
     from framegen.training.interrupts import Interrupted
     from framegen.training.loop import Epoch
 
@@ -55,6 +57,8 @@ _PLACES = {
     "Model": "config.models.Model",
     "MotionFilter": "config.models.MotionFilter",
     "Recurrent": "config.models.Recurrent",
+    "Choice": "config.space.Choice",
+    "Range": "config.space.Range",
     "Training": "config.training.Training",
     "OptionError": "errors.OptionError",
     "UserError": "errors.UserError",
@@ -64,6 +68,8 @@ _PLACES = {
     "save": "report.save.save",
     "Run": "runs.run.Run",
     "load": "runs.run.load",
+    "Found": "studies.search.Found",
+    "search": "studies.search.search",
     "Interrupted": "training.interrupts.Interrupted",
     "Epoch": "training.loop.Epoch",
 }
@@ -72,10 +78,12 @@ _PLACES = {
 __all__ = [
     "EXPERIMENTS",
     "MLP",
+    "Choice",
     "Config",
     "ConvRecurrent",
     "Epoch",
     "Film",
+    "Found",
     "Interrupted",
     "Model",
     "MotionFilter",
@@ -83,6 +91,7 @@ __all__ = [
     "OptionError",
     "Orbit",
     "Predictor",
+    "Range",
     "Recurrent",
     "Results",
     "Run",
@@ -100,6 +109,7 @@ __all__ = [
     "resume",
     "rollout",
     "save",
+    "search",
     "train",
     "train_on",
 ]
