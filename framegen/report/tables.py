@@ -143,8 +143,8 @@ def print_trials(trials: Trials, console: Console) -> None:
         table.add_row(str(trial.number), _show(trials.metric, trial.value), *values, style=style)
     console.print(table)
     states = [trial.state for trial in trials.trials]
-    said = {"complete": "came to their end", "pruned": "were ended early, worse than others"}
-    said |= {"diverged": "diverged", "under way": "are under way elsewhere"}
+    said = {"complete": "trained to the end", "pruned": "ended early, since others were better"}
+    said |= {"diverged": "diverged", "under way": "under way elsewhere"}
     counts = [f"{states.count(state)} {text}" for state, text in said.items() if state in states]
     console.print(f"{count_of(len(states), 'trial')}: {', '.join(counts)}", highlight=False)
 

@@ -1,5 +1,5 @@
-"""A search for the best options of an experiment: what was tried is compared on validation clips, and the best
-alone is measured on the test clips."""
+"""A search for the best options of an experiment: what was tried is compared on validation clips, and the
+best alone is measured on the test clips."""
 
 import secrets
 from collections.abc import Mapping, Sequence
@@ -24,6 +24,9 @@ from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
 from framegen.runs.tracking import resolve_mode
 from framegen.runs.trials import Trials
+
+LOCKS, PLACE = ".locks", ".place"
+"""In a search's folder: who does what just now, and what tells the folder from all others."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +127,9 @@ def _place(folder: Path) -> str:
     if (folder / CONFIG).exists():
         raise OptionError(f"--name {folder.name}: {folder} is a run, and no search; choose another")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".place.lock"):
-            if not (path := folder / ".place").exists():
+        (folder / LOCKS).mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / LOCKS / "place"):
+            if not (path := folder / PLACE).exists():
                 write_text(path, secrets.token_hex(8))
             return path.read_text()
     except OSError as error:

@@ -4,7 +4,6 @@ import sys
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 
 import optuna
-from filelock import FileLock
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -82,7 +81,7 @@ def _described(trials: Trials, plan: Plan) -> str:
 
 def _line(trial: Trial, plan: Plan) -> str:
     """A trial in a line."""
-    options = ", ".join(f"{name} {shown(value)}" for name, value in trial.options.items())
+    options = ", ".join(f"{name.replace('_', '-')} {shown(value)}" for name, value in trial.options.items())
     value = "" if trial.value is None else f", {plan.metric} {trial.value:.4g}"
     ends = {"pruned": f", ended after {trial.epochs} epochs", "diverged": ", diverged"}
     return f"trial {trial.number}: {options}{value}{ends.get(trial.state, '')}"
@@ -95,7 +94,7 @@ def _conclude(study: optuna.Study, plan: Plan, show: bool) -> tuple[Run, Trials]
         raise UserError(
             f"{plan.folder}: no trial came to its end; other values may help, or --no-prune, or more --trials"
         )
-    with FileLock(plan.folder / ".measuring.lock"):  # of processes that end together, one measures it
+    with plan.lock("measuring"):  # of processes that end together, one measures it
         say(f"measuring trial {trials.best}, the best on validation, on the test clips", show)
         best = _measured(trials.ranking[0], plan)
         write_trials(plan.folder, trials)

@@ -29,9 +29,12 @@ from framegen.runs.folder import CONFIG
 from framegen.runs.metrics import Row, read_metrics
 from framegen.runs.trials import Metric, State, Trial, Trials
 from framegen.studies.pool import interruptible, stopped
+from framegen.studies.search import LOCKS
 from framegen.training.loop import Diverged, Epoch
 
 JOURNAL = "trials.journal"
+TAKING = "taking"
+"""The lock of who takes a trial, or begins the search."""
 PLACE, PLAN, DIVERGED = "place", "plan", "diverged"
 POLL = 0.5
 """Seconds between two looks at what others do."""
@@ -70,18 +73,22 @@ class Plan:
         """The folder of a trial's run."""
         return self.folder / f"trial-{number}"
 
+    def lock(self, name: str) -> FileLock:
+        """A lock among all processes that share the folder; the system takes it from whoever dies."""
+        return FileLock(self.folder / LOCKS / name)
+
     def config_of(self, options: dict[str, Any]) -> Config:
         """The config of the run that these options make."""
         return configure(self.config, None, options)
 
 
 class _JournalLock(JournalFileOpenLock):
-    """A lock on the journal that the system takes from whoever is killed; Optuna's own would keep the others
-    waiting for half a minute. Half a line that such a one left is cut off."""
+    """A lock on the journal that the system takes from whoever is killed; with Optuna's own the others would
+    wait for half a minute. Half a line that such a one left is cut off."""
 
-    def __init__(self, journal: Path) -> None:
+    def __init__(self, journal: Path, held: FileLock) -> None:
         super().__init__(str(journal))
-        self._journal, self._held = journal, FileLock(f"{journal}.lock")
+        self._journal, self._held = journal, held
 
     def acquire(self) -> bool:
         self._held.acquire()
@@ -105,7 +112,7 @@ def open_study(plan: Plan) -> optuna.Study:
     try:
         if plan.storage is None:
             journal = plan.folder / JOURNAL
-            backend = JournalFileBackend(str(journal), _JournalLock(journal))
+            backend = JournalFileBackend(str(journal), _JournalLock(journal, plan.lock(JOURNAL)))
             storage: optuna.storages.BaseStorage = optuna.storages.JournalStorage(backend)
         else:
             storage = optuna.storages.RDBStorage(plan.storage)
@@ -124,7 +131,7 @@ def open_study(plan: Plan) -> optuna.Study:
         raise UserError(f"{place}: no trials can be kept there: {reason}") from error
     searched = {name: asdict(each) for name, each in plan.space.items()}
     ours = json.loads(json.dumps({"config": to_dict(plan.config), "space": searched}))
-    with _taking(plan):
+    with plan.lock(TAKING):
         if PLAN not in study.user_attrs:
             study.set_user_attr(PLAN, ours)
     if study.user_attrs[PLAN] != ours:
@@ -132,11 +139,6 @@ def open_study(plan: Plan) -> optuna.Study:
             f"--name {plan.folder.name}: this search was begun with other options; choose another name"
         )
     return study
-
-
-def _taking(plan: Plan) -> FileLock:
-    """Who enters it alone takes a trial."""
-    return FileLock(plan.folder / ".taking.lock")
 
 
 def work(plan: Plan) -> None:
@@ -164,10 +166,10 @@ def left(study: optuna.Study, plan: Plan) -> bool:
 def _taken(study: optuna.Study, plan: Plan) -> Iterator[optuna.Trial | None]:
     """A trial for this process alone: one whose process is dead, or a new one; None where there is none.
 
-    A trial that is trained has a file that is locked, and the system takes the lock from whoever dies.
+    Whoever trains a trial has its lock.
     """
     held = None
-    with _taking(plan):
+    with plan.lock(TAKING):
         trials = study.get_trials(deepcopy=False)
         trial = None
         for each in trials:
@@ -189,7 +191,7 @@ def _taken(study: optuna.Study, plan: Plan) -> Iterator[optuna.Trial | None]:
 
 def _held(number: int, plan: Plan) -> FileLock | None:
     """The lock of a trial, or None where another process has it."""
-    lock = FileLock(plan.folder / f".trial-{number}.lock")
+    lock = plan.lock(plan.run_dir(number).name)
     try:
         lock.acquire(timeout=0)
     except Timeout:

@@ -40,7 +40,10 @@ def history(trials: Sequence[Trial], metric: Metric) -> Figure:
         axes.plot(numbers, [shown[n] for n in numbers], marker, color=color, markersize=6, label=label)
     complete = [trial.number for trial in trials if trial.state == "complete"]
     best = [better(shown[n] for n in complete[: k + 1]) for k in range(len(complete))]
-    axes.step(complete, best, where="post", color=MODEL, linewidth=2, label="best so far")
+    last = [trials[-1].number] if complete else []
+    axes.step(
+        [*complete, *last], [*best, *best[-1:]], where="post", color=MODEL, linewidth=2, label="best so far"
+    )
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if metric == "mse":
         log_axis(axes)
@@ -58,11 +61,13 @@ def importances(shares: Mapping[str, float]) -> Figure:
     figure = new_figure(WIDTH, 1.2 + 0.42 * len(shares))
     axes = figure.subplots()
     ordered = sorted(shares.items(), key=lambda each: each[1])
-    bars = axes.barh([name for name, _ in ordered], [100 * share for _, share in ordered], color=BLUE)
+    bars = axes.barh(
+        [name.replace("_", "-") for name, _ in ordered], [100 * share for _, share in ordered], color=BLUE
+    )
     axes.bar_label(bars, fmt="%.0f %%", padding=4)
     axes.set_xlim(0, 112)
     axes.tick_params(axis="y", labelsize=11)
-    finish(axes, "share of the importance, per cent", "")
+    finish(axes, "share in what makes a trial one of the best, per cent", "")
     return figure
 
 
@@ -81,7 +86,7 @@ def parallel_coordinates(trials: Sequence[Trial], metric: Metric, logarithmic: S
     values = [_edge(trial.value or 0.0, metric) for trial in trials]
     places.append(_places(axes, len(names), values, metric == "mse"))
     rows, x = np.array(places).T, range(len(names) + 1)  # (trials, axes)
-    good = max(1, len(trials) // GOOD)
+    good = math.ceil(len(trials) / GOOD)
     for row in rows[:0:-1]:
         axes.plot(x, row, color=GREY, alpha=0.45, linewidth=1)
     for row in rows[good - 1 : 0 : -1]:
