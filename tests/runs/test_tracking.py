@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from framegen.commands import training
+from framegen.config.experiments import configure
+from framegen.config.reading import parse_train
 from framegen.config.training import Training
 from framegen.errors import UserError
 from framegen.runs.folder import read_config, write_config
@@ -273,3 +277,33 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(
     assert "epoch 2/2" in bar
     assert "val skill" in bar
     assert "left" in bar
+
+
+SWEEP = """\
+program: framegen
+method: bayes
+metric: {name: val/skill, goal: maximize}
+early_terminate: {type: hyperband, min_iter: 10}
+parameters:
+  learning_rate: {distribution: log_uniform_values, min: 0.001, max: 0.1}
+  hidden_size: {distribution: int_uniform, min: 3, max: 16}
+  cell: {values: [tanh, gru]}
+  compile: {values: [true, false]}
+  epochs: {value: 60}
+command: [uv, run, framegen, train, video, "${args_no_boolean_flags}"]
+"""
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_sweep_of_wandbs_own_types_what_train_takes(compiled: bool) -> None:
+    """As its agent does: what the YAML says, with the values that the server chose."""
+    sweep = yaml.safe_load(SWEEP)
+    chosen = {"learning_rate": 0.02, "hidden_size": 8, "cell": "gru", "compile": compiled, "epochs": 60}
+    assert set(chosen) == set(sweep["parameters"])
+    typed = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
+    command = [
+        word for each in sweep["command"] for word in (typed[each[2:-1]] if each.startswith("${") else [each])
+    ]
+    assert command[:5] == ["uv", "run", "framegen", "train", "video"]
+    _, config = parse_train("video", command[5:])
+    assert config == configure("video", None, chosen)
