@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.films import train_on
     from framegen.commands.generation import generate
-    from framegen.commands.training import resume, train
+    from framegen.commands.training import Enough, resume, train
     from framegen.config.config import Config
     from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.experiments import EXPERIMENTS
@@ -43,6 +43,7 @@ _PLACES = {
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
+    "Enough": "commands.training.Enough",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",
@@ -81,6 +82,7 @@ __all__ = [
     "Choice",
     "Config",
     "ConvRecurrent",
+    "Enough",
     "Epoch",
     "Film",
     "Found",

@@ -84,6 +84,8 @@ class Search:
     track: Mode | None = None
     """Weights & Biases: each trial is a run of a group with the search's name; None asks WANDB_MODE, else
     offline."""
+    tags: tuple[str, ...] = ()
+    """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
     data_dir: Path = Path("data")

@@ -83,13 +83,7 @@ def search(
         UserError: Optuna is not installed, an option that cannot work, a search of that name with other
             options, a storage that cannot be had. Interrupted: SIGINT, SIGTERM or SIGHUP came; all is saved.
     """
-    for option, number in (("trials", trials), ("workers", workers)):
-        if number < 1:
-            raise OptionError(f"--{option} {number}: at least 1 is needed")
-    if find_spec("optuna") is None:
-        raise UserError(
-            "search: Optuna is not installed; uv sync --extra search (or pip install optuna) brings it"
-        )
+    _check(trials, workers)
     from framegen.studies import searching
 
     config = configure(experiment, seeds, options)
@@ -118,6 +112,17 @@ def search(
     )
     run, found = searching.run(plan, workers, show)
     return Found(folder, run, found)
+
+
+def _check(trials: int, workers: int) -> None:
+    """Raises OptionError for a number that is none, and UserError where Optuna is not installed."""
+    for option, number in (("trials", trials), ("workers", workers)):
+        if number < 1:
+            raise OptionError(f"--{option} {number}: at least 1 is needed")
+    if find_spec("optuna") is None:
+        raise UserError(
+            "search: Optuna is not installed; uv sync --extra search (or pip install optuna) brings it"
+        )
 
 
 def _place(folder: Path) -> str:

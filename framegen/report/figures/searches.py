@@ -118,7 +118,9 @@ def _places(axes: Axes, x: int, values: Sequence[bool | float | str], logarithmi
         width = (high - low) or 1.0
         places = [(scale(float(value)) - low) / width for value in values]
         back = math.exp if logarithmic else float
-        marks = {place: f"{back(low + place * width):.3g}" for place in ((0, 0.5, 1) if high > low else (0,))}
+        whole = all(isinstance(value, int) for value in values) and (low + high) % 2 != 0
+        shown = (0,) if high == low else (0, 1) if whole else (0, 0.5, 1)
+        marks = {place: f"{back(low + place * width):.3g}" for place in shown}
     else:
         kinds = sorted({str(value) for value in values})
         marks = {(k + 0.5) / len(kinds): kind for k, kind in enumerate(kinds)}
