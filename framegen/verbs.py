@@ -1,5 +1,6 @@
 """The commands, each from its words to its last lines; torch is imported only once one is sure to run."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,10 @@ def _compare(runs: "dict[str, Run]") -> None:
 def search(words: list[str]) -> None:
     name, rest = _experiment(words)
     options, config, space = read_search(name, rest)
+    if re.search(r"://[^/@]*:[^/@]*@", options.storage or ""):
+        raise OptionError(
+            "--storage: holds a password, and a run keeps its command; give the URL as OPTUNA_STORAGE instead"
+        )
     from framegen.report.tables import print_results, print_trials
     from framegen.studies.search import search
 

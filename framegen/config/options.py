@@ -77,8 +77,8 @@ class Search:
     sampler_seed: int = 0
     """Seed of what is tried; with one worker, a search of the same seed tries the same."""
     storage: str | None = None
-    """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); None: a journal file in
-    runs/NAME, which machines with a shared folder can share."""
+    """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); None asks OPTUNA_STORAGE,
+    else a journal file in runs/NAME, which machines with a shared folder share."""
     name: str | None = None
     """Name of the search; None: EXPERIMENT-search."""
     track: Mode | None = None

@@ -1,6 +1,7 @@
 """A search for the best options of an experiment: what was tried is compared on validation clips, and the
 best alone is measured on the test clips."""
 
+import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,7 +76,8 @@ def search(
         prune: whether a trial is ended early whose validation is worse than the median of the others' after
             as many epochs; not before 5 trials came to their end, nor in the first quarter of the epochs.
         sampler_seed: with one worker, a search of the same seed tries the same.
-        storage: a database's URL; None keeps the trials in a journal file in the folder.
+        storage: a database's URL; None asks OPTUNA_STORAGE, else the trials are kept in a journal file in the
+            folder.
         tags: W&B's; its group is the search's name.
         options: values for the fields of the task, the model or the training, the same in all trials.
 
@@ -101,7 +103,7 @@ def search(
         "skill" if known else "mse",
         folder,
         data_dir,
-        storage,
+        storage or os.environ.get("OPTUNA_STORAGE"),
         _place(folder),
         trials,
         prune,

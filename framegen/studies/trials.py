@@ -126,7 +126,10 @@ def open_study(plan: Plan) -> optuna.Study:
     except OSError:
         raise
     except Exception as error:  # whatever a database or a damaged journal raises
-        place = f"--storage {plan.storage}" if plan.storage else str(plan.folder / JOURNAL)
+        url = (
+            plan.storage and f"--storage {plan.storage.partition('://')[0]}"
+        )  # there may be a password behind
+        place = url or str(plan.folder / JOURNAL)
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{place}: no trials can be kept there: {reason}") from error
     searched = {name: asdict(each) for name, each in plan.space.items()}

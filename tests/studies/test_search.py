@@ -16,18 +16,20 @@ import torch
 
 from framegen.commands import training
 from framegen.config.reading import parse_train
-from framegen.config.space import Choice, Range, Space
+from framegen.config.space import Choice, Range, Space, read_search
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.metrics import skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.runs import checkpoint
+from framegen.runs.folder import write_config
 from framegen.runs.metrics import read_metrics
 from framegen.runs.trials import Trials
 from framegen.studies import pool
 from framegen.studies.search import Found, search
 from framegen.studies.trials import JOURNAL, Plan, open_study, tried, work
 from tests.conftest import SMALL_CONFIG, rows_of
-from tests.forked import FRAMEGEN, Forked
+from tests.forked import Forked
+from tests.runs.test_tracking import read_records
 
 Runner = Callable[..., tuple[int, str, str]]
 SPACE: Space = {
@@ -38,9 +40,9 @@ SPACE: Space = {
 CONFIG = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=4, engine="auto"))
 
 
-def plan_in(folder: Path, **changes: Any) -> Plan:
+def plan_in(root: Path, **changes: Any) -> Plan:
     """A search of four trials."""
-    place = folder / "runs" / "it"
+    place = root / "runs" / "it"
     (place / ".locks").mkdir(parents=True, exist_ok=True)
     named = {
         "config": CONFIG,
@@ -251,45 +253,51 @@ if __name__ == "__main__":
     searching.tried = stopping
     __main__.main()
 """
-COMMAND = "video --learning-rate 1e-3..1e-1 --cell tanh relu --epochs 400 --engine torch --trials 2 --name it"
+SMALL = "--num-clips 40 --num-val-clips 6 --num-test-clips 8 --num-frames 12 --epochs 100 --engine torch"
 
 
-def test_stopped_it_says_so_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    small = ["--num-clips", "40", "--num-val-clips", "6", "--num-test-clips", "8", "--num-frames", "12"]
-    words = [*COMMAND.split(), *small, "--track", "disabled"]
+def test_stopped_it_says_so_and_the_same_goes_on(tmp_path: Path) -> None:
+    words = ["video", "--hidden-size", "3..8", *SMALL.split(), "--trials", "1", "--track", "disabled"]
     stopped = Forked(STOPPED, "search", *words, folder=tmp_path).ended()
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
-    said = stopped.stderr.splitlines()
-    assert said == [
-        "runs/it: 0 of 2 trials are done",
+    assert stopped.stderr.splitlines() == [
+        "runs/video-search: 0 of 1 trials are done",
         "framegen: stopped by SIGTERM; all is saved, and the same command goes on",
     ]
-    (run,) = (tmp_path / "runs" / "it").glob("trial-*")
-    steps = len(read_metrics(run).steps)
-    assert 0 < steps < 1600
-    other = Forked(FRAMEGEN, "search", *words, "--period", "5", folder=tmp_path).ended()
-    assert other.returncode == 2
-    assert "--name it: this search was begun with other options" in other.stderr
+    folder = tmp_path / "runs" / "video-search"
+    run = folder / "trial-0"
+    begun = (run / "config.json").read_bytes()
+    assert 0 < len(read_metrics(run).steps) < 400
+    _, config, space = read_search("video", words)
+    place = (folder / ".place").read_text()
+    (trial,) = _worked(plan_in(tmp_path, config=config, space=space, folder=folder, place=place)).trials[:1]
+    assert (trial.state, trial.epochs) == ("complete", 100)
+    assert (run / "config.json").read_bytes() == begun
+    assert [row["step"] for row in read_metrics(run).steps] == list(range(1, 401))
 
 
-def test_each_trial_is_a_run_of_one_group(tmp_path: Path) -> None:
+def test_another_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    open_study(plan := plan_in(tmp_path))
+    open_study(replace(plan, trials=9, prune=True, sampler_seed=1))
+    for other in ({"space": {"hidden_size": Range(3, 9)}}, {"config": replace(CONFIG, seeds=(1, 2))}):
+        with pytest.raises(OptionError, match="--name it: this search was begun with other options"):
+            open_study(replace(plan, **other))
+
+
+def test_a_trial_is_a_run_of_the_searchs_group(tmp_path: Path) -> None:
     program = (
         "import sys, threading; from pathlib import Path; from framegen.studies import pool\n"
         "from framegen.studies.trials import work; from tests.studies.test_search import plan_in\n"
         "pool._stopped = threading.Event()\n"
-        "work(plan_in(Path(sys.argv[1]), mode='offline', trials=2, tags=('mine',)))\n"
+        "work(plan_in(Path(sys.argv[1]), mode='offline', trials=1, tags=('mine',)))\n"
     )
     Forked(program, tmp_path).succeeded()
-    from tests.runs.test_tracking import _read
-
-    files = (tmp_path / "runs" / "it").glob("wandb/offline-run-*/*.wandb")
-    records = [_read(file) for file in files]
-    runs = [r["run"] for each in records for r in each if r["type"] == "run" and "config" in r["run"]]
-    assert sorted(run["display_name"] for run in runs) == ["trial-0", "trial-1"]
-    assert {run["run_group"] for run in runs} == {"it"}
-    assert all("mine" in run["tags"] for run in runs)
-    exits = [r["exit"] for each in records for r in each if r["type"] == "exit"]
-    assert [each.get("exit_code", 0) for each in exits] == [0, 0]
+    records = read_records(tmp_path / "runs" / "it")
+    (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
+    assert (run["display_name"], run["run_group"]) == ("trial-0", "it")
+    assert "mine" in run["tags"]
+    (exit_,) = (record["exit"] for record in records if record["type"] == "exit")
+    assert not exit_.get("exit_code")  # it ended well
 
 
 @pytest.mark.parametrize(
@@ -300,6 +308,7 @@ def test_each_trial_is_a_run_of_one_group(tmp_path: Path) -> None:
         (["--name", "a b"], "--name a b"),
         (["--name", "bench"], "--name bench"),
         (["--storage", "nonsense"], "--storage nonsense"),
+        (["--storage", "postgresql://me:secret@there/db"], "give the URL as OPTUNA_STORAGE"),
         (["--device", "cuda"], "--device cuda"),
     ],
 )
@@ -314,12 +323,24 @@ def test_what_cannot_be_searched_is_named(
     )
     assert code in (1, 2)
     assert reason in err
+    assert "secret" not in err
     assert not list(tmp_path.glob("runs/*/trial-*"))
 
 
-def test_a_run_is_no_search(small_run: Path) -> None:
-    with pytest.raises(OptionError, match=r"--name small: .*is a run"):
-        search(CONFIG, SPACE, name="small", runs_dir=small_run.parent, data_dir=small_run.parents[1] / "data")
+def test_a_database_that_the_environment_names_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPTUNA_STORAGE", "postgresql://me:secret@127.0.0.1:9/db")
+    with pytest.raises(UserError, match="--storage postgresql: no trials can be kept there") as error:
+        search(CONFIG, SPACE, name="it", runs_dir=tmp_path / "runs", data_dir=tmp_path / "data")
+    assert "secret" not in error.value.line
+
+
+def test_a_run_is_no_search(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    write_config(tmp_path / "one", CONFIG, "disabled", tmp_path)
+    with pytest.raises(OptionError, match=r"--name one: .*is a run"):
+        search(CONFIG, SPACE, name="one", runs_dir=tmp_path, data_dir=tmp_path)
 
 
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
