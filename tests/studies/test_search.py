@@ -49,7 +49,7 @@ def plan_in(root: Path, **changes: Any) -> Plan:
         "space": SPACE,
         "metric": "skill",
         "folder": place,
-        "data_dir": folder / "data",
+        "data_dir": root / "data",
     }
     named |= {"storage": None, "place": "here", "trials": 4, "prune": False, "sampler_seed": 0}
     return Plan(**named | {"mode": "disabled", "tags": (), "threads": 1} | changes)  # pyright: ignore[reportArgumentType]
