@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.films import train_on
     from framegen.commands.generation import generate
-    from framegen.commands.training import resume, train
+    from framegen.commands.training import Enough, resume, train
     from framegen.config.config import Config
     from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.experiments import EXPERIMENTS
     from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+    from framegen.config.space import Choice, Range
     from framegen.config.training import Training
     from framegen.errors import OptionError, UserError
     from framegen.evaluation.results import Results
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from framegen.models.rollout import rollout
     from framegen.report.save import save
     from framegen.runs.run import Run, load
+    from framegen.studies.search import Found, search
     from framegen.training.interrupts import Interrupted
     from framegen.training.loop import Epoch
 
@@ -41,6 +43,7 @@ _PLACES = {
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
+    "Enough": "commands.training.Enough",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",
@@ -55,6 +58,8 @@ _PLACES = {
     "Model": "config.models.Model",
     "MotionFilter": "config.models.MotionFilter",
     "Recurrent": "config.models.Recurrent",
+    "Choice": "config.space.Choice",
+    "Range": "config.space.Range",
     "Training": "config.training.Training",
     "OptionError": "errors.OptionError",
     "UserError": "errors.UserError",
@@ -64,6 +69,8 @@ _PLACES = {
     "save": "report.save.save",
     "Run": "runs.run.Run",
     "load": "runs.run.load",
+    "Found": "studies.search.Found",
+    "search": "studies.search.search",
     "Interrupted": "training.interrupts.Interrupted",
     "Epoch": "training.loop.Epoch",
 }
@@ -72,10 +79,13 @@ _PLACES = {
 __all__ = [
     "EXPERIMENTS",
     "MLP",
+    "Choice",
     "Config",
     "ConvRecurrent",
+    "Enough",
     "Epoch",
     "Film",
+    "Found",
     "Interrupted",
     "Model",
     "MotionFilter",
@@ -83,6 +93,7 @@ __all__ = [
     "OptionError",
     "Orbit",
     "Predictor",
+    "Range",
     "Recurrent",
     "Results",
     "Run",
@@ -100,6 +111,7 @@ __all__ = [
     "resume",
     "rollout",
     "save",
+    "search",
     "train",
     "train_on",
 ]

@@ -21,6 +21,10 @@ COMMANDS = {
         verbs.train,
         "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
     ),
+    "search": (
+        verbs.search,
+        "search for the best options: framegen search [EXPERIMENT] --learning-rate 1e-3..1e-1 --trials 20",
+    ),
     "evaluate": (
         verbs.evaluate,
         "measure a run against every baseline and the optimum: framegen evaluate RUN",

@@ -1,5 +1,6 @@
 """The commands, each from its words to its last lines; torch is imported only once one is sure to run."""
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from framegen.config.options import (
     TrainFilms,
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
+from framegen.config.space import read_search
 from framegen.errors import OptionError
 
 if TYPE_CHECKING:
@@ -159,6 +161,26 @@ def _compare(runs: "dict[str, Run]") -> None:
 
     print_comparison({label: run.results for label, run in runs.items()}, Console())
     print("\nEverything is in", *(f"  {run.folder}" for run in runs.values()), sep="\n")
+
+
+def search(words: list[str]) -> None:
+    name, rest = _experiment(words)
+    options, config, space = read_search(name, rest)
+    if re.search(r"://[^/@]*:[^/@]*@", options.storage or ""):
+        raise OptionError(
+            "--storage: holds a password, and a run keeps its command; give the URL as OPTUNA_STORAGE instead"
+        )
+    from framegen.report.tables import print_results, print_trials
+    from framegen.studies.search import search
+
+    fixed = ("task", "model", "training", "seeds", "space")
+    values = {name: value for name, value in vars(options).items() if name not in fixed}
+    found = search(config, space, **values)
+    print_trials(found.trials, Console())
+    print_results(found.run.results, Console())
+    made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
+    print("\nThe best one, and the search:", *(f"  {path}" for path in made), sep="\n")
+    print(f"The best one again: uv run {found.trials.command}")
 
 
 def evaluate(words: list[str]) -> None:

@@ -46,6 +46,12 @@ from framegen.training.under_way import OngoingTraining
 
 OnEpoch = Callable[[Epoch], object]
 
+
+class Enough(Exception):
+    """Raised by `on_epoch`: the training ends after this epoch, saved, and not measured on the test clips;
+    `resume` goes on with it, and measures it."""
+
+
 CLIPS = "clips"
 """Folder of test clips as films, where W&B is told of the run."""
 
@@ -80,7 +86,8 @@ def train(
         draw: whether to make the pictures of the trained model.
         seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
         minutes: how long the training may take on this machine; epochs, clips and pictures follow.
-        on_epoch: called after each epoch with its numbers and the models as they are then.
+        on_epoch: called after each epoch with its numbers and the models as they are then; `Enough`, raised
+            there, ends the training.
         group, tags: W&B's; None asks WANDB_RUN_GROUP, else the experiment. A resumed run keeps them.
         options: values for the fields of the task, the model or the training, such as hidden_size=8.
 
@@ -227,12 +234,17 @@ def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch
             threads_for(run.model),
             TrainingBar(config.training.epochs, per_epoch, training.place.step, show) as bar,
         ):
-            for epoch in fit(training, bar):
-                run.models, run.shown = epoch.models, epoch.shown
-                if every and (epoch.number == 1 or epoch.number % every == 0):
-                    tracker.log_media(epoch.step, draw_epoch(run, epoch.number, epoch.windows))
-                if on_epoch is not None:
-                    on_epoch(epoch)
+            try:
+                for epoch in fit(training, bar):
+                    run.models, run.shown = epoch.models, epoch.shown
+                    if every and (epoch.number == 1 or epoch.number % every == 0):
+                        tracker.log_media(epoch.step, draw_epoch(run, epoch.number, epoch.windows))
+                    if on_epoch is not None:
+                        on_epoch(epoch)
+            except Enough:
+                training.save(run.shown)
+                training.interrupts.check()
+                return run
         say("measuring every predictor on the test clips", show)
         facts = _facts_of(training, run)
         training.finish()

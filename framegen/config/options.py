@@ -56,6 +56,43 @@ class TrainFilms(Train):
 
 
 @dataclass(frozen=True)
+class Search:
+    """Search for the best options of an experiment: an option with a range, low..high, or a list of values is
+    searched; a positive range of a decade or more on a logarithmic scale. All is left in runs/NAME; the same
+    command goes on, and joins where it runs already."""
+
+    task: Task
+    model: Model
+    training: Training
+    seeds: tuple[int, ...] = ()
+    """Each trial is a population of so many seeds (or these), and its value their mean."""
+    space: Path | None = None
+    """TOML file with options and what is searched of them, as on the command line: hidden-size = "4..64"."""
+    trials: int = 50
+    """Trials in all, of every process that takes part."""
+    workers: int = 1
+    """Trials at a time, each in a process of its own."""
+    prune: bool = True
+    """End a trial early whose validation is worse than the median of the others after as many epochs."""
+    sampler_seed: int = 0
+    """Seed of what is tried; with one worker, a search of the same seed tries the same."""
+    storage: str | None = None
+    """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); None asks OPTUNA_STORAGE,
+    else a journal file in runs/NAME, which machines with a shared folder share."""
+    name: str | None = None
+    """Name of the search; None: EXPERIMENT-search."""
+    track: Mode | None = None
+    """Weights & Biases: each trial is a run of a group with the search's name; None asks WANDB_MODE, else
+    offline."""
+    tags: tuple[str, ...] = ()
+    """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+    data_dir: Path = Path("data")
+    """Folder of the data sets."""
+
+
+@dataclass(frozen=True)
 class Continue:
     """Let a film go on: import it, train on it for some minutes, and generate from its end. Writes
     NAME-continued.mp4, the frames alone, and NAME-compare.mp4, beside the truth on a part that training

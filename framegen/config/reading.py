@@ -11,7 +11,7 @@ import tyro
 from framegen.config.config import Config, population
 from framegen.config.data import Film
 from framegen.config.experiments import EXPERIMENTS, suited
-from framegen.config.options import Generate, Train, TrainFilms
+from framegen.config.options import Generate, Search, Train, TrainFilms
 from framegen.errors import OptionError
 
 
@@ -62,6 +62,19 @@ def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
     return options, Config(options.task, options.model, training, name, _seeds(options))
 
 
+def parse_search(name: str, arguments: Sequence[str]) -> tuple[Search, Config]:
+    """The options of `search`, and the config of a trial, from words in which each option has one value."""
+    default = EXPERIMENTS[name]
+    options = tyro.cli(
+        Search,
+        prog=f"framegen search {name}",
+        args=arguments,
+        default=Search(default.task, default.model, default.training),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
+    )
+    return options, Config(options.task, options.model, options.training, name, _seeds(options))
+
+
 def refuse_empty(arguments: Sequence[str]) -> None:
     """Raises OptionError where an argument is empty: as a path it would be the current folder."""
     if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):
@@ -76,7 +89,7 @@ def seconds_of(text: str) -> float:
     return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
 
 
-def _seeds(options: Train) -> tuple[int, ...]:
+def _seeds(options: Train | Search) -> tuple[int, ...]:
     """The seeds of the population that is asked for: a single number counts them; () is none."""
     if options.seeds and options.training.seed:
         raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")

@@ -10,6 +10,8 @@ from framegen.evaluation.metrics import spread
 from framegen.evaluation.pictures import PICTURE_CONVENTION
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results, Scores
+from framegen.progress import count_of
+from framegen.runs.trials import Trials, shown
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 
@@ -21,6 +23,8 @@ FORMATS = {
 }
 HORIZONS = (1, 5, 10)
 """Of generated frames, at which a table shows how far a model carries."""
+BEST_TRIALS = 5
+"""Of a search, that are shown."""
 LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
@@ -124,6 +128,25 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
     console.print(
         "best seed: of each run, the best on the validation clips; bold: the run that is best there"
     )
+
+
+def print_trials(trials: Trials, console: Console) -> None:
+    """The best trials of a search, a line each, and how many there were."""
+    table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")
+    table.add_column("trial", justify="right")
+    table.add_column(f"validation {trials.metric}", justify="right")
+    for name in trials.ranking[0].options:
+        table.add_column(name.replace("_", "-"), justify="right")
+    for trial in trials.ranking[:BEST_TRIALS]:
+        values = map(shown, trial.options.values())
+        style = "bold" if trial.number == trials.best else None
+        table.add_row(str(trial.number), _show(trials.metric, trial.value), *values, style=style)
+    console.print(table)
+    states = [trial.state for trial in trials.trials]
+    said = {"complete": "trained to the end", "pruned": "ended early, since others were better"}
+    said |= {"diverged": "diverged", "under way": "under way elsewhere"}
+    counts = [f"{states.count(state)} {text}" for state, text in said.items() if state in states]
+    console.print(f"{count_of(len(states), 'trial')}: {', '.join(counts)}", highlight=False)
 
 
 def _mean(values: Sequence[float | None]) -> float:

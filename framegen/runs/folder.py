@@ -33,12 +33,8 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
 
     Raises UserError where the name is taken or the folder cannot be made.
     """
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise OptionError(
-            f"--name {name}: letters, digits, dots, dashes and underscores make a name, at most 100"
-        )
-    if name in TAKEN:
-        raise OptionError(f"--name {name}: is a folder of framegen's own among the runs; choose another")
+    if name is not None:
+        check_name(name)
     try:
         if runs_dir.exists() and not runs_dir.is_dir():
             raise UserError(f"{runs_dir}: is not a folder, so it cannot keep runs")
@@ -61,6 +57,16 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
         ) from error
     except OSError as error:
         raise UserError(f"{runs_dir}: no run folder can be made there: {error.strerror}") from error
+
+
+def check_name(name: str) -> None:
+    """Raises OptionError where a folder among the runs cannot have this name."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise OptionError(
+            f"--name {name}: letters, digits, dots, dashes and underscores make a name, at most 100"
+        )
+    if name in TAKEN:
+        raise OptionError(f"--name {name}: is a folder of framegen's own among the runs; choose another")
 
 
 def _never_began(folder: Path) -> bool:

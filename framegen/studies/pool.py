@@ -99,23 +99,37 @@ class Tracked:
     group: str
 
 
-def train_one(name: str, config: Config, tracked: Tracked, folder: Path, data_dir: Path) -> None:
-    """Train a run of that name to its end, or take it up where it was stopped."""
-    if _stopped is None or _stopped.is_set():
-        return
+def stopped(within: float = 0.0) -> bool:
+    """In a worker process: whether it is to begin nothing more; waits so many seconds for that to be said."""
+    return _stopped is None or _stopped.wait(within)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """In a worker process: a training that is interrupted inside is saved, and whoever stopped the workers
+    knows; where nobody is left who could, the process ends."""
     try:
-        if (folder / name / CONFIG).exists():
-            training.resume(folder / name, tracked.mode, show=False, draw=False)
-        else:
-            with suppress(FileNotFoundError):
-                (folder / name).rmdir()  # empty, where a run was killed as it began
-            training.train(
-                config, name, tracked.mode, folder, data_dir, show=False, draw=False, group=tracked.group
-            )
-    except Interrupted:  # whoever stopped the workers knows
+        yield
+    except Interrupted:
         parent = multiprocessing.parent_process()
         if parent is not None and not parent.is_alive():
             os._exit(1)
+
+
+def train_one(name: str, config: Config, tracked: Tracked, folder: Path, data_dir: Path) -> None:
+    """Train a run of that name to its end, or take it up where it was stopped."""
+    if stopped():
+        return
+    try:
+        with interruptible():
+            if (folder / name / CONFIG).exists():
+                training.resume(folder / name, tracked.mode, show=False, draw=False)
+            else:
+                with suppress(FileNotFoundError):
+                    (folder / name).rmdir()  # empty, where a run was killed as it began
+                training.train(
+                    config, name, tracked.mode, folder, data_dir, show=False, draw=False, group=tracked.group
+                )
     except OSError as error:
         raise UserError(f"{folder / name}: {error.strerror}; move it away") from error
 

@@ -26,6 +26,10 @@ from framegen.training.schedule import (
 from framegen.training.under_way import OngoingTraining
 
 
+class Diverged(UserError):
+    """No net is left whose loss is finite."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What the loop hands out after each epoch."""
@@ -149,7 +153,7 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
 
 
 def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -> None:
-    """Go on without the members whose value is not finite. Raises UserError where none is left."""
+    """Go on without the members whose value is not finite. Raises Diverged where none is left."""
     place, path = training.place, training.folder / CHECKPOINT
     lost = {
         seed: value
@@ -160,9 +164,7 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
     found = f"{training.folder}: the {what} of seed {seed} is {value} at step {place.step + 1}"
     if len(lost) == len(place.seeds):
         way_out = f"a smaller --learning-rate than {training.config.training.learning_rate:g} may help"
-        raise UserError(
-            f"{found}; the last good checkpoint, step {training.saved_step}, is {path}; {way_out}"
-        )
+        raise Diverged(f"{found}; the last good checkpoint, step {training.saved_step}, is {path}; {way_out}")
     say(f"{found}; {len(lost)} of {len(place.seeds)} nets are left behind, the others go on", True)
     kept = [k for k, ok in enumerate(alive.tolist()) if ok]
     training.engine.keep(kept)

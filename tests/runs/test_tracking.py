@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from framegen.commands import training
+from framegen.config.experiments import configure
+from framegen.config.reading import parse_train
 from framegen.config.training import Training
 from framegen.errors import UserError
 from framegen.runs.folder import read_config, write_config
@@ -19,7 +23,7 @@ from tests.conftest import CLOCKS, SMALL_CONFIG, rows_of, smallest
 from tests.forked import FRAMEGEN, Forked
 
 
-def _records(folder: Path) -> list[dict[str, Any]]:
+def read_records(folder: Path) -> list[dict[str, Any]]:
     """What W&B wrote for the one run in `folder`."""
     (file,) = folder.glob("wandb/offline-run-*/*.wandb")
     return _read(file)
@@ -56,7 +60,7 @@ def tracked(both: Path) -> Path:
 
 def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(both: Path) -> None:
     runs = both / "three" / "runs"
-    records = _records(runs)  # of the one run that is there
+    records = read_records(runs)  # of the one run that is there
     history = [record["history"]["item"] for record in records if record["type"] == "history"]
     keys = {name.split(".")[0] for item in history for name in item}
     assert {
@@ -75,7 +79,7 @@ def test_a_population_is_one_run_with_bands_and_a_table_of_its_members(both: Pat
 
 
 def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
-    records = _records(tracked)
+    records = read_records(tracked)
     (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
     config = run["config"]["update"]
     assert config["task"]["num_clips"] == 40
@@ -124,7 +128,7 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
 
 def test_test_clips_stand_side_by_side_as_films(tracked: Path) -> None:
     """In a table whose cells are the files of the run's folder, and as an artifact that names its model."""
-    artifacts = [record["artifact"] for record in _records(tracked) if record["type"] == "artifact"]
+    artifacts = [record["artifact"] for record in read_records(tracked) if record["type"] == "artifact"]
     (table,) = (each for each in artifacts if "testclips" in each["name"])
     contents = {Path(entry["path"]).name: entry["local_path"] for entry in table["manifest"]["contents"]}
     content = json.loads(Path(contents["clips.table.json"]).read_text())
@@ -179,7 +183,7 @@ def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -
     options += "--num_test_clips=2 --num_frames=12 --media_every=0"
     command = ["train", "video", *options.split(), "--track", "offline"]
     Forked(FRAMEGEN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
-    records = _records(tmp_path / "runs")
+    records = read_records(tmp_path / "runs")
     (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
     assert (run["display_name"], run["run_group"], run["notes"]) == ("mine", "ours", "why")
     assert {"a", "b", "orbit"} <= set(run["tags"])
@@ -273,3 +277,33 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(
     assert "epoch 2/2" in bar
     assert "val skill" in bar
     assert "left" in bar
+
+
+SWEEP = """\
+program: framegen
+method: bayes
+metric: {name: val/skill, goal: maximize}
+early_terminate: {type: hyperband, min_iter: 10}
+parameters:
+  learning_rate: {distribution: log_uniform_values, min: 0.001, max: 0.1}
+  hidden_size: {distribution: int_uniform, min: 3, max: 16}
+  cell: {values: [tanh, gru]}
+  compile: {values: [true, false]}
+  epochs: {value: 60}
+command: [uv, run, framegen, train, video, "${args_no_boolean_flags}"]
+"""
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_sweep_of_wandbs_own_types_what_train_takes(compiled: bool) -> None:
+    """As its agent does: what the YAML says, with the values that the server chose."""
+    sweep = yaml.safe_load(SWEEP)
+    chosen = {"learning_rate": 0.02, "hidden_size": 8, "cell": "gru", "compile": compiled, "epochs": 60}
+    assert set(chosen) == set(sweep["parameters"])
+    typed = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
+    command = [
+        word for each in sweep["command"] for word in (typed[each[2:-1]] if each.startswith("${") else [each])
+    ]
+    assert command[:5] == ["uv", "run", "framegen", "train", "video"]
+    _, config = parse_train("video", command[5:])
+    assert config == configure("video", None, chosen)
