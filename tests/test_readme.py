@@ -15,6 +15,7 @@ from framegen.commands import training
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.options import Bench, Reproduce
 from framegen.config.reading import parse, parse_train, sweep
+from framegen.config.space import read_search
 from tests.conftest import SMALL, SMALL_CONFIG
 from tests.data.films import encode, scene
 
@@ -43,6 +44,8 @@ NOT_RUN = {
     "uv run torchrun --nproc-per-node 2 -m framegen train video-gru": "starts processes of its own",
     "uv run --extra digits framegen train moving-mnist-minconvgru --digits sklearn --size 32 --patch 2 "
     "--minutes 10": "takes ten minutes",
+    "uv run --extra search framegen search video --learning-rate 1e-3..1e-1 --hidden-size 3..16 --trials 20 "
+    "--workers 2": "takes minutes",
 }
 """Commands that are only read, and why; a new one in the README that cannot run must be named here."""
 
@@ -99,6 +102,10 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
                 project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
                 assert extra in project["optional-dependencies"]
                 parse_train(name, rest)
+            case ["uv", "run", "--extra", extra, "framegen", "search", name, *rest]:
+                project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+                assert extra in project["optional-dependencies"]
+                assert len(read_search(name, rest)[2]) == 2
             case ["uv", "run", "framegen", "reproduce", *rest]:
                 parse(Reproduce, "reproduce", rest)
             case ["uv", "run", "framegen", "bench", *rest]:

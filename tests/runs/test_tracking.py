@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -279,25 +280,14 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(
     assert "left" in bar
 
 
-SWEEP = """\
-program: framegen
-method: bayes
-metric: {name: val/skill, goal: maximize}
-early_terminate: {type: hyperband, min_iter: 10}
-parameters:
-  learning_rate: {distribution: log_uniform_values, min: 0.001, max: 0.1}
-  hidden_size: {distribution: int_uniform, min: 3, max: 16}
-  cell: {values: [tanh, gru]}
-  compile: {values: [true, false]}
-  epochs: {value: 60}
-command: [uv, run, framegen, train, video, "${args_no_boolean_flags}"]
-"""
+README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_sweep_of_wandbs_own_types_what_train_takes(compiled: bool) -> None:
     """As its agent does: what the YAML says, with the values that the server chose."""
-    sweep = yaml.safe_load(SWEEP)
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    sweep = yaml.safe_load(text)
     chosen = {"learning_rate": 0.02, "hidden_size": 8, "cell": "gru", "compile": compiled, "epochs": 60}
     assert set(chosen) == set(sweep["parameters"])
     typed = create_sweep_command_args({"args": {name: {"value": value} for name, value in chosen.items()}})
