@@ -119,6 +119,21 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Read from the states of a run's nets what the optimal observer knows, by a linear map, and follow what the
+    nets do when they run on by themselves for long. Writes probe.json and figures."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+    frames: int = 1000
+    """Frames that a net generates by itself, where a light goes round (Orbit); 0 leaves that out."""
+    track: Mode | None = None
+    """Weights & Biases; None asks WANDB_MODE, else as the run was."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
 class Draw:
     """Draw a run: its net in space and in time, losses, film strip, error over horizon, hidden states."""
 
