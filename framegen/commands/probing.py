@@ -54,6 +54,8 @@ EXPONENTS = 8
 """Lyapunov exponents of a net with a larger state; else all."""
 FOLLOWED = 4
 """Clips along which they are taken."""
+MAX_STATE = 512
+"""Numbers of a state: of larger ones neither exponents nor fixed points are looked for."""
 SETTLED = 0.2
 """The part of the frames after which a closed loop is where it leads."""
 STARTS, START_NUMBERS = 64, 4096
@@ -146,12 +148,12 @@ def _follow(
         computed = fused.compiled(model, run.config.training.engine)
         light = running_on.run_on(computed, task, prompts, truth)
         loops.append(_long_loop(seed, task, light, horizons))
-    say("Lyapunov exponents and fixed points", show)
     attractors = []
-    for seed in examined:
-        closed = ClosedLoop.of(run.models[seed], layout, run.data.frame_shape)
+    for seed in examined if layout.size <= MAX_STATE else ():
+        say(f"Lyapunov exponents and fixed points of seed {seed}", show)
+        closed = ClosedLoop(run.models[seed], layout, run.data.frame_shape)
         attractors.append(_attractor(seed, closed, task, prompts, frames))
-    return Dynamics(context, len(prompts), horizons, tuple(loops), tuple(attractors))
+    return Dynamics(context, len(prompts), horizons, tuple(loops), list(examined), tuple(attractors))
 
 
 def _long_loop(seed: int, task: Orbit, light: Light, horizons: Sequence[int]) -> LongLoop:
@@ -216,8 +218,8 @@ def _draw(run: Run, examination: Examination, found: Probe, read: tuple[Known, K
     """The figures."""
     folder = run.folder / "figures"
     figures = {folder / "belief.png": lambda: probed.belief(found, examination.known_test, *read)}
-    if found.dynamics is not None:
-        figures[folder / "dynamics.png"] = lambda: probed.dynamics(found.dynamics, found.median_seed)
+    if (loops := found.dynamics) is not None:
+        figures[folder / "dynamics.png"] = lambda: probed.dynamics(loops, found.median_seed)
     return [
         path
         for path, figure in figures.items()

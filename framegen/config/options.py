@@ -120,8 +120,8 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Probe:
-    """Read from the states of a run's nets what the optimal observer knows, by a linear map, and follow what the
-    nets do when they run on by themselves for long. Writes probe.json and figures."""
+    """Read what the optimal observer knows from the states of a run's nets, by a linear map, and follow what
+    the nets do when they run on by themselves for long. Writes probe.json and figures."""
 
     run: Positional[str]
     """The run: its folder, or its name in the folder of the runs."""

@@ -21,7 +21,7 @@ POSITION, JOINT, DIRECTION, SPEED, ENTROPY = (
 )
 MEANINGS = {
     POSITION: "E[(cos, sin) of the light's angle], of the frame that was seen last",
-    JOINT: "E[direction (cos, sin)], direction 1 or -1: which way the light goes, told together with where it is",
+    JOINT: "E[direction (cos, sin)], direction 1 or -1: which way it goes, told together with where it is",
     DIRECTION: "E[direction]",
     SPEED: "the probability of each speed",
     ENTROPY: "of the whole posterior, in nats",
@@ -43,7 +43,7 @@ def known(task: Task, optimum: Predictor, state: State) -> dict[str, Tensor]:
 # The belief of a new task's optimum is a line here, if it has one.
 known.register(Orbit, lambda task, optimum, state: _of_orbit(task, phase_posterior(optimum, state)))
 known.register(Drift, lambda task, optimum, state: _of_velocities(task, velocity_posterior(optimum, state)))
-known.register(Sprites, lambda task, optimum, state: _of_sprites(task, state))
+known.register(Sprites, lambda task, _, state: _of_sprites(task, state))
 
 
 def _of_orbit(task: Orbit, posterior: Tensor) -> dict[str, Tensor]:

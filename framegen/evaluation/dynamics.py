@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,19 +24,16 @@ LOST = 1e-13
 """A growth a step below which a direction is lost: what is left of it is rounding."""
 
 
-@dataclass(frozen=True)
 class ClosedLoop:
     """A model that is fed its own predictions, as a map of points: the frame that it made last, and its
-    state, side by side in a row (B, P + S) float64."""
+    state, side by side in a row (B, P + S) float64.
 
-    model: Predictor
-    layout: Layout
-    frame_shape: tuple[int, int, int]
+    It is a copy of the model in float64.
+    """
 
-    @staticmethod
-    def of(model: Predictor, layout: Layout, frame_shape: tuple[int, int, int]) -> "ClosedLoop":
-        """Of a copy of the model in float64, on the CPU."""
-        return ClosedLoop(deepcopy(model).cpu().double().requires_grad_(False), layout, frame_shape)
+    def __init__(self, model: Predictor, layout: Layout, frame_shape: tuple[int, int, int]) -> None:
+        self.model = deepcopy(model).double().requires_grad_(False)
+        self.layout, self.frame_shape = layout, frame_shape
 
     def begin(self, prompt: Tensor) -> Tensor:
         """The points behind a prompt (B, T, C, H, W)."""
@@ -55,18 +51,16 @@ class ClosedLoop:
         return points[:, : math.prod(self.frame_shape)].reshape(len(points), *self.frame_shape)
 
 
-def push(step: Map, points: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-    """The next points (B, n), and the tangents (B, n, k) times the map's Jacobian there."""
-    batch, _, count = tangents.shape
-    repeated = points.repeat_interleave(count, 0)  # each tangent has its own copy of its point
-    after, moved = torch.func.jvp(step, (repeated,), (tangents.mT.reshape(batch * count, -1),))
-    return after[::count], moved.view(batch, count, -1).mT
-
-
-def jacobian(step: Map, points: Tensor) -> Tensor:
-    """Of the map at points (B, n): (B, n, n)."""
-    size = points.shape[1]
-    return push(step, points, torch.eye(size, dtype=points.dtype).expand(len(points), size, size))[1]
+def linearise(step: Map, points: Tensor) -> tuple[Tensor, Tensor]:
+    """The next points (B, n), and the map's Jacobian (B, n, n) at each of the points."""
+    batch, size = points.shape
+    # Each row of a Jacobian is pulled back through its own copy of the point, all at once.
+    copies = points.repeat_interleave(size, 0).requires_grad_()
+    with torch.enable_grad():
+        after = step(copies)
+        rows = torch.eye(size, dtype=points.dtype).repeat(batch, 1)
+        (pulled,) = torch.autograd.grad(after, copies, rows)
+    return after[::size].detach(), pulled.view(batch, size, size)
 
 
 @torch.no_grad()
@@ -89,8 +83,8 @@ def lyapunov(step: Map, points: Tensor, steps: int, count: int, settle: int = 0)
     tangents = torch.linalg.qr(tangents).Q
     total = torch.zeros(len(points), count, dtype=torch.float64)
     for number in range(settle + steps):
-        points, tangents = push(step, points, tangents)
-        tangents, growth = torch.linalg.qr(tangents)
+        points, jacobian = linearise(step, points)
+        tangents, growth = torch.linalg.qr(jacobian @ tangents)
         if number >= settle:
             total += growth.diagonal(dim1=1, dim2=2).abs().clamp(min=LOST**2).log()
     exponents = total / steps
@@ -108,10 +102,11 @@ def fixed_points(step: Map, starts: Tensor) -> tuple[Tensor, Tensor]:
     points, identity = starts, torch.eye(starts.shape[1], dtype=starts.dtype)
     scales = torch.tensor(SCALES, dtype=starts.dtype)[:, None, None]
     for _ in range(NEWTON_STEPS):
-        missed = step(points) - points
+        after, jacobian = linearise(step, points)
+        missed = after - points
         if (missed.norm(dim=1) < FOUND).all():
             break
-        towards = torch.linalg.lstsq(jacobian(step, points) - identity, -missed[..., None]).solution[..., 0]
+        towards = torch.linalg.lstsq(jacobian - identity, -missed[..., None]).solution[..., 0]
         tried = torch.cat([points + scales * towards, points[None]])  # (scales + 1, B, n)
         left = (step(tried.flatten(0, 1)).view_as(tried) - tried).norm(dim=2).nan_to_num(math.inf)
         points = tried[left.argmin(0), torch.arange(len(points))]
@@ -123,6 +118,6 @@ def fixed_points(step: Map, starts: Tensor) -> tuple[Tensor, Tensor]:
     if not found:
         return starts[:0], starts[:0].to(torch.complex128)
     places = torch.stack(found)
-    values = torch.linalg.eigvals(jacobian(step, places))
+    values = torch.linalg.eigvals(linearise(step, places)[1])
     order = values.abs().argsort(dim=1, descending=True)
     return places, values.gather(1, order)

@@ -72,8 +72,10 @@ class Dynamics:
     horizons: list[int]
     """Frames since the prompt ended."""
     members: tuple[LongLoop, ...]
+    ranked: list[int]
+    """The seeds of the best, the median and the worst member on the validation clips."""
     attractors: tuple[Attractor, ...]
-    """Of the best, the median and the worst member on the validation clips."""
+    """Of these; none where a state is too large for it."""
 
 
 @dataclass(frozen=True)

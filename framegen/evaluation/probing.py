@@ -1,8 +1,8 @@
 """How much of what the optimal observer knows can be read from a net's state by a linear map.
 
 A linear probe (Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016):
-what a map that is fitted on the training clips says of the test clips' states. Beside it stand the same map of
-the last frames, which needs no net, and of nets with the same config that were never trained.
+what a map that is fitted on the training clips says of the test clips' states. Beside it stand the same map
+of the last frames, which needs no net, and of nets with the same config that were never trained.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -59,13 +59,13 @@ class Examination:
 
 def examine(task: Task, optimum: Predictor | None, train: Clips, test: Clips) -> Examination:
     """Let the optimum go through the clips, frame by frame. Raises UserError where it has no belief."""
-    clips = [each.batch(evenly(len(each), CLIPS))[0] for each in (train, test)]
+    seen, unseen = (each.batch(evenly(len(each), CLIPS))[0] for each in (train, test))
     if optimum is None or not (known_of := known_by(task, optimum)):
         raise UserError(
-            f"{type(task).__name__.lower()}: nobody knows what an optimal observer of it believes, so there is "
+            f"{type(task).__name__}: nobody knows what an optimal observer of it believes, so there is "
             "nothing to compare a net with; probe a run of video, drift or sprites"
         )
-    return Examination(*clips, *(known_of(each) for each in clips))
+    return Examination(seen, unseen, known_of(seen), known_of(unseen))
 
 
 def known_by(task: Task, optimum: Predictor) -> Callable[[Tensor], Known] | None:

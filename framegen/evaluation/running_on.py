@@ -12,8 +12,8 @@ from framegen.data.clips import to_float
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import rollout
 
-ANGLES = 720
-"""Pictures that a frame is compared with: half a degree."""
+ANGLES = 120
+"""Pictures that a frame is compared with; between two of them a parabola says where it fits best."""
 TOGETHER = 100
 """Frames that are compared at once."""
 CLIPS = 40
@@ -24,7 +24,7 @@ AWAY = 45.0
 """Degrees from the true light; more is a drift."""
 LAST = 0.1
 """The part of the frames, at their end, by which a clip is judged."""
-VERDICTS = ("in step", "drifts", "another speed", "fades")
+VERDICTS = ("in step", "drifts", "another motion", "fades")
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,19 @@ def decode(task: Orbit, frames: Tensor) -> tuple[Tensor, Tensor]:
     The clean picture at each angle less their mean is scaled so that it fits the frame best; the angle whose
     picture fits best is the phase, its scale the amplitude.
     """
-    angles = torch.arange(ANGLES, dtype=torch.float64) * (2 * math.pi / ANGLES)
-    pictures = orbit.render(task, angles).flatten(1)  # (ANGLES, P)
+    turn = 2 * math.pi / ANGLES
+    pictures = orbit.render(task, torch.arange(ANGLES, dtype=torch.float64) * turn).flatten(1)  # (ANGLES, P)
     middle = pictures.mean(0)
     pictures = pictures - middle
     size = pictures.square().sum(1)
     likeness = (frames.double().flatten(-3) - middle) @ pictures.T  # (…, ANGLES)
-    best = (likeness.clamp(min=0).square() / size).argmax(-1)
-    amplitude = likeness.gather(-1, best[..., None])[..., 0] / size[best]
-    return angles[best], amplitude.clamp(min=0)
+    explained = likeness.clamp(min=0).square() / size  # of the frame's square, by the best scale of each
+    best = explained.argmax(-1, keepdim=True)
+    before, here, after = (explained.gather(-1, (best + k) % ANGLES) for k in (-1, 0, 1))
+    bend = (2 * here - before - after).clamp(min=1e-12)
+    phase = (best + (after - before) / (2 * bend)) * turn
+    amplitude = (here + (after - before).square() / (8 * bend)).sqrt() / size[best].sqrt()
+    return phase[..., 0], amplitude[..., 0]
 
 
 def clips_for(trained: Orbit, context: int, frames: int) -> tuple[Orbit, Tensor, Tensor]:
@@ -102,7 +106,7 @@ def judge(task: Orbit, light: Light) -> list[str]:
     """What happened to each clip, one of VERDICTS: by its last frames, and in this order
 
     - it fades: the amplitude is below FADED;
-    - another speed: its velocity is nearer to another one that a light may have (the other direction too);
+    - another motion: its velocity is nearer to another one that a light may have (the other direction too);
     - it drifts: it is more than AWAY from the true light;
     - in step: none of these.
     """
@@ -117,7 +121,7 @@ def judge(task: Orbit, light: Light) -> list[str]:
         if amplitude[clip] < FADED:
             verdicts.append("fades")
         elif apart[clip].argmin() != right:
-            verdicts.append("another speed")
+            verdicts.append("another motion")
         else:
             verdicts.append("drifts" if away[clip] > AWAY else "in step")
     return verdicts

@@ -32,8 +32,8 @@ class Layout:
         """A state as rows (B, size), in its own dtype.
 
         Args:
-            pool: means over squares of so many places a side stand for the maps (channels, height, width) of a
-                convolutional state; the row is shorter then.
+            pool: means over squares of so many places a side stand for the maps (channels, height, width) of
+                a convolutional state; the row is shorter then.
         """
         rows = []
         for name, tensor in name_parts(state, NAME).items():

@@ -6,96 +6,114 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from framegen.evaluation.metrics import spread
-from framegen.evaluation.probes import Attractor, Dynamics, LongLoop, Probe, ProbedMember
+from framegen.evaluation.probes import Attractor, Dynamics, LongLoop, Probe
 from framegen.evaluation.running_on import AWAY, FADED, LAST
 from framegen.progress import count_of
 
 VERDICT_TEXTS = {
     "in step": f"within {AWAY:g} degrees of the true light",
     "drifts": "at about the right speed, but further away than that",
-    "another speed": "nearer to another speed, or direction, that a light may have",
+    "another motion": "nearer to another speed that a light may have, or to the other direction",
     "fades": f"less than {FADED:g} of the true light's brightness",
 }
 CAUSES = {
     "in step": "Most clips stay in step.",
     "drifts": "What is lost at long horizons is mostly the phase: the light goes on, but at a speed that is "
     "slightly wrong.",
-    "another speed": "What is lost at long horizons is mostly the speed: the light goes on at another one.",
+    "another motion": "What is lost at long horizons is mostly the motion: the light goes on at another speed, or "
+    "the other way.",
     "fades": "What is lost at long horizons is mostly the light itself: it fades.",
 }
+SHOWN_POINTS = 3
+"""Fixed points that are described."""
 
 
 def print_probe(found: Probe, console: Console) -> None:
-    """R^2 of all that is read, by whom it is read from; then what the closed loops do."""
-    table = Table()
-    table.add_column("R^2, test clips", no_wrap=True)
-    nets = count_of(len(found.members), "trained net")
-    for column in (
-        nets,
-        f"{len(found.untrained)} untrained",
-        *(name.replace("last ", "last\n") for name in found.frames),
-    ):
-        table.add_column(column, justify="right", no_wrap=True)
+    """R^2 of all that is read, by what it is read from; then what the closed loops do."""
+    nets = len(found.members)
+    columns = [
+        f"{nets} trained" if nets > 1 else "trained",
+        *(["lowest"] if nets > 1 else []),
+        "un-\ntrained",
+    ]
+    table = _table("R^2 on the test clips", [*columns, *(name.replace(" ", "\n") for name in found.frames)])
     for name in found.meanings:
-        frames = [_number(readout.r2[name]) for readout in found.frames.values()]
-        table.add_row(name, _spread(found.members, name), _spread(found.untrained, name), *frames)
-    console.print(f"\nRead by a linear map from the net's state ({found.features}):", highlight=False)
-    console.print(table)
-    if len(found.members) > 1:
-        console.print(
-            "Mean ± standard deviation over the seeds; in brackets the lowest and the highest.",
-            highlight=False,
+        over, values = found.over_members(name), found.values(name)
+        cells = (
+            [_number(values[0])]
+            if nets == 1
+            else [f"{_number(over.mean)} ± {_number(over.sd)}", _number(over.min)]
         )
+        untrained = [each.readout.r2[name] or 0.0 for each in found.untrained]
+        frames = [_number(readout.r2[name]) for readout in found.frames.values()]
+        table.add_row(name, *cells, _number(statistics.fmean(untrained)), *frames)
+    _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
+    console.print(table)
+    if nets > 1:
+        _say(console, "±: standard deviation over the seeds")
     for name, meaning in found.meanings.items():
-        console.print(f"{name}: {meaning}", highlight=False)
+        _say(console, f"{name}: {meaning}")
     if found.dynamics is not None:
         _print_dynamics(found.dynamics, console)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False)
+
+
+def _table(first: str, columns: Sequence[str]) -> Table:
+    table = Table(padding=(0, 1, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
 
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _spread(members: Sequence[ProbedMember], name: str) -> str:
-    values = [member.readout.r2[name] for member in members]
-    if len(values) == 1:
-        return _number(values[0])
-    over = spread(values)
-    return f"{_number(over.mean)} ± {_number(over.sd)} [{_number(over.min)}, {_number(over.max)}]"
-
-
 def _print_dynamics(found: Dynamics, console: Console) -> None:
-    console.print(
-        f"\nRunning on by itself for {found.horizons[-1]} frames after a prompt of {found.context}, "
+    _say(
+        console,
+        f"\nRunning on by itself for {found.horizons[-1]} frames after a prompt of {found.context}; "
         f"{found.clips} clips, judged by the last {LAST:.0%} of the frames:",
-        highlight=False,
     )
-    table = Table()
-    table.add_column("net", no_wrap=True)
-    for column in (*VERDICT_TEXTS, "away,\ndegrees", "amplitude", "drift,\ndegrees/frame"):
-        table.add_column(column.replace(" speed", "\nspeed"), justify="right", no_wrap=True)
+    verdicts = [name.replace(" ", "\n") for name in VERDICT_TEXTS]
+    table = _table("net", [*verdicts, "away,\ndegrees", "ampli-\ntude", "drift, de-\ngrees/frame"])
     by_seed = {loop.seed: loop for loop in found.members}
-    for each in found.attractors:
-        table.add_row(f"seed {each.seed}", *_row([by_seed[each.seed]]))
+    for rank, seed in ranked(found):
+        table.add_row(f"{rank}: seed {seed}", *_row([by_seed[seed]]))
     if len(found.members) > 1:
-        table.add_row(f"all {len(found.members)}, mean or median", *_row(found.members))
+        table.add_row(f"all {len(found.members)}", *_row(found.members))
     console.print(table)
     for name, meaning in VERDICT_TEXTS.items():
-        console.print(f"{name}: {meaning}", highlight=False)
-    console.print(cause(found.members), highlight=False)
+        _say(console, f"{name}: {meaning}")
+    _say(console, cause(found.members))
     for each in found.attractors:
-        console.print(_attractor(each), highlight=False)
+        _say(console, _attractor(each))
+    if not found.attractors:
+        _say(console, "The state is too large for Lyapunov exponents and fixed points.")
+
+
+def ranked(found: Dynamics) -> list[tuple[str, int]]:
+    """What the nets that are looked at are, with their seeds."""
+    names = {1: ["this net"], 2: ["best", "worst"], 3: ["best", "median", "worst"]}[len(found.ranked)]
+    return list(zip(names, found.ranked, strict=True))
 
 
 def _row(loops: Sequence[LongLoop]) -> list[str]:
+    """Of several nets mean shares, and medians; of the drift the median size."""
     shares = [statistics.fmean(loop.verdicts[name] for loop in loops) for name in VERDICT_TEXTS]
-    drifts = [abs(loop.drift) if len(loops) > 1 else loop.drift for loop in loops if loop.drift is not None]
+    drifts = [loop.drift for loop in loops if loop.drift is not None]
+    drift = "-"
+    if drifts:
+        drift = f"{drifts[0]:+.3f}" if len(loops) == 1 else f"{statistics.median(map(abs, drifts)):.3f}"
     return [
         *(f"{share:.0%}" for share in shares),
         f"{statistics.median(loop.ahead[-1] for loop in loops):.0f}",
         f"{statistics.median(loop.amplitude[-1] for loop in loops):.2f}",
-        f"{statistics.median(drifts):+.3f}" if drifts else "-",
+        drift,
     ]
 
 
@@ -117,6 +135,3 @@ def _attractor(found: Attractor) -> str:
     ]
     count = count_of(len(found.fixed_points), "fixed point")
     return f"{text}; {count}{': ' if points else ''}{'; '.join(points)}"
-
-
-SHOWN_POINTS = 3

@@ -1,6 +1,6 @@
 """What a probe found, at first sight: what a net knows, and what its closed loop does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from framegen.evaluation.beliefs import JOINT
 from framegen.evaluation.probes import Dynamics, LongLoop, Probe, ProbedMember
+from framegen.evaluation.probing import FRAMES
 from framegen.evaluation.running_on import AWAY, VERDICTS
 from framegen.report.figures.style import (
     BLACK,
@@ -25,12 +26,12 @@ from framegen.report.figures.style import (
     legend_below,
     new_figure,
 )
+from framegen.report.probe_tables import ranked
 
 SHOWN_FRAMES = 24
 LOWEST = -0.1
 """R^2 below this is drawn at the edge."""
 VERDICT_COLORS = dict(zip(VERDICTS, (OPTIMUM, ORANGE, SKY, GREY), strict=True))
-RANKS = "best", "median", "worst"
 
 
 def belief(
@@ -39,8 +40,8 @@ def belief(
     read: Mapping[str, Tensor],
     untrained: Mapping[str, Tensor],
 ) -> Figure:
-    """A test clip as the optimal observer sees it and as it is read from the net; R^2 of all that is read, and
-    over the frames.
+    """A test clip as the optimal observer sees it and as it is read from the net; R^2 of all that is read,
+    and over the frames.
 
     Args:
         known: what the observer knows of the test clips, (N, T, K) by name.
@@ -62,8 +63,8 @@ def _clip(axes: Axes, name: str, known: Tensor, read: Tensor, untrained: Tensor)
     axes.plot(time, known, color=TRUTH, linewidth=6, alpha=0.25, label="what the optimal observer knows")
     axes.plot(time, untrained, color=BLUE, linestyle="--", linewidth=1.3, label="read from an untrained net")
     axes.plot(time, read, color=MODEL, marker="o", markersize=3.5, linewidth=1.6, label="read from this net")
-    what = "E[direction · cos(angle)]" if name == JOINT else name
-    axes.set_title(f"One test clip: {name}", fontsize=11)
+    what = "E[direction \N{MIDDLE DOT} cos(angle)]" if name == JOINT else name
+    axes.set_title(f"One test clip: {_said(name)}", fontsize=11)
     finish(axes, "frames seen", what)
     legend_below(axes)
 
@@ -73,21 +74,23 @@ def _bars(axes: Axes, found: Probe) -> None:
     for row, name in enumerate(found.meanings):
         _dots(axes, row - 0.22, found.members, name, MODEL)
         _dots(axes, row + 0.02, found.untrained, name, BLUE)
-        for count, readout in zip("124", found.frames.values(), strict=True):
-            value = max(readout.r2[name] or 0, LOWEST)
-            axes.plot(value, row + 0.28, "D", color=BLACK, markersize=4)
-            axes.annotate(
-                count, (value, row + 0.28), (0, -11), textcoords="offset points", ha="center", fontsize=8
-            )
+        for place, (count, readout) in enumerate(zip(FRAMES, found.frames.values(), strict=True)):
+            value, height = max(readout.r2[name] or 0, LOWEST), row + 0.2 + 0.11 * place
+            axes.plot(value, height, "D", color=BLACK, markersize=3.5)
+            axes.text(value + 0.02, height, str(count), va="center", fontsize=8)
     nets = f"{len(found.members)} trained net" + "s" * (len(found.members) > 1)
     for color, label in ((MODEL, nets), (BLUE, f"{len(found.untrained)} untrained")):
         axes.plot([], [], "o", color=color, markersize=5, label=label)
     axes.plot([], [], "D", color=BLACK, markersize=4, label="the last 1, 2, 4 frames, without a net")
-    axes.set_yticks(range(len(found.meanings)), [name.replace(" x ", "\nx ") for name in found.meanings])
+    labels = [
+        _said(name).replace(" \N{MULTIPLICATION SIGN} ", " \N{MULTIPLICATION SIGN}\n")
+        for name in found.meanings
+    ]
+    axes.set_yticks(range(len(found.meanings)), labels)
     axes.set_ylim(len(found.meanings) - 0.4, -0.5)
     axes.set_xlim(LOWEST - 0.02, 1.03)
     axes.set_title("How much of it can be read by a linear map", fontsize=11)
-    finish(axes, "R² on the test clips (1: all of it)", "")
+    finish(axes, "R\N{SUPERSCRIPT TWO} on the test clips (1: all of it)", "")
     legend_below(axes)
 
 
@@ -101,19 +104,22 @@ def _dots(axes: Axes, row: float, members: Sequence[ProbedMember], name: str, co
 def _over_frames(axes: Axes, found: Probe, name: str) -> None:
     groups = (("trained", found.members, MODEL, "-"), ("untrained", found.untrained, BLUE, "--"))
     for label, members, color, dashes in groups:
-        rows = np.array([_numbers(member.readout.over_frames[name]) for member in members])[:, :SHOWN_FRAMES]
+        rows = np.array([_numbers(each.readout.over_frames[name]) for each in members])[:, :SHOWN_FRAMES]
         time = range(1, rows.shape[1] + 1)
-        axes.plot(
-            time, rows.mean(0), dashes, color=color, linewidth=2, label=f"{label}: mean, lowest to highest"
-        )
-        axes.fill_between(time, rows.min(0), rows.max(0), color=color, alpha=0.2, linewidth=0)
+        axes.plot(time, rows.T, dashes, color=color, linewidth=0.7, alpha=0.4)
+        several = ": each a line, bold their median" if len(members) > 1 else ""
+        axes.plot(time, np.median(rows, 0), dashes, color=color, linewidth=2.4, label=label + several)
     (few, last) = list(found.frames.items())[-1]
     values = _numbers(last.over_frames[name])[:SHOWN_FRAMES]
-    axes.plot(range(1, len(values) + 1), values, color=BLACK, linestyle=":", linewidth=1.6, label=few)
+    axes.plot(range(1, len(values) + 1), values, color=BLACK, linestyle=":", linewidth=2, label=few)
     axes.set_ylim(LOWEST, 1.03)
-    axes.set_title(f"{name}, over the clip", fontsize=11)
-    finish(axes, "frames seen", "R² at that frame")
+    axes.set_title(f"{_said(name).capitalize()}, from frame to frame", fontsize=11)
+    finish(axes, "frames seen", "R\N{SUPERSCRIPT TWO} at that frame")
     legend_below(axes)
+
+
+def _said(name: str) -> str:
+    return name.replace(" x ", " \N{MULTIPLICATION SIGN} ")
 
 
 def _numbers(values: Sequence[float | None]) -> list[float]:
@@ -128,11 +134,10 @@ def dynamics(found: Dynamics, shown: int) -> Figure:
         shown: the seed of the net that is drawn bold.
     """
     speeds = len({round(abs(true), 6) for loop in found.members for true, _ in loop.velocities}) > 1
-    heights = [3.5, 2.9, 2.3, *([3.5] if speeds else []), 3.3]
+    heights = [3.5, 2.9, 2.3, *([3.5] if speeds else []), *([3.3] if found.attractors else [])]
     figure = new_figure(WIDTH, sum(heights))
-    phase, bright, verdicts, *between, exponents = figure.subplots(
-        len(heights), 1, gridspec_kw={"height_ratios": heights}
-    )
+    panels = iter(figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}))
+    phase, bright, verdicts = next(panels), next(panels), next(panels)
     _over_horizon(phase, found, shown, lambda loop: loop.ahead)
     phase.axhline(AWAY, color=BLACK, linestyle=":", linewidth=1)
     phase.set_yscale("symlog", linthresh=10)
@@ -146,13 +151,16 @@ def dynamics(found: Dynamics, shown: int) -> Figure:
     finish(bright, "frames since the prompt ended", "amplitude (median)")
     legend_below(bright, 2)
     _verdicts(verdicts, found)
-    if between:
-        _speeds(between[0], found)
-    _exponents(exponents, found)
+    if speeds:
+        _speeds(next(panels), found)
+    if found.attractors:
+        _exponents(next(panels), found)
     return figure
 
 
-def _over_horizon(axes: Axes, found: Dynamics, shown: int, values) -> None:
+def _over_horizon(
+    axes: Axes, found: Dynamics, shown: int, values: Callable[[LongLoop], Sequence[float]]
+) -> None:
     for loop in found.members:
         if loop.seed != shown:
             axes.plot(found.horizons, values(loop), color=BLUE, linewidth=0.7, alpha=0.5)
@@ -168,7 +176,7 @@ def _over_horizon(axes: Axes, found: Dynamics, shown: int, values) -> None:
 def _verdicts(axes: Axes, found: Dynamics) -> None:
     """The shares of the clips, by net."""
     by_seed = {loop.seed: loop for loop in found.members}
-    rows = {f"{rank}: seed {seed}": [by_seed[seed]] for rank, seed in _ranked(found)}
+    rows = {f"{rank}: seed {seed}": [by_seed[seed]] for rank, seed in ranked(found)}
     if len(found.members) > 1:
         rows[f"all {len(found.members)} nets"] = list(found.members)
     for row, loops in enumerate(rows.values()):
@@ -194,17 +202,10 @@ def _mean_share(loops: Sequence[LongLoop], name: str) -> float:
     return sum(loop.verdicts[name] for loop in loops) / len(loops)
 
 
-def _ranked(found: Dynamics) -> list[tuple[str, int]]:
-    """Best, median and worst with their seeds; of fewer than three nets those that there are."""
-    seeds = [each.seed for each in found.attractors]
-    ranks = RANKS if len(seeds) == 3 else ("best", "worst")[: len(seeds)] if len(seeds) > 1 else ("this net",)
-    return list(zip(ranks, seeds, strict=True))
-
-
 def _speeds(axes: Axes, found: Dynamics) -> None:
     """By how much each clip's light is faster than the true one, over the true velocity."""
     by_seed = {loop.seed: loop for loop in found.members}
-    for (rank, seed), color, marker in zip(_ranked(found), (OPTIMUM, MODEL, PINK), "^os", strict=False):
+    for (rank, seed), color, marker in zip(ranked(found), (OPTIMUM, MODEL, PINK), "^os", strict=False):
         if by_seed[seed].velocities:
             true, made = np.array(by_seed[seed].velocities).T
             axes.plot(
@@ -218,7 +219,7 @@ def _speeds(axes: Axes, found: Dynamics) -> None:
 
 def _exponents(axes: Axes, found: Dynamics) -> None:
     for (rank, seed), each, color, marker in zip(
-        _ranked(found), found.attractors, (OPTIMUM, MODEL, PINK), "^os", strict=False
+        ranked(found), found.attractors, (OPTIMUM, MODEL, PINK), "^os", strict=False
     ):
         values = _numbers(each.exponents)
         axes.plot(
