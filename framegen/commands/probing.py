@@ -39,6 +39,7 @@ from framegen.evaluation.probing import (
 from framegen.evaluation.references import optimal_predictor
 from framegen.evaluation.running_on import Light
 from framegen.models import build, fused
+from framegen.models.device import threads_for
 from framegen.models.states import Layout
 from framegen.progress import say
 from framegen.report.draw import could_make
@@ -94,11 +95,12 @@ def probe(
     say("going through the clips with the optimal observer", show)
     optimum = optimal_predictor(task, opened.data)
     examination = examine(task, optimum, opened.data.train, opened.data.test)
-    found, read = _read(opened, layout, examination, show)
-    if frames and isinstance(task, Orbit):
-        ranked = [member.seed for member in results.by_validation]
-        examined = dict.fromkeys([ranked[0], results.median_seed, ranked[-1]])
-        found = replace(found, dynamics=_follow(opened, task, layout, list(examined), frames, show))
+    with threads_for(opened.model):
+        found, read = _read(opened, layout, examination, show)
+        if frames and isinstance(task, Orbit):
+            ranked = [member.seed for member in results.by_validation]
+            examined = dict.fromkeys([ranked[0], results.median_seed, ranked[-1]])
+            found = replace(found, dynamics=_follow(opened, task, layout, list(examined), frames, show))
     write_probe(opened.folder, found)
     made = _draw(opened, examination, found, read) if draw else []
     _track(opened, found, made, track)

@@ -59,7 +59,7 @@ def linearise(step: Map, points: Tensor) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         after = step(copies)
         rows = torch.eye(size, dtype=points.dtype).repeat(batch, 1)
-        (pulled,) = torch.autograd.grad(after, copies, rows)
+        (pulled,) = torch.autograd.grad((after * rows).sum(), copies)
     return after[::size].detach(), pulled.view(batch, size, size)
 
 

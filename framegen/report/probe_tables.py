@@ -1,5 +1,6 @@
 """What a probe found, as tables on the terminal, and in sentences."""
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -20,8 +21,8 @@ CAUSES = {
     "in step": "Most clips stay in step.",
     "drifts": "What is lost at long horizons is mostly the phase: the light goes on, but at a speed that is "
     "slightly wrong.",
-    "another motion": "What is lost at long horizons is mostly the motion: the light goes on at another speed, or "
-    "the other way.",
+    "another motion": "What is lost at long horizons is mostly the motion: the light goes on at another "
+    "speed, or the other way.",
     "fades": "What is lost at long horizons is mostly the light itself: it fades.",
 }
 SHOWN_POINTS = 3
@@ -31,26 +32,17 @@ SHOWN_POINTS = 3
 def print_probe(found: Probe, console: Console) -> None:
     """R^2 of all that is read, by what it is read from; then what the closed loops do."""
     nets = len(found.members)
-    columns = [
-        f"{nets} trained" if nets > 1 else "trained",
-        *(["lowest"] if nets > 1 else []),
-        "un-\ntrained",
-    ]
-    table = _table("R^2 on the test clips", [*columns, *(name.replace(" ", "\n") for name in found.frames)])
+    trained = [f"{nets} nets,\nmedian", "lowest", "highest"] if nets > 1 else ["net"]
+    frames = [name.replace(" ", "\n") for name in found.frames]
+    table = _table("R^2 on the test clips", [*trained, "un-\ntrained", *frames])
     for name in found.meanings:
-        over, values = found.over_members(name), found.values(name)
-        cells = (
-            [_number(values[0])]
-            if nets == 1
-            else [f"{_number(over.mean)} ± {_number(over.sd)}", _number(over.min)]
-        )
-        untrained = [each.readout.r2[name] or 0.0 for each in found.untrained]
-        frames = [_number(readout.r2[name]) for readout in found.frames.values()]
-        table.add_row(name, *cells, _number(statistics.fmean(untrained)), *frames)
+        values = _known(found.values(name))
+        shown = [statistics.median(values), *([min(values), max(values)] if nets > 1 else [])]
+        untrained = statistics.median(_known([each.readout.r2[name] for each in found.untrained]))
+        alone = _known([readout.r2[name] for readout in found.frames.values()])
+        table.add_row(name, *(f"{value:.3f}" for value in (*shown, untrained, *alone)))
     _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
     console.print(table)
-    if nets > 1:
-        _say(console, "±: standard deviation over the seeds")
     for name, meaning in found.meanings.items():
         _say(console, f"{name}: {meaning}")
     if found.dynamics is not None:
@@ -69,8 +61,9 @@ def _table(first: str, columns: Sequence[str]) -> Table:
     return table
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _known(values: Sequence[float | None]) -> list[float]:
+    """NaN where there is no number."""
+    return [math.nan if value is None else value for value in values]
 
 
 def _print_dynamics(found: Dynamics, console: Console) -> None:

@@ -29,6 +29,8 @@ from framegen.report.figures.style import (
 from framegen.report.probe_tables import ranked
 
 SHOWN_FRAMES = 24
+DEGREES = (0, 5, 10, 45, 100, 360, 1000, 10_000)
+"""Where the axis of phases has its numbers."""
 LOWEST = -0.1
 """R^2 below this is drawn at the edge."""
 VERDICT_COLORS = dict(zip(VERDICTS, (OPTIMUM, ORANGE, SKY, GREY), strict=True))
@@ -142,7 +144,8 @@ def dynamics(found: Dynamics, shown: int) -> Figure:
     phase.axhline(AWAY, color=BLACK, linestyle=":", linewidth=1)
     phase.set_yscale("symlog", linthresh=10)
     phase.set_ylim(bottom=0)
-    phase.set_yticks([0, 5, 10, 45, 100, 360, 1000], ["0", "5", "10", "45", "100", "360", "1000"])
+    phase.set_yticks(DEGREES, [f"{value:,}" for value in DEGREES])
+    phase.minorticks_off()
     phase.set_title("How far the generated light is from the true one", fontsize=11)
     finish(phase, "", "degrees (median)")
     _over_horizon(bright, found, shown, lambda loop: loop.amplitude)
@@ -171,6 +174,7 @@ def _over_horizon(
     if len(found.members) > 1:
         axes.plot([], [], color=BLUE, linewidth=0.9, label="the other nets")
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
 
 
 def _verdicts(axes: Axes, found: Dynamics) -> None:
@@ -214,7 +218,7 @@ def _speeds(axes: Axes, found: Dynamics) -> None:
     axes.axhline(0, color=BLACK, linewidth=1)
     axes.set_title("The speed at which it runs on, less the true one", fontsize=11)
     finish(axes, "true velocity, degrees a frame", "degrees a frame")
-    legend_below(axes, 3)
+    legend_below(axes, 2)
 
 
 def _exponents(axes: Axes, found: Dynamics) -> None:
@@ -234,4 +238,4 @@ def _exponents(axes: Axes, found: Dynamics) -> None:
     axes.set_xticks(range(1, max(len(each.exponents) for each in found.attractors) + 1))
     axes.set_title("Lyapunov exponents: 0 stays, below 0 is forgotten", fontsize=11)
     finish(axes, "direction", "nats a frame")
-    legend_below(axes, 3)
+    legend_below(axes, 2)
