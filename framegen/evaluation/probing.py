@@ -5,6 +5,8 @@ what a map that is fitted on the training clips says of the test clips' states. 
 of the last frames, which needs no net, and of nets with the same config that were never trained.
 """
 
+import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -44,6 +46,11 @@ class Readout:
     over_frames: dict[str, list[float | None]]
     """The same after the first frame, the second, …: each with the variance at that frame. None where
     there is nothing to know."""
+
+    def after(self, frames: int, name: str) -> float:
+        """The mean of those behind so many frames; NaN where there is nothing to know."""
+        values = [value for value in self.over_frames[name][frames - 1 :] if value is not None]
+        return statistics.fmean(values) if values else math.nan
 
 
 @dataclass(frozen=True)

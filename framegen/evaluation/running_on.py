@@ -63,10 +63,10 @@ def decode(task: Orbit, frames: Tensor) -> tuple[Tensor, Tensor]:
     explained = likeness.clamp(min=0).square() / size  # of the frame's square, by the best scale of each
     best = explained.argmax(-1, keepdim=True)
     before, here, after = (explained.gather(-1, (best + k) % ANGLES) for k in (-1, 0, 1))
-    bend = (2 * here - before - after).clamp(min=1e-12)
-    phase = (best + (after - before) / (2 * bend)) * turn
-    amplitude = (here + (after - before).square() / (8 * bend)).sqrt() / size[best].sqrt()
-    return phase[..., 0], amplitude[..., 0]
+    beside = (after - before) / (2 * (2 * here - before - after)).clamp(min=1e-12)  # in [-1/2, 1/2]
+    largest = here + beside * (after - before) / 4
+    between = size[best] + beside * (size[(best + 1) % ANGLES] - size[best - 1]) / 2
+    return ((best + beside) * turn)[..., 0], (largest / between).sqrt()[..., 0]
 
 
 def clips_for(trained: Orbit, context: int, frames: int) -> tuple[Orbit, Tensor, Tensor]:

@@ -128,6 +128,31 @@ def _numbers(values: Sequence[float | None]) -> list[float]:
     return [np.nan if value is None else value for value in values]
 
 
+def knowing(
+    nets: Mapping[str, tuple[Sequence[float], Sequence[float]]], levels: Mapping[str, float], label: str
+) -> Figure:
+    """What nets know over how well they predict.
+
+    Args:
+        nets: by kind, the skill of each net, and R^2.
+        levels: R^2 that is reached without such a net, by what reaches it.
+        label: what R^2 is of.
+    """
+    figure = new_figure(WIDTH, 5.2)
+    axes = figure.subplots()
+    for (name, (skills, known)), color, marker in zip(nets.items(), (MODEL, BLUE, PINK), "os^", strict=True):
+        axes.plot(
+            skills, known, marker, color=color, markersize=5, alpha=0.75, label=f"{name} ({len(known)})"
+        )
+    for (name, value), dashes in zip(levels.items(), (":", "--", "-."), strict=True):
+        axes.axhline(value, color=BLACK, linewidth=1.2, linestyle=dashes, label=f"{name}, {value:.2f}")
+    axes.set_ylim(-0.05, 1.03)
+    axes.set_title("What a net knows, over how well it predicts", fontsize=11)
+    finish(axes, "skill, one step ahead", label)
+    legend_below(axes, 2)
+    return figure
+
+
 def dynamics(found: Dynamics, shown: int) -> Figure:
     """What long closed loops do: phase and brightness of the light over the horizon, what became of the
     clips, and the Lyapunov exponents.
