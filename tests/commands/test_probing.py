@@ -11,11 +11,14 @@ import pytest
 import framegen as public
 from framegen.commands.probing import probe
 from framegen.commands.training import train
+from framegen.config.config import Config
+from framegen.config.experiments import EXPERIMENTS
+from framegen.config.models import MLP
 from framegen.evaluation.beliefs import JOINT
 from framegen.evaluation.probes import read_probe
 from framegen.evaluation.running_on import VERDICTS
 from framegen.report.probe_tables import CAUSES, cause
-from tests.conftest import SMALL_CONFIG, smallest
+from tests.conftest import SMALL_CONFIG
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -95,19 +98,18 @@ def test_a_tracked_run_gets_the_numbers(population: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("experiment", "options", "reason"),
+    ("config", "reason"),
     [
-        ("video-mlp", [], "keeps nothing from frame to frame"),
-        ("sine-next", None, "nothing to compare a net with"),
+        (replace(SMALL_CONFIG, model=MLP(4)), "keeps nothing from frame to frame"),
+        (EXPERIMENTS["sine-next"], "nothing to compare a net with"),
     ],
 )
 def test_what_cannot_be_probed_is_told_with_the_way_out(
-    experiment: str, options: list[str] | None, reason: str, framegen: Runner, tmp_path: Path
+    config: Config, reason: str, framegen: Runner, tmp_path: Path
 ) -> None:
-    few = ["--epochs", "1", "--media-every", "0", "--runs-dir", tmp_path / "runs", "--data-dir", tmp_path]
-    chosen = few if options is None else smallest(tmp_path)
-    assert framegen("train", experiment, "--name", "run", *chosen)[0] == 0
-    code, _, err = framegen("probe", "run", "--runs-dir", tmp_path / "runs")
+    short = replace(config, training=replace(config.training, epochs=1, media_every=0))
+    train(short, "run", "disabled", tmp_path, tmp_path, show=False, draw=False)
+    code, _, err = framegen("probe", "run", "--runs-dir", tmp_path)
     assert code == 1
     assert reason in err
     assert "probe a" in err.splitlines()[-1]

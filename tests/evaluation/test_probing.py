@@ -25,6 +25,7 @@ from framegen.evaluation.probing import (
 from framegen.evaluation.references import optimal_predictor
 from framegen.evaluation.ridge import fit_ridge, r_squared
 from framegen.models import build
+from framegen.models.recurrent import RecurrentNet
 from framegen.models.states import layout_of
 
 RANDOM = torch.Generator().manual_seed(0)
@@ -72,10 +73,10 @@ def test_r_squared_is_one_for_the_truth_nought_for_the_mean_and_none_where_nothi
 
 def test_what_is_known_is_read_from_itself_and_not_from_what_was_shuffled(examination: Examination) -> None:
     known = [torch.cat(list(each.values()), 2) for each in (examination.known_train, examination.known_test)]
-    whole, _ = read(*known, examination)
+    whole, _ = read(known[0], known[1], examination)
     assert min(value or 0 for value in whole.r2.values()) > 1 - 1e-4
     shuffled = [each[torch.randperm(len(each), generator=RANDOM)] for each in known]
-    nothing, _ = read(*shuffled, examination)
+    nothing, _ = read(shuffled[0], shuffled[1], examination)
     assert abs(nothing.r2[JOINT] or 0) < 0.1
     assert whole.over_frames[JOINT][0] is None  # one frame says nothing of the direction
     assert whole.over_frames[POSITION][0] == pytest.approx(1, abs=1e-3)
@@ -96,6 +97,7 @@ def test_one_frame_tells_where_and_only_several_which_way(examination: Examinati
 
 def test_a_net_is_read_through_the_states_that_streaming_gives(examination: Examination) -> None:
     model = build(Recurrent(hidden_size=6), (1, 2, 2), 0)
+    assert isinstance(model, RecurrentNet)
     layout = layout_of(model, (1, 2, 2))
     states = states_of(model, layout, examination.test)
     torch.testing.assert_close(states, model.hidden_states(examination.test), atol=1e-6, rtol=1e-5)

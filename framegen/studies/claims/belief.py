@@ -43,8 +43,8 @@ def _belief(runs: Runs) -> Finding:
         f"After {context} frames R^2 is {statistics.median(ours):.3f} for the 4-5-4 RNN (median; "
         f"{min(ours):.3f} to {max(ours):.3f} over {len(ours)} seeds), {others}; "
         f"{statistics.median(untrained):.3f} before training. From frames alone it is {frames[first]:.3f} of "
-        f"the last one and {frames[last]:.3f} of the last four. Over the 4-5-4 nets, R^2 and skill have a rank "
-        "correlation of "
+        f"the last one and {frames[last]:.3f} of the last four. Over the 4-5-4 nets, R^2 and skill have a "
+        "rank correlation of "
         f"{_rank_correlation(ours, skills['4-5-4 RNN']):.2f}.",
         _verdict(list(known.values()), untrained),
         [
@@ -66,8 +66,8 @@ BELIEF = Claim(
     "This one is not the article's. Whoever knows how such videos are made, and computes what the frames "
     "say, knows after each frame how probable each direction and place of the light is. The nets were "
     "trained on nothing but the next frame. Can what that observer knows be read from their states, by a "
-    "linear map that is fitted on the training clips? What is read is the direction (1 or -1) times (cos, sin) "
-    "of the light's angle, as expected by the observer: one frame says nothing of it.",
+    "linear map that is fitted on the training clips? What is read is the direction (1 or -1) times (cos, "
+    "sin) of the light's angle, as expected by the observer: one frame says nothing of it.",
     list(NETS.values()),
     _belief,
 )
