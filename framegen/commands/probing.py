@@ -92,10 +92,10 @@ def probe(
     task, results = opened.config.task, opened.results
     opened.shown = results.median_seed
     layout = layout_with_state(opened.model, opened.data.frame_shape, type(opened.config.model).__name__)
-    say("going through the clips with the optimal observer", show)
-    optimum = optimal_predictor(task, opened.data)
-    examination = examine(task, optimum, opened.data.train, opened.data.test)
     with threads_for(opened.model):
+        say("going through the clips with the optimal observer", show)
+        optimum = optimal_predictor(task, opened.data)
+        examination = examine(task, optimum, opened.data.train, opened.data.test)
         found, read = _read(opened, layout, examination, show)
         if frames and isinstance(task, Orbit):
             ranked = [member.seed for member in results.by_validation]

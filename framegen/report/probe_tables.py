@@ -32,15 +32,15 @@ SHOWN_POINTS = 3
 def print_probe(found: Probe, console: Console) -> None:
     """R^2 of all that is read, by what it is read from; then what the closed loops do."""
     nets = len(found.members)
-    trained = [f"{nets} nets,\nmedian", "lowest", "highest"] if nets > 1 else ["net"]
+    trained = [f"median\nof {nets}", "lowest", "high-\nest"] if nets > 1 else ["net"]
     frames = [name.replace(" ", "\n") for name in found.frames]
-    table = _table("R^2 on the test clips", [*trained, "un-\ntrained", *frames])
+    table = _table("R^2, test clips", [*trained, "un-\ntrained", *frames])
     for name in found.meanings:
         values = _known(found.values(name))
         shown = [statistics.median(values), *([min(values), max(values)] if nets > 1 else [])]
         untrained = statistics.median(_known([each.readout.r2[name] for each in found.untrained]))
         alone = _known([readout.r2[name] for readout in found.frames.values()])
-        table.add_row(name, *(f"{value:.3f}" for value in (*shown, untrained, *alone)))
+        table.add_row(name, *(f"{round(value, 3) + 0.0:.3f}" for value in (*shown, untrained, *alone)))
     _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
     console.print(table)
     for name, meaning in found.meanings.items():

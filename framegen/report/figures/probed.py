@@ -11,6 +11,7 @@ from framegen.evaluation.beliefs import JOINT
 from framegen.evaluation.probes import Dynamics, LongLoop, Probe, ProbedMember
 from framegen.evaluation.probing import FRAMES
 from framegen.evaluation.running_on import AWAY, VERDICTS
+from framegen.progress import count_of
 from framegen.report.figures.style import (
     BLACK,
     BLUE,
@@ -80,7 +81,7 @@ def _bars(axes: Axes, found: Probe) -> None:
             value, height = max(readout.r2[name] or 0, LOWEST), row + 0.2 + 0.11 * place
             axes.plot(value, height, "D", color=BLACK, markersize=3.5)
             axes.text(value + 0.02, height, str(count), va="center", fontsize=8)
-    nets = f"{len(found.members)} trained net" + "s" * (len(found.members) > 1)
+    nets = count_of(len(found.members), "trained net") + " (bar: median)" * (len(found.members) > 1)
     for color, label in ((MODEL, nets), (BLUE, f"{len(found.untrained)} untrained")):
         axes.plot([], [], "o", color=color, markersize=5, label=label)
     axes.plot([], [], "D", color=BLACK, markersize=4, label="the last 1, 2, 4 frames, without a net")
@@ -100,7 +101,7 @@ def _dots(axes: Axes, row: float, members: Sequence[ProbedMember], name: str, co
     values = np.maximum([member.readout.r2[name] or 0 for member in members], LOWEST)
     heights = row + (np.linspace(-0.07, 0.07, len(values)) if len(values) > 1 else np.zeros(1))
     axes.plot(values, heights, "o", color=color, markersize=3.5, alpha=0.6, markeredgewidth=0)
-    axes.plot([values.mean()], [row], "|", color=color, markersize=14, markeredgewidth=2.5)
+    axes.plot([np.median(values)], [row], "|", color=color, markersize=14, markeredgewidth=2.5)
 
 
 def _over_frames(axes: Axes, found: Probe, name: str) -> None:
