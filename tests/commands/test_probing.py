@@ -13,7 +13,8 @@ from framegen.commands.probing import probe
 from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS
-from framegen.config.models import MLP
+from framegen.config.models import MLP, ConvRecurrent
+from framegen.config.worlds import Drift, Sprites
 from framegen.evaluation.beliefs import JOINT
 from framegen.evaluation.probes import read_probe
 from framegen.evaluation.running_on import VERDICTS
@@ -113,6 +114,26 @@ def test_what_cannot_be_probed_is_told_with_the_way_out(
     assert code == 1
     assert reason in err
     assert "probe a" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("world", [Sprites, Drift])
+def test_worlds_in_which_nothing_goes_round_are_read_too(
+    world: type[Sprites | Drift], framegen: Runner, tmp_path: Path
+) -> None:
+    clips = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 10}
+    task = world(size=8, num_frames=8, context=4, reach=1, **clips)
+    model = ConvRecurrent("minconvgru", 4, 1, 3, 2, "frame")
+    config = Config(task, model, replace(SMALL_CONFIG.training, epochs=1))
+    run = train(config, "run", "disabled", tmp_path, tmp_path, show=False, draw=False).folder
+    code, out, err = framegen("probe", run)
+    assert code == 0, err
+    found = read_probe(run)
+    assert found.dynamics is None
+    assert "Running on" not in out
+    assert (run / "figures" / "belief.png").exists()
+    assert "velocity" in found.meanings
+    assert ("shape" in found.meanings) == (world is Sprites)
+    assert found.features == "4x4x4 = 64 numbers"
 
 
 def test_a_number_of_frames_that_cannot_be_is_refused(population: Path, framegen: Runner) -> None:

@@ -146,7 +146,9 @@ def knowing(
             skills, known, marker, color=color, markersize=5, alpha=0.75, label=f"{name} ({len(known)})"
         )
     for (name, value), dashes in zip(levels.items(), (":", "--", "-."), strict=True):
-        axes.axhline(value, color=BLACK, linewidth=1.2, linestyle=dashes, label=f"{name}, {value:.2f}")
+        axes.axhline(
+            value, color=BLACK, linewidth=1.2, linestyle=dashes, label=f"{name}, {round(value, 2) + 0.0:.2f}"
+        )
     axes.set_ylim(-0.05, 1.03)
     axes.set_title("What a net knows, over how well it predicts", fontsize=11)
     finish(axes, "skill, one step ahead", label)

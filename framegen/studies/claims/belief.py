@@ -38,11 +38,13 @@ def _belief(runs: Runs) -> Finding:
     figure = probed.knowing({kind: (skills[kind], known[kind]) for kind in NETS}, levels, label)
     picture = style.save(figure, runs.picture("belief"))
     ours = known["4-5-4 RNN"]
-    others = ", ".join(f"{statistics.median(known[kind]):.3f} for the {kind}" for kind in list(NETS)[1:])
+    others = ", ".join(
+        f"{statistics.median(known[kind]):.3f} for the {kind.split(',')[0]}" for kind in list(NETS)[1:]
+    )
     return Finding(
         f"After {context} frames R^2 is {statistics.median(ours):.3f} for the 4-5-4 RNN (median; "
         f"{min(ours):.3f} to {max(ours):.3f} over {len(ours)} seeds), {others}; "
-        f"{statistics.median(untrained):.3f} before training. From frames alone it is {frames[first]:.3f} of "
+        f"{statistics.median(untrained):.3f} before training. From frames alone it is {frames[first]:.2f} of "
         f"the last one and {frames[last]:.3f} of the last four. Over the 4-5-4 nets, R^2 and skill have a "
         "rank correlation of "
         f"{_rank_correlation(ours, skills['4-5-4 RNN']):.2f}.",
