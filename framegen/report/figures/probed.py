@@ -196,9 +196,8 @@ def _over_horizon(
         if loop.seed != shown:
             axes.plot(found.horizons, values(loop), color=BLUE, linewidth=0.7, alpha=0.5)
     chosen = next(loop for loop in found.members if loop.seed == shown)
-    axes.plot(
-        found.horizons, values(chosen), color=MODEL, linewidth=2.4, label=f"seed {shown}, the median net"
-    )
+    named = ", the median net" if len(found.members) > 1 else ""
+    axes.plot(found.horizons, values(chosen), color=MODEL, linewidth=2.4, label=f"seed {shown}{named}")
     if len(found.members) > 1:
         axes.plot([], [], color=BLUE, linewidth=0.9, label="the other nets")
     axes.set_xscale("log")
