@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.films import train_on
     from framegen.commands.generation import generate
+    from framegen.commands.probing import probe
     from framegen.commands.training import Enough, resume, train
     from framegen.config.config import Config
     from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from framegen.config.space import Choice, Range
     from framegen.config.training import Training
     from framegen.errors import OptionError, UserError
+    from framegen.evaluation.probes import Probe
     from framegen.evaluation.results import Results
     from framegen.models.predictor import Predictor
     from framegen.models.rollout import rollout
@@ -43,6 +45,7 @@ _PLACES = {
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
+    "probe": "commands.probing.probe",
     "Enough": "commands.training.Enough",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
@@ -63,6 +66,7 @@ _PLACES = {
     "Training": "config.training.Training",
     "OptionError": "errors.OptionError",
     "UserError": "errors.UserError",
+    "Probe": "evaluation.probes.Probe",
     "Results": "evaluation.results.Results",
     "Predictor": "models.predictor.Predictor",
     "rollout": "models.rollout.rollout",
@@ -93,6 +97,7 @@ __all__ = [
     "OptionError",
     "Orbit",
     "Predictor",
+    "Probe",
     "Range",
     "Recurrent",
     "Results",
@@ -108,6 +113,7 @@ __all__ = [
     "evaluate",
     "generate",
     "load",
+    "probe",
     "resume",
     "rollout",
     "save",

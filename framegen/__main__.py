@@ -33,6 +33,10 @@ COMMANDS = {
         verbs.generate,
         "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
     ),
+    "probe": (
+        verbs.probe,
+        "what a run's nets know of what can be known, and what their long loops do: framegen probe RUN",
+    ),
     "draw": (verbs.draw, "draw a run's net and its curves: framegen draw RUN"),
     "reproduce": (
         verbs.reproduce,

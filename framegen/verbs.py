@@ -17,6 +17,7 @@ from framegen.config.options import (
     Evaluate,
     Import,
     ListData,
+    Probe,
     Reproduce,
     Resume,
     ShowData,
@@ -203,6 +204,19 @@ def generate(words: list[str]) -> None:
         name: value for name, value in vars(options).items() if name not in ("run", "runs_dir", "frames")
     }
     print(generation.generate(find(options.run, options.runs_dir), options.frames, **values))
+
+
+def probe(words: list[str]) -> None:
+    options = parse(Probe, "probe", words)
+    from framegen.commands import probing
+    from framegen.evaluation.probes import PROBE
+    from framegen.report.probe_tables import print_probe
+    from framegen.runs.folder import find
+
+    folder = find(options.run, options.runs_dir)
+    print_probe(probing.probe(folder, options.frames, options.track), Console())
+    made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
+    print(f"\n{folder / PROBE}", *(path for path in made if path.exists()), sep="\n")
 
 
 def draw(words: list[str]) -> None:

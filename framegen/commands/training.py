@@ -172,7 +172,7 @@ def _begin(
     references = run.validation
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
-    tracker = Tracker(run_dir, mode, _about(description, shown), place.lengths)
+    tracker = Tracker(run_dir, mode, about_run(description, shown), place.lengths)
     if run.data.file is not None:
         digest = hashlib.sha256(run.data.file.read_bytes()).hexdigest()
         name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
@@ -187,8 +187,8 @@ def _begin(
     return training, run
 
 
-def _about(description: Description, shown: Mapping[str, Any]) -> About:
-    """What W&B says of the run."""
+def about_run(description: Description, shown: Mapping[str, Any]) -> About:
+    """What W&B says of a run; `shown` is its config there."""
     config = description.config
     kinds = (type(part).__name__.lower() for part in (config.task, config.model))
     return About(

@@ -156,6 +156,21 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """Read what the optimal observer knows from the states of a run's nets, by a linear map, and follow what
+    the nets do when they run on by themselves for long. Writes probe.json and figures."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+    frames: int = 1000
+    """Frames that a net generates by itself, where a light goes round (Orbit); 0 leaves that out."""
+    track: Mode | None = None
+    """Weights & Biases; None asks WANDB_MODE, else as the run was."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
 class Draw:
     """Draw a run: its net in space and in time, losses, film strip, error over horizon, hidden states."""
 
@@ -209,7 +224,7 @@ class Reproduce:
 
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
-    drawings, 9 running on; none: all."""
+    drawings, 9 running on, 10 belief; none: all."""
     seeds: int = 64
     """Nets a result, where the fused engine trains them; PyTorch trains 1 to 4."""
     track: Mode | None = None

@@ -1,0 +1,32 @@
+"""What the exact filters believe, read from their states; their `forward` knows nothing of it."""
+
+import torch
+from torch import Tensor
+
+from framegen.models.bayes import BayesFilter
+from framegen.models.predictor import State
+from framegen.models.texture_filter import TextureFilter
+
+
+def phase_posterior(model: BayesFilter, state: State) -> Tensor:
+    """The probability of shift and angle in the last frame that was seen, (B, S, G) float64.
+
+    The filter's state is the log posterior of the coming frame, which is this one turned on by each shift; so
+    it is turned back.
+    """
+    back = [each.roll(-by, 1) for each, by in zip(state.unbind(1), model.shifts, strict=True)]
+    log = torch.stack(back, 1)  # (B, S, G)
+    return log.flatten(1).softmax(1).view_as(log)
+
+
+def velocity_posterior(model: TextureFilter, state: State) -> Tensor:
+    """The probability of each velocity of a texture after the frames that were seen, (B, V) float32."""
+    gathered, count = state
+    gain = model.power / (count[:, None, None] * model.power + model.variance)  # (B, H, W // 2 + 1)
+    evidence = gathered.abs().square() * (gain * model.twice)[:, None]  # (B, V, H, W // 2 + 1)
+    return (evidence.sum((2, 3)).double() / (2 * model.variance)).softmax(1).float()
+
+
+def entropy(probabilities: Tensor) -> Tensor:
+    """Of distributions (B, …), in nats: (B,)."""
+    return torch.special.entr(probabilities.double()).flatten(1).sum(1)

@@ -1,0 +1,96 @@
+"""The claim that a net which only predicts frames comes to know what can be known."""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+
+from framegen.commands.probing import probe
+from framegen.evaluation.beliefs import JOINT
+from framegen.evaluation.probes import Probe
+from framegen.report.figures import probed, style
+from framegen.runs.run import load
+from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, above, skills_of
+
+NETS = {"4-5-4 RNN": "video", "GRU, 32 units": "gru", "LSTM, 32 units": "lstm"}
+"""By kind, the runs whose nets are read."""
+
+KNOWS = 0.9
+"""R^2 from which on a net is said to know."""
+
+
+def _belief(runs: Runs) -> Finding:
+    found = {kind: probe(runs.folder / run, 0, "disabled", show=False) for kind, run in NETS.items()}
+    context = load(runs.folder / NETS["4-5-4 RNN"]).data.context
+    known = {kind: _after(each, context) for kind, each in found.items()}
+    small = found["4-5-4 RNN"]
+    untrained = [each.readout.after(context, JOINT) for each in small.untrained]
+    frames = {name: readout.after(context, JOINT) for name, readout in small.frames.items()}
+    skills = {kind: skills_of(runs.results(run)) for kind, run in NETS.items()}
+    first, *_, last = frames
+    levels = {
+        f"the {last}": frames[last],
+        "an untrained net (median)": statistics.median(untrained),
+        f"the {first}": frames[first],
+    }
+    label = f"R\N{SUPERSCRIPT TWO} of direction \N{MULTIPLICATION SIGN} position, after {context} frames"
+    figure = probed.knowing({kind: (skills[kind], known[kind]) for kind in NETS}, levels, label)
+    picture = style.save(figure, runs.picture("belief"))
+    ours = known["4-5-4 RNN"]
+    others = ", ".join(
+        f"{statistics.median(known[kind]):.3f} for the {kind.split(',')[0]}" for kind in list(NETS)[1:]
+    )
+    return Finding(
+        f"After {context} frames R^2 is {statistics.median(ours):.3f} for the 4-5-4 RNN (median; "
+        f"{min(ours):.3f} to {max(ours):.3f} over {len(ours)} seeds), {others}; "
+        f"{statistics.median(untrained):.3f} before training. From frames alone it is {frames[first]:.2f} of "
+        f"the last one and {frames[last]:.3f} of the last four. Over the 4-5-4 nets, R^2 and skill have a "
+        "rank correlation of "
+        f"{_rank_correlation(ours, skills['4-5-4 RNN']):.2f}.",
+        _verdict(list(known.values()), untrained),
+        [
+            (picture, "Each net: how much of the observer's knowledge its state holds, over its skill."),
+            (
+                runs.folder / NETS["4-5-4 RNN"] / "figures" / "belief.png",
+                "One test clip as the optimal observer sees it, and as it is read from the five units of the "
+                "median net; how much of what is known can be read; and after how many frames.",
+            ),
+        ],
+        {f"belief/{NETS[kind]}": statistics.median(values) for kind, values in known.items()}
+        | {"belief/untrained": statistics.median(untrained), "belief/last_four_frames": frames[last]},
+        [f"framegen probe {runs.folder / NETS['4-5-4 RNN']}"],
+    )
+
+
+BELIEF = Claim(
+    "A net that only predicts comes to know",
+    "This one is not the article's. Whoever knows how such videos are made, and computes what the frames "
+    "say, knows after each frame how probable each direction and place of the light is. The nets were "
+    "trained on nothing but the next frame. Can what that observer knows be read from their states, by a "
+    "linear map that is fitted on the training clips? What is read is the direction (1 or -1) times (cos, "
+    "sin) of the light's angle, as expected by the observer: one frame says nothing of it.",
+    list(NETS.values()),
+    _belief,
+)
+
+
+def _after(found: Probe, context: int) -> list[float]:
+    """R^2 of each net once it has seen a prompt."""
+    return [member.readout.after(context, JOINT) for member in found.members]
+
+
+def _verdict(known: Sequence[Sequence[float]], untrained: Sequence[float]) -> Verdict:
+    """They know: of each kind the median net has an R^2 of KNOWS at least, and the first kind is above
+    untrained nets, by more than two standard errors over the seeds. In part: the latter alone."""
+    if not above(known[0], untrained):
+        return "does not hold"
+    return "holds" if min(map(statistics.median, known)) >= KNOWS else "holds in part"
+
+
+def _rank_correlation(one: Sequence[float], other: Sequence[float]) -> float:
+    """Spearman's, of values without ties; NaN for fewer than two."""
+    if len(one) < 2:
+        return math.nan
+    ranks = np.array([np.argsort(np.argsort(values)) for values in (one, other)])
+    return np.asarray(np.corrcoef(ranks))[0, 1].item()
