@@ -15,9 +15,12 @@ import pytest
 import torch
 
 from framegen.commands import training
+from framegen.config.config import Config
 from framegen.config.data import Orbit
-from framegen.config.models import Recurrent
+from framegen.config.models import MLP, Recurrent
 from framegen.config.reading import parse_train
+from framegen.config.training import Training
+from framegen.config.worlds import Sprites
 from framegen.data import orbit
 from framegen.errors import OptionError, UserError
 from framegen.models import build, fused
@@ -100,7 +103,7 @@ def test_the_states_of_another_cell_are_those_of_the_net(way: Callable[..., torc
 
 def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> None:
     planned = planned_runs(16)
-    assert set(CLAIMS) == set(range(1, 11))
+    assert set(CLAIMS) == set(range(1, 12))
     assert {name for claim in CLAIMS.values() for name in claim.needs} == set(planned)
     for name, run in planned.items():
         assert run.command.startswith("framegen train ")
@@ -129,8 +132,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
     mingru = training.train(
         other, "three", "disabled", folder / "runs", folder / "data", show=False, draw=False
     )
+    behind = Sprites(size=12, bar=8, reach=1, num_frames=12, num_clips=20, num_val_clips=2, num_test_clips=99)
+    without = Config(behind, MLP(), Training(epochs=1, media_every=0), "hidden")
+    hidden = training.train(
+        without, None, "disabled", folder / "runs", folder / "data", show=False, draw=False
+    )
     shared = Runs(folder, planned_runs(2))
-    kinds = {"sine-lag": sine, "sine-next": sine, "mingru": mingru}
+    kinds = {name: hidden for name in shared.planned if name.startswith("bar-")}
+    kinds |= {"sine-lag": sine, "sine-next": sine, "mingru": mingru}
     for name in shared.planned:
         (folder / name).symlink_to(kinds.get(name, video).folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -167,6 +176,8 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     assert by_number[6].values["parallel/mingru_difference"] < 1e-5
     median = sum(ratios) / 2
     assert by_number[9].sentence.count(f"{median:.2f} at {skill.mean:.3f}") == len(running_on.TRIED)
+    assert by_number[11].values == {"permanence/bar-convgru": 0, "permanence/bar-minconvgru": 0}
+    assert by_number[11].verdict == "does not hold"  # its nets are here those without memory
     assert by_number[9].verdict == "does not hold"  # the recipe's run is here the same as all others
 
 
@@ -254,7 +265,7 @@ def test_the_report_needs_nothing_but_itself(made: tuple[Runs, dict[int, Finding
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [(["--claims", "11"], "--claims 11"), (["--claims", "0"], "--claims 0"), (["--seeds", "1"], "--seeds 1")],
+    [(["--claims", "12"], "--claims 12"), (["--claims", "0"], "--claims 0"), (["--seeds", "1"], "--seeds 1")],
 )
 def test_what_cannot_be_reproduced_is_named(
     options: list[str], reason: str, framegen: Runner, tmp_path: Path

@@ -4,6 +4,7 @@ from framegen.studies.claims.belief import BELIEF
 from framegen.studies.claims.generation import GENERATION, LENGTH
 from framegen.studies.claims.learning import ACTIVATION, MEMORY, WIDTH_AND_DEPTH
 from framegen.studies.claims.parallel import PARALLEL
+from framegen.studies.claims.permanence import PERMANENCE
 from framegen.studies.claims.running_on import RUNNING_ON
 from framegen.studies.claims.runs import Claim
 from framegen.studies.claims.views import DRAWINGS, SINES
@@ -21,6 +22,7 @@ CLAIMS: dict[int, Claim] = dict(
             DRAWINGS,
             RUNNING_ON,
             BELIEF,
+            PERMANENCE,
         ),
         start=1,
     )
