@@ -6,6 +6,8 @@ import math
 import torch
 from torch import Tensor
 
+from framegen.config.data import LEVEL
+from framegen.models.censored import censored_mean
 from framegen.models.predictor import Forecaster, State
 
 
@@ -36,13 +38,14 @@ class BayesFilter(Forecaster):
             deviation: standard deviation of a pixel about its clean value, noise and rounding together.
         """
         super().__init__()
+        self.deviation = deviation
         picture = clean.double().flatten(1)  # (G, P)
         grid = torch.arange(len(picture))
         # A net moves with .to(device), these tables stay on the CPU: not every accelerator has float64.
         self.source = (grid - shifts[:, None]) % len(
             picture
         )  # (S, G): where each coming angle was one frame ago
-        self.expected = _censored_mean(picture, deviation)  # (G, P)
+        self.expected = censored_mean(picture, deviation)  # (G, P)
         self.linear = ((picture - 0.5) / deviation**2).T  # (P, G)
         self.square = ((picture - 0.5) ** 2 / (2 * deviation**2)).T  # (P, G)
         half_level = 0.5 / 255
@@ -68,6 +71,30 @@ class BayesFilter(Forecaster):
             predictions.append(weight @ self.expected / weight.sum(1, keepdim=True))
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
 
+    @property
+    def has_bits(self) -> bool:
+        """Not where the noise is less than a level: rounding is then no noise of its own."""
+        return self.deviation >= LEVEL
+
+    @torch.inference_mode()
+    def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
+        """log p(target at t | frames up to t), exact but for the grid: (B, T) float64. A level's probability is
+        the density times its width, at 0 and 1 what is cut off."""
+        seen, coming = (each.to("cpu", torch.float64).flatten(2) for each in (frames, targets))
+        inside = ((coming > 0) & (coming < 1)).double()
+        # What `_log_likelihood` leaves out, since it does not depend on the angle.
+        width = math.log(LEVEL / (self.deviation * math.sqrt(2 * math.pi)))
+        left_out = (inside * (width - (coming - 0.5) ** 2 / (2 * self.deviation**2))).sum(2)  # (B, T)
+        evidence, likelihood = self._log_likelihood(seen), self._log_likelihood(coming)  # (B, T, G)
+        speed = torch.arange(len(self.source))[:, None]
+        prior = torch.zeros(len(frames), *self.source.shape, dtype=torch.float64)
+        found = []
+        for now, then in zip(evidence.unbind(1), likelihood.unbind(1), strict=True):
+            prior = (prior + now[:, None])[:, speed, self.source]  # (B, S, G)
+            angles = prior.logsumexp(1)  # (B, G)
+            found.append((angles + then).logsumexp(1) - angles.logsumexp(1))
+        return torch.stack(found, 1) + left_out
+
     def _log_likelihood(self, frames: Tensor) -> Tensor:
         """log p(frame | angle), up to what does not depend on the angle: (B, T, P) -> (B, T, G)."""
         observed = ~frames.isnan()
@@ -77,12 +104,3 @@ class BayesFilter(Forecaster):
         if dark.any() or bright.any():
             result = result + dark.double() @ self.dark + bright.double() @ self.bright
         return result
-
-
-def _censored_mean(mean: Tensor, deviation: float) -> Tensor:
-    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis,
-    19.3)."""
-    low, high = -mean / deviation, (1 - mean) / deviation
-    density = [(-(z**2) / 2).exp() / math.sqrt(2 * math.pi) for z in (low, high)]
-    below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
-    return mean * (1 - below - above) + deviation * (density[0] - density[1]) + above
