@@ -1,4 +1,4 @@
-"""How sure predictors are, in bits, and whether they are right to be: how often the truth lies where they say.
+"""How sure predictors are, in bits, and whether they are right to be: is the truth where they say?
 
 Bits are a code length: of a predictor that says how probable each next frame is, -log2 of the probability of
 the one that came. Their mean is smallest where the probabilities are the true ones, so no predictor needs
@@ -121,9 +121,7 @@ def likelihood_scores(
     if not any(model.has_density for model in predictors.values()):
         return {}, {}
     bits = {name: one_step_bits(each, clips) for name, each in predictors.items() if each.has_bits}
-    covered = {
-        name: one_step_coverage(each, clips) for name, each in predictors.items() if each.has_density
-    }
+    covered = {name: one_step_coverage(each, clips) for name, each in predictors.items() if each.has_density}
     scores: dict[str, Scores] = {}
     for name, each in bits.items():
         scores[name] = {"bits": number(each.mean().item()), "bits_se": standard_error(each)}
@@ -136,6 +134,13 @@ def likelihood_scores(
     return scores, covered
 
 
+def likelihood_convention(scores: Mapping[str, Scores]) -> dict[str, str]:
+    """What the metrics mean that `likelihood_scores` gave."""
+    known = {metric for each in scores.values() for metric in each}
+    meanings = BITS_CONVENTION | REGRET_CONVENTION | COVERAGE_CONVENTION
+    return {metric: meaning for metric, meaning in meanings.items() if metric in known}
+
+
 def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:
     """A model's calibration, with what `one_step_coverage` gave."""
     loop = None
@@ -145,4 +150,6 @@ def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:
 
 
 def _curves(covered: Tensor) -> Curves:
-    return {name: [number(each) for each in row.tolist()] for name, row in zip(INTERVALS, covered, strict=True)}
+    return {
+        name: [number(each) for each in row.tolist()] for name, row in zip(INTERVALS, covered, strict=True)
+    }

@@ -5,13 +5,7 @@ from collections.abc import Mapping
 from framegen.config.data import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
-from framegen.evaluation.likelihood import (
-    BITS_CONVENTION,
-    COVERAGE_CONVENTION,
-    REGRET_CONVENTION,
-    calibrate,
-    likelihood_scores,
-)
+from framegen.evaluation.likelihood import calibrate, likelihood_convention, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
     SKILL_CONVENTION,
@@ -68,12 +62,8 @@ def evaluate(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
-    has_skill = OPTIMUM in references
-    convention = CONVENTION | (SKILL_CONVENTION if has_skill else {})
-    convention |= PICTURE_CONVENTION if picture_range else {}
-    known = {metric for each in sure.values() for metric in each}
-    likelihood = BITS_CONVENTION | REGRET_CONVENTION | COVERAGE_CONVENTION
-    convention |= {metric: said for metric, said in likelihood.items() if metric in known}
+    convention = CONVENTION | (SKILL_CONVENTION if OPTIMUM in references else {})
+    convention |= (PICTURE_CONVENTION if picture_range else {}) | likelihood_convention(sure)
     median = f"seed {median_seed}"
     shown = {median: "model", **{name: name for name in references}}
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})

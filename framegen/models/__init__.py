@@ -41,5 +41,7 @@ def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predic
                 raise UserError(f"{config}: is too large for this machine's memory") from error
             raise
     if config.density and not made.has_density:
-        raise OptionError(f"--density {config.density}: {type(config).__name__} has no density head; leave it 0")
+        raise OptionError(
+            f"--density {config.density}: {type(config).__name__} has no density head; leave it 0"
+        )
     return made

@@ -78,8 +78,8 @@ class BayesFilter(Forecaster):
 
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
-        """log p(target at t | frames up to t), exact but for the grid: (B, T) float64. A level's probability is
-        the density times its width, at 0 and 1 what is cut off."""
+        """log p(target at t | frames up to t), exact but for the grid: (B, T) float64. A level's
+        probability is the density times its width, at 0 and 1 what is cut off."""
         seen, coming = (each.to("cpu", torch.float64).flatten(2) for each in (frames, targets))
         inside = ((coming > 0) & (coming < 1)).double()
         # What `_log_likelihood` leaves out, since it does not depend on the angle.

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,9 +47,11 @@ class Mixture:
         standard = (target - self.means) / self.deviations
         width = math.log(LEVEL / math.sqrt(2 * math.pi))
         inside = width - self.deviations.log() - standard.square() / 2
-        dark = torch.special.log_ndtr((LEVEL / 2 - self.means) / self.deviations)
-        bright = torch.special.log_ndtr((self.means - 1 + LEVEL / 2) / self.deviations)
-        each = torch.where(target <= 0, dark, torch.where(target >= 1, bright, inside))
+        each, dark, bright = inside, target <= 0, target >= 1
+        if dark.any() or bright.any():  # many a world has none, and these take as long as all the rest
+            below = torch.special.log_ndtr((LEVEL / 2 - self.means) / self.deviations)
+            above = torch.special.log_ndtr((self.means - 1 + LEVEL / 2) / self.deviations)
+            each = torch.where(dark, below, torch.where(bright, above, inside))
         if self.log_weights.shape[3:].numel() == 1:
             frames = self.log_weights.flatten(2) + each.flatten(3).sum(3)  # (B, T, K)
             return frames.logsumexp(2)
@@ -90,16 +92,9 @@ def mean_of(made: Tensor | Mixture) -> Tensor:
     return made.mean if isinstance(made, Mixture) else made
 
 
-@overload
-def join(parts: Sequence[Tensor]) -> Tensor: ...
-@overload
-def join(parts: Sequence[Mixture]) -> Mixture: ...
-@overload
-def join(parts: Sequence[Tensor | Mixture]) -> Tensor | Mixture: ...
-def join(parts: Sequence[Tensor | Mixture]) -> Tensor | Mixture:
-    """Predictions of one kind, one after another in time."""
-    mixtures = [part for part in parts if isinstance(part, Mixture)]
-    if not mixtures:
-        return torch.cat([part for part in parts if isinstance(part, Tensor)], 1)
-    tensors = ([each.means for each in mixtures], [each.deviations for each in mixtures])
-    return Mixture(*(torch.cat(each, 1) for each in (*tensors, [each.log_weights for each in mixtures])))
+def join(parts: Sequence[Any]) -> Any:
+    """Predictions, or mixtures, one after another in time."""
+    if isinstance(parts[0], Mixture):
+        names = ("means", "deviations", "log_weights")
+        return Mixture(*(torch.cat([getattr(part, name) for part in parts], 1) for name in names))
+    return torch.cat(list(parts), 1)

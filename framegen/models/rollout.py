@@ -54,12 +54,19 @@ def _drawn(
 ) -> Iterator[Tensor]:
     """A `rollout` of frames that are drawn."""
     if not model.has_density:
-        raise UserError("the model has no density head to draw from; a training with --density 4 gives it one")
+        raise UserError(
+            "the model has no density head to draw from; a training with --density 4 gives it one"
+        )
     frames, state = prompt.to(device_of(model)), None
     for _ in range(num_frames):
         mixture, state = model.density(frames, state)
         frames = mixture.each(lambda tensor: tensor[:, -1:]).sample(generator, temperature)
         yield frames[:, 0].cpu()
+
+
+def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+    """A `rollout` of one clip (T, C, H, W), frame by frame (C, H, W)."""
+    return (frame[0] for frame in rollout(model, prompt[None], num_frames))
 
 
 def generate(
@@ -80,5 +87,7 @@ def generate(
         (num_frames, C, H, W), or (B, num_frames, C, H, W) for several clips; float32, not clipped.
     """
     batch = prompt if prompt.dim() == 5 else prompt[None]
-    frames = torch.stack(list(rollout(model, batch, num_frames, sample, temperature)), 1)  # (B, num_frames, C, H, W)
+    frames = torch.stack(
+        list(rollout(model, batch, num_frames, sample, temperature)), 1
+    )  # (B, num_frames, C, H, W)
     return frames if prompt.dim() == 5 else frames[0]

@@ -26,8 +26,9 @@ class TextureFilter(Forecaster):
     squared error of all predictors. Pixels are taken as Gaussian: that a few of ten thousand are cut to
     [0, 1] is left out of account.
 
-    What it says of a frame's probability leaves the same out of account. Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed) and moves the same
-    posterior on. The state is A, (B, V, H, W // 2 + 1) complex64, and t, (B,) int64.
+    What it says of a frame's probability leaves the same out of account. Closed-loop it is shown nothing (a
+    frame of NaN is a frame that was not observed) and moves the same posterior on. The state is A, (B, V, H,
+    W // 2 + 1) complex64, and t, (B,) int64.
     """
 
     def __init__(self, power: Tensor, velocities: Tensor, deviation: float, middle: float) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,11 +48,11 @@ def own_frames(
 
 def unroll(
     model: Predictor,
-    call: Callable[..., tuple[Tensor | Mixture, State]],
+    call: Callable[..., tuple[Any, State]],
     inputs: Tensor,
     state: State,
     own: Tensor,
-) -> tuple[Tensor | Mixture, State]:
+) -> tuple[Any, State]:
     """What a model predicts of clips where it is shown some of its own predictions; gradients flow through
     them.
 
