@@ -22,8 +22,8 @@ INTERVALS = {"50": 0.5, "90": 0.9}
 """The central intervals that are looked at, by their percent."""
 SAMPLES = 32
 """Futures drawn of each clip, closed-loop."""
-SAMPLED = 32
-"""Clips whose futures are drawn, evenly spread."""
+SAMPLED, PIXELS = 32, 1024
+"""Clips whose futures are drawn, evenly spread; of small frames as many as have so many pixels."""
 
 BITS_CONVENTION = {
     "bits": "-log2 of the probability that the predictor gave to the stored frame that came, one step ahead; "
@@ -70,7 +70,8 @@ def closed_loop_coverage(model: Predictor, frames: Tensor, context: int) -> Tens
         frames: (N, T, C, H, W) clips; the first `context` frames are the prompt.
     """
     generator, parts = torch.Generator().manual_seed(0), []
-    chosen = to_float(frames[evenly(len(frames), SAMPLED)])
+    enough = max(SAMPLED, PIXELS // frames.shape[2:].numel())
+    chosen = to_float(frames[evenly(len(frames), enough)])
     few = chunk_size((SAMPLES, 12, *frames.shape[2:]))  # some components, with three numbers each
     for clips in chosen.split(few):
         prompt = clips[:, :context].repeat_interleave(SAMPLES, 0)

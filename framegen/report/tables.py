@@ -22,6 +22,8 @@ FORMATS = {
     **dict.fromkeys(("coverage_50", "coverage_90"), "{:.3f}"),
     **dict.fromkeys(("skill", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"),
 }
+LIKELIHOOD = ("bits", "regret", *COVERAGE_CONVENTION)
+"""They have a table of their own."""
 HORIZONS = (1, 5, 10)
 """Of generated frames, at which a table shows how far a model carries."""
 LEARNED_LITTLE = 0.97
@@ -60,12 +62,12 @@ def print_results(results: Results, console: Console) -> None:
 def print_bits(results: Results, console: Console) -> None:
     """One line a predictor that says how probable each frame is: bits a frame, and regret where the optimum
     is known; and how often the truth lies where the model says."""
-    metrics = [metric for metric in ("bits", "regret", *COVERAGE_CONVENTION) if metric in results.convention]
+    metrics = [metric for metric in LIKELIHOOD if metric in results.convention]
     rows = {name: row for name, row in _rows(results, "one_step", metrics).items() if set(row) != {"-"}}
     columns = [
         metric.replace("coverage_", "within\nits ") + " %" * ("coverage" in metric) for metric in metrics
     ]
-    regret = "; regret: bits more than the optimum's" if "regret" in metrics else ""
+    regret = "; regret: more than the optimum's" if "regret" in metrics else ""
     _print(console, f"Bits to code a frame, one step ahead, test clips{regret}.", columns, rows)
 
 
@@ -100,11 +102,13 @@ def print_all_metrics(results: Results, console: Console) -> None:
     of_pictures = [metric for metric in results.convention if metric in PICTURE_CONVENTION]
     for part, title in titles.items():
         metrics = [metric for metric in results.metrics(part) if metric in FORMATS]
-        of_all = [metric for metric in metrics if metric not in of_pictures]
+        of_all = [metric for metric in metrics if metric not in (*of_pictures, *LIKELIHOOD)]
         _print(console, title, of_all, _rows(results, part, of_all))
         if of_pictures:
             columns = [metric.replace("_", "\n") for metric in of_pictures]
             _print(console, f"{title}, as pictures", columns, _rows(results, part, of_pictures))
+    if results.calibration is not None:
+        print_bits(results, console)
     for metric, meaning in results.convention.items():
         console.print(f"{metric}: {meaning}", highlight=False)
     if of_pictures:
