@@ -181,7 +181,7 @@ class Reproduce:
 
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
-    drawings, 9 running on; none: all."""
+    drawings, 9 running on, 10 bits; none: all."""
     seeds: int = 64
     """Nets a result, where the fused engine trains them; PyTorch trains 1 to 4."""
     track: Mode | None = None

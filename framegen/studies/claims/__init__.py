@@ -1,5 +1,6 @@
-"""The article's claims and one of ours, each as an experiment: which runs it needs, and what they found."""
+"""The article's claims and some of ours, each as an experiment: which runs it needs, and what they found."""
 
+from framegen.studies.claims.bits import BITS
 from framegen.studies.claims.generation import GENERATION, LENGTH
 from framegen.studies.claims.learning import ACTIVATION, MEMORY, WIDTH_AND_DEPTH
 from framegen.studies.claims.parallel import PARALLEL
@@ -9,7 +10,18 @@ from framegen.studies.claims.views import DRAWINGS, SINES
 
 CLAIMS: dict[int, Claim] = dict(
     enumerate(
-        (MEMORY, ACTIVATION, WIDTH_AND_DEPTH, GENERATION, LENGTH, PARALLEL, SINES, DRAWINGS, RUNNING_ON),
+        (
+            MEMORY,
+            ACTIVATION,
+            WIDTH_AND_DEPTH,
+            GENERATION,
+            LENGTH,
+            PARALLEL,
+            SINES,
+            DRAWINGS,
+            RUNNING_ON,
+            BITS,
+        ),
         start=1,
     )
 )
