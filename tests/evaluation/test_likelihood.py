@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -14,16 +14,17 @@ from framegen.commands import evaluation
 from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.data import Orbit
-from framegen.config.models import Recurrent
+from framegen.config.models import Model, Recurrent
 from framegen.config.training import Training
 from framegen.data.clips import TensorClips
 from framegen.errors import OptionError
 from framegen.evaluation.likelihood import closed_loop_coverage, one_step_bits, one_step_coverage
 from framegen.evaluation.results import read_results
-from framegen.models import build
-from framegen.models.density import Net
+from framegen.models import build, module
+from framegen.models.density import LinearDensity, Net
 from framegen.models.mixture import Mixture
 from framegen.models.predictor import State
+from framegen.models.rollout import generate
 from framegen.report.tables import print_all_metrics, print_results
 from framegen.runs.run import load
 from framegen.runs.tracking import About, Tracker
@@ -201,10 +202,31 @@ def test_values_that_are_no_levels_are_refused(framegen: Runner) -> None:
     assert err.strip().splitlines()[-1].count("--density 2: is for pixels in [0, 1]") == 1
 
 
-def test_where_no_optimum_is_known_there_is_no_regret(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Own(Model):
+    """A model of one's own."""
+
+
+class OwnNet(Net):
+    """By CONTRIBUTING.md: a linear map of the frame, and a head."""
+
+    def __init__(self, config: Own, frame_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        pixels = math.prod(frame_shape)
+        self.map = torch.nn.Linear(pixels, pixels)
+        self.spread = LinearDensity(config.density, pixels, frame_shape) if config.density else None
+
+    def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
+        seen = frames.flatten(2)
+        return self.say(self.map(seen).view_as(frames), seen), None
+
+
+def test_a_net_of_ones_own_has_bits_and_where_no_optimum_is_known_no_regret(tmp_path: Path) -> None:
     from tests.own_world import Bounce
 
-    config = Config(Bounce(), Recurrent(density=2), replace(SMALL_CONFIG.training, batch_size=4), "bounce")
+    module.register(Own, OwnNet)
+    config = Config(Bounce(), Own(density=2), replace(SMALL_CONFIG.training, batch_size=4), "bounce")
     run = train(config, "run", "disabled", tmp_path, tmp_path, show=False, draw=False)
-    assert run.results.one_step["model"]["bits"] is not None
+    assert (run.results.one_step["model"]["bits"] or 0) > 0
     assert "regret" not in run.results.convention
+    assert generate(run.model, torch.rand(2, 3, 1, 5, 5), 4, torch.Generator()).shape == (2, 4, 1, 5, 5)
