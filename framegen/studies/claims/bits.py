@@ -33,11 +33,11 @@ def _bits(runs: Runs) -> Finding:
         (
             style.save(calibration.coverage(shown), runs.picture("calibration")),
             "How often a pixel lies within the central intervals of what the median net says, one step ahead "
-            "and in futures that were drawn. Dashed: what it should be.",
+            "and in futures that were drawn. Dashed: what it should be; below it the net is too sure.",
         ),
     ]
     found = "; ".join(
-        f"{name}, {spread_text(values, 2)}, and its intervals are off by {off[name]:.3f} at most"
+        f"{name}, {spread_text(values, 2)}, and its intervals are off by {off[name]:.3f} over a clip at most"
         for name, values in regrets.items()
     )
     return Finding(
