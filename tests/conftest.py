@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -50,6 +51,13 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def small_run(places: tuple[Path, Path]) -> Path:
     """The finished run of SMALL_CONFIG. Read only."""
     return train(SMALL_CONFIG, "small", "disabled", *places, show=False).folder
+
+
+@pytest.fixture(scope="session")
+def dense_run(places: tuple[Path, Path]) -> Path:
+    """A finished population of two nets with a density head, without pictures. Read only."""
+    config = replace(SMALL_CONFIG, model=Recurrent(density=2), seeds=(0, 1))
+    return train(config, "dense", "disabled", *places, show=False, draw=False).folder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from framegen.commands.films import MINUTES, train_on
-from framegen.commands.generation import check_output, continuation
+from framegen.commands.generation import check_output
 from framegen.config.data import Film
 from framegen.data.clips import to_float
 from framegen.data.dataset import open_split, read_manifest
@@ -21,7 +21,7 @@ from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
 from framegen.data.sources import content_digest, find_films
 from framegen.errors import OptionError
-from framegen.models.rollout import generate
+from framegen.models.rollout import continuation, generate
 from framegen.progress import counted
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS

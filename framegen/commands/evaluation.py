@@ -68,7 +68,11 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
         ]
         tracker.log_table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
     prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
-    values = {f"{prefixes[part]}{m}": results.values(part, m) for part in results.parts() for m in columns}
+    values = {
+        f"{prefixes[part]}{m}": results.values(part, m)
+        for part in results.parts()
+        for m in results.metrics(part)
+    }
     if len(results.members) > 1:
         rows = zip([member.seed for member in results.members], *values.values(), strict=True)
         tracker.log_table(step, "test/members", ["seed", *values], [list(row) for row in rows])

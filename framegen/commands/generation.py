@@ -1,11 +1,11 @@
 """Let a run's model generate."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from torch import Tensor
 
+from framegen.commands.drawing import drawing_of
 from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import Data, to_float
@@ -15,7 +15,7 @@ from framegen.evaluation.references import optimal_predictor
 from framegen.models import fused
 from framegen.models.device import choose_device
 from framegen.models.predictor import Predictor
-from framegen.models.rollout import rollout
+from framegen.models.rollout import continuation
 from framegen.progress import counted, say
 from framegen.report.video import ENDINGS, FPS, Continuation, write_generated
 from framegen.report.writers import FPS_RANGE, playable, refusal
@@ -42,6 +42,10 @@ def generate(
     seconds: float | None = None,
     look: Look = "compare",
     scale: int | None = None,
+    sample: bool = False,
+    temperature: float | None = None,
+    futures: int | None = None,
+    sample_seed: int | None = None,
 ) -> Path:
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
@@ -61,6 +65,10 @@ def generate(
         look: "compare" shows the prompt, and what is generated under the truth, with labels and error;
             "clean" the generated frames alone.
         scale: pixels that a pixel of the model is wide; None: as many as make small frames good to look at.
+        sample: whether each frame is drawn from the model's density, and shown to it, instead of its mean.
+        temperature: of what is drawn, above 0; None is 1.
+        futures: so many are drawn, side by side; in a .npy they are the second axis. None is 1.
+        sample_seed: of what is drawn; None is 0.
 
     Returns:
         `out`.
@@ -73,12 +81,14 @@ def generate(
         raise OptionError(f"--clip {clip}: stands beside --prompt {prompt}; give one of the two")
     check_output(out, prompt, force)
     _check_look(out, look, scale)
+    drawing = drawing_of(sample, temperature, futures, sample_seed)
     fps = _rate(fps, prompt)
     num_frames = _length(num_frames, seconds, playable(fps, out.suffix.lower()))
     if context is not None and context < 1:
         raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
     saved = _load(run)
     model = _model(run, saved, seed, device)
+    drawing.check(run, saved.config.experiment, model)
     task, best = saved.config.task, None
     if prompt is None:
         data = _data(run, saved)
@@ -90,10 +100,11 @@ def generate(
         given = prompt or f"--clip {clip or 0}"
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
-    generated = counted(continuation(model, shown, num_frames), num_frames, "generating")
+    generated = counted(drawing.frames(model, shown, num_frames), num_frames, "generating")
     optimum = best and continuation(best, shown, num_frames)
     known = truth if len(truth) else None
-    continued = Continuation(shown, generated, num_frames, task.value_range, known, optimum, error=True)
+    rows = known, optimum, not drawing.sample
+    continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     return write_generated(out, continued, fps, look, scale)
 
 
@@ -197,11 +208,6 @@ def _from_file(prompt: Path, saved: Checkpoint, context: int | None, num_frames:
     for note in read.notes:
         say(note, True)
     return read.frames, context or len(read.frames)
-
-
-def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
-    """A `rollout` of one clip (T, C, H, W), frame by frame (C, H, W)."""
-    return (frame[0] for frame in rollout(model, prompt[None], num_frames))
 
 
 def _data(run: Path, saved: Checkpoint) -> Data:

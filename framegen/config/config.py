@@ -16,6 +16,8 @@ from framegen.files import parse_json
 MAX_SEEDS = 4096
 MAX_WEIGHTS = 2**31
 """Of all members together: 8 GiB."""
+MAX_DENSITY = 64
+"""Components of a mixture."""
 Kind = TypeVar("Kind", Task, Model)
 
 
@@ -43,6 +45,19 @@ class Config:
             f"{weights:.1e} weights in all: more than a machine holds; at most {MAX_WEIGHTS:.1e}",
         )
         self.task.check_batch_size(self.training.batch_size)
+        self._check_density()
+
+    def _check_density(self) -> None:
+        density = self.model.density
+        check(0 <= density <= MAX_DENSITY, f"--density {density}: lies between 0 and {MAX_DENSITY}")
+        if density:
+            levels = self.task.value_range == (0.0, 1.0)
+            check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
+            check(
+                self.training.loss == "mse",
+                f"--loss {self.training.loss}: stands beside --density {density}, which is trained by"
+                " likelihood; --loss mse lets it",
+            )
 
     @property
     def members(self) -> tuple[int, ...]:

@@ -1,6 +1,6 @@
 """The knobs of the models; `framegen.models` builds them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from framegen.config.checks import check
@@ -9,6 +9,10 @@ from framegen.config.checks import check
 @dataclass(frozen=True)
 class Model:
     """The base of every model's knobs. A subclass is known by its name in config.json."""
+
+    density: int = field(default=0, kw_only=True)
+    """Gaussians of the mixture with which the net says how sure it is, trained by likelihood; 0 predicts the
+    mean alone."""
 
     @property
     def weights(self) -> int:

@@ -208,6 +208,15 @@ class Generate:
     frames alone."""
     scale: int | None = None
     """Pixels that one pixel of the model is wide; None: as many as make small frames good to look at."""
+    sample: bool = False
+    """Draw each frame from what the model holds possible, and go on from it, instead of generating means; the
+    model needs a density head (train --density 4)."""
+    temperature: float | None = None
+    """Of --sample: 1 draws as the model says (None too); less is likelier than that, more is wilder."""
+    futures: int | None = None
+    """So many futures of one prompt, each drawn by --sample, side by side."""
+    sample_seed: int | None = None
+    """Of --sample: the same seed draws the same frames; None is 0."""
     device: Device = "auto"
     """Where to compute."""
     seed: int | None = None
@@ -224,7 +233,7 @@ class Reproduce:
 
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
-    drawings, 9 running on, 10 belief, 11 permanence; none: all."""
+    drawings, 9 running on, 10 belief, 11 permanence, 12 bits; none: all."""
     seeds: int = 64
     """Nets a result, where the fused engine trains them; PyTorch trains 1 to 4."""
     track: Mode | None = None

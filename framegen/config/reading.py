@@ -23,7 +23,7 @@ def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
 def parse_generate(arguments: Sequence[str]) -> Generate:
     """The options of `generate`. Raises OptionError where something stands beside the one run and the
     one prompt."""
-    without_value = {"", "--force", "--no-force", "-h", "--help"}
+    without_value = {"", "--force", "--no-force", "--sample", "--no-sample", "-h", "--help"}
     options = [word if word.startswith("-") and "=" not in word else "" for word in arguments]
     alone = [
         word

@@ -13,7 +13,7 @@ Engine = Literal["auto", "fused", "torch"]
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: Adam on the mean squared error."""
+    """How a model is trained: Adam on the mean squared error, or with --density on the likelihood."""
 
     epochs: int = 60
     """Times the training data is gone through."""

@@ -64,6 +64,19 @@ class Permanence:
 
 
 @dataclass(frozen=True)
+class Calibration:
+    """Of a model with a density head, the share of true pixels within its central intervals, by the
+    interval's percent: "50", "90". Where the model is as sure as it should be, the two are the same."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    one_step: Curves
+    """At each frame that is predicted, of clips from their second frame on."""
+    closed_loop: Curves | None
+    """At each horizon, of futures that were drawn; None where the target is not the next frame."""
+
+
+@dataclass(frozen=True)
 class TrainingFacts:
     """Facts of a training that was finished."""
 
@@ -110,6 +123,8 @@ class Results:
     """Of a population, over its members: by "one_step" and "closed_loop", by metric."""
     permanence: Permanence | None = None
     """None where nothing is hidden."""
+    calibration: Calibration | None = None
+    """Of the median member; None where it has no density head."""
     training: TrainingFacts | None = None
     """None where the run was measured before its training had ended."""
 
@@ -139,6 +154,10 @@ class Results:
     def values(self, part: str, metric: str) -> list[float | None]:
         """A metric of every member, part as in `parts`."""
         return [getattr(member, part)[metric] for member in self.members]
+
+    def metrics(self, part: str) -> list[str]:
+        """The metrics that members have in that part, in the order of the convention."""
+        return [metric for metric in self.convention if metric in getattr(self.members[0], part)]
 
 
 def write_results(folder: Path, results: Results) -> None:

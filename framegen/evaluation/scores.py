@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from framegen.config.data import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.likelihood import calibrate, likelihood_convention, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
     SKILL_CONVENTION,
@@ -55,15 +56,17 @@ def evaluate(
         {name: one_step_errors(each, data.test, picture_range) for name, each in predictors.items()},
         task.value_range,
     )
+    sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
+    one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
     loop, curves = _closed_loop(predictors, data, task.value_range, picture_range)
     members = tuple(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
-    has_skill = OPTIMUM in references
-    convention = CONVENTION | (SKILL_CONVENTION if has_skill else {})
-    convention |= PICTURE_CONVENTION if picture_range else {}
-    shown = {f"seed {median_seed}": "model", **{name: name for name in references}}
+    convention = CONVENTION | (SKILL_CONVENTION if OPTIMUM in references else {})
+    convention |= (PICTURE_CONVENTION if picture_range else {}) | likelihood_convention(sure)
+    median = f"seed {median_seed}"
+    shown = {median: "model", **{name: name for name in references}}
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
     return Results(
         convention=convention,
@@ -80,11 +83,12 @@ def evaluate(
         members=members,
         median_seed=median_seed,
         spread={
-            part: {metric: spread([table[name][metric] for name in names]) for metric in convention}
+            part: {m: spread([table[name][m] for name in names]) for m in convention if m in table[median]}
             for part, table in parts.items()
             if len(members) > 1
         },
         permanence=permanence({name: predictors[key] for key, name in shown.items()}, data),
+        calibration=calibrate(models[median_seed], covered[median], data) if covered else None,
     )
 
 

@@ -5,7 +5,7 @@ from functools import singledispatch
 import torch
 
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
-from framegen.errors import UserError
+from framegen.errors import OptionError, UserError
 from framegen.models.convolutional import ConvRecurrentNet
 from framegen.models.mlp import MemorylessNet
 from framegen.models.motion_filter import MotionFilterNet
@@ -35,8 +35,13 @@ def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predic
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:
-            return module(config, frame_shape)
+            made = module(config, frame_shape)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, MemoryError) or "allocate memory" in str(error):
                 raise UserError(f"{config}: is too large for this machine's memory") from error
             raise
+    if config.density and not made.has_density:
+        raise OptionError(
+            f"--density {config.density}: {type(config).__name__} has no density head; leave it 0"
+        )
+    return made

@@ -7,6 +7,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from framegen.config.data import LEVEL
+from framegen.models.censored import censored_mean
 from framegen.models.predictor import Forecaster, State
 
 
@@ -43,7 +45,7 @@ class BayesFilter(Forecaster):
         # A net moves with .to(device), these tables stay on the CPU: not every accelerator has float64.
         self.picture, self.visible, self.deviation = picture, visible.double(), deviation
         self.shifts = shifts.tolist()
-        expected = _harmonics(_censored_mean(picture, deviation) * self.visible)  # (P, K)
+        expected = _harmonics(censored_mean(picture, deviation) * self.visible)  # (P, K)
         expected[:, 1:] *= 2  # each but the first stands for its mirror image too
         self.expected = torch.view_as_real(expected / len(clean)).flatten(1).T  # (2 K, P)
         linear = _harmonics((picture - 0.5) * self.visible / deviation**2)
@@ -58,13 +60,40 @@ class BayesFilter(Forecaster):
         for seen in evidence.unbind(1):
             posterior = prior + seen[:, None]  # (B, S, G)
             posterior = posterior - posterior.amax((1, 2), keepdim=True)
-            moved = [each.roll(by, 1) for each, by in zip(posterior.unbind(1), self.shifts, strict=True)]
-            prior = torch.stack(moved, 1)
+            prior = self._moved(posterior)
             weight = prior.exp().sum(1)  # (B, G)
             waves = torch.fft.rfft(weight)[:, : len(self.expected) // 2]
             mean = torch.view_as_real(waves).flatten(1) @ self.expected  # sum of weight * picture (Parseval)
             predictions.append(mean / weight.sum(1, keepdim=True))
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
+
+    @property
+    def has_bits(self) -> bool:
+        """Not where the noise is less than a level: rounding is then no noise of its own."""
+        return self.deviation >= LEVEL
+
+    @torch.inference_mode()
+    def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
+        """log p(target at t | frames up to t), exact but for the grid: (B, T) float64. A level's
+        probability is the density times its width, at 0 and 1 what is cut off."""
+        seen, coming = (each.to("cpu", torch.float64).flatten(2) for each in (frames, targets))
+        inside = ((coming > 0) & (coming < 1)).double()
+        # What `_log_likelihood` leaves out, since it does not depend on the angle.
+        width = math.log(LEVEL / (self.deviation * math.sqrt(2 * math.pi)))
+        left_out = (inside * (width - (coming - 0.5) ** 2 / (2 * self.deviation**2))).sum(2)  # (B, T)
+        evidence, likelihood = self._log_likelihood(seen), self._log_likelihood(coming)  # (B, T, G)
+        prior = torch.zeros(len(frames), len(self.shifts), len(self.picture), dtype=torch.float64)
+        found = []
+        for now, then in zip(evidence.unbind(1), likelihood.unbind(1), strict=True):
+            prior = self._moved(prior + now[:, None])
+            angles = prior.logsumexp(1)  # (B, G)
+            found.append((angles + then).logsumexp(1) - angles.logsumexp(1))
+        return torch.stack(found, 1) + left_out
+
+    def _moved(self, posterior: Tensor) -> Tensor:
+        """What is believed of the coming frame, (B, S, G): each angle moves on by its shift."""
+        parts = zip(posterior.unbind(1), self.shifts, strict=True)
+        return torch.stack([each.roll(by, 1) for each, by in parts], 1)
 
     def _log_likelihood(self, frames: Tensor) -> Tensor:
         """log p(frame | angle), up to what does not depend on the angle: (B, T, P) -> (B, T, G)."""
@@ -98,12 +127,3 @@ def _harmonics(pictures: Tensor) -> Tensor:
     (strong,) = torch.nonzero(strength > 1e-15 * strength.max(), as_tuple=True)
     # The last coefficient of an even number of angles has no mirror image: it is left out, being rounding.
     return waves[: min(int(strong.max()) + 1, (len(pictures) + 1) // 2)].T.contiguous()
-
-
-def _censored_mean(mean: Tensor, deviation: float) -> Tensor:
-    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis,
-    19.3)."""
-    low, high = -mean / deviation, (1 - mean) / deviation
-    density = [(-(z**2) / 2).exp() / math.sqrt(2 * math.pi) for z in (low, high)]
-    below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
-    return mean * (1 - below - above) + deviation * (density[0] - density[1]) + above

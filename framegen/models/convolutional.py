@@ -6,15 +6,17 @@ from framegen.config.models import ConvRecurrent
 from framegen.models.answers import FrameAnswer, MotionAnswer, ResidualAnswer, to_patches
 from framegen.models.convgru import ConvGRU
 from framegen.models.convlstm import ConvLSTM
+from framegen.models.density import ConvDensity, Net
 from framegen.models.mingru import MinConvGRU
-from framegen.models.predictor import Predictor, State
+from framegen.models.mixture import Mixture
+from framegen.models.predictor import State
 from framegen.models.predrnn import PredRNN
 
 _LAYERS = {"convlstm": ConvLSTM, "convgru": ConvGRU, "minconvgru": MinConvGRU}
 _ANSWERS = {"frame": FrameAnswer, "residual": ResidualAnswer, "motion": MotionAnswer}
 
 
-class ConvRecurrentNet(Predictor):
+class ConvRecurrentNet(Net):
     """Frames with values in [0, 1], of any height and width; predictions in [0, 1] as well.
 
     patch x patch pixels become the channels of one place (pixel-unshuffle); recurrent layers keep that
@@ -26,14 +28,16 @@ class ConvRecurrentNet(Predictor):
         channels, self.patch, size = frame_shape[0], config.patch, config.hidden_size
         self.recurrent = recurrent_layers(config, channels * self.patch**2)
         self.answer = _ANSWERS[config.answer](size, channels, self.patch)
+        self.spread = ConvDensity(config.density, size, channels, self.patch) if config.density else None
 
-    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
         seen = frames.transpose(0, 1)  # (T, B, C, H, W): what is done frame by frame lies in one piece
         flat = seen.flatten(0, 1)  # (T * B, C, H, W)
         patches = to_patches(flat, self.patch).unflatten(0, seen.shape[:2])
         hidden, state = self.recurrent(patches, state)  # (T, B, hidden_size, h, w)
         predictions = self.answer(hidden.flatten(0, 1), flat)
-        return predictions.unflatten(0, seen.shape[:2]).transpose(0, 1), state
+        predictions = predictions.unflatten(0, seen.shape[:2]).transpose(0, 1)
+        return self.say(predictions, hidden.transpose(0, 1)), state
 
 
 def recurrent_layers(config: ConvRecurrent, in_channels: int) -> nn.Module:

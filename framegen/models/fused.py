@@ -26,6 +26,8 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNe
     """`check`, but for the compiler; returns the model."""
     if not (isinstance(model, RecurrentNet) and isinstance(model.rnn, torch.nn.RNN)):
         raise FusedUnavailable("trains plain RNNs only")
+    if model.has_density:
+        raise FusedUnavailable("trains no --density")
     if model.rnn.num_layers > 1:
         raise FusedUnavailable("trains one recurrent layer only")
     if model.rnn.hidden_size > MAX_HIDDEN:

@@ -5,10 +5,12 @@ import math
 from torch import Tensor, nn
 
 from framegen.config.models import MLP
-from framegen.models.predictor import Predictor, State
+from framegen.models.density import LinearDensity, Net
+from framegen.models.mixture import Mixture
+from framegen.models.predictor import State
 
 
-class MemorylessNet(Predictor):
+class MemorylessNet(Net):
     """frame -> tanh layer -> linear -> frame, at each step alone; the state is None."""
 
     def __init__(self, config: MLP, frame_shape: tuple[int, int, int]) -> None:
@@ -16,6 +18,9 @@ class MemorylessNet(Predictor):
         pixels = math.prod(frame_shape)
         self.hidden = nn.Linear(pixels, config.hidden_size)
         self.head = nn.Linear(config.hidden_size, pixels)
+        size = config.hidden_size
+        self.spread = LinearDensity(config.density, size, frame_shape) if config.density else None
 
-    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
-        return self.head(self.hidden(frames.flatten(2)).tanh()).view_as(frames), None
+    def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
+        hidden = self.hidden(frames.flatten(2)).tanh()  # (B, T, hidden_size)
+        return self.say(self.head(hidden).view_as(frames), hidden), None

@@ -17,9 +17,11 @@ from torch.nn import functional
 from framegen.config.models import MotionFilter
 from framegen.errors import OptionError
 from framegen.models.answers import begin_at_zero, to_range, warp
+from framegen.models.density import ConvDensity, Net
 from framegen.models.mingru import MinConvGRU
+from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.motion import optical_flow
-from framegen.models.predictor import Predictor, State
+from framegen.models.predictor import State
 
 FEATURES = 9
 """Innovation and belief, two each; three errors; two edges."""
@@ -39,7 +41,7 @@ WINDOW = 5
 """Pixels over which errors are averaged."""
 
 
-class MotionFilterNet(Predictor):
+class MotionFilterNet(Net):
     """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
 
     With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
@@ -67,17 +69,19 @@ class MotionFilterNet(Predictor):
         self.memory = MinConvGRU(FEATURES, config.hidden_size, 3)
         self.mix = nn.Conv2d(config.hidden_size, config.hidden_size, 3, padding=1)
         self.head = begin_at_zero(nn.Conv2d(config.hidden_size, 7, 1))
+        heads = config.density, config.hidden_size, frame_shape[0], 1
+        self.spread = ConvDensity(*heads) if config.density else None
 
-    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
         first = frames[:, 0]
         if state is None:
             still = first.new_zeros(len(first), 2, *first.shape[2:])
             state = first, still, first, first, first, still, self.memory.start(first[None])
-        predictions = []
+        parts = []
         for frame in frames.unbind(1):
-            state = self._step(frame, *state)
-            predictions.append(state[4])
-        return torch.stack(predictions, 1), state
+            made, state = self._step(frame, *state)
+            parts.append(made)
+        return join(parts), state
 
     def _step(
         self,
@@ -89,8 +93,9 @@ class MotionFilterNet(Predictor):
         predicted: Tensor,
         belief: Tensor,
         memory: Tensor,
-    ) -> State:
-        """The state after a frame (B, C, H, W); the arguments behind it are the state before."""
+    ) -> tuple[Tensor | Mixture, State]:
+        """What is said of the next frame, T = 1, and the state after a frame (B, C, H, W); the arguments
+        behind it are the state before."""
         own = (frame == predicted).flatten(1).all(1)[:, None, None, None]  # bit by bit: the net made it
         seen, way = torch.where(own, seen, frame), torch.where(own, way, torch.zeros_like(way))
         average = torch.where(own, average, torch.lerp(average, frame, AVERAGED))
@@ -105,7 +110,8 @@ class MotionFilterNet(Predictor):
         moved = warp(seen, way)
         softer = (*(_mean(moved, window) for window in BLURS), average)
         blurred = sum((b * (each - moved) for b, each in zip(blurs, softer, strict=True)), moved)
-        return seen, way, average, frame, to_range(blurred), belief, memory
+        made = self.say(to_range(blurred)[:, None], mixed[:, None])
+        return made, (seen, way, average, frame, mean_of(made)[:, 0], belief, memory)
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, before: Tensor, predicted: Tensor, belief: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from framegen.models.mixture import Mixture
+
 State = Any
 """What a model carries from step to step: None, a tensor, or a tuple of such states, to any depth."""
 
@@ -28,6 +30,26 @@ class Predictor(nn.Module):
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         raise NotImplementedError
+
+    @property
+    def has_density(self) -> bool:
+        """Whether `density` can be asked."""
+        return False
+
+    @property
+    def has_bits(self) -> bool:
+        """Whether `log_prob` can be asked."""
+        return self.has_density
+
+    def density(self, frames: Tensor, state: State = None) -> tuple[Mixture, State]:
+        """How probable each target is, at every step, from the frames up to and including it; the mixture's
+        mean is what the model predicts. See `density.Net`."""
+        raise NotImplementedError
+
+    def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
+        """Natural logarithm of the probability of each target, given the frames up to and including its step:
+        (B, T, C, H, W) twice -> (B, T)."""
+        return self.density(frames)[0].log_prob(targets)
 
     def feedback(self, predictions: Tensor) -> Tensor:
         """What the model is shown in place of the next frame when it runs closed-loop: its own prediction."""

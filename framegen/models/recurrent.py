@@ -5,11 +5,13 @@ import math
 from torch import Tensor, nn
 
 from framegen.config.models import Recurrent
+from framegen.models.density import LinearDensity, Net
 from framegen.models.mingru import MinGRU
-from framegen.models.predictor import Predictor, State
+from framegen.models.mixture import Mixture
+from framegen.models.predictor import State
 
 
-class RecurrentNet(Predictor):
+class RecurrentNet(Net):
     """frame -> recurrent layers -> linear -> frame (Elman, "Finding structure in time", 1990; the article's
     4-5-4).
 
@@ -33,10 +35,11 @@ class RecurrentNet(Predictor):
             case "mingru":
                 self.rnn = MinGRU(pixels, size, layers)
         self.head = nn.Linear(size, pixels)
+        self.spread = LinearDensity(config.density, size, frame_shape) if config.density else None
 
-    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+    def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
         hidden, state = self.rnn(frames.flatten(2), state)  # (B, T, hidden_size)
-        return self.head(hidden).view_as(frames), state
+        return self.say(self.head(hidden).view_as(frames), hidden), state
 
     def hidden_states(self, frames: Tensor) -> Tensor:
         """The last layer's hidden state after each frame, from no state on: (B, T, hidden_size)."""

@@ -5,23 +5,40 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from framegen.errors import UserError
 from framegen.models.predictor import Predictor, device_of
 
 
 @torch.inference_mode()
-def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+def rollout(
+    model: Predictor,
+    prompt: Tensor,
+    num_frames: int,
+    sample: torch.Generator | None = None,
+    temperature: float = 1.0,
+) -> Iterator[Tensor]:
     """Continue the prompt, one frame at a time; memory does not grow with `num_frames`.
 
-    Each frame that the model predicts is what it is shown next (see `Predictor.feedback`).
+    Each frame that the model predicts is what it is shown next (see `Predictor.feedback`). With `sample` each
+    frame is drawn from the model's density instead, and shown to it: one of the futures that it holds
+    possible, as probable as it says, with the world's own noise.
 
     Args:
         model: any predictor whose target is the next frame, on any device.
         prompt: (B, T, C, H, W) float32 in the task's value range, T >= 1.
         num_frames: how many frames to generate.
+        sample: what draws, a generator on the CPU; None generates means.
+        temperature: above 0; below 1 what is drawn is likelier than it should be (see `Mixture.sample`).
 
     Yields:
-        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; not clipped to the value range.
+        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; not clipped to the value range
+        where it is a mean, a stored level where it was drawn.
+
+    Raises UserError where `sample` is asked of a model without a density head.
     """
+    if sample is not None:
+        yield from _drawn(model, prompt, num_frames, sample, temperature)
+        return
     made, state = model(prompt.to(device_of(model)))
     made = made[:, -1:]
     while True:
@@ -32,8 +49,34 @@ def rollout(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tenso
         made, state = model.run_on(model.feedback(made[:, -1:]), state, min(model.frames_at_once, num_frames))
 
 
-def generate(model: Predictor, prompt: Tensor, num_frames: int) -> Tensor:
-    """All frames of a `rollout` at once.
+def _drawn(
+    model: Predictor, prompt: Tensor, num_frames: int, generator: torch.Generator, temperature: float
+) -> Iterator[Tensor]:
+    """A `rollout` of frames that are drawn."""
+    if not model.has_density:
+        raise UserError(
+            "the model has no density head to draw from; a training with --density 4 gives it one"
+        )
+    frames, state = prompt.to(device_of(model)), None
+    for _ in range(num_frames):
+        mixture, state = model.density(frames, state)
+        frames = mixture.each(lambda tensor: tensor[:, -1:]).sample(generator, temperature)
+        yield frames[:, 0].cpu()
+
+
+def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
+    """A `rollout` of one clip (T, C, H, W), frame by frame (C, H, W)."""
+    return (frame[0] for frame in rollout(model, prompt[None], num_frames))
+
+
+def generate(
+    model: Predictor,
+    prompt: Tensor,
+    num_frames: int,
+    sample: torch.Generator | None = None,
+    temperature: float = 1.0,
+) -> Tensor:
+    """All frames of a `rollout` at once, with the same arguments.
 
     Args:
         model: any predictor whose target is the next frame.
@@ -44,5 +87,7 @@ def generate(model: Predictor, prompt: Tensor, num_frames: int) -> Tensor:
         (num_frames, C, H, W), or (B, num_frames, C, H, W) for several clips; float32, not clipped.
     """
     batch = prompt if prompt.dim() == 5 else prompt[None]
-    frames = torch.stack(list(rollout(model, batch, num_frames)), 1)  # (B, num_frames, C, H, W)
+    frames = torch.stack(
+        list(rollout(model, batch, num_frames, sample, temperature)), 1
+    )  # (B, num_frames, C, H, W)
     return frames if prompt.dim() == 5 else frames[0]

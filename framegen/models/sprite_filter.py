@@ -47,7 +47,7 @@ class SpriteFilter(Forecaster):
         self.shape = len(shapes), len(velocities), *shapes.shape[1:]
         self.transformed = torch.fft.rfft2(shapes.float())  # (K, H, W // 2 + 1)
         dark, bright = (_log_probabilities(level, noise) for level in levels)
-        self.odds = (bright - dark).float()  # (256,)
+        self.odds, self.log_dark = (bright - dark).float(), dark  # (256,) each
         values = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
         self.dark, self.bright = (float(each.exp() @ values) for each in (dark, bright))
         self.visible = (~hidden).float()
@@ -80,10 +80,28 @@ class SpriteFilter(Forecaster):
         gain = (evidence - logs.amax((1, 2, 3), keepdim=True)).clamp(max=85).exp()
         return gain / (gain * places).sum((1, 2, 3), keepdim=True)
 
+    @property
+    def has_bits(self) -> bool:
+        return True
+
+    @torch.inference_mode()
+    def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
+        """log p(target at t | frames up to t) of the stored levels, exact: (B, T) float64."""
+        _, state = self(frames[:, :1])
+        found = []
+        for step, target in enumerate(targets.cpu()[:, :, 0].unbind(1)):
+            levels = (target * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
+            empty = (self.log_dark[levels] * self.visible).sum((1, 2))  # (B,): as if no shape were there
+            chances = state.sum(2).double().log() + self._evidence(target.double())  # (B, K, H, W)
+            found.append(empty + chances.logsumexp((1, 2, 3)))
+            if step + 1 < frames.shape[1]:
+                _, state = self(frames[:, step + 1 : step + 2], state)
+        return torch.stack(found, 1)
+
     def _evidence(self, frame: Tensor) -> Tensor:
         """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)."""
         levels = (frame.nan_to_num(0) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
-        odds = self.odds[levels] * self.visible * ~frame.isnan()
+        odds = self.odds[levels].to(frame.dtype) * self.visible * ~frame.isnan()
         seen = torch.fft.rfft2(odds)[:, None] * self.transformed.conj()
         return torch.fft.irfft2(seen, odds.shape[1:])
 

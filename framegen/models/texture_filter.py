@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from framegen.config.data import LEVEL
 from framegen.models.predictor import Forecaster, State
 
 
@@ -25,8 +26,9 @@ class TextureFilter(Forecaster):
     squared error of all predictors. Pixels are taken as Gaussian: that a few of ten thousand are cut to
     [0, 1] is left out of account.
 
-    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed) and moves the same
-    posterior on. The state is A, (B, V, H, W // 2 + 1) complex64, and t, (B,) int64.
+    What it says of a frame's probability leaves the same out of account. Closed-loop it is shown nothing (a
+    frame of NaN is a frame that was not observed) and moves the same posterior on. The state is A, (B, V, H,
+    W // 2 + 1) complex64, and t, (B,) int64.
     """
 
     def __init__(self, power: Tensor, velocities: Tensor, deviation: float, middle: float) -> None:
@@ -71,3 +73,32 @@ class TextureFilter(Forecaster):
             coming = torch.einsum("bv,bvhw,vhw->bhw", odds.to(gathered.dtype), gathered, self.turn) * gain
             predictions.append(torch.fft.irfft2(coming, (height, width), norm="ortho") + self.middle)
         return torch.stack(predictions, 1)[:, :, None].to(frames), (gathered, count)
+
+    @property
+    def has_bits(self) -> bool:
+        return True
+
+    @torch.inference_mode()
+    def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
+        """log p(target at t | frames up to t), the density times the width of a level: (B, T) float64.
+
+        Given the velocity, the coefficients of the coming frame are independent and normal, with mean
+        E[S | v] moved on, and variance P s^2 / (t P + s^2) + s^2: S is not known exactly, and there is noise.
+        """
+        height, width = frames.shape[3:]
+        found, state = [], None
+        for frame, target in zip(frames.cpu().split(1, 1), targets.cpu().unbind(1), strict=True):
+            _, state = self(frame, state)
+            gathered, count = state
+            total = count[:, None, None] * self.power + self.variance  # (B, H, half)
+            gain = self.power / total
+            evidence = gathered.abs().square() * (gain * self.twice)[:, None]  # (B, V, H, half)
+            log_odds = (evidence.sum((2, 3)).double() / (2 * self.variance)).log_softmax(1)  # (B, V)
+            variance = (gain * self.variance + self.variance).double()
+            coming = torch.fft.rfft2(target[:, 0] - self.middle, norm="ortho")
+            off = (coming[:, None] - gathered * self.turn * gain[:, None]).abs().square().double()
+            exponents = (off / variance[:, None] * self.twice).sum((2, 3))  # (B, V)
+            volumes = ((2 * math.pi * variance).log() * self.twice).sum((1, 2))  # (B,)
+            each = log_odds - (exponents + volumes[:, None]) / 2
+            found.append(each.logsumexp(1) + height * width * math.log(LEVEL))
+        return torch.stack(found, 1)

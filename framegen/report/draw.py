@@ -18,7 +18,7 @@ from framegen.models.predictor import Predictor, device_of
 from framegen.models.recurrent import RecurrentNet
 from framegen.progress import say
 from framegen.report.clip_films import continued_clip
-from framegen.report.figures import curves, network, style
+from framegen.report.figures import calibration, curves, network, style
 from framegen.report.figures.permanence import error_when_back
 from framegen.report.video import to_picture, write_generated
 from framegen.runs.metrics import METRICS
@@ -42,6 +42,8 @@ def draw_run(run: Run, results: Results) -> list[Path]:
         figures[folder / "pictures.png"] = lambda: _pictures(results)
     if (hidden := results.permanence) is not None:
         figures[folder / "permanence.png"] = lambda: error_when_back({"model": hidden})
+    if (sure := results.calibration) is not None:
+        figures[folder / "calibration.png"] = lambda: calibration.coverage({"": sure})
     if isinstance(model := run.model, RecurrentNet):
         figures[folder / "hidden.png"] = lambda: _trajectories(model, run.data)
     if _drawable(run.model):
@@ -111,7 +113,13 @@ def _losses(run: Run, results: Results) -> Figure:
         chosen = [row for row in rows if all(key in row for key in (name, *ends))]
         return curves.Curve(*([row[key] for row in chosen] for key in ("step", name, *ends)))
 
-    training, validation = curve(metrics.steps, "train/loss"), curve(metrics.epochs, "val/mse")
+    training = curve(metrics.steps, "train/loss")
+    if results.calibration is not None:
+        best = results.one_step.get(OPTIMUM, {}).get("bits")
+        known = {} if best is None else {"optimum, test clips": best}
+        values = math.prod(run.data.frame_shape)
+        return calibration.bits_curves(training, curve(metrics.epochs, "val/bits"), known, values)
+    validation = curve(metrics.epochs, "val/mse")
     return curves.loss_curves(training, validation, results.validation, len(results.members))
 
 

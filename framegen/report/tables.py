@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from framegen.evaluation.likelihood import COVERAGE_CONVENTION
 from framegen.evaluation.metrics import spread
 from framegen.evaluation.pictures import PICTURE_CONVENTION
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME
@@ -19,8 +20,12 @@ FORMATS = {
     **dict.fromkeys(("mse", "mae"), "{:#.3g}"),
     **dict.fromkeys(("mse_frame", "mae_frame"), "{:.1f}"),
     "psnr": "{:.2f} dB",
+    **dict.fromkeys(("bits", "regret"), "{:.2f}"),
+    **dict.fromkeys(("coverage_50", "coverage_90"), "{:.3f}"),
     **dict.fromkeys(("skill", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"),
 }
+LIKELIHOOD = ("bits", "regret", *COVERAGE_CONVENTION)
+"""They have a table of their own."""
 HORIZONS = (1, 5, 10)
 """Of generated frames, at which a table shows how far a model carries."""
 BEST_TRIALS = 5
@@ -45,6 +50,8 @@ def print_results(results: Results, console: Console) -> None:
         console.print("Best, median and worst: on the validation clips", highlight=False)
     if results.closed_loop is not None:
         console.print(_about(results.closed_loop), highlight=False)
+    if results.calibration is not None:
+        print_bits(results, console)
     if not results.has_skill:
         print_horizons(results, console)
     model, mean = (results.one_step[name]["mse"] for name in ("model", MEAN_FRAME))
@@ -54,6 +61,18 @@ def print_results(results: Results, console: Console) -> None:
             "predict. A smaller --learning-rate or more --epochs may help.",
             highlight=False,
         )
+
+
+def print_bits(results: Results, console: Console) -> None:
+    """One line a predictor that says how probable each frame is: bits a frame, and regret where the optimum
+    is known; and how often the truth lies where the model says."""
+    metrics = [metric for metric in LIKELIHOOD if metric in results.convention]
+    rows = {name: row for name, row in _rows(results, "one_step", metrics).items() if set(row) != {"-"}}
+    columns = [
+        metric.replace("coverage_", "within\nits ") + " %" * ("coverage" in metric) for metric in metrics
+    ]
+    regret = "; regret: more than the optimum's" if "regret" in metrics else ""
+    _print(console, f"Bits to code a frame, one step ahead, test clips{regret}.", columns, rows)
 
 
 def print_horizons(results: Results, console: Console) -> None:
@@ -84,14 +103,16 @@ def print_all_metrics(results: Results, console: Console) -> None:
     titles = {"one_step": "One step ahead, test clips"}
     if results.closed_loop is not None:
         titles["closed_loop"] = _about(results.closed_loop)
-    metrics = [metric for metric in results.convention if metric in FORMATS]
-    of_pictures = [metric for metric in metrics if metric in PICTURE_CONVENTION]
-    of_all = [metric for metric in metrics if metric not in of_pictures]
+    of_pictures = [metric for metric in results.convention if metric in PICTURE_CONVENTION]
     for part, title in titles.items():
+        metrics = [metric for metric in results.metrics(part) if metric in FORMATS]
+        of_all = [metric for metric in metrics if metric not in (*of_pictures, *LIKELIHOOD)]
         _print(console, title, of_all, _rows(results, part, of_all))
         if of_pictures:
             columns = [metric.replace("_", "\n") for metric in of_pictures]
             _print(console, f"{title}, as pictures", columns, _rows(results, part, of_pictures))
+    if results.calibration is not None:
+        print_bits(results, console)
     for metric, meaning in results.convention.items():
         console.print(f"{metric}: {meaning}", highlight=False)
     if of_pictures:
@@ -179,7 +200,7 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
         statistics["± sd over seeds"] = {metric: over_seeds[metric].sd for metric in metrics}
     rows |= {name: scores for name, scores in predictors.items() if name != "model"}
     return {
-        name: [_show(metric, scores[metric], scores.get(f"{metric}_se")) for metric in metrics]
+        name: [_show(metric, scores.get(metric), scores.get(f"{metric}_se")) for metric in metrics]
         for name, scores in (statistics | rows).items()
     }
 
@@ -187,7 +208,7 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
 def _show(metric: str, value: float | None, error: float | None = None) -> str:
     if value is None:
         return "-"
-    behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric == "skill" else ""
+    behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric in ("skill", "regret") else ""
     return FORMATS[metric].format(value) + behind
 
 

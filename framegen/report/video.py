@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -26,6 +27,9 @@ CLEAN = 256
 
 MAX_SIDE = 8192
 
+GAP = 8
+"""Pixels between futures that stand side by side."""
+
 Range = tuple[float, float]
 
 ENDINGS = (*ANIMATIONS, ".npy", ".png")
@@ -38,7 +42,7 @@ class Continuation:
     prompt: Tensor
     """(T, C, H, W)."""
     generated: Iterable[Tensor]
-    """`num_frames` frames (C, H, W), as they come."""
+    """`num_frames` frames (C, H, W), as they come; see `futures`."""
     num_frames: int
     value_range: Range
     truth: Tensor | None = None
@@ -49,6 +53,8 @@ class Continuation:
     """Whether a row shows |truth - generated| where the truth is known, black where there is none."""
     start: int = 0
     """So many frames of the source come before the prompt."""
+    futures: int | None = None
+    """So many futures are in each generated frame, (futures, C, H, W); None: it is one, (C, H, W)."""
 
     @property
     def first(self) -> int:
@@ -63,18 +69,21 @@ class Continuation:
 
     def frames(self) -> Iterator[dict[str, Tensor | None]]:
         """What stands in each row, by its name, or None where there is none; can be gone through once."""
-        low, names = self.value_range[0], ["generated"]
-        if self.truth is not None:
-            names = ["truth", "generated", *["error"] * self.error]
-        names += [] if self.optimum is None else ["optimum"]
+        low, made = self.value_range[0], ["generated"]
+        if self.futures is not None:
+            made = [f"future {number}" for number in range(1, self.futures + 1)]
+        names = made if self.truth is None else ["truth", *made, *["error"] * self.error]
+        names = names if self.optimum is None else [*names, "optimum"]
         for frame in self.prompt[-SHOWN_PROMPT:]:
             yield {name: frame.new_full(frame.shape, low) if name == "error" else frame for name in names}
         truth = iter(() if self.truth is None else self.truth)
         best = itertools.repeat(None) if self.optimum is None else self.optimum
         for frame, optimum in zip(itertools.islice(self.generated, self.num_frames), best, strict=False):
             real = next(truth, None)
-            error = None if real is None else low + (real - frame).abs()
-            rows = {"truth": real, "generated": frame, "error": error, "optimum": optimum}
+            error = None if real is None or not self.error else low + (real - frame).abs()
+            futures = frame[None] if self.futures is None else frame
+            rows = {"truth": real, "error": error, "optimum": optimum}
+            rows |= dict(zip(made, futures, strict=True))
             yield {name: rows[name] for name in names}
 
 
@@ -83,9 +92,10 @@ def write_generated(
 ) -> Path:
     """Write generated frames as the ending of `out` says, one of ENDINGS.
 
-    A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them. A .png is
-    a film strip. All others move: "clean" shows the generated frames alone, "compare" prompt and generated
-    frames, told apart by colour, under the truth where there is one.
+    A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them, or
+    (num_frames, futures, C, H, W). A .png is a film strip. All others move: "clean" shows the generated
+    frames alone, futures side by side, "compare" prompt and generated frames, told apart by colour, under the
+    truth where there is one.
 
     Args:
         scale: by how much frames are enlarged; None: up to a size that is good to look at.
@@ -97,12 +107,21 @@ def write_generated(
             style.save(_curve(shown) if shown.prompt[0].numel() == 1 else _film_strip(shown), out)
         case _ if look == "clean":
             frames = itertools.islice(shown.generated, shown.num_frames)
-            pictures = (to_picture(frame, shown.value_range, CLEAN, scale) for frame in frames)
+            pictures = (_alone(frame, shown.value_range, scale) for frame in frames)
             write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1)
         case _:
             rows = (_panels(frames, shown.value_range, scale) for frames in shown.frames())
             write_animation(out, strips.animate(rows, *shown.counts, shown.first), fps, shown.first + 1)
     return out
+
+
+def _alone(frame: Tensor, value_range: Range, scale: int | None) -> Array:
+    """A generated frame (C, H, W), or futures (N, C, H, W) side by side."""
+    if frame.dim() == 3:
+        return to_picture(frame, value_range, CLEAN, scale)
+    pictures = [to_picture(each, value_range, CLEAN, scale) for each in frame]
+    between = np.full((len(pictures[0]), GAP, 3), 255, np.uint8)
+    return np.concatenate([part for each in pictures for part in (between, each)][1:], 1)
 
 
 def _panels(

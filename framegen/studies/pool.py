@@ -156,7 +156,12 @@ def cost(config: Config) -> float:
             clips = 1000
     steps = config.training.epochs * (config.training.clips_per_epoch or clips) / config.training.batch_size
     model = config.model
-    if isinstance(model, Recurrent) and model.cell in ("tanh", "relu") and model.num_layers == 1:
+    if (
+        isinstance(model, Recurrent)
+        and model.cell in ("tanh", "relu")
+        and model.num_layers == 1
+        and not model.density
+    ):
         return 1 + len(config.members) * steps * (8 + model.hidden_size**2 / 12) * 1e-6
     milliseconds = (
         {"gru": 5.4, "lstm": 1.3}.get(model.cell, 1.7 * model.num_layers)

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
+from framegen.models.mixture import Mixture
 from framegen.models.parameters import flatten, load_weights, split, stack
 from framegen.models.predictor import Predictor, State, detach, map_state
-from framegen.training.feeding import noise, own_frames, relative_loss, unroll
+from framegen.training.feeding import bits_loss, noise, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
 from framegen.training.reader import Reader
 from framegen.training.state import engine_state, load_engine_state
@@ -87,7 +88,8 @@ class TorchEngine:
         self.seeds, self.total_steps = list(seeds or range(len(models))), total_steps
         self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
-        self.callables = [torch.compile(model) if training.compile else model for model in models]
+        calls = [model.density if model.has_density else model for model in models]
+        self.callables = [torch.compile(call) if training.compile else call for call in calls]
 
     @property
     def kept(self) -> Sequence[Predictor]:
@@ -192,13 +194,15 @@ class TorchEngine:
             added = noise((len(index), *inputs.shape[1:]), training.input_noise, random)
             shown = inputs + added[rows].to(inputs)
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
-            predictions, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
+            made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         self.states[k] = detach(state) if self.carry_state else None
+        if isinstance(made, Mixture):
+            return share * bits_loss(made, targets)
         if training.loss == "relative":
             # Copying's error is one number for all clips, whoever takes them.
             everywhere = partial(self._average, share=share)
-            return share * relative_loss(predictions.float(), inputs, targets, own, everywhere)
-        return share * nn.functional.mse_loss(predictions.float(), targets)
+            return share * relative_loss(made.float(), inputs, targets, own, everywhere)
+        return share * nn.functional.mse_loss(made.float(), targets)
 
     def _average(self, value: Tensor, share: float) -> Tensor:
         return self.ranks.sum(share * value)

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from framegen.config.training import Training
+from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.predictor import Predictor, State
 
 STILL = 1e-4
@@ -45,18 +47,23 @@ def own_frames(
 
 
 def unroll(
-    model: Predictor, call: Callable[..., tuple[Tensor, State]], inputs: Tensor, state: State, own: Tensor
-) -> tuple[Tensor, State]:
+    model: Predictor,
+    call: Callable[..., tuple[Any, State]],
+    inputs: Tensor,
+    state: State,
+    own: Tensor,
+) -> tuple[Any, State]:
     """What a model predicts of clips where it is shown some of its own predictions; gradients flow through
     them.
 
     Args:
-        call: what computes the model's predictions: itself, or itself compiled.
+        call: what computes the model's predictions: itself, or itself compiled; or its mixtures, whose means
+            are shown.
         inputs: (B, T, C, H, W).
         own: (B, T) bool as `own_frames` gives it.
 
     Returns:
-        The predictions (B, T, C, H, W), and the state after the last step.
+        The predictions (B, T, C, H, W) or their mixture, and the state after the last step.
     """
     chosen = own.any(0).nonzero()
     if not len(chosen):
@@ -66,10 +73,15 @@ def unroll(
     parts = [made]
     for step in range(first, inputs.shape[1]):
         which = own[:, step].to(inputs.device)[:, None, None, None, None]
-        shown = torch.where(which, model.feedback(made[:, -1:]), inputs[:, step : step + 1])
+        shown = torch.where(which, model.feedback(mean_of(made)[:, -1:]), inputs[:, step : step + 1])
         made, state = call(shown, state)
         parts.append(made)
-    return torch.cat(parts, 1), state
+    return join(parts), state
+
+
+def bits_loss(made: Mixture, targets: Tensor) -> Tensor:
+    """The mean over clips, steps and values of a frame of -log2 of the targets' probability."""
+    return -made.log_prob(targets).mean() / (math.log(2) * targets.shape[2:].numel())
 
 
 def noise(shape: tuple[int, ...], deviation: float, random: np.random.Generator) -> Tensor:

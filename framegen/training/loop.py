@@ -9,6 +9,7 @@ from torch import Tensor
 
 from framegen.errors import UserError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
+from framegen.evaluation.likelihood import one_step_bits
 from framegen.evaluation.metrics import median_index, over_members, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.models.device import peak_memory
@@ -39,8 +40,9 @@ class Epoch:
     step: int
     """Optimizer steps taken."""
     metrics: Mapping[str, float]
-    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill; of a
-    population the mean, and with _sd, _min and _max behind the name how its members vary."""
+    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill, and val/bits
+    of nets with a density head; of a population the mean, and with _sd, _min and _max behind the name how its
+    members vary."""
     members: Sequence[Mapping[str, float]]
     """By member: seed, train/loss (the mean over the epoch), val/mse."""
     models: Mapping[int, Predictor]
@@ -189,6 +191,9 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
         training.look(closed)
     else:
         training.look(mse)
+    if training.engine.kept[0].has_density:
+        bits = [one_step_bits(each, training.data.val).mean() for each in training.engine.kept]
+        metrics |= over_members("val/bits", torch.stack(bits))
     if OPTIMUM in training.references:
         references = (training.references[COPY_LAST], training.references[OPTIMUM])
         skills = [skill(value, *references) for value in mse.tolist()]

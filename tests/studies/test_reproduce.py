@@ -32,7 +32,7 @@ from framegen.runs import checkpoint
 from framegen.runs.folder import read_config
 from framegen.runs.run import load
 from framegen.studies import newton
-from framegen.studies.claims import CLAIMS, generation, parallel, running_on
+from framegen.studies.claims import CLAIMS, bits, generation, parallel, running_on
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
 from framegen.studies.page import write_report
@@ -103,7 +103,7 @@ def test_the_states_of_another_cell_are_those_of_the_net(way: Callable[..., torc
 
 def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> None:
     planned = planned_runs(16)
-    assert set(CLAIMS) == set(range(1, 12))
+    assert set(CLAIMS) == set(range(1, 13))
     assert {name for claim in CLAIMS.values() for name in claim.needs} == set(planned)
     for name, run in planned.items():
         assert run.command.startswith("framegen train ")
@@ -116,6 +116,7 @@ def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> No
             and config.model.num_layers == 1
             and config.training.batch_size != 20
             and config.model.hidden_size < 64
+            and not config.model.density
         )
         assert (len(config.members) == 16) == fused, name
 
@@ -128,6 +129,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
     video = training.train(short, "one", "disabled", folder / "runs", folder / "data", show=False, draw=False)
     config = parse_train("sine-lag", ["--seeds", "2", "--epochs", "2", "--media-every", "1"])[1]
     sine = training.train(config, "two", "disabled", folder / "runs", folder / "data", show=False, draw=False)
+    dense = replace(short, model=Recurrent(density=2))
+    sure = training.train(dense, "four", "disabled", folder / "runs", folder / "data", show=False, draw=False)
     other = replace(short, model=Recurrent(cell="mingru"))  # the one whose kind a claim looks at
     mingru = training.train(
         other, "three", "disabled", folder / "runs", folder / "data", show=False, draw=False
@@ -139,7 +142,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
     )
     shared = Runs(folder, planned_runs(2))
     kinds = {name: hidden for name in shared.planned if name.startswith("bar-")}
-    kinds |= {"sine-lag": sine, "sine-next": sine, "mingru": mingru}
+    kinds |= {"sine-lag": sine, "sine-next": sine, "mingru": mingru, "bits": sure, "bits-gru": sure}
     for name in shared.planned:
         (folder / name).symlink_to(kinds.get(name, video).folder)
     with pytest.MonkeyPatch.context() as patch:
@@ -179,6 +182,27 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     assert by_number[11].values == {"permanence/bar-convgru": 0, "permanence/bar-minconvgru": 0}
     assert by_number[11].verdict == "does not hold"  # its nets are here those without memory
     assert by_number[9].verdict == "does not hold"  # the recipe's run is here the same as all others
+
+    dense = shared.results("bits").spread["one_step"]["regret"]
+    assert by_number[12].sentence.count(f"{dense.mean:.2f} ± {dense.sd:.2f}") == 2
+    assert by_number[12].verdict == "does not hold"  # hardly trained
+
+
+@pytest.mark.parametrize(
+    ("regrets", "off", "verdict"),
+    [
+        (([0.9, 1.1], [0.1]), (0.02, 0.05), "holds"),
+        (([0.9, 1.3], [0.1]), (0.02, 0.05), "holds in part"),
+        (([0.9, 1.1], [0.1]), (0.06, 0.05), "holds in part"),
+        (([0.9, 1.3], [0.1]), (0.02, 0.06), "does not hold"),
+    ],
+)
+def test_a_net_says_how_sure_it_is_by_this_rule(
+    regrets: tuple[list[float], list[float]], off: tuple[float, float], verdict: str
+) -> None:
+    names = ("one", "other")
+    found = bits._verdict(dict(zip(names, regrets, strict=True)), dict(zip(names, off, strict=True)), 23.0)
+    assert found == verdict
 
 
 @pytest.mark.parametrize(
@@ -265,7 +289,7 @@ def test_the_report_needs_nothing_but_itself(made: tuple[Runs, dict[int, Finding
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [(["--claims", "12"], "--claims 12"), (["--claims", "0"], "--claims 0"), (["--seeds", "1"], "--seeds 1")],
+    [(["--claims", "13"], "--claims 13"), (["--claims", "0"], "--claims 0"), (["--seeds", "1"], "--seeds 1")],
 )
 def test_what_cannot_be_reproduced_is_named(
     options: list[str], reason: str, framegen: Runner, tmp_path: Path

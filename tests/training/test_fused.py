@@ -241,6 +241,7 @@ def test_both_engines_leave_the_same_run(config: Config, tmp_path: Path) -> None
         (Recurrent("mingru"), "plain RNNs only"),
         (Recurrent(num_layers=2), "one recurrent layer"),
         (Recurrent(hidden_size=65), "64"),
+        (Recurrent(density=1), "trains no --density"),
     ],
 )
 def test_what_it_cannot_train_goes_to_pytorch_and_is_said(

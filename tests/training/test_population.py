@@ -39,7 +39,7 @@ def _train(config: Config, folder: Path, name: str, engine: Engine = "torch", dr
     ).folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # its run has a name
 def population(places: tuple[Path, Path]) -> Path:
     """A finished run of three seeds. Read only."""
     return _train(replace(SMALL_CONFIG, seeds=SEEDS), places[0].parent, "population", draw=True)
@@ -85,8 +85,9 @@ def test_each_member_is_bit_equal_to_its_seed_trained_alone(
         pytest.param(SMALL_CONFIG, SIX, "fused", marks=needs_compiler),
         pytest.param(STREAM, SIX, "fused", marks=needs_compiler),
         (TINY, ConvRecurrent("predrnn", 3, 2, 3, 1, "motion"), "torch"),
+        (SMALL_CONFIG, replace(SIX, density=2), "torch"),
     ],
-    ids=["clips-torch", "stream-torch", "clips-fused", "stream-fused", "predrnn"],
+    ids=["clips-torch", "stream-torch", "clips-fused", "stream-fused", "predrnn", "density"],
 )
 def test_killed_and_resumed_equals_never_killed(
     config: Config, model: Model, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

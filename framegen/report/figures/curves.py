@@ -64,7 +64,7 @@ class Curve:
     high: Sequence[float] | None = None
 
 
-def _draw(axes: Axes, curve: Curve, label: str, **style: Any) -> None:
+def draw_curve(axes: Axes, curve: Curve, label: str, **style: Any) -> None:
     marker = "o" if len(curve.steps) == 1 else ""  # a line needs two points
     axes.plot(curve.steps, curve.values, **style, marker=marker, label=label)
     if curve.low is not None and curve.high is not None:
@@ -80,10 +80,10 @@ def loss_curves(train: Curve, validation: Curve, references: dict[str, float], m
     """
     figure = new_figure(WIDTH, 4.6)
     axes = figure.subplots()
-    _draw(
+    draw_curve(
         axes, train, "training loss, each step", color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8
     )
-    _draw(axes, validation, "validation, each epoch", color=MODEL, linewidth=2)
+    draw_curve(axes, validation, "validation, each epoch", color=MODEL, linewidth=2)
     if members > 1:
         axes.set_title(f"{members} seeds: mean, and band from the lowest to the highest", fontsize=11)
     for name, style in _styles(list(references)).items():
@@ -112,7 +112,7 @@ def error_over_horizon(
         if name == "model":
             label = f"{len(errors)} seeds: median, range" if len(errors) > 1 else "this model"
         label += " (below the axis)" if max(per_horizon[name]) < (floor or 0) else ""
-        _draw(
+        draw_curve(
             axes,
             Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())),
             label,
@@ -200,7 +200,8 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
         "optimum": {"color": OPTIMUM, "linewidth": 1.3, "linestyle": "--"},
     }
     for name, values in rows.items():
-        axes.plot(range(first, first + len(values)), values, **styles[name], label=name)
+        style = styles.get(name, styles["generated"])  # futures are many
+        axes.plot(range(first, first + len(values)), values, **style, label=name)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
     finish(axes, "frame (sample)", "value")
     legend_below(axes, 2)

@@ -1,6 +1,7 @@
 """The article's claims and some of ours, each as an experiment: which runs it needs, and what they found."""
 
 from framegen.studies.claims.belief import BELIEF
+from framegen.studies.claims.bits import BITS
 from framegen.studies.claims.generation import GENERATION, LENGTH
 from framegen.studies.claims.learning import ACTIVATION, MEMORY, WIDTH_AND_DEPTH
 from framegen.studies.claims.parallel import PARALLEL
@@ -23,6 +24,7 @@ CLAIMS: dict[int, Claim] = dict(
             RUNNING_ON,
             BELIEF,
             PERMANENCE,
+            BITS,
         ),
         start=1,
     )

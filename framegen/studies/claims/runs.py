@@ -133,6 +133,8 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
             name: Planned("video", four, {"num_layers": layers, "hidden_size": size, "batch_size": 20})
             for name, (layers, size) in DEPTHS.items()
         },
+        "bits": Planned("video", two, {"density": 4, "epochs": 40}),
+        "bits-gru": Planned("video-gru", two, {"density": 4, "epochs": 20}),
         "sine-lag": Planned("sine-lag", seeds),
         "sine-next": Planned("sine-next", seeds),
     }

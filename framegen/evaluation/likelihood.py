@@ -1,0 +1,156 @@
+"""How sure predictors are, in bits, and whether they are right to be: is the truth where they say?
+
+Bits are a code length: of a predictor that says how probable each next frame is, -log2 of the probability of
+the one that came. Their mean is smallest where the probabilities are the true ones, so no predictor needs
+fewer than the optimum but by chance; what it needs more is its regret.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from framegen.config.data import LEVEL
+from framegen.data.clips import Clips, Data, chunk_size, chunks, evenly, to_float
+from framegen.evaluation.metrics import number, standard_error
+from framegen.evaluation.results import Calibration, Curves, Scores
+from framegen.models.predictor import Predictor, device_of
+from framegen.models.rollout import rollout
+
+INTERVALS = {"50": 0.5, "90": 0.9}
+"""The central intervals that are looked at, by their percent."""
+SAMPLES = 32
+"""Futures drawn of each clip, closed-loop."""
+SAMPLED, PIXELS = 32, 1024
+"""Clips whose futures are drawn, evenly spread; of small frames as many as have so many pixels."""
+
+BITS_CONVENTION = {
+    "bits": "-log2 of the probability that the predictor gave to the stored frame that came, one step ahead; "
+    "mean over frames and clips",
+    "bits_se": "standard error of bits over the clips",
+}
+COVERAGE_CONVENTION = {
+    f"coverage_{name}": f"share of pixels that lay within the central {name} % of what was predicted, one "
+    "step ahead"
+    for name in INTERVALS
+}
+REGRET_CONVENTION = {
+    "regret": "bits less the optimum's: 0 is to know all that can be known",
+    "regret_se": "standard error of regret over the clips, both predictors' bits of a clip taken together",
+}
+
+
+@torch.inference_mode()
+def one_step_bits(model: Predictor, clips: Clips) -> Tensor:
+    """Each clip's bits a frame, mean over its steps: (N,) float64."""
+    device, parts = device_of(model), []
+    for inputs, targets in chunks(clips):
+        found = model.log_prob(inputs.to(device), targets.to(device))[:, clips.burn_in :]
+        parts.append(-found.double().cpu().mean(1) / math.log(2))
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def one_step_coverage(model: Predictor, clips: Clips) -> Tensor:
+    """The share of pixels within each of INTERVALS, at each step of a clip: (2, T) float64."""
+    device, parts = device_of(model), []
+    for inputs, targets in chunks(clips):
+        targets = targets.to(device)
+        mixture, _ = model.density(inputs.to(device))
+        ends = mixture.cdf(targets - LEVEL), mixture.cdf(targets)
+        parts.append(_within(*(each[:, clips.burn_in :].double().cpu() for each in ends)))
+    return _mean(torch.cat(parts, 1))
+
+
+def closed_loop_coverage(model: Predictor, frames: Tensor, context: int) -> Tensor:
+    """The share of pixels within each of INTERVALS of sampled futures, at each horizon: (2, H) float64.
+
+    Args:
+        frames: (N, T, C, H, W) clips; the first `context` frames are the prompt.
+    """
+    generator, parts = torch.Generator().manual_seed(0), []
+    enough = max(SAMPLED, PIXELS // frames.shape[2:].numel())
+    chosen = to_float(frames[evenly(len(frames), enough)])
+    few = chunk_size((SAMPLES, 12, *frames.shape[2:]))  # some components, with three numbers each
+    for clips in chosen.split(few):
+        prompt = clips[:, :context].repeat_interleave(SAMPLES, 0)
+        futures = rollout(model, prompt, frames.shape[1] - context, generator)
+        steps = []
+        for drawn, true in zip(futures, clips[:, context:].unbind(1), strict=True):
+            apart = drawn.unflatten(0, (-1, SAMPLES)) - true[:, None]  # (B, SAMPLES, C, H, W)
+            # Among futures as probable as the truth, its rank is any with the same probability.
+            below, upto = ((apart < edge).double().sum(1) for edge in (-LEVEL / 2, LEVEL / 2))
+            steps.append(_within(below / (SAMPLES + 1), (upto + 1) / (SAMPLES + 1)))
+        parts.append(torch.stack(steps, 2))  # (2, B, H, C, H, W)
+    return _mean(torch.cat(parts, 1))
+
+
+def _within(below: Tensor, upto: Tensor) -> Tensor:
+    """How much of a value lies within each of INTERVALS.
+
+    A value stands for all probabilities between these two: that of what is less, and that of what is not
+    more. Under a right forecast they are uniform, whatever its jumps (Czado, Gneiting and Held, "Predictive
+    model assessment for count data", 2009).
+
+    Args:
+        below, upto: (...), in [0, 1].
+
+    Returns:
+        (2, ...), in [0, 1].
+    """
+    shares = []
+    for interval in INTERVALS.values():
+        low, high = (1 - interval) / 2, (1 + interval) / 2
+        inside = (upto.clamp(max=high) - below.clamp(min=low)).clamp(min=0)
+        wide = upto - below
+        point = (below >= low) & (upto <= high)
+        shares.append(torch.where(wide > 0, inside / wide, point.double()))
+    return torch.stack(shares)
+
+
+def _mean(shares: Tensor) -> Tensor:
+    """Over clips and pixels: (2, N, T, ...) -> (2, T)."""
+    return shares.flatten(3).mean((1, 3))
+
+
+def likelihood_scores(
+    predictors: Mapping[str, Predictor], optimum: str, clips: Clips
+) -> tuple[dict[str, Scores], dict[str, Tensor]]:
+    """Bits of every predictor that has them, regret and coverage of those that are trained to, by name; and
+    the coverage at each step. Empty where no predictor was trained to say how sure it is."""
+    if not any(model.has_density for model in predictors.values()):
+        return {}, {}
+    bits = {name: one_step_bits(each, clips) for name, each in predictors.items() if each.has_bits}
+    covered = {name: one_step_coverage(each, clips) for name, each in predictors.items() if each.has_density}
+    scores: dict[str, Scores] = {}
+    for name, each in bits.items():
+        scores[name] = {"bits": number(each.mean().item()), "bits_se": standard_error(each)}
+        if name in covered and optimum in bits:
+            over = each - bits[optimum]
+            scores[name] |= {"regret": number(over.mean().item()), "regret_se": standard_error(over)}
+        if name in covered:
+            shares = covered[name].mean(1).tolist()
+            scores[name] |= dict(zip(COVERAGE_CONVENTION, map(number, shares), strict=True))
+    return scores, covered
+
+
+def likelihood_convention(scores: Mapping[str, Scores]) -> dict[str, str]:
+    """What the metrics mean that `likelihood_scores` gave."""
+    known = {metric for each in scores.values() for metric in each}
+    meanings = BITS_CONVENTION | REGRET_CONVENTION | COVERAGE_CONVENTION
+    return {metric: meaning for metric, meaning in meanings.items() if metric in known}
+
+
+def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:
+    """A model's calibration, with what `one_step_coverage` gave."""
+    loop = None
+    if data.test_frames is not None:
+        loop = _curves(closed_loop_coverage(model, data.test_frames, data.context))
+    return Calibration(_curves(covered), loop)
+
+
+def _curves(covered: Tensor) -> Curves:
+    return {
+        name: [number(each) for each in row.tolist()] for name, row in zip(INTERVALS, covered, strict=True)
+    }

@@ -1,0 +1,101 @@
+"""Mixtures of Gaussians over frames of stored levels: what a net says of the next frame beside its mean."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from framegen.config.data import LEVEL
+from framegen.models.censored import censored_mean
+
+SMALLEST = LEVEL / 2
+"""Of a standard deviation: no level is then more probable than 1. The probabilities of all levels of a value
+sum to 1 within 2 %, beside the ends within 7 %; from a deviation of one level on within 1e-8, beside the ends
+within 1 %, which falls with the square of the deviation."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """K Gaussians that are cut to [0, 1] and rounded to the levels of 1/255 (censored: Tobin, 1958), at every
+    step of B sequences.
+
+    A component's values are independent of each other. Where one weight stands for the whole frame, those
+    of the mixture are not: which component it is, all of them share. Where each value has weights of its
+    own, they are.
+    """
+
+    means: Tensor
+    """(B, T, K, C, H, W), of the Gaussians before they are cut; they may lie outside of [0, 1]."""
+    deviations: Tensor
+    """(B, T, K, C, H, W), at least SMALLEST."""
+    log_weights: Tensor
+    """(B, T, K, 1, 1, 1) of whole frames, or (B, T, K, C, H, W) of each value; normalised over K."""
+
+    @property
+    def mean(self) -> Tensor:
+        """Of what is seen, after the cut: (B, T, C, H, W), in [0, 1]."""
+        return (self.log_weights.exp() * censored_mean(self.means, self.deviations)).sum(2)
+
+    def log_prob(self, targets: Tensor) -> Tensor:
+        """Natural logarithm of the probability of stored frames (B, T, C, H, W): (B, T).
+
+        Inside a level's probability is the density times the level's width, at 0 and 1 what is cut off.
+        """
+        target = targets[:, :, None]
+        standard = (target - self.means) / self.deviations
+        width = math.log(LEVEL / math.sqrt(2 * math.pi))
+        inside = width - self.deviations.log() - standard.square() / 2
+        each, dark, bright = inside, target <= 0, target >= 1
+        if dark.any() or bright.any():  # many a world has none, and these take as long as all the rest
+            below = torch.special.log_ndtr((LEVEL / 2 - self.means) / self.deviations)
+            above = torch.special.log_ndtr((self.means - 1 + LEVEL / 2) / self.deviations)
+            each = torch.where(dark, below, torch.where(bright, above, inside))
+        if self.log_weights.shape[3:].numel() == 1:
+            frames = self.log_weights.flatten(2) + each.flatten(3).sum(3)  # (B, T, K)
+            return frames.logsumexp(2)
+        return (self.log_weights + each).logsumexp(2).flatten(2).sum(2)
+
+    def cdf(self, values: Tensor) -> Tensor:
+        """The probability that a stored value is at most this level, pixel by pixel: (B, T, C, H, W) both."""
+        edges = values[:, :, None] + LEVEL / 2  # a level holds what is rounded to it
+        below = torch.special.ndtr((edges - self.means) / self.deviations)
+        inside = (self.log_weights.exp() * below).sum(2).clamp(0, 1)
+        return torch.where(values < 0, 0.0, torch.where(edges[:, :, 0] >= 1, 1.0, inside))
+
+    def sample(self, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+        """Frames drawn from it, (B, T, C, H, W), of stored levels.
+
+        Below 1 the temperature sharpens: weights to the power of 1/T, variances times T (Ha and Eck, "A
+        neural representation of sketch drawings", 2017, eq. 8). What is drawn does not depend on the device.
+
+        Args:
+            generator: on the CPU.
+        """
+        weights = (self.log_weights / temperature).softmax(2)
+        drawn = torch.rand(weights[:, :, :1].shape, generator=generator).to(weights)
+        index = (drawn > weights.cumsum(2)).sum(2, keepdim=True).clamp(max=weights.shape[2] - 1)
+        index = index.expand(*index.shape[:3], *self.means.shape[3:])
+        mean, deviation = (each.gather(2, index)[:, :, 0] for each in (self.means, self.deviations))
+        noise = torch.randn(mean.shape, generator=generator).to(mean)
+        values = mean + math.sqrt(temperature) * deviation * noise
+        return (values.clamp(0, 1) / LEVEL).round() * LEVEL
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
+        """The same change made to each of the tensors."""
+        return Mixture(change(self.means), change(self.deviations), change(self.log_weights))
+
+
+def mean_of(made: Tensor | Mixture) -> Tensor:
+    """The point prediction, (B, T, C, H, W)."""
+    return made.mean if isinstance(made, Mixture) else made
+
+
+def join(parts: Sequence[Any]) -> Any:
+    """Predictions, or mixtures, one after another in time."""
+    if isinstance(parts[0], Mixture):
+        names = ("means", "deviations", "log_weights")
+        return Mixture(*(torch.cat([getattr(part, name) for part in parts], 1) for name in names))
+    return torch.cat(list(parts), 1)

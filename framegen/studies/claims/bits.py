@@ -1,0 +1,85 @@
+"""The claim that a net can say how sure it is, measured in bits against who knows all that can be known."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from framegen.evaluation.likelihood import INTERVALS
+from framegen.evaluation.references import OPTIMUM
+from framegen.evaluation.results import Results
+from framegen.report.figures import calibration, comparisons, style
+from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, spread_text
+
+NETS = {"4-5-4 RNN": "bits", "GRU, 32 units": "bits-gru"}
+"""By what it is called, the run."""
+
+LONGER = 0.05
+"""The optimum's code may be that part shorter."""
+OFF = 0.05
+"""So far the share of true pixels within an interval may lie from what the interval says."""
+
+
+def _bits(runs: Runs) -> Finding:
+    results = {name: runs.results(run) for name, run in NETS.items()}
+    regrets = {name: _values(each, "regret") for name, each in results.items()}
+    optimum = next(iter(results.values())).one_step[OPTIMUM]["bits"] or 0.0
+    off = {name: _off(each) for name, each in results.items()}
+    strip = comparisons.strip_plot({"one step ahead": {**regrets, OPTIMUM: 0.0}}, "regret: bits a frame")
+    shown = {name: each.calibration for name, each in results.items() if each.calibration is not None}
+    pictures = [
+        (
+            style.save(strip, runs.picture("bits")),
+            "Bits that a frame's code is longer than the optimum's: the price of what the net does not know.",
+        ),
+        (
+            style.save(calibration.coverage(shown), runs.picture("calibration")),
+            "How often a pixel lies within the central intervals of what the median net says, one step ahead "
+            "and in futures that were drawn. Dashed: what it should be; below it the net is too sure.",
+        ),
+    ]
+    found = "; ".join(
+        f"{name}, {spread_text(values, 2)}, and its intervals are off by {off[name]:.3f} over a clip at most"
+        for name, values in regrets.items()
+    )
+    return Finding(
+        f"The optimum needs {optimum:.2f} bits a frame. The nets need more (mean ± standard deviation over "
+        f"seeds): {found}.",
+        _verdict(regrets, off, optimum),
+        pictures,
+        {f"bits/{NETS[name]}/regret": statistics.fmean(values) for name, values in regrets.items()},
+        [f"framegen generate {runs.folder / NETS['4-5-4 RNN']} --sample --futures 3 --out futures.gif"],
+    )
+
+
+BITS = Claim(
+    "A net can say how sure it is",
+    "This one is not the article's. A squared error asks for the mean of what may come, and says nothing "
+    "of how far it may be off. Here the nets say how probable each next frame is, as a mixture of four "
+    "Gaussians, and are trained by likelihood. Whoever codes frames by such probabilities needs the "
+    "fewest bits with the true ones, which the optimum has: what a net needs more is its regret. Whether "
+    "it is as sure as it should be is seen by how often the truth lies within its central 50 % and 90 %. "
+    "Frames that are drawn from what it says make futures with the world's own noise.",
+    list(NETS.values()),
+    _bits,
+)
+
+
+def _values(results: Results, metric: str) -> list[float]:
+    return [value for value in results.values("one_step", metric) if value is not None]
+
+
+def _off(results: Results) -> float:
+    """How far a share of true pixels lies from what its interval says, at most, whatever the seed."""
+    return max(
+        abs(value - share)
+        for name, share in INTERVALS.items()
+        for value in _values(results, f"coverage_{name}")
+    )
+
+
+def _verdict(regrets: Mapping[str, Sequence[float]], off: Mapping[str, float], optimum: float) -> Verdict:
+    """A net says how sure it is where, whatever the seed, its code is hardly longer than the optimum's and
+    its intervals are right. In part: where one of the nets does."""
+    good = [max(regrets[name]) <= LONGER * optimum and off[name] <= OFF for name in regrets]
+    if all(good):
+        return "holds"
+    return "holds in part" if any(good) else "does not hold"
