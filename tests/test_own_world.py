@@ -22,7 +22,7 @@ from tests.own_world import Conv
 Runner = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="session")  # its run has a name
+@pytest.fixture(scope="session")
 def run(places: tuple[Path, Path]) -> Path:
     """A finished run. Read only."""
     return train("bounce", "bounce", "disabled", *places, show=False).folder

@@ -27,7 +27,7 @@ UNIT = (0.0, 1.0)
 TASK = Orbit(size=16, num_clips=6, num_val_clips=2, num_test_clips=3, num_frames=14)
 
 
-@pytest.fixture(scope="session")  # its run has a name
+@pytest.fixture(scope="session")
 def data(places: tuple[Path, Path]) -> Data:
     return load_data(TASK, places[1])
 

@@ -25,7 +25,7 @@ from tests.conftest import tensors
 Runner = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture(scope="session")  # its run has a name
+@pytest.fixture(scope="session")
 def data(small_run: Path, places: tuple[Path, Path]) -> Data:
     return load_data(checkpoint.load(small_run).config.task, places[1])
 

@@ -39,7 +39,7 @@ def _train(config: Config, folder: Path, name: str, engine: Engine = "torch", dr
     ).folder
 
 
-@pytest.fixture(scope="session")  # its run has a name
+@pytest.fixture(scope="session")  # tests of one file may be run apart, and the run has a name
 def population(places: tuple[Path, Path]) -> Path:
     """A finished run of three seeds. Read only."""
     return _train(replace(SMALL_CONFIG, seeds=SEEDS), places[0].parent, "population", draw=True)
