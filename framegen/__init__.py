@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.films import train_on
     from framegen.commands.generation import generate
+    from framegen.commands.playing import play
     from framegen.commands.training import resume, train
     from framegen.config.config import Config
     from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
@@ -41,6 +42,7 @@ _PLACES = {
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
+    "play": "commands.playing.play",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",
@@ -97,6 +99,7 @@ __all__ = [
     "evaluate",
     "generate",
     "load",
+    "play",
     "resume",
     "rollout",
     "save",

@@ -30,6 +30,7 @@ COMMANDS = {
         "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
     ),
     "draw": (verbs.draw, "draw a run's net and its curves: framegen draw RUN"),
+    "play": (verbs.play, "play with a run's net in the browser: framegen play RUN"),
     "reproduce": (
         verbs.reproduce,
         "run every claim of the article, and write a report: framegen reproduce",

@@ -16,6 +16,7 @@ from framegen.config.options import (
     Evaluate,
     Import,
     ListData,
+    Play,
     Reproduce,
     Resume,
     ShowData,
@@ -190,6 +191,15 @@ def draw(words: list[str]) -> None:
 
     for path in evaluation.draw(find(options.run, options.runs_dir)):
         print(path)
+
+
+def play(words: list[str]) -> None:
+    options = parse(Play, "play", words)
+    from framegen.commands import playing
+    from framegen.runs.folder import find
+
+    path = playing.play(find(options.run, options.runs_dir), options.out, options.force)
+    print(f"{path}\nOpen it in a browser: it needs nothing else, not even a network.")
 
 
 def reproduce(words: list[str]) -> None:

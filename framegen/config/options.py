@@ -167,6 +167,21 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Write a page in which a run's net runs live, in a browser: paint its prompt, switch its memory off, push
+    its units. One file, which needs no network."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+    out: Path | None = None
+    """File to write, .html; None: play.html in the run's folder."""
+    force: bool = False
+    """Replace --out where it exists."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
 class Reproduce:
     """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
 

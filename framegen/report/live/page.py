@@ -1,0 +1,161 @@
+"""The live page's HTML, from its template, style sheets and programs: one file that needs nothing else."""
+
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from framegen.config.data import Sine, Task
+from framegen.evaluation.results import Member, Results
+from framegen.models.predictor import num_parameters
+from framegen.report.live.content import chosen_members, content, ranks
+from framegen.runs.run import Run
+
+TEMPLATE = "page.html.jinja"
+STYLES = ("play.css", "controls.css")
+PROGRAMS = (  # each knows those before it
+    "net.js",
+    "filter.js",
+    "course.js",
+    "draw.js",
+    "space.js",
+    "unrolled.js",
+    "matrix.js",
+    "curves.js",
+    "strip.js",
+    "belief.js",
+    "play.js",
+    "controls.js",
+)
+MAX_LINES = {"hidden": 12, "pixels": 16, "layers": 4}
+"""Nets up to this size are drawn line by line; `isSmall` in space.js."""
+LEVELS = 5
+GATES = {
+    "gru": ("reset gate", "update gate", "candidate"),
+    "lstm": ("input gate", "forget gate", "candidate", "output gate"),
+    "mingru": ("update gate", "candidate"),
+}
+"""The parts of a unit, in PyTorch's order."""
+UNITS = {"tanh": "tanh RNN", "relu": "relu RNN", "gru": "GRU", "lstm": "LSTM", "mingru": "minGRU", "mlp": "MLP"}
+
+
+def live_page(run: Run, results: Results) -> str:
+    """The page of a run, HTML. Raises UserError where the run cannot be played."""
+    data = content(run, results)
+    members = chosen_members(results, run)
+    shape, task = data["shape"], run.config.task
+    pixels = run.data.train.frame_shape[0] * run.data.frame_shape[1] * run.data.frame_shape[2]
+    sizes = {"hidden": shape["hidden"], "pixels": pixels, "layers": shape["layers"]}
+    named = zip(members, ranks(results, members), strict=True)
+    environment = Environment(
+        loader=PackageLoader(__package__ or "framegen.report.live", package_path=""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        name=run.folder.name,
+        title=_title(shape, pixels),
+        lead=_lead(run, results, shape, pixels),
+        description=run.config.description,
+        style=_joined(STYLES),
+        script=_joined(PROGRAMS),
+        data=data,
+        frame=data["shape"]["frame"],
+        pixels=pixels,
+        small=all(sizes[name] <= MAX_LINES[name] for name in sizes),
+        recurrent=shape["cell"] != "mlp",
+        gates=GATES.get(shape["cell"], ()),
+        levels=_levels(task),
+        optimum=data["optimum"] is not None,
+        ring=data["optimum"] is not None and data["optimum"]["kind"] == "ring",
+        next_frame=task.next_frame,
+        members=[{"seed": each.seed, "rank": rank, "score": _score(each)} for each, rank in named],
+        scored=_scored(results),
+        clips=[clip["name"] for clip in data["clips"]],
+        steps=_steps(data, pixels),
+        help=_help(shape["cell"] != "mlp", task.next_frame),
+    )
+
+
+def _joined(names: tuple[str, ...]) -> Markup:
+    """Files of this folder, one after another."""
+    folder = files(__package__ or "framegen.report.live")
+    return Markup("\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names))
+
+
+def _title(shape: dict[str, Any], pixels: int) -> str:
+    layers = "-".join([str(shape["hidden"])] * shape["layers"])
+    return f"The {pixels}-{layers}-{pixels} {UNITS[shape['cell']]}"
+
+
+def _lead(run: Run, results: Results, shape: dict[str, Any], pixels: int) -> Markup:
+    """What the net is, and how good, in two sentences."""
+    _, height, width = run.data.frame_shape
+    task, weights = run.config.task, num_parameters(run.model)
+    if isinstance(task, Sine):
+        side = "behind" if task.lag > 0 else "ahead"
+        what = f"hears a sine, sample by sample, and says what it is {abs(task.lag)} sample{'s' * (abs(task.lag) > 1)} {side}"
+    else:
+        what = f"sees frames of {width}×{height} pixels, one at a time, and predicts the next"
+    memory = "nothing but the current frame" if shape["cell"] == "mlp" else "its hidden layer, handed on from step to step"
+    sentence = Markup("A net of <b>{} weights</b> {}. All it knows of the past is {}.").format(f"{weights:,}", what, memory)
+    if shape["cell"] == "mlp":
+        sentence = Markup("A net of <b>{} weights</b> {}. It has no memory: all it knows is {}.").format(
+            f"{weights:,}", what, memory
+        )
+    reached = results.median.one_step.get("skill")
+    if reached is None or isinstance(task, Sine):
+        return sentence
+    said = Markup(" On test clips its <b>skill is {}</b>, where 0 copies the last frame and 1 is the best that any predictor can do.")
+    return sentence + said.format(f"{reached:.3f}")
+
+
+def _score(member: Member) -> str:
+    skill, mse = member.one_step.get("skill"), member.one_step["mse"]
+    if skill is not None and -100 < skill:
+        return f"skill {skill:.3f}"
+    return "diverged" if mse is None else f"error {mse:.2g}"
+
+
+def _scored(results: Results) -> str:
+    """What stands below each seed."""
+    among = f"{len(results.members)} seeds were trained. " if len(results.members) > 1 else ""
+    return among + "One step ahead, on all test clips."
+
+
+def _levels(task: Task) -> list[dict[str, Any]]:
+    """Brightnesses to paint with."""
+    low, high = task.value_range
+    parts = [k / (LEVELS - 1) for k in range(LEVELS)]
+    return [
+        {"value": low + part * (high - low), "grey": round(255 * part), "name": f"{round(100 * part)} %"}
+        for part in parts
+    ]
+
+
+def _steps(data: dict[str, Any], pixels: int) -> int:
+    """Frames of a clip."""
+    letters = len(data["clips"][0]["frames"].rstrip("="))
+    return letters * 3 // 4 // pixels // (1 if data["levels"] else 4)
+
+
+def _help(recurrent: bool, next_frame: bool) -> list[tuple[list[str], str]]:
+    """The keys, and what each does."""
+    keys = [
+        (["space"], "play, pause"),
+        (["←", "→"], "a step back, a step on; with shift ten"),
+        (["home", "end"], "first step, last step"),
+        (["↑", "↓"], "choose a hidden unit"),
+        (["d"], "disturb it: push up, down, undo"),
+        (["m"] if recurrent else [], "memory off or on, from this step on"),
+        (["c"] if next_frame else [], "closed loop, or true frames all along"),
+        (["v"], "in space, in time"),
+        (["n"], "next test clip"),
+        (["[", "]"], "seed before, next seed"),
+        (["−", "+"], "slower, faster"),
+        (["r"], "reset"),
+    ]
+    return [(names, text) for names, text in keys if names]
