@@ -51,7 +51,7 @@ function drawOdds(context, width, height, { speeds, odds }) {
   const base = height - 38;
   order.forEach((s, place) => {
     const x = first + place * (wide + gap);
-    context.fillStyle = ink.line;
+    context.fillStyle = css(ink.rgb.line, 0.6);
     context.fillRect(x, 18, wide, base - 18);
     context.fillStyle = ink.best;
     context.fillRect(x, base - (base - 18) * odds[s], wide, (base - 18) * odds[s]);

@@ -44,8 +44,7 @@ function showSettings() {
   press("closed", settings.closed);
   press("space", ui.view === "space");
   press("time", ui.view === "time");
-  find("context").value = settings.context;
-  find("context").disabled = !settings.closed;
+  if (page.nextFrame) Object.assign(find("context"), { value: settings.context, disabled: !settings.closed });
   set("context-text", settings.closed ? `prompt: ${plural(settings.context, "frame")}` : "every frame is a true one");
   find("clip").value = settings.painted ? "painted" : settings.clip;
   find("clip").querySelector("[value=painted]").hidden = !settings.painted;
@@ -77,6 +76,7 @@ const longer = () => {
 };
 const look = (view) => {
   ui.view = small ? view : "space";
+  find("panes").classList.toggle("time", ui.view === "time");
   showSettings();
   paint();
 };

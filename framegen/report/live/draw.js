@@ -30,7 +30,8 @@ const css = (rgb, alpha = 1) => `rgb(${rgb.map(Math.round).join(" ")} / ${alpha}
 
 /** A canvas as large as its box, whatever the screen's pixels are; painted again when either changes. */
 function surface(canvas, paint) {
-  const made = { canvas, width: 0, height: 0, context: canvas.getContext("2d"), paint: () => {} };
+  if (!canvas) return { paint() {} }; // not of this page
+  const made = { canvas, width: 0, height: 0, context: canvas.getContext("2d") };
   made.fit = () => {
     const ratio = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth, canvas.clientHeight];

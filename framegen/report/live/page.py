@@ -59,7 +59,7 @@ def live_page(run: Run, results: Results) -> str:
         name=run.folder.name,
         title=_title(shape, pixels),
         lead=_lead(run, results, shape, pixels),
-        description=run.config.description,
+        experiment=run.config.experiment,
         style=_joined(STYLES),
         script=_joined(PROGRAMS),
         data=data,

@@ -93,7 +93,6 @@ const stripSurface = surface(find("strip"), (context, width, height) => {
 
 /** A canvas with one frame on it. */
 function frameSurface(id, frameOf, colour) {
-  if (!find(id)) return { paint: () => {} };
   return surface(find(id), (context, width, height) => {
     const [, rows, columns] = page.shape.frame;
     const size = Math.min(width, (height * Math.max(rows, columns)) / rows);

@@ -37,7 +37,7 @@ function largestWeight(net, gate) {
 /** Where the units stand: columns[k][j] = { x, y }, the first the input, the last the output. */
 function placeUnits(net, width, height) {
   const counts = [net.pixels, ...Array(net.layers).fill(net.hidden), net.pixels];
-  const [top, bottom] = [46, height - 34];
+  const [top, bottom] = [58, height - 12];
   const most = Math.max(...counts);
   const radius = clamp((bottom - top) / (2.7 * most), 5, Math.min(24, width / 16));
   const side = radius + 14;

@@ -3,7 +3,7 @@
 /** The rows of the strip, from the top: { name, height, draw(context, row, strip) }. */
 function rowsOf(page, course, view) {
   const curve = page.shape.pixels === 1;
-  const tall = Math.min(view.cell - 1, 44);
+  const tall = Math.min(view.cell - clamp(view.cell * 0.2, 2, 6), 44);
   const thumbs = (name, frames, colour) => ({ name, height: tall, draw: drawThumbs, frames, colour });
   const rows = curve
     ? [{ name: "", key: "curve", height: 150, draw: drawCurves }]
@@ -24,7 +24,7 @@ function rowsOf(page, course, view) {
   return rows;
 }
 
-const HEAD = 20; // pixels above a row, for its name
+const HEAD = 24; // pixels above a row, for its name
 
 /** Heights and places of all rows: the strip's height depends on the page and its width alone. */
 function layStrip(page, course, view) {
@@ -67,7 +67,7 @@ function paintStrip(context, width, height, strip, position, ratio) {
   context.fillStyle = css(ink.rgb.ink, 0.07);
   context.fillRect(x - strip.cell / 2, 0, strip.cell, strip.height - 22);
   context.drawImage(strip.canvas, ...source, 0, 0, part, strip.height);
-  for (const row of strip.rows) label(context, row.name, 2, row.y - 9);
+  for (const row of strip.rows) label(context, row.name, 2, row.y - 12);
   const errors = strip.rows.find((row) => row.key === "error");
   for (const { y, power } of errorTicks(strip.course, errors)) {
     context.fillStyle = css(ink.rgb.card, 0.75);
@@ -153,7 +153,7 @@ function diamond(context, x, y, sign) {
 
 /** The posterior over the angle of the coming frame, dark where it is probable; the net's light as dots. */
 function drawBelief(context, row, { course, cell, steps }) {
-  const bins = row.height;
+  const bins = row.height / 2;
   const angles = course.best.angle[0].length;
   const sums = course.best.angle.map((density) => {
     const bin = new Float64Array(bins);
