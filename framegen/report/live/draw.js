@@ -113,9 +113,13 @@ function drawFrame(context, frame, shape, range, x, y, size, colour = ink.net) {
   }
 }
 
-function label(context, text, x, y, { align = "left", size = 12, colour = ink.soft, weight = 400 } = {}) {
+function label(context, text, x, y, { align = "left", size = 12, colour = ink.soft, weight = 400, halo = false } = {}) {
   context.font = `${weight} ${size}px system-ui, sans-serif`;
   [context.textAlign, context.textBaseline, context.fillStyle] = [align, "middle", colour];
+  if (halo) {
+    [context.strokeStyle, context.lineWidth, context.lineJoin] = [ink.card, 4, "round"];
+    context.strokeText(text, x, y);
+  }
   context.fillText(text, x, y);
 }
 

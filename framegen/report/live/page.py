@@ -1,5 +1,6 @@
 """The live page's HTML, from its template, style sheets and programs: one file that needs nothing else."""
 
+import math
 from importlib.resources import files
 from typing import Any
 
@@ -45,7 +46,7 @@ def live_page(run: Run, results: Results) -> str:
     data = content(run, results)
     members = chosen_members(results, run)
     shape, task = data["shape"], run.config.task
-    pixels = run.data.train.frame_shape[0] * run.data.frame_shape[1] * run.data.frame_shape[2]
+    pixels = math.prod(run.data.frame_shape)
     sizes = {"hidden": shape["hidden"], "pixels": pixels, "layers": shape["layers"]}
     named = zip(members, ranks(results, members), strict=True)
     environment = Environment(
@@ -96,8 +97,8 @@ def _lead(run: Run, results: Results, shape: dict[str, Any], pixels: int) -> Mar
     _, height, width = run.data.frame_shape
     task, weights = run.config.task, num_parameters(run.model)
     if isinstance(task, Sine):
-        side = "behind" if task.lag > 0 else "ahead"
-        what = f"hears a sine, sample by sample, and says what it is {abs(task.lag)} sample{'s' * (abs(task.lag) > 1)} {side}"
+        which = "the next one" if task.lag == -1 else f"the one {abs(task.lag)} {'before' if task.lag > 0 else 'after'} it"
+        what = f"is shown a sine, one sample at a time, and answers with {which}"
     else:
         what = f"sees frames of {width}×{height} pixels, one at a time, and predicts the next"
     memory = "nothing but the current frame" if shape["cell"] == "mlp" else "its hidden layer, handed on from step to step"
@@ -122,8 +123,7 @@ def _score(member: Member) -> str:
 
 def _scored(results: Results) -> str:
     """What stands below each seed."""
-    among = f"{len(results.members)} seeds were trained. " if len(results.members) > 1 else ""
-    return among + "One step ahead, on all test clips."
+    return f"{len(results.members)} were trained; scores are one step ahead, on all test clips."
 
 
 def _levels(task: Task) -> list[dict[str, Any]]:

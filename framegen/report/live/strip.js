@@ -24,6 +24,7 @@ function rowsOf(page, course, view) {
   return rows;
 }
 
+const GUTTER = 30; // pixels at the left, for the error's axis
 const HEAD = 24; // pixels above a row, for its name
 
 /** Heights and places of all rows: the strip's height depends on the page and its width alone. */
@@ -40,7 +41,7 @@ function layStrip(page, course, view) {
 /** How wide a step is, so that all steps fit where they can still be seen. */
 function cellOf(page, steps, width) {
   const least = page.shape.pixels === 1 ? 4 : page.shape.pixels > 16 ? 22 : 11;
-  return Math.max(least, width / steps);
+  return Math.max(least, (width - GUTTER) / steps);
 }
 
 /** The whole strip, once for every change: time moves a line across it. */
@@ -61,37 +62,40 @@ function renderStrip(page, course, view, width, ratio) {
 /** The part of the strip that is in sight, with the line at `position` (steps, from 0). */
 function paintStrip(context, width, height, strip, position, ratio) {
   const offset = offsetOf(strip, width, position);
-  const part = Math.min(width, strip.width);
-  const source = [offset * ratio, 0, part * ratio, strip.canvas.height];
-  const x = (position + 0.5) * strip.cell - offset;
-  context.fillStyle = css(ink.rgb.ink, 0.07);
-  context.fillRect(x - strip.cell / 2, 0, strip.cell, strip.height - 22);
-  context.drawImage(strip.canvas, ...source, 0, 0, part, strip.height);
-  for (const row of strip.rows) label(context, row.name, 2, row.y - 12);
+  const part = Math.min(width - GUTTER, strip.width);
+  const x = GUTTER + (position + 0.5) * strip.cell - offset;
+  const foot = strip.height - 22;
+  context.fillStyle = css(ink.rgb.ink, 0.08);
+  context.fillRect(x - strip.cell / 2, 0, strip.cell, foot);
+  context.drawImage(strip.canvas, offset * ratio, 0, part * ratio, strip.canvas.height, GUTTER, 0, part, strip.height);
+  context.fillStyle = ink.ink;
+  context.fillRect(x - 0.75, 0, 1.5, foot);
+  for (const row of strip.rows) label(context, row.name, GUTTER, row.y - 12, { halo: true });
+  drawTicks(context, strip);
+  context.fillStyle = ink.ink;
+  context.beginPath();
+  context.roundRect(clamp(x, GUTTER + 14, width - 14) - 14, foot, 28, 18, 9);
+  context.fill();
+  const style = { align: "center", colour: ink.page, weight: 600 };
+  label(context, String(Math.round(position) + 1), clamp(x, GUTTER + 14, width - 14), foot + 9.5, style);
+}
+
+/** The error's axis, which stays where it is while the strip moves. */
+function drawTicks(context, strip) {
   const errors = strip.rows.find((row) => row.key === "error");
   for (const { y, power } of errorTicks(strip.course, errors)) {
-    context.fillStyle = css(ink.rgb.card, 0.75);
-    context.fillRect(0, y - 7, 30, 13);
-    label(context, "10", 2, y, { size: 11 });
+    label(context, "10", 2, y + 1, { size: 11 });
     label(context, String(power).replace("-", "−"), 15, y - 4, { size: 9 });
   }
-  context.fillStyle = ink.ink;
-  context.fillRect(x - 0.75, 0, 1.5, strip.height - 22);
-  const number = String(Math.round(position) + 1);
-  const at = clamp(x, 14, part - 14);
-  context.beginPath();
-  context.roundRect(at - 14, strip.height - 22, 28, 18, 9);
-  context.fill();
-  label(context, number, at, strip.height - 12.5, { align: "center", colour: ink.page, weight: 600 });
 }
 
 function offsetOf(strip, width, position) {
-  return clamp((position + 0.5) * strip.cell - width / 2, 0, Math.max(0, strip.width - width));
+  return clamp((position + 0.5) * strip.cell - (width - GUTTER) / 2, 0, Math.max(0, strip.width - width + GUTTER));
 }
 
 /** The step at x, and the row at y. */
 function hitStrip(strip, width, position, { x, y }) {
-  const t = clamp(Math.floor((x + offsetOf(strip, width, position)) / strip.cell), 0, strip.steps - 1);
+  const t = clamp(Math.floor((x - GUTTER + offsetOf(strip, width, position)) / strip.cell), 0, strip.steps - 1);
   return { t, row: strip.rows.find((row) => y >= row.y && y < row.y + row.height) ?? null };
 }
 
@@ -109,7 +113,12 @@ function drawThumbs(context, row, { page, cell, course }) {
 function drawHeat(context, row, { course, cell, steps, view }) {
   const { net, plain, hidden, scale } = course;
   const units = net.hidden * net.layers;
-  const value = (t, unit) => (hidden[t][unit] - (view.apart ? plain.hidden[t][unit] : 0)) / scale[Math.floor(unit / net.hidden)];
+  const value = (t, unit) => {
+    const full = scale[Math.floor(unit / net.hidden)];
+    if (!view.apart) return hidden[t][unit] / full;
+    const apart = (hidden[t][unit] - plain.hidden[t][unit]) / full;
+    return Math.sign(apart) * Math.sqrt(Math.abs(apart)); // so that small differences are seen too
+  };
   const heat = picture(steps, units, (k) => signed(value(k % steps, Math.floor(k / steps)), "card"));
   context.imageSmoothingEnabled = false;
   context.drawImage(heat, 0, row.y, steps * cell, row.height);

@@ -6,9 +6,9 @@ function placeStep(net, width, height) {
   const thumb = clamp(height / 9, 30, 46);
   const [top, bottom] = [thumb + 44, height - thumb - 44];
   const rows = Math.max(net.pixels, 2);
-  const radius = clamp(Math.min((gap * 0.66) / rows / 2.3, (bottom - top) / net.layers / net.hidden / 2.6), 3, 13);
-  const row = (y) =>
-    Array.from({ length: net.pixels }, (_, i) => ({ x: (i - (net.pixels - 1) / 2) * radius * 2.3, y }));
+  const radius = clamp(Math.min((gap * 0.56) / rows / 2.3, (bottom - top) / net.layers / net.hidden / 2.6), 3, 13);
+  const row = (x, y) =>
+    Array.from({ length: net.pixels }, (_, i) => ({ x: x + (i - (net.pixels - 1) / 2) * radius * 2.3, y }));
   const room = (bottom - top - 4 * radius) / net.layers;
   const columns = Array.from({ length: net.layers }, (_, layer) => {
     const middle = bottom - 2 * radius - room * (layer + 0.5);
@@ -18,7 +18,7 @@ function placeStep(net, width, height) {
       return { x: offset * radius * 0.75, y: middle + offset * apart };
     });
   });
-  return { gap, thumb, radius, columns: [row(bottom), ...columns, row(top)] };
+  return { gap, thumb, radius, columns: [row(-gap * 0.2, bottom), ...columns, row(gap * 0.16, top)] };
 }
 
 /** The steps that are (partly) in sight, and where the first step's middle stands. */
@@ -95,12 +95,13 @@ function drawStep(context, place, view, s, x, height) {
       if (Math.abs(apart) > 0.01) ringAround(context, at, place.radius + 3, apart);
     });
   });
-  const half = place.thumb / 2;
-  drawFrame(context, course.inputs[s], page.shape.frame, page.range, x - half, height - place.thumb - 22, place.thumb);
-  drawFrame(context, course.outputs[s], page.shape.frame, page.range, x - half, 22, place.thumb);
+  const [shape, half] = [page.shape.frame, place.thumb / 2];
+  const [from, to] = [x - place.gap * 0.2, x + place.gap * 0.16];
+  drawFrame(context, course.inputs[s], shape, page.range, from - half, height - place.thumb - 22, place.thumb, ink.prompt);
+  drawFrame(context, course.outputs[s], shape, page.range, to - half, 22, place.thumb);
   const style = { align: "center", colour: now ? ink.ink : ink.soft, weight: now ? 600 : 400 };
-  label(context, `frame ${s + 1}${course.given(s) ? "" : ", its own"}`, x, height - 9, style);
-  label(context, page.nextFrame ? `predicted ${s + 2}` : `predicted ${s + 1}`, x, 9, style);
+  label(context, `frame ${s + 1}${course.given(s) ? "" : ", its own"}`, from, height - 9, style);
+  label(context, `predicted ${page.nextFrame ? s + 2 : s + 1}`, to, 9, style);
   if (view.off[s] && net.cell !== "mlp")
     label(context, "memory off", x - place.gap / 2, height / 2, { align: "center", colour: ink.net, weight: 600 });
 }
