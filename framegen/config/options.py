@@ -168,8 +168,8 @@ class Generate:
 
 @dataclass(frozen=True)
 class Play:
-    """Write a page in which a run's net runs live, in a browser: paint its prompt, switch its memory off, push
-    its units. One file, which needs no network."""
+    """Write a page in which a run's net runs live, in a browser: paint its prompt, switch its memory off,
+    push its units. One file, which needs no network."""
 
     run: Positional[str]
     """The run: its folder, or its name in the folder of the runs."""

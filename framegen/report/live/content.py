@@ -49,7 +49,7 @@ def check_playable(run: Run) -> None:
 
 
 def _is_linear(model: Predictor, pixels: int) -> bool:
-    """Whether a model is one of those that `net.js` computes: hidden layers, and a linear map to the frame."""
+    """Whether `net.js` computes this model: hidden layers, and a linear map to the frame."""
     head = getattr(model, "head", None)
     plain = isinstance(head, nn.Linear) and head.out_features == pixels
     return isinstance(model, RecurrentNet | MemorylessNet) and plain
@@ -130,7 +130,10 @@ def clips_of(run: Run) -> tuple[list[dict[str, str]], int]:
     places = pick(data, len(clips), min(MAX_CLIPS, room))
     kinds = {k: name for name, members in data.kinds.items() for k in places if members[k]}
     found = [
-        {"name": f"test clip {k}" + (f", {kinds[k]}" if k in kinds else ""), "frames": _base64(clips[k, :length])}
+        {
+            "name": f"test clip {k}" + (f", {kinds[k]}" if k in kinds else ""),
+            "frames": _base64(clips[k, :length]),
+        }
         for k in places
     ]
     return found, min(data.context, length)
@@ -184,5 +187,6 @@ def optimum_of(task: Task) -> dict[str, Any] | None:
 def _base64(values: Tensor) -> str:
     """Bytes as they are, all else as little-endian float32."""
     array = values.detach().cpu().contiguous().numpy()
-    return base64.b64encode((array if values.dtype == torch.uint8 else array.astype("<f4")).tobytes()).decode()
-
+    return base64.b64encode(
+        (array if values.dtype == torch.uint8 else array.astype("<f4")).tobytes()
+    ).decode()

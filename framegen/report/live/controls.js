@@ -242,6 +242,9 @@ if (!calm.matches) play(true);
 // For tests, and for whoever opens the console.
 window.player = {
   page,
+  floats,
+  makeNet,
+  makeOptimum,
   simulate,
   get settings() {
     return settings;

@@ -38,7 +38,14 @@ GATES = {
     "mingru": ("update gate", "candidate"),
 }
 """The parts of a unit, in PyTorch's order."""
-UNITS = {"tanh": "tanh RNN", "relu": "relu RNN", "gru": "GRU", "lstm": "LSTM", "mingru": "minGRU", "mlp": "MLP"}
+UNITS = {
+    "tanh": "tanh RNN",
+    "relu": "relu RNN",
+    "gru": "GRU",
+    "lstm": "LSTM",
+    "mingru": "minGRU",
+    "mlp": "MLP",
+}
 
 
 def live_page(run: Run, results: Results) -> str:
@@ -59,7 +66,7 @@ def live_page(run: Run, results: Results) -> str:
     return environment.get_template(TEMPLATE).render(
         name=run.folder.name,
         title=_title(shape, pixels),
-        lead=_lead(run, results, shape, pixels),
+        lead=_lead(run, results, shape),
         experiment=run.config.experiment,
         style=_joined(STYLES),
         script=_joined(PROGRAMS),
@@ -92,31 +99,30 @@ def _title(shape: dict[str, Any], pixels: int) -> str:
     return f"The {pixels}-{layers}-{pixels} {UNITS[shape['cell']]}"
 
 
-def _lead(run: Run, results: Results, shape: dict[str, Any], pixels: int) -> Markup:
-    """What the net is, and how good, in two sentences."""
-    _, height, width = run.data.frame_shape
-    task, weights = run.config.task, num_parameters(run.model)
+def _lead(run: Run, results: Results, shape: dict[str, Any]) -> Markup:
+    """What the net is, what it knows of the past, and how good it is."""
+    task, (_, height, width) = run.config.task, run.data.frame_shape
     if isinstance(task, Sine):
-        which = "the next one" if task.lag == -1 else f"the one {abs(task.lag)} {'before' if task.lag > 0 else 'after'} it"
-        what = f"is shown a sine, one sample at a time, and answers with {which}"
+        after = f"{abs(task.lag)} {'before' if task.lag > 0 else 'after'} it"
+        answer = "the next one" if task.next_frame else f"the one {after}"
+        what = f"is shown a sine, one sample at a time, and answers with {answer}"
     else:
-        what = f"sees frames of {width}×{height} pixels, one at a time, and predicts the next"
-    memory = "nothing but the current frame" if shape["cell"] == "mlp" else "its hidden layer, handed on from step to step"
-    sentence = Markup("A net of <b>{} weights</b> {}. All it knows of the past is {}.").format(f"{weights:,}", what, memory)
-    if shape["cell"] == "mlp":
-        sentence = Markup("A net of <b>{} weights</b> {}. It has no memory: all it knows is {}.").format(
-            f"{weights:,}", what, memory
-        )
+        what = f"sees frames of {width} by {height} pixels, one at a time, and predicts the next"
+    past = "its hidden layer, handed on from step to step"
+    knows = (
+        f"All it knows of the past is {past}" if shape["cell"] != "mlp" else "It knows nothing of the past"
+    )
+    lead = Markup("A net of <b>{} weights</b> {}. {}.").format(f"{num_parameters(run.model):,}", what, knows)
     reached = results.median.one_step.get("skill")
-    if reached is None or isinstance(task, Sine):
-        return sentence
-    said = Markup(" On test clips its <b>skill is {}</b>, where 0 copies the last frame and 1 is the best that any predictor can do.")
-    return sentence + said.format(f"{reached:.3f}")
+    if reached is None or isinstance(task, Sine):  # a sine's optimum errs by rounding alone
+        return lead
+    scale = "0 copies the last frame and 1 is the best that any predictor can do"
+    return lead + Markup(" On test clips its <b>skill is {:.3f}</b>, where {}.").format(reached, scale)
 
 
 def _score(member: Member) -> str:
     skill, mse = member.one_step.get("skill"), member.one_step["mse"]
-    if skill is not None and -100 < skill:
+    if skill is not None and skill > -100:
         return f"skill {skill:.3f}"
     return "diverged" if mse is None else f"error {mse:.2g}"
 
@@ -155,7 +161,7 @@ def _help(recurrent: bool, next_frame: bool) -> list[tuple[list[str], str]]:
         (["v"], "in space, in time"),
         (["n"], "next test clip"),
         (["[", "]"], "seed before, next seed"),
-        (["−", "+"], "slower, faster"),
+        (["\N{MINUS SIGN}", "+"], "slower, faster"),
         (["r"], "reset"),
     ]
     return [(names, text) for names, text in keys if names]
