@@ -41,26 +41,28 @@ function drawNeedle(context, x, y, radius, angle) {
   context.stroke();
 }
 
-/** How probable each direction and speed is: bars from the slowest to the fastest, each way. */
+/** How probable each direction and speed is: bars from the fastest one way round to the fastest the other. */
 function drawOdds(context, width, height, { speeds, odds }) {
   const count = speeds.length;
   const order = [...speeds.keys()].sort((a, b) => speeds[a] - speeds[b]);
-  const gap = count > 4 ? 3 : 14;
+  const two = count === 2;
+  const gap = two ? 14 : 3;
   const wide = Math.min(64, (width - gap * (count - 1)) / count);
   const first = (width - count * wide - gap * (count - 1)) / 2;
-  const base = height - 38;
+  const [top, base] = [two ? 22 : 8, height - (two ? 34 : 54)];
   order.forEach((s, place) => {
     const x = first + place * (wide + gap);
     context.fillStyle = css(ink.rgb.line, 0.6);
-    context.fillRect(x, 18, wide, base - 18);
+    context.fillRect(x, top, wide, base - top);
     context.fillStyle = ink.best;
-    context.fillRect(x, base - (base - 18) * odds[s], wide, (base - 18) * odds[s]);
-    const text = count > 4 ? `${Math.abs(speeds[s])}` : `${Math.round(100 * odds[s])} %`;
-    label(context, text, x + wide / 2, count > 4 ? base + 10 : 8, { align: "center", colour: ink.ink, weight: 600 });
+    context.fillRect(x, base - (base - top) * odds[s], wide, (base - top) * odds[s]);
+    const [text, y] = two ? [`${Math.round(100 * odds[s])} %`, 10] : [`${Math.abs(speeds[s])}`, base + 10];
+    const style = { align: "center", colour: ink.ink, weight: 600, size: two ? 12 : clamp(wide, 9, 12) };
+    label(context, text, x + wide / 2, y, style);
   });
   const middle = (from, to) => first + ((from + to) / 2) * (wide + gap) + wide / 2;
-  const half = count / 2;
-  const across = count > 4 ? ["↺ counter-clockwise", "clockwise ↻"] : ["↺", "↻"];
-  label(context, across[0], middle(0, half - 1), base + (count > 4 ? 28 : 14), { align: "center", size: count > 4 ? 12 : 22 });
-  label(context, across[1], middle(half, count - 1), base + (count > 4 ? 28 : 14), { align: "center", size: count > 4 ? 12 : 22 });
+  const y = base + (two ? 16 : 30);
+  label(context, "↺", middle(0, count / 2 - 1), y, { align: "center", size: 22 });
+  label(context, "↻", middle(count / 2, count - 1), y, { align: "center", size: 22 });
+  if (!two) label(context, "speed, each way", width / 2, base + 48, { align: "center" });
 }

@@ -65,20 +65,29 @@ function picture(width, height, colour) {
   [canvas.width, canvas.height] = [Math.max(1, width), Math.max(1, height)];
   const context = canvas.getContext("2d");
   const image = context.createImageData(canvas.width, canvas.height);
-  for (let k = 0; k < width * height; k++) {
-    const [r, g, b] = colour(k);
-    image.data.set([r, g, b, 255], 4 * k);
+  for (let k = 0, at = 0; k < width * height; k++) {
+    const rgb = colour(k);
+    for (let c = 0; c < 3; c++) image.data[at++] = rgb[c];
+    image.data[at++] = 255;
   }
   context.putImageData(image, 0, 0);
   return canvas;
 }
 
+const framePictures = new WeakMap(); // of frames that were drawn before
+
 /** A frame's pixels as a picture: grey, or red, green and blue. */
 function framePicture(frame, [channels, height, width], [low, high]) {
-  const level = (value) => (255 * clamp((value - low) / (high - low), 0, 1)) || 0;
-  const plane = height * width;
-  const part = channels === 3 ? plane : 0;
-  return picture(width, height, (k) => [0, 1, 2].map((c) => level(frame[k + c * part])));
+  if (framePictures.has(frame)) return framePictures.get(frame);
+  const level = (value) => 255 * clamp((value - low) / (high - low), 0, 1) || 0;
+  const part = channels === 3 ? height * width : 0;
+  const rgb = [0, 0, 0];
+  const made = picture(width, height, (k) => {
+    for (let c = 0; c < 3; c++) rgb[c] = level(frame[k + c * part]);
+    return rgb;
+  });
+  framePictures.set(frame, made);
+  return made;
 }
 
 /** A single value as a bar from the middle, since a picture of one pixel says little. */

@@ -1,6 +1,7 @@
 // The best possible predictor, where it is known: the exact belief about a light on a circle, and the sine's.
 
 const HALF_LEVEL = 0.5 / 255;
+const FINE = 4096; // values between which a smooth function is taken as straight
 
 /** log of the continued fraction of erfc(x) exp(x²) sqrt(π), for x > 2. */
 function tail(x) {
@@ -13,7 +14,7 @@ function tail(x) {
 function erf(x) {
   let term = x;
   let sum = x;
-  for (let n = 1; n < 80; n++) {
+  for (let n = 1; Math.abs(term) > 1e-17; n++) {
     term *= -(x * x) / n;
     sum += term / (2 * n + 1);
   }
@@ -56,7 +57,11 @@ function ring(task) {
   const { angles, shifts, deviation } = task;
   const clean = lights(task);
   const pixels = clean.length / angles;
-  const means = clean.map((value) => cutMean(value, deviation));
+  const table = Float64Array.from({ length: FINE + 2 }, (_, k) => cutMean(k / FINE, deviation));
+  const means = clean.map((value) => {
+    const at = Math.floor(value * FINE);
+    return table[at] + (value * FINE - at) * (table[at + 1] - table[at]);
+  });
   const cut = new Map(); // by pixel and side, the log probability of being cut at each angle
   const cutOf = (pixel, bright) => {
     const key = 2 * pixel + bright;
@@ -71,14 +76,15 @@ function ring(task) {
   function evidence(frame) {
     const result = new Float64Array(angles);
     if (!frame) return result;
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const x = frame[pixel];
-      if (x <= 0 || x >= 1) {
-        const logs = cutOf(pixel, x >= 1 ? 1 : 0);
-        for (let g = 0; g < angles; g++) result[g] += logs[g];
-      } else {
-        for (let g = 0; g < angles; g++) result[g] -= (x - clean[g * pixels + pixel]) ** 2 / 2 / deviation ** 2;
-      }
+    const between = [];
+    frame.forEach((x, pixel) => {
+      if (x > 0 && x < 1) return between.push(pixel);
+      return cutOf(pixel, x >= 1 ? 1 : 0).forEach((value, g) => (result[g] += value));
+    });
+    for (let g = 0; g < angles; g++) {
+      let sum = 0;
+      for (const pixel of between) sum += (frame[pixel] - clean[g * pixels + pixel]) ** 2;
+      result[g] -= sum / 2 / deviation ** 2;
     }
     return result;
   }
@@ -119,13 +125,24 @@ function ring(task) {
 
   /** The angle, as a part of the circle, whose clean picture is nearest to a frame. */
   function nearest(frame) {
-    let [best, least] = [0, Infinity];
-    for (let g = 0; g < angles; g++) {
-      let distance = 0;
-      for (let p = 0; p < pixels; p++) distance += (frame[p] - means[g * pixels + p]) ** 2;
-      if (distance < least) [best, least] = [g, distance];
-    }
-    return best / angles;
+    const distance = (g) => {
+      const start = (((g % angles) + angles) % angles) * pixels;
+      let sum = 0;
+      for (let p = 0; p < pixels; p++) sum += (frame[p] - means[start + p]) ** 2;
+      return sum;
+    };
+    let [best, least, stride] = [0, Infinity, Math.max(1, Math.floor(angles / 256))];
+    const look = (from, to) => {
+      for (let g = from; g < to; g += stride) {
+        const found = distance(g);
+        if (found < least) [best, least] = [g, found];
+      }
+    };
+    look(0, angles); // coarsely all around, then finely about the best
+    const [middle, around] = [best, stride];
+    stride = 1;
+    look(middle - around, middle + around);
+    return ((best + angles) % angles) / angles;
   }
 
   return { run, nearest };

@@ -117,14 +117,18 @@ def _lead(run: Run, results: Results, shape: dict[str, Any]) -> Markup:
     if reached is None or isinstance(task, Sine):  # a sine's optimum errs by rounding alone
         return lead
     scale = "0 copies the last frame and 1 is the best that any predictor can do"
-    return lead + Markup(" On test clips its <b>skill is {:.3f}</b>, where {}.").format(reached, scale)
+    return lead + Markup(" On test clips its <b>skill is {}</b>, where {}.").format(_signed(reached), scale)
 
 
 def _score(member: Member) -> str:
     skill, mse = member.one_step.get("skill"), member.one_step["mse"]
     if skill is not None and skill > -100:
-        return f"skill {skill:.3f}"
+        return f"skill {_signed(skill)}"
     return "diverged" if mse is None else f"error {mse:.2g}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _scored(results: Results) -> str:
