@@ -27,6 +27,7 @@ from framegen.models.recurrent import RecurrentNet
 from framegen.report.live.content import MAX_WEIGHTS, check_playable, content
 from framegen.report.live.page import live_page
 from framegen.runs.run import Run
+from framegen.studies.page import write_report
 from tests.conftest import SMALL, SMALL_CONFIG
 from tests.report.browser import Opened, chromium, needs_browser, opened
 
@@ -338,10 +339,10 @@ BRIEF = replace(SMALL_CONFIG.training, epochs=1, engine="auto")
 STREAM = {"num_windows": 4, "num_val_windows": 2, "num_test_windows": 5}
 OTHERS = {
     "sine": Config(Sine(lag=-1, **STREAM), Recurrent(hidden_size=20), replace(BRIEF, batch_size=1)),
-    "lag": Config(Sine(lag=2, **STREAM), Recurrent(cell="lstm"), replace(BRIEF, batch_size=1)),
+    "lag": Config(Sine(lag=2, **STREAM), Recurrent(), replace(BRIEF, batch_size=1)),
     "mlp": Config(SMALL, MLP(hidden_size=4), BRIEF),
     "large": Config(
-        replace(SMALL, size=12, speeds=(1, 2, 3)),
+        replace(SMALL, size=6, speeds=(1, 2, 3), num_clips=10),
         Recurrent(cell="mingru", hidden_size=9, num_layers=2),
         BRIEF,
     ),
@@ -387,6 +388,20 @@ def test_names_are_text_whatever_they_hold(browser: Browser, population: Run, tm
         assert nasty in (page.page.text_content("footer") or "")
         assert page.get("() => window.taken") is None
         assert page.get("() => player.ui.t") == 0
+
+
+@needs_browser
+def test_the_report_of_the_claims_has_it_in_a_frame(
+    browser: Browser, population: Run, played: Path, tmp_path: Path
+) -> None:
+    live = live_page(population, population.results)
+    assert live == played.read_text(encoding="utf-8")
+    write_report(tmp_path / "report.html", {}, {}, live)
+    with opened(browser, tmp_path / "report.html") as page:
+        page.page.locator("iframe").scroll_into_view_if_needed()
+        inside = page.page.frame_locator("iframe")
+        inside.locator("#forward").click()
+        assert "step 2 of 24" in inside.locator("#now").inner_text()
 
 
 def test_of_a_population_the_best_the_median_and_the_worst_are_there(population: Run) -> None:
