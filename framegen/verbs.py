@@ -141,6 +141,7 @@ def _experiment(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _report(run: "Run") -> None:
+    from framegen.report.live.content import is_playable
     from framegen.report.tables import print_results
 
     folder, results = run.folder, run.results
@@ -153,6 +154,8 @@ def _report(run: "Run") -> None:
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --frames 100 --out {clip}"
     print(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    if is_playable(run):
+        print(f"Or play with it in a browser: uv run framegen play {folder}")
 
 
 def _compare(runs: "dict[str, Run]") -> None:

@@ -48,6 +48,17 @@ def check_playable(run: Run) -> None:
         raise UserError(f"{run.folder}: play takes up to {MAX_WEIGHTS} weights, not {weights}; {way_out}")
 
 
+def is_playable(run: Run) -> bool:
+    """Whether a run's net can run in the page."""
+    if not isinstance(run.model, RecurrentNet | MemorylessNet):  # known without looking at the data
+        return False
+    try:
+        check_playable(run)
+    except UserError:
+        return False
+    return True
+
+
 def _is_linear(model: Predictor, pixels: int) -> bool:
     """Whether `net.js` computes this model: hidden layers, and a linear map to the frame."""
     head = getattr(model, "head", None)

@@ -10,10 +10,11 @@ function showStep() {
   const { t } = ui;
   const { errors, truth } = course;
   set("now", `step ${t + 1} of ${settings.steps}`);
-  set("input-name", `frame ${t + 1} goes in`);
+  set("input-name", `${page.shape.pixels > 1 ? "frame" : "sample"} ${t + 1} goes in`);
   set("input-tag", course.given(t) ? (settings.painted ? "your own" : settings.closed ? "prompt" : "true frame") : "its own prediction");
   find("input-tag").dataset.kind = course.given(t) ? "prompt" : "net";
-  set("output-name", page.nextFrame ? `its prediction of frame ${t + 2}` : `its answer to step ${t + 1}`);
+  set("output-name", page.nextFrame ? `predicted frame ${t + 2}` : `answer to sample ${t + 1}`);
+  set("output-tag", `by the net of seed ${page.members[settings.member].seed}`);
   set("net-error", short(errors.net[t]));
   set("best-error", short((errors.optimum ?? [])[t]));
   set("copy-error", short((errors.copy ?? [])[t]));

@@ -9,7 +9,7 @@ let settings = begin(page);
 let course = null;
 let strip = null;
 let stamp = 0; // counts the courses
-const ui = { t: 0, phase: 1, playing: false, speed: 4, view: "space", gate: 0, chosen: null, apart: false };
+const ui = { t: 0, phase: 1, playing: false, speed: 2, view: "space", gate: 0, chosen: null, apart: false };
 ui.gate = GATES[page.shape.cell].indexOf("candidate") + 1 ? GATES[page.shape.cell].indexOf("candidate") : 0;
 ui.brush = page.range[1];
 

@@ -39,7 +39,7 @@ function placeUnits(net, width, height) {
   const counts = [net.pixels, ...Array(net.layers).fill(net.hidden), net.pixels];
   const [top, bottom] = [58, height - 12];
   const most = Math.max(...counts);
-  const radius = clamp((bottom - top) / (2.7 * most), 5, Math.min(24, width / 16));
+  const radius = clamp((bottom - top) / (2.7 * most), 5, Math.min(28, width / 16));
   const side = radius + 14;
   const columns = counts.map((count, k) => {
     const x = side + ((width - 2 * side) * k) / (counts.length - 1);

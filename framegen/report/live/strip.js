@@ -40,7 +40,7 @@ function layStrip(page, course, view) {
 
 /** How wide a step is, so that all steps fit where they can still be seen. */
 function cellOf(page, steps, width) {
-  const least = page.shape.pixels === 1 ? 4 : page.shape.pixels > 16 ? 22 : 11;
+  const least = page.shape.pixels === 1 ? 4 : page.shape.pixels > 16 ? 22 : 13;
   return Math.max(least, (width - GUTTER) / steps);
 }
 
