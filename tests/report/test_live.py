@@ -2,6 +2,7 @@
 
 import base64
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from framegen.models import build
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
+from framegen.report.live import page as live_module
 from framegen.report.live.content import MAX_WEIGHTS, check_playable, content
 from framegen.report.live.page import live_page
 from framegen.runs.run import Run
@@ -400,8 +402,17 @@ def test_the_report_of_the_claims_has_it_in_a_frame(
     with opened(browser, tmp_path / "report.html") as page:
         page.page.locator("iframe").scroll_into_view_if_needed()
         inside = page.page.frame_locator("iframe")
+        inside.locator("#reset").click()
         inside.locator("#forward").click()
         assert "step 2 of 24" in inside.locator("#now").inner_text()
+
+
+def test_the_programs_are_short_and_ask_for_nothing() -> None:
+    for path in Path(live_module.__file__).parent.glob("*.[cj]s*"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 300, path
+        assert max(map(len, text.splitlines())) <= 110, path
+        assert not re.search(r"https?://|url\(|fetch\(|import[ (]|innerHTML|eval\(", text), path
 
 
 def test_of_a_population_the_best_the_median_and_the_worst_are_there(population: Run) -> None:

@@ -1,61 +1,5 @@
 // What the reader can do: buttons, keys, and fingers on the pictures.
 
-const plural = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
-const set = (id, text) => {
-  if (find(id) && find(id).textContent !== text) find(id).textContent = text;
-};
-
-/** The texts that go with the step. */
-function showStep() {
-  const { t } = ui;
-  const { errors, truth } = course;
-  set("now", `step ${t + 1} of ${settings.steps}`);
-  set("input-name", `${page.shape.pixels > 1 ? "frame" : "sample"} ${t + 1} goes in`);
-  set("input-tag", course.given(t) ? (settings.painted ? "your own" : settings.closed ? "prompt" : "true frame") : "its own prediction");
-  find("input-tag").dataset.kind = course.given(t) ? "prompt" : "net";
-  set("output-name", page.nextFrame ? `predicted frame ${t + 2}` : `answer to sample ${t + 1}`);
-  set("output-tag", `by the net of seed ${page.members[settings.member].seed}`);
-  set("net-error", short(errors.net[t]));
-  set("best-error", short((errors.optimum ?? [])[t]));
-  set("copy-error", short((errors.copy ?? [])[t]));
-  set("truth-name", truth[t] ? "what came" : "nobody knows");
-  set("hint", hint());
-  find("seek").value = t + 1;
-}
-
-/** One sentence: what has been done, or what can be done. */
-function hint() {
-  if (settings.pushes.length) {
-    const [push] = settings.pushes.slice(-1);
-    const more = settings.pushes.length > 1 ? ` (${settings.pushes.length} pushes)` : "";
-    const way = push.sign > 0 ? "up" : "down";
-    return `Hidden unit ${push.unit + 1} was pushed ${way} at step ${push.t + 1}${more}: rings and the strip show how far each unit is from its undisturbed run.`;
-  }
-  if (settings.off[ui.t] && page.shape.cell !== "mlp")
-    return "The memory is off here: every step begins from h = 0, so the net knows one frame alone.";
-  if (settings.painted && course.given(ui.t)) return "This prompt is yours: paint on any of its frames, and see what the net makes of it.";
-  if (page.shape.cell === "mlp") return "This net has no memory: each step knows one frame alone. Push a hidden unit by a click on it.";
-  return "Click a hidden unit to push it up, again to push it down, and see where the push goes.";
-}
-
-/** What the buttons say of the settings. */
-function showSettings() {
-  const press = (id, on) => find(id)?.setAttribute("aria-pressed", on);
-  press("memory", !settings.off[ui.t]);
-  press("closed", settings.closed);
-  press("space", ui.view === "space");
-  press("time", ui.view === "time");
-  if (page.nextFrame) Object.assign(find("context"), { value: settings.context, disabled: !settings.closed });
-  set("context-text", settings.closed ? `prompt: ${plural(settings.context, "frame")}` : "every frame is a true one");
-  find("clip").value = settings.painted ? "painted" : settings.clip;
-  find("clip").querySelector("[value=painted]").hidden = !settings.painted;
-  find("seek").max = settings.steps;
-  set("steps-text", `the unrolled ${settings.steps} steps`);
-  set("longer", settings.steps < 4 * steps0 ? `run on to ${2 * settings.steps} steps` : `back to ${steps0} steps`);
-  document.querySelectorAll("#seeds button").forEach((button, k) => button.setAttribute("aria-pressed", k === settings.member));
-}
-
-const steps0 = settings.steps;
 const toggleMemory = () => page.shape.cell !== "mlp" && change(switched(settings, ui.t));
 const toggleClosed = () => page.nextFrame && change({ ...settings, closed: !settings.closed });
 const push = (unit) => {
@@ -69,7 +13,8 @@ const reset = () => {
   Object.assign(ui, { t: 0, phase: 1, chosen: null });
   change({ ...begin(page), member });
 };
-const takeClip = (value) => change({ ...settings, clip: value, painted: null, pushes: [], steps: settings.steps });
+const takeClip = (value) =>
+  change({ ...settings, clip: value, painted: null, pushes: [], steps: settings.steps });
 const takeMember = (k) => change({ ...settings, member: (k + page.members.length) % page.members.length });
 const longer = () => {
   const steps = settings.steps < 4 * steps0 ? 2 * settings.steps : steps0;
@@ -111,15 +56,22 @@ on("gate", "change", (event) => {
   ui.gate = Number(event.target.value);
   paint();
 });
-document.querySelectorAll("#seeds button").forEach((button, k) => button.addEventListener("click", () => takeMember(k)));
+document
+  .querySelectorAll("#seeds button")
+  .forEach((button, k) => button.addEventListener("click", () => takeMember(k)));
 document.querySelectorAll("#brush [data-level]").forEach((button) =>
   button.addEventListener("click", () => {
     ui.brush = Number(button.dataset.level);
-    document.querySelectorAll("#brush [data-level]").forEach((each) => each.setAttribute("aria-pressed", each === button));
+    document
+      .querySelectorAll("#brush [data-level]")
+      .forEach((each) => each.setAttribute("aria-pressed", each === button));
   }),
 );
 // A button that was clicked does not keep the keys: space goes on to play.
-document.addEventListener("click", (event) => event.detail > 0 && document.activeElement?.closest("button")?.blur());
+document.addEventListener(
+  "click",
+  (event) => event.detail > 0 && document.activeElement?.closest("button")?.blur(),
+);
 
 const KEYS = {
   " ": () => play(!ui.playing),
@@ -170,14 +122,16 @@ function paintPixels(t, pixels, value) {
 drag(find("input"), ({ x, y }) => {
   play(false);
   ui.phase = 1;
-  if (!course.given(ui.t)) return set("hint", "This frame is the net's own prediction: go back into the prompt to paint.");
+  if (!course.given(ui.t))
+    return set("hint", "This frame is the net's own prediction: go back into the prompt to paint.");
   const [channels, rows, columns] = page.shape.frame;
   const { clientWidth, clientHeight } = find("input");
   if (page.shape.pixels === 1) {
     const value = page.range[0] + (1 - clamp(y / clientHeight, 0, 1)) * (page.range[1] - page.range[0]);
     return paintPixels(ui.t, [0], value);
   }
-  const size = Math.min(clientWidth, (clientHeight * Math.max(rows, columns)) / rows) / Math.max(rows, columns);
+  const size =
+    Math.min(clientWidth, (clientHeight * Math.max(rows, columns)) / rows) / Math.max(rows, columns);
   const [row, column] = [Math.floor(y / size), Math.floor(x / size)];
   if (row < 0 || column < 0 || row >= rows || column >= columns) return undefined;
   const pixels = Array.from({ length: channels }, (_, c) => (c * rows + row) * columns + column);
@@ -210,7 +164,9 @@ find("net").addEventListener("click", (event) => {
     if (unit !== null) push(unit);
     return;
   }
-  const unit = small ? unitInSpace(net, width, height, point) : unitInMatrices(net, ui.gate, width, height, point);
+  const unit = small
+    ? unitInSpace(net, width, height, point)
+    : unitInMatrices(net, ui.gate, width, height, point);
   if (unit !== null) push(unit);
 });
 find("net").addEventListener("pointermove", (event) => {
@@ -224,8 +180,8 @@ find("net").addEventListener("pointermove", (event) => {
       : unitInMatrices(net, ui.gate, width, height, point);
   find("net").style.cursor = unit !== null || time ? "pointer" : "";
   if (unit === null || time) return;
-  const sign = course.hidden[ui.t][unit];
-  set("hint", `Hidden unit ${unit + 1} is at ${short(sign)}. Click to push it up, again to push it down.`);
+  const value = short(course.hidden[ui.t][unit]);
+  set("hint", `${unitName(unit)} is at ${value}. Click to push it up, again to push it down.`);
 });
 find("net").addEventListener("pointerleave", () => set("hint", hint()));
 

@@ -85,7 +85,7 @@ function makeCourse(page, settings) {
   const best = optimumOf(page, settings, given);
   const clip = page.clips[settings.clip];
   // Nobody knows how a painted clip goes on; there the optimum's forecast takes the truth's place.
-  const truth = settings.painted ? best?.outputs ?? [] : clip.targets.slice(0, steps);
+  const truth = settings.painted ? (best?.outputs ?? []) : clip.targets.slice(0, steps);
   let seen = null;
   const copied = run.inputs.map((_, t) => (seen = given(t) ?? seen));
   const errors = (outputs) => truth.map((frame, t) => meanSquare(outputs[t], frame));

@@ -16,24 +16,36 @@ function polyline(context, values, x, y, colour, wide = 1.5, dash = []) {
   context.setLineDash([]);
 }
 
+/** Powers of ten about the errors: six at most, and of a net gone wild no more than two above copying. */
+function errorRange({ net, undisturbed, optimum, copy }) {
+  const logs = (curves) =>
+    curves.flatMap((each) => each ?? []).flatMap((v) => (v > 0 && v < Infinity ? [Math.log10(v)] : []));
+  const all = logs([net, undisturbed, optimum, copy]);
+  if (!all.length) return null;
+  const usual = logs([optimum, copy]);
+  const most = usual.length ? Math.ceil(Math.max(...usual)) + 2 : Infinity;
+  const high = Math.min(most, Math.ceil(Math.max(...all)));
+  return [clamp(Math.floor(Math.min(...all)), high - 6, high - 1), high];
+}
+
+/** The height in its row of a part of the error's range, from 0 to 1. */
+const errorHeight = (row, part) => row.y + row.height * (1 - clamp(part, 0, 1));
+
 /** Mean squared errors on a logarithmic axis: the net, the other seeds, the optimum, copying. */
-function drawErrors(context, row, { course, cell, steps, page }) {
-  const { net, undisturbed, optimum, copy, others } = course.errors;
-  const all = [net, undisturbed, optimum, copy].flatMap((each) => each ?? []).filter((v) => v > 0 && v < Infinity);
-  if (!all.length) {
+function drawErrors(context, row, { course, cell, steps }) {
+  const range = errorRange(course.errors);
+  if (!range) {
     label(context, "nobody knows how this goes on", 4, row.y + 20);
     return;
   }
-  const [low, high] = errorRange(all);
-  const y = (value) => {
-    const part = (Math.log10(Math.max(value, 1e-12)) - low) / (high - low);
-    return row.y + row.height * (1 - clamp(part, 0, 1));
-  };
+  const [low, high] = range;
+  const y = (value) => errorHeight(row, (Math.log10(Math.max(value, 1e-30)) - low) / (high - low));
   const x = (t) => (t + 0.5) * cell;
-  for (let power = Math.ceil(low); power <= high; power++) {
+  for (let power = low; power <= high; power++) {
     context.fillStyle = ink.line;
     context.fillRect(0, y(10 ** power), steps * cell, 1);
   }
+  const { net, undisturbed, optimum, copy, others } = course.errors;
   others.forEach((each) => polyline(context, each, x, y, css(ink.rgb.net, 0.22), 1));
   if (copy) polyline(context, copy, x, y, ink.copy, 1.5);
   if (optimum) polyline(context, optimum, x, y, ink.best, 2);
@@ -41,28 +53,16 @@ function drawErrors(context, row, { course, cell, steps, page }) {
   polyline(context, net, x, y, ink.net, 2.5);
 }
 
-/** Whole powers of ten about the errors, at most six of them. */
-function errorRange(values) {
-  const logs = values.map((value) => Math.log10(value));
-  const high = Math.ceil(logs.reduce((a, b) => Math.max(a, b)));
-  const least = Math.floor(logs.reduce((a, b) => Math.min(a, b)));
-  return [clamp(least, high - 6, high - 1), high];
-}
-
-/** The labels of the error's axis, which stay where they are while the strip moves. */
+/** The labels of the error's axis. */
 function errorTicks(course, row) {
-  const { net, undisturbed, optimum, copy } = course.errors;
-  const all = [net, undisturbed, optimum, copy].flatMap((each) => each ?? []).filter((v) => v > 0 && v < Infinity);
-  if (!all.length) return [];
-  const [low, high] = errorRange(all);
-  const ticks = [];
-  for (let power = Math.ceil(low); power <= high; power++)
-    ticks.push({ y: row.y + row.height * (1 - (power - low) / (high - low)), power });
-  return ticks;
+  const [low, high] = errorRange(course.errors) ?? [0, -1];
+  return Array.from({ length: high - low + 1 }, (_, k) => {
+    return { y: errorHeight(row, k / (high - low)), power: low + k };
+  });
 }
 
 /** A signal of one pixel: what went in, what the net and the optimum said, what came. */
-function drawCurves(context, row, { course, cell, steps, page, view }) {
+function drawCurves(context, row, { course, cell, steps, page }) {
   const [low, high] = page.range;
   const middle = (low + high) / 2;
   const y = (value) => row.y + row.height * (0.5 - ((value - middle) / (high - low)) * 0.82);

@@ -122,7 +122,13 @@ function drawFrame(context, frame, shape, range, x, y, size, colour = ink.net) {
   }
 }
 
-function label(context, text, x, y, { align = "left", size = 12, colour = ink.soft, weight = 400, halo = false } = {}) {
+function label(
+  context,
+  text,
+  x,
+  y,
+  { align = "left", size = 12, colour = ink.soft, weight = 400, halo = false } = {},
+) {
   context.font = `${weight} ${size}px system-ui, sans-serif`;
   [context.textAlign, context.textBaseline, context.fillStyle] = [align, "middle", colour];
   if (halo) {

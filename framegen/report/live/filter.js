@@ -67,7 +67,10 @@ function ring(task) {
     const key = 2 * pixel + bright;
     if (!cut.has(key)) {
       const z = (value) => ((bright ? value - 1 : -value) + HALF_LEVEL) / deviation;
-      cut.set(key, Float64Array.from({ length: angles }, (_, g) => logNormal(z(clean[g * pixels + pixel]))));
+      cut.set(
+        key,
+        Float64Array.from({ length: angles }, (_, g) => logNormal(z(clean[g * pixels + pixel]))),
+      );
     }
     return cut.get(key);
   };
@@ -108,7 +111,12 @@ function ring(task) {
     for (let g = 0; g < angles; g++)
       for (let p = 0; p < pixels && weight[g] > 1e-15 * total; p++)
         output[p] += (weight[g] / total) * means[g * pixels + p];
-    return { prior: moved, output, angle: weight.map((w) => w / total), speeds: speeds.map((w) => w / total) };
+    return {
+      prior: moved,
+      output,
+      angle: weight.map((w) => w / total),
+      speeds: speeds.map((w) => w / total),
+    };
   }
 
   function run(steps, given) {

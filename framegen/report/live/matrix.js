@@ -1,4 +1,4 @@
-// The net in space where it has too many connections for lines: its weight matrices, lit by what flows through.
+// The net in space where it has too many connections for lines: its matrices, lit by what flows through.
 
 /** The blocks of a net from left to right: { rows, columns, at(j, i), source, name, below }. */
 function blocksOf(net, gate) {
@@ -8,7 +8,14 @@ function blocksOf(net, gate) {
     const inputs = k ? net.hidden : net.pixels;
     const from = k ? `hidden ${k}` : "input";
     const to = net.layers > 1 ? `hidden ${k + 1}` : "hidden";
-    blocks.push({ rows: net.hidden, columns: inputs, at: forward[k], source: k, name: `${from} → ${to}`, to: k + 1 });
+    blocks.push({
+      rows: net.hidden,
+      columns: inputs,
+      at: forward[k],
+      source: k,
+      name: `${from} → ${to}`,
+      to: k + 1,
+    });
     if (recurrent[k])
       blocks.push({
         rows: net.hidden,
@@ -36,7 +43,12 @@ function placeBlocks(net, gate, width, height) {
   const total = blocks.reduce((sum, block) => sum + wide(block), 0);
   let x = 0;
   return blocks.map((block, k) => {
-    const box = { x, y: 46 + STRIP + 4, width: (free * wide(block)) / total, height: height - 46 - STRIP - 12 };
+    const box = {
+      x,
+      y: 46 + STRIP + 4,
+      width: (free * wide(block)) / total,
+      height: height - 46 - STRIP - 12,
+    };
     x += box.width + gap + (ends[k] ? STRIP + 4 : 0);
     return { ...block, box, end: ends[k] };
   });
@@ -77,15 +89,31 @@ function drawMatrices(context, width, height, view) {
     const { box } = block;
     const narrow = box.width < 92;
     const [name, to] = block.name.split(" → ");
-    label(context, narrow ? name : `${name} → ${to}`, box.x, 12, { size: 12, colour: ink.ink, weight: 600 });
+    label(context, narrow ? name : `${name} → ${to}`, box.x, 12, { colour: ink.ink, weight: 600 });
     label(context, narrow ? `→ ${to}` : `${block.columns} × ${block.rows} weights`, box.x, 30);
     context.drawImage(pictures[k], box.x, box.y, box.width, box.height);
-    const units = stripOf(sending(view, block), view, block.memory === undefined ? block.source : block.memory + 1);
-    context.drawImage(picture(units.length, 1, (i) => units[i]), box.x, box.y - STRIP - 3, box.width, STRIP);
+    const units = stripOf(
+      sending(view, block),
+      view,
+      block.memory === undefined ? block.source : block.memory + 1,
+    );
+    context.drawImage(
+      picture(units.length, 1, (i) => units[i]),
+      box.x,
+      box.y - STRIP - 3,
+      box.width,
+      STRIP,
+    );
     if (!block.end) return;
     const made = stripOf(view.values[block.to], view, block.to);
     const x = box.x + box.width + 4;
-    context.drawImage(picture(1, made.length, (j) => made[j]), x, box.y, STRIP, box.height);
+    context.drawImage(
+      picture(1, made.length, (j) => made[j]),
+      x,
+      box.y,
+      STRIP,
+      box.height,
+    );
     if (block.to <= view.net.layers) drawMarks(context, view, block, x);
   });
 }
@@ -94,7 +122,8 @@ function drawMatrices(context, width, height, view) {
 function stripOf(values, view, column) {
   const { net, page } = view;
   const [low, high] = page.range;
-  if (column > 0 && column <= net.layers) return Array.from(values, (v) => signed(v / view.scale[column - 1], "line"));
+  if (column > 0 && column <= net.layers)
+    return Array.from(values, (v) => signed(v / view.scale[column - 1], "line"));
   if (low < 0) return Array.from(values, (v) => signed(v / high, "line"));
   return Array.from(values, (v) => Array(3).fill(255 * clamp((v - low) / (high - low), 0, 1) || 0));
 }
@@ -120,7 +149,8 @@ function drawMarks(context, view, { box, to }, x) {
 /** The hidden unit at a place: a row of a matrix belongs to the unit that receives. */
 function unitInMatrices(net, gate, width, height, { x, y }) {
   for (const { box, to } of placeBlocks(net, gate, width, height)) {
-    const inside = x >= box.x - 2 && x <= box.x + box.width + STRIP + 6 && y >= box.y && y < box.y + box.height;
+    const inside =
+      x >= box.x - 2 && x <= box.x + box.width + STRIP + 6 && y >= box.y && y < box.y + box.height;
     if (!inside || to > net.layers) continue;
     return (to - 1) * net.hidden + Math.floor(((y - box.y) / box.height) * net.hidden);
   }

@@ -46,7 +46,7 @@ function affine(matrix, x, bias) {
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
-/** One layer's step: a is what the input brings to each gate, b what the memory brings; h and c are before. */
+/** A layer's step: a is what the input brings to each gate, b what the memory brings; h, c are before. */
 const CELLS = {
   tanh: (size, a, b) => ({ h: a.map((value, j) => Math.tanh(value + b[j])) }),
   relu: (size, a, b) => ({ h: a.map((value, j) => Math.max(0, value + b[j])) }),

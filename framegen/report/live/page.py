@@ -27,6 +27,7 @@ PROGRAMS = (  # each knows those before it
     "strip.js",
     "belief.js",
     "play.js",
+    "words.js",
     "controls.js",
 )
 MAX_LINES = {"hidden": 12, "pixels": 16, "layers": 4}

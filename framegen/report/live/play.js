@@ -6,6 +6,7 @@ const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 let settings = begin(page);
+const steps0 = settings.steps;
 let course = null;
 let strip = null;
 let stamp = 0; // counts the courses

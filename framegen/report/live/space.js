@@ -129,7 +129,7 @@ function unitFill(view, column, j) {
 
 /**
  * The whole view. `view` holds: page, net, gate, values by column, memory (what reached the step), open (0
- * where the memory is off), phase (0 … 1 on the way to this step), scale, difference by hidden unit, chosen.
+ * where the memory is off), phase (0 … 1 on the way to this step), scale, difference by unit, chosen.
  */
 function drawSpace(context, width, height, view) {
   const { net, gate, values, phase } = view;
@@ -158,8 +158,7 @@ function drawSpace(context, width, height, view) {
       drawUnit(context, place, radius, unitFill(view, k, j), hidden ? ink.soft : ink.line);
       if (!hidden) return;
       const apart = view.difference ? view.difference[unit] / view.scale[k - 1] : 0;
-      if (Math.abs(apart) > 0.01)
-        ringAround(context, place, radius + 4, apart);
+      if (Math.abs(apart) > 0.01) ringAround(context, place, radius + 4, apart);
       if (unit === view.chosen) ringAround(context, place, radius + 8, 0);
     });
   });

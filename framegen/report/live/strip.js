@@ -18,9 +18,18 @@ function rowsOf(page, course, view) {
   const heat = { name: view.apart ? "hidden units: difference to the undisturbed run" : "hidden units" };
   rows.push({ ...heat, key: "hidden", height: clamp(units * 14, 28, 160), draw: drawHeat });
   if (course.best?.angle)
-    rows.push({ name: "where the light will be: the optimum's belief, and the net", height: 76, draw: drawBelief });
+    rows.push({
+      name: "where the light will be: the optimum's belief, and the net",
+      height: 76,
+      draw: drawBelief,
+    });
   const against = view.painted ? "the optimum's prediction" : "what came";
-  rows.push({ name: `error: mean squared difference to ${against}`, key: "error", height: 118, draw: drawErrors });
+  rows.push({
+    name: `error: mean squared difference to ${against}`,
+    key: "error",
+    height: 118,
+    draw: drawErrors,
+  });
   return rows;
 }
 
@@ -67,7 +76,17 @@ function paintStrip(context, width, height, strip, position, ratio) {
   const foot = strip.height - 22;
   context.fillStyle = css(ink.rgb.ink, 0.08);
   context.fillRect(x - strip.cell / 2, 0, strip.cell, foot);
-  context.drawImage(strip.canvas, offset * ratio, 0, part * ratio, strip.canvas.height, GUTTER, 0, part, strip.height);
+  context.drawImage(
+    strip.canvas,
+    offset * ratio,
+    0,
+    part * ratio,
+    strip.canvas.height,
+    GUTTER,
+    0,
+    part,
+    strip.height,
+  );
   context.fillStyle = ink.ink;
   context.fillRect(x - 0.75, 0, 1.5, foot);
   for (const row of strip.rows) label(context, row.name, GUTTER, row.y - 12, { halo: true });
@@ -90,12 +109,20 @@ function drawTicks(context, strip) {
 }
 
 function offsetOf(strip, width, position) {
-  return clamp((position + 0.5) * strip.cell - (width - GUTTER) / 2, 0, Math.max(0, strip.width - width + GUTTER));
+  return clamp(
+    (position + 0.5) * strip.cell - (width - GUTTER) / 2,
+    0,
+    Math.max(0, strip.width - width + GUTTER),
+  );
 }
 
 /** The step at x, and the row at y. */
 function hitStrip(strip, width, position, { x, y }) {
-  const t = clamp(Math.floor((x - GUTTER + offsetOf(strip, width, position)) / strip.cell), 0, strip.steps - 1);
+  const t = clamp(
+    Math.floor((x - GUTTER + offsetOf(strip, width, position)) / strip.cell),
+    0,
+    strip.steps - 1,
+  );
   return { t, row: strip.rows.find((row) => y >= row.y && y < row.y + row.height) ?? null };
 }
 
@@ -104,6 +131,11 @@ function drawThumbs(context, row, { page, cell, course }) {
     const size = row.height;
     const x = t * cell + (cell - size) / 2;
     drawFrame(context, frame, page.shape.frame, page.range, x, row.y, size);
+    [context.strokeStyle, context.lineWidth] = [ink.line, 1];
+    const [, height, width] = page.shape.frame.map(
+      (side) => (size * side) / Math.max(...page.shape.frame.slice(1)),
+    );
+    context.strokeRect(x, row.y, width, height);
     if (row.frames !== course.inputs) return;
     context.fillStyle = course.given(t) ? ink.prompt : ink.net;
     context.fillRect(t * cell + 0.5, row.y + size + 2, cell - 1, 2);
@@ -129,7 +161,8 @@ function drawHeat(context, row, { course, cell, steps, view }) {
     context.fillRect(0, row.y + unit * tall - 0.5, steps * cell, unit % net.hidden ? 1 : 3);
   for (let t = 0; t < steps; t++)
     if (view.off[t] && net.cell !== "mlp") hatch(context, t * cell, row.y, cell, row.height);
-  for (const push of view.pushes) diamond(context, (push.t + 0.5) * cell, row.y + (push.unit + 0.5) * tall, push.sign);
+  for (const push of view.pushes)
+    diamond(context, (push.t + 0.5) * cell, row.y + (push.unit + 0.5) * tall, push.sign);
 }
 
 /** The memory is off: lines across the step. */

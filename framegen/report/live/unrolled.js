@@ -6,7 +6,11 @@ function placeStep(net, width, height) {
   const thumb = clamp(height / 9, 30, 46);
   const [top, bottom] = [thumb + 44, height - thumb - 44];
   const rows = Math.max(net.pixels, 2);
-  const radius = clamp(Math.min((gap * 0.56) / rows / 2.3, (bottom - top) / net.layers / net.hidden / 2.6), 3, 13);
+  const radius = clamp(
+    Math.min((gap * 0.56) / rows / 2.3, (bottom - top) / net.layers / net.hidden / 2.6),
+    3,
+    13,
+  );
   const row = (x, y) =>
     Array.from({ length: net.pixels }, (_, i) => ({ x: x + (i - (net.pixels - 1) / 2) * radius * 2.3, y }));
   const room = (bottom - top - 4 * radius) / net.layers;
@@ -50,7 +54,14 @@ function drawUnrolled(context, width, height, view) {
       place.columns[k + 1].forEach((to, j) =>
         place.columns[k].forEach((from, i) => {
           const style = lineLook(weight(j, i), weight(j, i) * values[k][i], look);
-          drawLine(context, shifted(from, x), rim(shifted(from, x), shifted(to, x), place.radius), null, style, 0);
+          drawLine(
+            context,
+            shifted(from, x),
+            rim(shifted(from, x), shifted(to, x), place.radius),
+            null,
+            style,
+            0,
+          );
         }),
       );
     });
@@ -97,13 +108,26 @@ function drawStep(context, place, view, s, x, height) {
   });
   const [shape, half] = [page.shape.frame, place.thumb / 2];
   const [from, to] = [x - place.gap * 0.2, x + place.gap * 0.16];
-  drawFrame(context, course.inputs[s], shape, page.range, from - half, height - place.thumb - 22, place.thumb, ink.prompt);
+  drawFrame(
+    context,
+    course.inputs[s],
+    shape,
+    page.range,
+    from - half,
+    height - place.thumb - 22,
+    place.thumb,
+    ink.prompt,
+  );
   drawFrame(context, course.outputs[s], shape, page.range, to - half, 22, place.thumb);
   const style = { align: "center", colour: now ? ink.ink : ink.soft, weight: now ? 600 : 400 };
   label(context, `frame ${s + 1}${course.given(s) ? "" : ", its own"}`, from, height - 9, style);
   label(context, `predicted ${page.nextFrame ? s + 2 : s + 1}`, to, 9, style);
   if (view.off[s] && net.cell !== "mlp")
-    label(context, "memory off", x - place.gap / 2, height / 2, { align: "center", colour: ink.net, weight: 600 });
+    label(context, "memory off", x - place.gap / 2, height / 2, {
+      align: "center",
+      colour: ink.net,
+      weight: 600,
+    });
 }
 
 /** The step at a place, and the hidden unit there, or null. */
