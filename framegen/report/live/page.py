@@ -14,7 +14,7 @@ from framegen.report.live.content import chosen_members, content, ranks
 from framegen.runs.run import Run
 
 TEMPLATE = "page.html.jinja"
-STYLES = ("play.css", "controls.css")
+STYLES = ("play.css", "controls.css", "cards.css", "widths.css")  # the later wins
 PROGRAMS = (  # each knows those before it
     "net.js",
     "filter.js",

@@ -177,7 +177,7 @@ function ringAround(context, { x, y }, radius, apart) {
   context.setLineDash([]);
 }
 
-function drawHeads(context, columns, { net }) {
+function drawHeads(context, columns, { net, open }) {
   const last = columns.length - 1;
   const edge = columns[0][0].x - 2; // of the outer columns' names, so that they end where the canvas does
   columns.forEach((units, k) => {
@@ -186,7 +186,9 @@ function drawHeads(context, columns, { net }) {
     const align = hidden ? "center" : k ? "right" : "left";
     const x = units[0].x + (hidden ? 0 : k ? edge : -edge);
     label(context, text, x, 14, { align, size: 13, colour: ink.ink, weight: 600 });
-    label(context, `${units.length} unit${units.length > 1 ? "s" : ""}`, x, 30, { align });
+    const cut = hidden && !open && net.cell !== "mlp";
+    const count = `${units.length} unit${units.length > 1 ? "s" : ""}`;
+    label(context, cut ? "memory off" : count, x, 30, { align, colour: cut ? ink.net : ink.soft });
   });
 }
 

@@ -19,7 +19,7 @@ function rowsOf(page, course, view) {
   rows.push({ ...heat, key: "hidden", height: clamp(units * 14, 28, 160), draw: drawHeat });
   if (course.best?.angle)
     rows.push({
-      name: "where the light will be: the optimum's belief, and the net",
+      name: "where the light will be (dots: by the net)",
       height: 76,
       draw: drawBelief,
     });
