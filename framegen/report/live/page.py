@@ -56,6 +56,7 @@ def live_page(run: Run, results: Results) -> str:
     shape, task = data["shape"], run.config.task
     pixels = math.prod(run.data.frame_shape)
     sizes = {"hidden": shape["hidden"], "pixels": pixels, "layers": shape["layers"]}
+    small = all(sizes[name] <= MAX_LINES[name] for name in sizes)
     named = zip(members, ranks(results, members), strict=True)
     environment = Environment(
         loader=PackageLoader(__package__ or "framegen.report.live", package_path=""),
@@ -74,7 +75,7 @@ def live_page(run: Run, results: Results) -> str:
         data=data,
         frame=data["shape"]["frame"],
         pixels=pixels,
-        small=all(sizes[name] <= MAX_LINES[name] for name in sizes),
+        small=small,
         recurrent=shape["cell"] != "mlp",
         gates=GATES.get(shape["cell"], ()),
         levels=_levels(task),
@@ -85,7 +86,7 @@ def live_page(run: Run, results: Results) -> str:
         scored=_scored(results),
         clips=[clip["name"] for clip in data["clips"]],
         steps=_steps(data, pixels),
-        help=_help(shape["cell"] != "mlp", task.next_frame),
+        help=_help(shape["cell"] != "mlp", task.next_frame, small, len(members) > 1),
     )
 
 
@@ -153,8 +154,8 @@ def _steps(data: dict[str, Any], pixels: int) -> int:
     return letters * 3 // 4 // pixels // (1 if data["levels"] else 4)
 
 
-def _help(recurrent: bool, next_frame: bool) -> list[tuple[list[str], str]]:
-    """The keys, and what each does."""
+def _help(recurrent: bool, next_frame: bool, small: bool, several: bool) -> list[tuple[list[str], str]]:
+    """The keys of this page, and what each does."""
     keys = [
         (["space"], "play, pause"),
         (["←", "→"], "a step back, a step on; with shift ten"),
@@ -163,9 +164,9 @@ def _help(recurrent: bool, next_frame: bool) -> list[tuple[list[str], str]]:
         (["d"], "disturb it: push up, down, undo"),
         (["m"] if recurrent else [], "memory off or on, from this step on"),
         (["c"] if next_frame else [], "closed loop, or true frames all along"),
-        (["v"], "in space, in time"),
+        (["v"] if small else [], "in space, in time"),
         (["n"], "next test clip"),
-        (["[", "]"], "seed before, next seed"),
+        (["[", "]"] if several else [], "seed before, next seed"),
         (["\N{MINUS SIGN}", "+"], "slower, faster"),
         (["r"], "reset"),
     ]

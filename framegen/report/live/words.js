@@ -45,7 +45,7 @@ function hint() {
     const [push] = settings.pushes.slice(-1);
     const more = settings.pushes.length > 1 ? ` (${settings.pushes.length} pushes)` : "";
     const way = push.sign > 0 ? "up" : "down";
-    const shown = "rings and the strip show how far each unit is from the undisturbed run";
+    const shown = "the net and the strip show how far each unit is from the undisturbed run";
     return `${unitName(push.unit)} was pushed ${way} at step ${push.t + 1}${more}: ${shown}.`;
   }
   if (settings.off[ui.t] && page.shape.cell !== "mlp")
