@@ -31,14 +31,8 @@ PROGRAMS = (  # each knows those before it
     "controls.js",
 )
 MAX_LINES = {"hidden": 12, "pixels": 16, "layers": 4}
-"""Nets up to this size are drawn line by line; `isSmall` in space.js."""
+"""Nets up to this size are drawn line by line, larger ones as matrices."""
 LEVELS = 5
-GATES = {
-    "gru": ("reset gate", "update gate", "candidate"),
-    "lstm": ("input gate", "forget gate", "candidate", "output gate"),
-    "mingru": ("update gate", "candidate"),
-}
-"""The parts of a unit, in PyTorch's order."""
 UNITS = {
     "tanh": "tanh RNN",
     "relu": "relu RNN",
@@ -72,12 +66,11 @@ def live_page(run: Run, results: Results) -> str:
         experiment=run.config.experiment,
         style=_joined(STYLES),
         script=_joined(PROGRAMS),
-        data=data,
+        data={**data, "small": small},
         frame=data["shape"]["frame"],
         pixels=pixels,
         small=small,
         recurrent=shape["cell"] != "mlp",
-        gates=GATES.get(shape["cell"], ()),
         levels=_levels(task),
         optimum=data["optimum"] is not None,
         ring=data["optimum"] is not None and data["optimum"]["kind"] == "ring",

@@ -11,7 +11,10 @@ let course = null;
 let strip = null;
 let stamp = 0; // counts the courses
 const ui = { t: 0, phase: 1, playing: false, speed: 2, view: "space", gate: 0, chosen: null, apart: false };
-ui.gate = GATES[page.shape.cell].indexOf("candidate") + 1 ? GATES[page.shape.cell].indexOf("candidate") : 0;
+const gates = GATES[page.shape.cell];
+ui.gate = Math.max(0, gates.indexOf("candidate"));
+find("gate").append(...gates.map((name, k) => new Option(name, k, k === ui.gate, k === ui.gate)));
+find("gates").hidden = gates.length === 1;
 ui.brush = page.range[1];
 
 /** The settings are others: all that follows from them is computed and shown anew. */
@@ -78,7 +81,7 @@ function netView() {
   };
 }
 
-const small = isSmall(page.members[0].net);
+const { small } = page; // each connection is a line
 
 const netSurface = surface(find("net"), (context, width, height) => {
   if (!course) return;

@@ -1,14 +1,5 @@
 // The net in space: its layers as columns of units, and every connection as a line.
 
-const MAX_UNITS = 12;
-const MAX_PIXELS = 16;
-const MAX_LAYERS = 4;
-
-/** Whether a net is small enough for each of its connections to be a line. */
-function isSmall(net) {
-  return net.hidden <= MAX_UNITS && net.pixels <= MAX_PIXELS && net.layers <= MAX_LAYERS;
-}
-
 /** Weights from the layer below to a layer, for one gate: at(j, i). The last "layer" is the output. */
 function matrices(net, gate) {
   const size = net.hidden;
