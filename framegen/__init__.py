@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.films import train_on
     from framegen.commands.generation import generate
+    from framegen.commands.playing import play
     from framegen.commands.probing import probe
     from framegen.commands.training import Enough, resume, train
     from framegen.config.config import Config
@@ -45,6 +46,7 @@ _PLACES = {
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
+    "play": "commands.playing.play",
     "probe": "commands.probing.probe",
     "Enough": "commands.training.Enough",
     "resume": "commands.training.resume",
@@ -113,6 +115,7 @@ __all__ = [
     "evaluate",
     "generate",
     "load",
+    "play",
     "probe",
     "resume",
     "rollout",

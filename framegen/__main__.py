@@ -38,6 +38,7 @@ COMMANDS = {
         "what a run's nets know of what can be known, and what their long loops do: framegen probe RUN",
     ),
     "draw": (verbs.draw, "draw a run's net and its curves: framegen draw RUN"),
+    "play": (verbs.play, "play with a run's net in the browser: framegen play RUN"),
     "reproduce": (
         verbs.reproduce,
         "run every claim of the article, and write a report: framegen reproduce",

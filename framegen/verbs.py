@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from framegen.config.data import Film
+from framegen.config.data_options import Import, ListData, ShowData
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
     Bench,
     Continue,
     Draw,
     Evaluate,
-    Import,
-    ListData,
+    Play,
     Probe,
     Reproduce,
     Resume,
-    ShowData,
     TrainFilms,
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
@@ -143,6 +142,7 @@ def _experiment(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _report(run: "Run") -> None:
+    from framegen.report.live.content import is_playable
     from framegen.report.tables import print_results
 
     folder, results = run.folder, run.results
@@ -155,6 +155,8 @@ def _report(run: "Run") -> None:
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --frames 100 --out {clip}"
     print(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    if is_playable(run):
+        print(f"Or play with it in a browser: uv run framegen play {folder}")
 
 
 def _compare(runs: "dict[str, Run]") -> None:
@@ -226,6 +228,15 @@ def draw(words: list[str]) -> None:
 
     for path in evaluation.draw(find(options.run, options.runs_dir)):
         print(path)
+
+
+def play(words: list[str]) -> None:
+    options = parse(Play, "play", words)
+    from framegen.commands import playing
+    from framegen.runs.folder import find
+
+    path = playing.play(find(options.run, options.runs_dir), options.out, options.force)
+    print(f"{path}\nOpen it in a browser: it needs nothing else, not even a network.")
 
 
 def reproduce(words: list[str]) -> None:

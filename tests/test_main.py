@@ -26,7 +26,7 @@ Runner = Callable[..., tuple[int, str, str]]
 def test_help_names_every_command_and_experiment(framegen: Runner) -> None:
     code, out, _ = framegen("--help")
     assert code == 0
-    for word in ("train", "evaluate", "generate", "draw", "reproduce", "bench", *EXPERIMENTS):
+    for word in ("train", "evaluate", "generate", "draw", "play", "reproduce", "bench", *EXPERIMENTS):
         assert word in out
 
 
@@ -38,7 +38,7 @@ def test_help_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "draw"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "draw", "play"])
 def test_each_command_explains_its_options(command: str, framegen: Runner) -> None:
     code, out, _ = framegen(command, "--help")
     assert code == 0
@@ -88,7 +88,13 @@ def test_a_wrong_option_is_answered_with_the_way_out(
 
 @pytest.mark.parametrize(
     "command",
-    [["evaluate"], ["draw"], ["generate", "--frames", "3", "--out", "a.gif"], ["train", "--resume"]],
+    [
+        ["evaluate"],
+        ["draw"],
+        ["play"],
+        ["generate", "--frames", "3", "--out", "a.gif"],
+        ["train", "--resume"],
+    ],
 )
 def test_a_run_that_does_not_exist_is_named_beside_those_that_do(
     command: list[str], framegen: Runner, small_run: Path

@@ -228,6 +228,21 @@ class Generate:
 
 
 @dataclass(frozen=True)
+class Play:
+    """Write a page in which a run's net runs live, in a browser: paint its prompt, switch its memory off,
+    push its units. One file, which needs no network."""
+
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+    out: Path | None = None
+    """File to write, .html; None: play.html in the run's folder."""
+    force: bool = False
+    """Replace --out where it exists."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
 class Reproduce:
     """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
 
@@ -250,45 +265,3 @@ class Bench:
 
     out: Path = Path("runs/bench")
     """Folder for bench.json (all numbers) and bench.md (the tables)."""
-
-
-@dataclass(frozen=True)
-class Import:
-    """Bring films into a data set: decoded once, cut into shots, split, kept in data/NAME. The same films
-    again are known; an import that was stopped goes on."""
-
-    paths: Positional[tuple[Path, ...]]
-    """Films (MP4, MOV, MKV, WebM, AVI, GIF, APNG, WebP, …), folders of them, folders of pictures."""
-    name: str
-    """Name of the data set."""
-    size: int = 64
-    """Longer side of a frame in pixels, a multiple of 4; the other keeps the first film's aspect ratio."""
-    channels: Literal[1, 3] = 3
-    """1 is grey, 3 is colour."""
-    fps: float | None = None
-    """Frames a second; None keeps each film's own."""
-    data_dir: Path = Path("data")
-    """Folder of the data sets."""
-
-
-@dataclass(frozen=True)
-class ListData:
-    """List the data sets of films."""
-
-    data_dir: Path = Path("data")
-    """Folder of the data sets."""
-
-
-@dataclass(frozen=True)
-class ShowData:
-    """Show what a data set holds, or how a film is read: statistics, a contact sheet, and of a data set a
-    GIF."""
-
-    what: Positional[str]
-    """Name of a data set, or a film, or a folder of pictures."""
-    size: int = 64
-    """Longer side at which a film is shown, in pixels; a data set has its own."""
-    out: Path | None = None
-    """Folder for the pictures; None: the data set's own, or for a film the folder of the data sets."""
-    data_dir: Path = Path("data")
-    """Folder of the data sets."""

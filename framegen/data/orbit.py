@@ -35,12 +35,17 @@ def render(config: Orbit, phase: Tensor) -> Tensor:
         distance from the pixel's centre to the light at RADIUS (cos phase, sin phase); the picture spans [-1,
         1]^2.
     """
-    width = config.light_width * math.sqrt(2 / config.size)
+    width = width_of(config)
     centres = (2 * torch.arange(config.size, dtype=phase.dtype) + 1) / config.size - 1  # (size,)
     dx = centres - RADIUS * phase.cos()[..., None]  # (..., size)
     dy = centres - RADIUS * phase.sin()[..., None]  # (..., size)
     squared_distance = dy[..., :, None] ** 2 + dx[..., None, :] ** 2  # (..., size, size)
     return (BASE + AMPLITUDE * (-squared_distance / (2 * width**2)).exp())[..., None, :, :]
+
+
+def width_of(config: Orbit) -> float:
+    """The light's width, of a picture that spans [-1, 1]."""
+    return config.light_width * math.sqrt(2 / config.size)
 
 
 def angular_velocities(config: Orbit) -> Tensor:

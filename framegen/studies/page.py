@@ -16,13 +16,20 @@ from framegen.studies.claims.runs import Claim, Finding
 TEMPLATE = "report.html.jinja"
 
 
-def write_report(path: Path, claims: Mapping[int, Claim], findings: Mapping[int, Finding]) -> None:
-    """Write what was found of the claims, by their numbers, as one page; pictures and videos are inside."""
+def write_report(
+    path: Path, claims: Mapping[int, Claim], findings: Mapping[int, Finding], live: str | None = None
+) -> None:
+    """Write what was found of the claims, by their numbers, as one page; pictures and videos are inside.
+
+    Args:
+        live: a whole page of its own, HTML, which is shown in a frame of the report; None: there is none.
+    """
     loader = PackageLoader(__package__ or "framegen.studies", package_path="")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     versions = f"Python {platform.python_version()}, torch {torch.__version__}"
     page = environment.get_template(TEMPLATE).render(
         sections=[(number, claims[number], finding) for number, finding in findings.items()],
+        live=live,
         source=_source,
         width=_width,
         machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {versions}",

@@ -23,7 +23,9 @@ from framegen.files import write_text
 from framegen.models import build, fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.progress import say
+from framegen.report.live.page import live_page
 from framegen.runs.folder import CONFIG, lock, read_config
+from framegen.runs.run import load
 from framegen.runs.tracking import About, Tracker, resolve_mode
 from framegen.studies.claims import CLAIMS
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
@@ -33,6 +35,8 @@ from framegen.training.interrupts import Interrupts
 
 FOLDER, REPORT = "reproduce", "report.html"
 WANDB_ID = "wandb-id.txt"
+PLAYED = "video"
+"""The run that the report lets one play with."""
 NOTES = "every claim of the article as an experiment"
 
 FEW_SEEDS = 2
@@ -103,9 +107,17 @@ def reproduce(
             bar.update(task, description=f"claim {number}")
             findings[number] = _measure(number, runs)
             bar.advance(task, CLAIM_COST)
-        write_report(folder / REPORT, CLAIMS, findings)
+        write_report(folder / REPORT, CLAIMS, findings, _live(runs, needed))
         _track(findings, tracker)
     return findings
+
+
+def _live(runs: Runs, needed: set[str]) -> str | None:
+    """The page in which the article's net can be played with, where a claim has it trained."""
+    if PLAYED not in needed:
+        return None
+    run = load(runs.folder / PLAYED)
+    return live_page(run, run.results)
 
 
 def _measure(number: int, runs: Runs) -> Finding:

@@ -1,0 +1,42 @@
+"""Let a run's net be played with, in a browser."""
+
+from pathlib import Path
+
+from framegen.errors import OptionError
+from framegen.files import write_text
+from framegen.report.live.page import live_page
+from framegen.report.writers import refusal
+from framegen.runs.run import load
+
+PAGE = "play.html"
+ENDINGS = (".html", ".htm")
+
+
+def play(run: Path | str, out: Path | str | None = None, force: bool = False) -> Path:
+    """Write one HTML file in which a run's nets run live: it opens offline, and asks nobody for anything.
+
+    Args:
+        run: the run folder.
+        out: the file, ending in .html; None: play.html in the run's folder, made anew where it is there.
+        force: whether `out` may replace what is there.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: the run's net cannot be played (convolutional, too large), or a file is missing or damaged.
+        OptionError: `out` cannot be written.
+    """
+    if out is not None:
+        _check(Path(out), force)
+    opened = load(run)
+    path = opened.folder / PAGE if out is None else Path(out)
+    write_text(path, live_page(opened, opened.results))
+    return path
+
+
+def _check(out: Path, force: bool) -> None:
+    if out.suffix.lower() not in ENDINGS:
+        raise OptionError(f"--out {out}: ends in {' or '.join(ENDINGS)}")
+    if reason := refusal(out, force):
+        raise OptionError(f"--out {out}: {reason}")
