@@ -1,111 +1,142 @@
 // Recurrent layers with a linear head: many training steps of many networks in one call. See fused.py for the contract.
 //
-// Compiled for one shape: I inputs, D layers of H hidden units of one CELL, O outputs; REAL float or double, LANES 0 for as
-// many as fill a register. A network's P parameters stand in PyTorch's own order: of each layer weight_ih, weight_hh, bias_ih
-// and bias_hh, then the head's weight (O, H) and bias (O). The carried state is (B, D, STATES, H).
+// Compiled for one shape: I inputs, D layers of H units of a CELL, O outputs; REAL float or double, LANES 0 for as many as
+// fill a register. A network's P parameters stand in PyTorch's own order: of each layer weight_ih, weight_hh, bias_ih and
+// bias_hh, then the head's weight (O, H) and bias (O). The carried state is (B, D, STATES, H).
 //
-// Clips go through in groups of at most L. All sums are made in one order, whatever the batch, the group and the tiles: the
-// gradient of each clip of a group by itself, from the last step to the first, then clip after clip.
+// Every sum is made in one order, whatever the batch, the tiles and the threads: the gradient of each of L clips by itself,
+// from the last step to the first, and that of the next L clips on top; in the end clip after clip.
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "cells.hpp"
 
 constexpr int SLOTS = CELL::SLOTS, X = CELL::X, FIRST = CELL::FIRST, R = CELL::R, STATES = CELL::STATES;
-constexpr int SUMS = std::max(X, FIRST + R), A = SLOTS * HP, S = STATES * HP;  // a step's sums and states of a clip
+constexpr int SUMS = std::max(X, FIRST + R);
+constexpr ptrdiff_t A = D * SLOTS * HP, S = D * STATES * HP;  // of all layers, a clip's sums and states at a time step
 
-// Where a layer's weights stand, once for the way forward, (slot, from, to), which is the gradient's layout too, and once for
-// the way back, (slot, to, from).
+// Where layer l's weights stand: for the way forward, and so in the gradient, as (slot, from, to) with the layer below, with
+// the last state, and the bias; for the way back as (slot, to, from), with the last state and with the layer below.
 constexpr int inputs_of(int l) { return l ? H : I; }
 constexpr int wide(int n) { return (n + L - 1) / L * L; }
-constexpr int of_h(int l) { return X * inputs_of(l) * HP; }
-constexpr int bias(int l) { return of_h(l) + R * H * HP; }
-constexpr int layer(int l) { return l ? layer(l - 1) + bias(l - 1) + SUMS * HP : 0; }
+constexpr int hidden_in(int l) { return X * inputs_of(l) * HP; }
+constexpr int bias_in(int l) { return hidden_in(l) + R * H * HP; }
+constexpr int layer(int l) { return l ? layer(l - 1) + bias_in(l - 1) + SUMS * HP : 0; }
+constexpr int back(int l) { return l * (R + X) * H * HP; }
 constexpr int HEAD = wide(layer(D)), HEAD_BIAS = HEAD + H * OP, FORWARD = wide(HEAD_BIAS + OP);
-constexpr int back(int l) { return l * (X + R) * H * HP; }  // of the last state first, then of the layer below
 constexpr int BACK_HEAD = back(D), BACK = wide(BACK_HEAD + O * HP);
+
+struct Run { int size, forward, stride, back; };  // of parameters that follow one another; back is -1 where it isn't needed
+
+static std::vector<Run> find_runs() {
+    std::vector<Run> runs;
+    const auto each = [](const int* from, int gates, auto put) {
+        for (int gate = 0; gate < gates; gate++) put(int(std::find(from, from + gates, gate) - from));
+    };
+    for (int l = 0; l < D; l++) {
+        const int w = layer(l), in = inputs_of(l);
+        const auto matrix = [&](int at, int at_back, int in) {
+            for (int j = 0; j < H; j++) runs.push_back({in, w + at + j, HP, at_back < 0 ? -1 : back(l) + at_back + j * HP});
+        };
+        const auto bias = [&](int s) { runs.push_back({H, w + bias_in(l) + s * HP, 1, -1}); };
+        each(CELL::from_x, X, [&](int s) { matrix(s * in * HP, l ? (R + s) * H * HP : -1, in); });
+        each(CELL::from_h, R, [&](int s) { matrix(hidden_in(l) + s * H * HP, s * H * HP, H); });
+        each(CELL::from_x, X, bias);
+        each(CELL::from_h, R, [&](int s) { bias(FIRST + s); });
+    }
+    for (int o = 0; o < O; o++) runs.push_back({H, HEAD + o, OP, BACK_HEAD + o * HP});
+    runs.push_back({O, HEAD_BIAS, 1, -1});
+    return runs;
+}
+static const std::vector<Run> RUNS = find_runs();
+
+static void pack(const REAL* w, REAL* forward, REAL* back) {
+    std::fill_n(forward, FORWARD, (REAL)0), std::fill_n(back, BACK, (REAL)0);
+    for (const Run& run : RUNS) {
+        for (int k = 0; k < run.size; k++) forward[run.forward + k * run.stride] += w[k];  // two biases may meet in one place
+        if (run.back >= 0) std::copy_n(w, run.size, back + run.back);
+        w += run.size;
+    }
+}
 
 struct alignas(sizeof(REAL) * L) Register { REAL at[L]; };
 struct Buffer {
     std::vector<Register> registers;
-    REAL* get(size_t size) { return registers.resize(std::max(registers.size(), (size + L - 1) / L)), registers[0].at; }
+    REAL* get(size_t size) { return registers.resize(std::max(registers.size(), size / L + 1)), registers[0].at; }
 };
+static const REAL ONE = 1;
 
-struct Place { int forward, back; };  // of a parameter; back is -1 where it isn't needed
-
-static std::vector<Place> find_places() {
-    std::vector<Place> places;
-    for (int l = 0; l < D; l++) {
-        const int in = inputs_of(l), w = layer(l), b = back(l);
-        const auto slots = [&](const int* from, int count, auto put) {
-            for (int gate = 0; gate < count; gate++) put(std::find(from, from + count, gate) - from);
-        };
-        slots(CELL::from_x, X, [&](int s) {
-            for (int j = 0; j < H; j++)
-                for (int i = 0; i < in; i++)
-                    places.push_back({w + (s * in + i) * HP + j, l ? b + ((R + s) * H + j) * HP + i : -1});
-        });
-        slots(CELL::from_h, R, [&](int s) {
-            for (int j = 0; j < H; j++)
-                for (int k = 0; k < H; k++) places.push_back({w + of_h(l) + (s * H + k) * HP + j, b + (s * H + j) * HP + k});
-        });
-        const auto put_bias = [&](int s) {
-            for (int j = 0; j < H; j++) places.push_back({w + bias(l) + s * HP + j, -1});
-        };
-        slots(CELL::from_x, X, put_bias);
-        slots(CELL::from_h, R, [&](int s) { put_bias(FIRST + s); });
-    }
-    for (int o = 0; o < O; o++)
-        for (int j = 0; j < H; j++) places.push_back({HEAD + j * OP + o, BACK_HEAD + o * HP + j});
-    for (int o = 0; o < O; o++) places.push_back({HEAD_BIAS + o, -1});
-    return places;
-}
-static const std::vector<Place> PLACES = find_places();
-static const int P = PLACES.size();
-
-static void pack(const REAL* w, REAL* forward, REAL* back) {
-    std::fill_n(forward, FORWARD, (REAL)0);
-    for (int p = 0; p < P; p++) forward[PLACES[p].forward] += w[p];  // two biases may meet in one place
-    if (!back) return;
-    std::fill_n(back, BACK, (REAL)0);
-    for (int p = 0; p < P; p++)
-        if (PLACES[p].back >= 0) back[PLACES[p].back] = w[p];
-}
-
-// One step of a layer with weights w, for n clips: sums and next state from the input x and the last state, in whose place the
-// next may stand. Each pointer comes with the distance from one clip to the next.
+// One step of a layer with weights w, for n clips: from the input x and the last state its sums and the next state, which may
+// stand in the last one's place. All pointers are to the first clip; x_row and so on lead from one clip to the next.
 template <int IN>
-static inline void step(const REAL* w, int n, const REAL* x, ptrdiff_t x_row, const REAL* last, REAL* next, ptrdiff_t row, REAL* a, ptrdiff_t a_row) {
-    const REAL *h = w + X * IN * HP, *bias = h + R * H * HP;
+static inline void step(const REAL* w, int n, const REAL* x, ptrdiff_t x_row, const REAL* last, REAL* next, ptrdiff_t row, REAL* a,
+                        ptrdiff_t a_row) {
+    const REAL *hidden = w + X * IN * HP, *bias = hidden + R * H * HP;
     for (int s = 0; s < SUMS; s++) {
         const bool of_x = X == SUMS || s < X, of_h = R == SUMS || (s >= FIRST && s < FIRST + R);
-        const Term from_x{x, x_row, 1, 0, w + s * IN * HP, HP, 0, of_x ? IN : 0, 1};
-        const Term from_h{last, row, 1, 0, h + (s - FIRST) * H * HP, HP, 0, of_h ? H : 0, 1};
-        product<H>(n, a + s * HP, a_row, bias + s * HP, 0, from_x, from_h);
+        product<H>(n, a + s * HP, a_row, bias + s * HP, 0, Term{x, x_row, 1, 0, w + s * IN * HP, HP, 0, of_x ? IN : 0, 1},
+                   Term{last, row, 1, 0, hidden + (s - FIRST) * H * HP, HP, 0, of_h ? H : 0, 1});
     }
     for (int b = 0; b < n; b++) CELL::forward((vec*)(a + b * a_row), (const vec*)(last + b * row), (vec*)(next + b * row));
 }
 
-// Predictions y of n clips from the last layer's h.
-static inline void head(const REAL* w, int n, const REAL* h, ptrdiff_t h_row, REAL* y, ptrdiff_t y_row) {
-    product<O>(n, y, y_row, w + HEAD_BIAS, 0, Term{h, h_row, 1, 0, w + HEAD, OP, 0, H, 1});
+// The same for all layers; h the state, a the sums.
+static inline void step_all(const REAL* w, int n, const REAL* x, ptrdiff_t x_row, const REAL* last, REAL* next, ptrdiff_t row, REAL* a,
+                            ptrdiff_t a_row) {
+    step<I>(w, n, x, x_row, last, next, row, a, a_row);
+    for (int l = 1; l < D; l++) {
+        const int own = l * STATES * HP;
+        step<H>(w + layer(l), n, next + own - STATES * HP, row, last + own, next + own, row, a + l * SLOTS * HP, a_row);
+    }
 }
 
-// The gradient of layer l's sums, in their place, from those of what stands above it: `e` of the head, or `above` of a layer.
+// Rows of predictions y from the last layer's h.
+static inline void head(const REAL* w, int n, const REAL* h, ptrdiff_t h_row, REAL* y, ptrdiff_t y_row) {
+    product<O>(n, y, y_row, w + HEAD_BIAS, 0, Term{h + S - STATES * HP, h_row, 1, 0, w + HEAD, OP, 0, H, 1});
+}
+
+// Errors e (n, T, OP), in place of the predictions, times scale; and the sum of each clip's squares.
+static void errors(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL* losses) {
+    constexpr int FEW = 8;  // clips whose sums are made side by side
+    typedef REAL clips __attribute__((vector_size(sizeof(REAL) * FEW)));
+    for (int b = 0; b < n; b++) {
+        const REAL* y = targets + index[b] * (size_t)T * O;
+        for (int t = 0; t < T; t++)
+            for (int o = 0; o < O; o++) e[((size_t)b * T + t) * OP + o] -= y[t * O + o];
+    }
+    for (int first = 0; first < n; first += FEW) {
+        const REAL* clip[FEW];
+        clips sum = {}, each;
+        for (int b = 0; b < FEW; b++) clip[b] = e + (size_t)std::min(first + b, n - 1) * T * OP;
+        for (int t = T - 1; t >= 0; t--)
+            for (int o = 0; o < O; o++) {
+#pragma GCC unroll 8
+                for (int b = 0; b < FEW; b++) each[b] = clip[b][t * OP + o];
+                sum += each * each;
+            }
+        for (int b = first; b < std::min(first + FEW, n); b++) losses[b] += sum[b - first];
+    }
+    for (size_t k = 0; k < (size_t)n * T * OP; k++) e[k] *= scale;
+}
+
+// The gradient of a layer's sums in their place, from that of what stands above: the head's errors, or the layer's sums.
 template <bool TOP>
-static void back_through_time(const REAL* w, int l, int n, int T, const REAL* e, const REAL* above, const REAL* h, REAL* a, REAL* d, REAL* carry) {
+static void back_through_time(const REAL* w, int l, int n, int T, const REAL* e, const REAL* h, REAL* a, REAL* d, REAL* carry) {
+    a += l * SLOTS * HP, h += l * STATES * HP, w += back(l);
     std::fill_n(carry, n * HP, (REAL)0);
-    for (int t = T - 1; t >= 0; t--) {
-        REAL* now = a + (ptrdiff_t)t * A;
-        const Term later{now + A + FIRST * HP, (ptrdiff_t)T * A, 1, HP, w + back(l), HP, H * HP, t + 1 < T ? H : 0, R};
-        if (TOP)
-            product<H>(n, d, HP, nullptr, 0, later, Term{e + (ptrdiff_t)t * OP, (ptrdiff_t)T * OP, 1, 0, w + BACK_HEAD, HP, 0, O, 1});
+    for (ptrdiff_t t = T - 1; t >= 0; t--) {
+        REAL* now = a + t * A;
+        const Term later{now + A + FIRST * HP, T * A, 1, HP, w, HP, H * HP, t + 1 < T ? H : 0, R};
+        if constexpr (TOP)
+            product<H>(n, d, HP, nullptr, 0, later, Term{e + t * OP, (ptrdiff_t)T * OP, 1, 0, w + back(1), HP, 0, O, 1});
         else
             product<H>(n, d, HP, nullptr, 0, later,
-                       Term{above + (ptrdiff_t)t * A, (ptrdiff_t)T * A, 1, HP, w + back(l + 1) + R * H * HP, HP, H * HP, H, X});
+                       Term{now + SLOTS * HP, T * A, 1, HP, w + back(1) + R * H * HP, HP, H * HP, H, X});
         for (int b = 0; b < n; b++) {
-            const REAL* last = h + ((ptrdiff_t)b * (T + 1) + t) * S;
-            CELL::backward((vec*)(now + (ptrdiff_t)b * T * A), (const vec*)last, (const vec*)(last + S), (const vec*)(d + b * HP), (vec*)(carry + b * HP));
+            const REAL* last = h + (b * (T + (ptrdiff_t)1) + t) * S;
+            CELL::backward((vec*)(now + b * T * A), (const vec*)last, (const vec*)(last + S), (const vec*)(d + b * HP),
+                           (vec*)(carry + b * HP));
         }
     }
 }
@@ -118,89 +149,78 @@ static inline void outer(bool more, REAL* g, int rows, int T, const REAL* from, 
     product<N>(rows, g, SIZE, more ? g : nullptr, SIZE, Term{from, 1, -from_step, 0, to, -to_step, 0, T, 1});
 }
 
-// The gradient of layer l's weights from one clip: x what the layer was fed, h its states, a the gradient of its sums.
+// The gradient of a layer's weights from one clip: x what the layer was fed, h its states, a the gradient of its sums.
 template <int IN>
 static void weight_gradient(bool more, int T, const REAL* x, ptrdiff_t x_step, const REAL* h, const REAL* a, REAL* g) {
-    static const REAL one = 1;
     for (int s = 0; s < X; s++) outer<H>(more, g + s * IN * HP, IN, T, x, x_step, a + s * HP, A);
     g += X * IN * HP;
     for (int s = 0; s < R; s++) outer<H>(more, g + s * H * HP, H, T, h, S, a + (FIRST + s) * HP, A);
     g += R * H * HP;
-    for (int s = 0; s < SUMS; s++) outer<H>(more, g + s * HP, 1, T, &one, 0, a + s * HP, A);
+    for (int s = 0; s < SUMS; s++) outer<H>(more, g + s * HP, 1, T, &ONE, 0, a + s * HP, A);
 }
 
-// What one thread works on.
-struct Work {
-    Buffer forward, back, x, e, h[D], a[D], d, carry, lanes, total;
-};
+// n states to or from PyTorch's rows of H; row leads from one clip's to the next one's.
+static void load(REAL* own, ptrdiff_t row, const REAL* given, int n) {
+    for (int b = 0; b < n; b++)
+        for (int k = 0; k < D * STATES; k++, given += H) std::copy_n(given, H, own + b * row + k * HP);
+}
+static void store(const REAL* own, ptrdiff_t row, REAL* given, int n) {
+    for (int b = 0; b < n; b++)
+        for (int k = 0; k < D * STATES; k++, given += H) std::copy_n(own + b * row + k * HP, H, given);
+}
+
+// What n clips bring: to `losses` (n) their squared errors, to G (n, FORWARD) the gradient of scale / 2 times their sum.
+static void pass(const REAL* w, const REAL* w_back, const REAL* inputs, const REAL* targets, const int64_t* index, int n, int T, REAL* state,
+                 REAL scale, bool more, REAL* losses, REAL* G) {
+    thread_local Buffer inputs_at, errors_at, states_at, sums_at, d_at, carry_at;
+    REAL *x = inputs_at.get((size_t)n * T * I), *e = errors_at.get((size_t)n * T * OP), *a = sums_at.get(n * T * A);
+    REAL *h = states_at.get(n * (T + 1) * S), *d = d_at.get(n * HP), *carry = carry_at.get(n * HP);
+    const ptrdiff_t row = (T + 1) * S;
+    for (int b = 0; b < n; b++) {
+        std::copy_n(inputs + index[b] * (size_t)T * I, T * I, x + (size_t)b * T * I);
+        std::fill_n(h + b * row, S, (REAL)0);
+    }
+    if (state) load(h, row, state, n);
+    for (ptrdiff_t t = 0; t < T; t++) step_all(w, n, x + t * I, (ptrdiff_t)T * I, h + t * S, h + (t + 1) * S, row, a + t * A, T * A);
+    if (state) store(h + T * S, row, state, n);
+    for (int b = 0; b < n; b++) head(w, T, h + b * row + S, S, e + (size_t)b * T * OP, OP);
+    errors(e, n, T, targets, index, scale, losses);
+    back_through_time<true>(w_back, D - 1, n, T, e, h, a, d, carry);
+    for (int l = D - 2; l >= 0; l--) back_through_time<false>(w_back, l, n, T, e, h, a, d, carry);
+    for (int b = 0; b < n; b++, h += row, a += T * A, e += T * OP, x += T * I, G += FORWARD) {
+        weight_gradient<I>(more, T, x, I, h, a, G);
+        for (int l = 1; l < D; l++)
+            weight_gradient<H>(more, T, h + S + (l - 1) * STATES * HP, S, h + l * STATES * HP, a + l * SLOTS * HP, G + layer(l));
+        outer<O>(more, G + HEAD, H, T, h + 2 * S - STATES * HP, S, e, OP);
+        outer<O>(more, G + HEAD_BIAS, 1, T, &ONE, 0, e, OP);
+    }
+}
 
 extern "C" {
 
-// Loss of a batch of B clips and its gradient g (P); `state` (B, D, STATES, H) goes in and comes out, none is a state of 0.
-void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* weights, REAL* state, REAL* g,
-              REAL* mean_loss) {
-    thread_local Work work;
-    const int most = std::min(B, L);
-    REAL *w = work.forward.get(FORWARD), *w_back = work.back.get(BACK);
-    REAL *x = work.x.get((size_t)most * T * I), *e = work.e.get((size_t)most * T * OP);
-    REAL *d = work.d.get(most * HP), *carry = work.carry.get(most * HP), *G = work.lanes.get((size_t)most * FORWARD);
-    REAL *h[D], *a[D], loss[L] = {};
-    for (int l = 0; l < D; l++) h[l] = work.h[l].get((size_t)most * (T + 1) * S), a[l] = work.a[l].get((size_t)most * T * A);
-    const ptrdiff_t h_row = (ptrdiff_t)(T + 1) * S, a_row = (ptrdiff_t)T * A;
-    const REAL count = (REAL)B * T * O, scale = 2 / count;
+// Loss of a batch of B clips, its gradient g (P) and the squares' sum of that; `state` (B, D, STATES, H) goes in and comes
+// out, none is a state of 0.
+void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* weights, REAL* state, int threads,
+              REAL* g, REAL* loss, double* squares) {
+    thread_local Buffer forward_at, back_at, clips_at, total_at;
+    const int lanes = std::min(B, L), part = (lanes + threads - 1) / threads;
+    REAL *w = forward_at.get(FORWARD), *w_back = back_at.get(BACK), *G = clips_at.get((size_t)lanes * FORWARD);
+    REAL *total = total_at.get(FORWARD), losses[L] = {}, sum = 0;
+    const REAL count = (REAL)B * T * O;
     pack(weights, w, w_back);
-    for (int first = 0; first < B; first += L) {
-        const int n = std::min(B - first, L);
-        REAL* carried = state ? state + (size_t)first * D * STATES * H : nullptr;
-        const auto each_state = [&](int t, auto move) {
-            for (int b = 0; b < n; b++)
-                for (int l = 0; l < D; l++)
-                    for (int s = 0; s < STATES; s++) move(h[l] + b * h_row + (ptrdiff_t)t * S + s * HP, carried + ((b * D + l) * STATES + s) * H);
-        };
-        each_state(0, [&](REAL* own, REAL* given) {
-            std::fill_n(own, HP, (REAL)0);
-            if (state) std::copy_n(given, H, own);
-        });
-        for (int b = 0; b < n; b++) std::copy_n(inputs + index[first + b] * (size_t)T * I, (size_t)T * I, x + (size_t)b * T * I);
-        for (int l = 0; l < D; l++)
-            for (ptrdiff_t t = 0; t < T; t++) {
-                REAL* last = h[l] + t * S;
-                if (l == 0)
-                    step<I>(w, n, x + t * I, (ptrdiff_t)T * I, last, last + S, h_row, a[l] + t * A, a_row);
-                else
-                    step<H>(w + layer(l), n, h[l - 1] + (t + 1) * S, h_row, last, last + S, h_row, a[l] + t * A, a_row);
-            }
-        if (state) each_state(T, [&](REAL* own, REAL* given) { std::copy_n(own, H, given); });
-        for (int b = 0; b < n; b++) head(w, T, h[D - 1] + b * h_row + S, S, e + (size_t)b * T * OP, OP);
-        for (int t = T - 1; t >= 0; t--)
-            for (int o = 0; o < O; o++)
-                for (int b = 0; b < n; b++) {
-                    REAL& each = e[((size_t)b * T + t) * OP + o];
-                    each -= targets[(index[first + b] * (size_t)T + t) * O + o];
-                    loss[b] += each * each;
-                    each *= scale;
-                }
-        back_through_time<true>(w_back, D - 1, n, T, e, nullptr, h[D - 1], a[D - 1], d, carry);
-        for (int l = D - 2; l >= 0; l--) back_through_time<false>(w_back, l, n, T, nullptr, a[l + 1], h[l], a[l], d, carry);
-        for (int b = 0; b < n; b++) {
-            REAL* own = G + (size_t)b * FORWARD;
-            static const REAL one = 1;
-            const REAL *errors = e + (size_t)b * T * OP, *top = h[D - 1] + b * h_row + S;
-            weight_gradient<I>(first, T, x + (size_t)b * T * I, I, h[0] + b * h_row, a[0] + b * a_row, own);
-            for (int l = 1; l < D; l++)
-                weight_gradient<H>(first, T, h[l - 1] + b * h_row + S, S, h[l] + b * h_row, a[l] + b * a_row, own + layer(l));
-            outer<O>(first, own + HEAD, H, T, top, S, errors, OP);
-            outer<O>(first, own + HEAD_BIAS, 1, T, &one, 0, errors, OP);
-        }
-    }
-    REAL* total = work.total.get(FORWARD);
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int lane = 0; lane < lanes; lane += part)
+        for (int b = lane; b < B; b += L)
+            pass(w, w_back, inputs, targets, index + b, std::min({part, lanes - lane, B - b}), T, state ? state + b * S / HP * H : nullptr,
+                 2 / count, b != lane, losses + lane, G + (size_t)lane * FORWARD);
     std::fill_n(total, FORWARD, (REAL)0);
-    for (int b = 0; b < most; b++)
-        for (int q = 0; q < FORWARD; q++) total[q] += G[(size_t)b * FORWARD + q];
-    for (int p = 0; p < P; p++) g[p] = total[PLACES[p].forward];
-    REAL sum = 0;
-    for (int b = 0; b < L; b++) sum += loss[b];
-    *mean_loss = sum / count;
+    for (int b = 0; b < lanes; b++, G += FORWARD)
+        for (int q = 0; q < FORWARD; q++) total[q] += G[q];
+    double squared = 0;
+    for (const Run& run : RUNS)
+        for (int k = 0; k < run.size; k++, g++) *g = total[run.forward + k * run.stride], squared += (double)*g * *g;
+    for (int b = 0; b < lanes; b++) sum += losses[b];
+    *loss = sum / count, *squares = squared;
 }
 
 // Adam (Kingma and Ba, 2015, algorithm 1) on each of K networks, after n0 steps: each takes its N clips, `index` (K, N),
@@ -209,19 +229,18 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
            REAL* variances, REAL* state, int64_t n0, const double* learning_rate, double max_norm, REAL* losses, REAL* norms,
            int threads) {
     const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
+    const int P = std::accumulate(RUNS.begin(), RUNS.end(), 0, [](int sum, const Run& run) { return sum + run.size; });
     const int steps = (N + B - 1) / B;
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int k = 0; k < K; k++) {
+    const auto member = [&](int k, int threads) {
         std::vector<REAL> g(P);
         REAL *w = weights + (size_t)k * P, *m = means + (size_t)k * P, *v = variances + (size_t)k * P;
-        REAL* carried = state ? state + (size_t)k * B * D * STATES * H : nullptr;
+        REAL* carried = state ? state + k * B * S / HP * H : nullptr;
         for (int s = 0; s < steps; s++) {
             const int64_t* batch = index + (size_t)k * N + (size_t)s * B;
             REAL &loss = losses[(size_t)k * steps + s], &norm = norms[(size_t)k * steps + s];
-            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, carried, g.data(), &loss);
-            double squared = 0;
-            for (int p = 0; p < P; p++) squared += (double)g[p] * g[p];
-            norm = std::sqrt(squared);
+            double squares;
+            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, carried, threads, g.data(), &loss, &squares);
+            norm = std::sqrt(squares);
             if (!std::isfinite(loss) || !std::isfinite(norm)) break;  // the caller stops there, weights untouched
             const REAL clip = max_norm < norm ? max_norm / (norm + 1e-6) : 1;
             const double n = n0 + s + 1;
@@ -233,36 +252,36 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
                 w[p] -= rate * m[p] / (std::sqrt(v[p]) * root + (REAL)epsilon);
             }
         }
+    };
+    if (K < threads) {  // then they share each network's clips
+        for (int k = 0; k < K; k++) member(k, threads);
+        return;
     }
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int k = 0; k < K; k++) member(k, 1);
 }
 
 // Predictions (B, T, O) of one network; `state` (B, D, STATES, H) goes in and comes out. Inputs (B, context, I): where they end
 // before T, each prediction is the next input.
 void predict(const REAL* inputs, int B, int context, int T, const REAL* weights, REAL* state, REAL* predictions, int threads) {
     constexpr int GROUP = 20;
-    Buffer packed;
-    REAL* w = packed.get(FORWARD);
-    pack(weights, w, nullptr);
+    Buffer forward_at, back_at;
+    REAL* w = forward_at.get(FORWARD);
+    pack(weights, w, back_at.get(BACK));
 #pragma omp parallel for schedule(static) num_threads(threads) if (B > 8 * L)
     for (int first = 0; first < B; first += GROUP) {
         const int n = std::min(B - first, GROUP);
-        alignas(Register) REAL h[D][GROUP][S] = {}, a[GROUP][A], y[GROUP][OP];
-        REAL* carried = state + (size_t)first * D * STATES * H;
-        const auto each_state = [&](auto move) {
-            for (int b = 0; b < n; b++)
-                for (int l = 0; l < D; l++)
-                    for (int s = 0; s < STATES; s++) move(&h[l][b][s * HP], carried + ((b * D + l) * STATES + s) * H);
-        };
-        each_state([](REAL* own, REAL* given) { std::copy_n(given, H, own); });
+        alignas(Register) REAL h[GROUP * S] = {}, a[GROUP * A], y[GROUP * OP];
+        REAL* carried = state + first * S / HP * H;
+        load(h, S, carried, n);
         for (ptrdiff_t t = 0; t < T; t++) {
             const bool given = t < context;
-            const REAL* x = given ? inputs + ((ptrdiff_t)first * context + t) * I : y[0];
-            step<I>(w, n, x, given ? (ptrdiff_t)context * I : OP, h[0][0], h[0][0], S, a[0], A);
-            for (int l = 1; l < D; l++) step<H>(w + layer(l), n, h[l - 1][0], S, h[l][0], h[l][0], S, a[0], A);
-            head(w, n, h[D - 1][0], S, y[0], OP);
-            for (int b = 0; b < n; b++) std::copy_n(y[b], O, predictions + ((size_t)(first + b) * T + t) * O);
+            const REAL* x = given ? inputs + ((ptrdiff_t)first * context + t) * I : y;
+            step_all(w, n, x, given ? (ptrdiff_t)context * I : OP, h, h, S, a, A);
+            head(w, n, h, S, y, OP);
+            for (int b = 0; b < n; b++) std::copy_n(y + b * OP, O, predictions + ((size_t)(first + b) * T + t) * O);
         }
-        each_state([](REAL* own, REAL* given) { std::copy_n(own, H, given); });
+        store(h, S, carried, n);
     }
 }
 }
