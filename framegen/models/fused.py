@@ -12,7 +12,7 @@ from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State, device_of, num_parameters
 from framegen.models.recurrent import RecurrentNet
 
-MAX_HIDDEN, MAX_LAYERS = 64, 4
+MAX_HIDDEN, MAX_LAYERS = 128, 4
 
 PAYS = 32_768  # parameters, up to which this is faster than PyTorch whatever the frames' size; measured
 
