@@ -66,11 +66,12 @@ struct Buffer {
     REAL* get(size_t size) { return registers.resize(std::max(registers.size(), size / L + 1)), registers[0].at; }
 };
 static const REAL ONE = 1;
+#define NOINLINE __attribute__((noinline))  // compiled once and not at each call
 
 // One step of a layer with weights w, for n clips: from the input x and the last state its sums and the next state, which may
 // stand in the last one's place. All pointers are to the first clip; x_row and so on lead from one clip to the next.
 template <int IN>
-static inline void step(const REAL* w, int n, const REAL* x, ptrdiff_t x_row, const REAL* last, REAL* next, ptrdiff_t row, REAL* a,
+NOINLINE static void step(const REAL* w, int n, const REAL* x, ptrdiff_t x_row, const REAL* last, REAL* next, ptrdiff_t row, REAL* a,
                         ptrdiff_t a_row) {
     const REAL *hidden = w + X * IN * HP, *bias = hidden + R * H * HP;
     for (int s = 0; s < SUMS; s++) {
@@ -92,7 +93,7 @@ static inline void step_all(const REAL* w, int n, const REAL* x, ptrdiff_t x_row
 }
 
 // Rows of predictions y from the last layer's h.
-static inline void head(const REAL* w, int n, const REAL* h, ptrdiff_t h_row, REAL* y, ptrdiff_t y_row) {
+NOINLINE static void head(const REAL* w, int n, const REAL* h, ptrdiff_t h_row, REAL* y, ptrdiff_t y_row) {
     product<O>(n, y, y_row, w + HEAD_BIAS, 0, Term{h + S - STATES * HP, h_row, 1, 0, w + HEAD, OP, 0, H, 1});
 }
 
@@ -143,7 +144,7 @@ static void back_through_time(const REAL* w, int l, int n, int T, const REAL* e,
 
 // g (rows, N) += the sum over a clip's steps, from the last to the first, of from (rows) times to (N); or = that sum.
 template <int N>
-static inline void outer(bool more, REAL* g, int rows, int T, const REAL* from, ptrdiff_t from_step, const REAL* to, ptrdiff_t to_step) {
+NOINLINE static void outer(bool more, REAL* g, int rows, int T, const REAL* from, ptrdiff_t from_step, const REAL* to, ptrdiff_t to_step) {
     constexpr int SIZE = Row<N>::SIZE;
     from += (T - 1) * from_step, to += (T - 1) * to_step;
     product<N>(rows, g, SIZE, more ? g : nullptr, SIZE, Term{from, 1, -from_step, 0, to, -to_step, 0, T, 1});
