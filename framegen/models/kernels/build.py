@@ -21,7 +21,7 @@ SOURCE = Path(__file__).with_name("recurrent.cpp")
 
 FLAGS = (
     "-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC",
-    "--param=avoid-fma-max-bits=0",  # GCC: the same sums whatever the number of rows, which it else decides by
+    "--param=avoid-fma-max-bits=0",  # GCC: the same sums for any number of rows
 )  # fmt: skip
 
 DIGEST_BYTES = 32
@@ -48,7 +48,11 @@ class Shape:
 
     def defines(self) -> list[str]:
         names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "D": self.layers}
-        names |= {"CELL": self.cell.title(), "REAL": "double" if self.double else "float", "LANES": self.lanes}
+        names |= {
+            "CELL": self.cell.title(),
+            "REAL": "double" if self.double else "float",
+            "LANES": self.lanes,
+        }
         return [f"-D{name}={value}" for name, value in names.items()]
 
 
