@@ -214,9 +214,12 @@ void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int
         for (int b = lane; b < B; b += L)
             pass(w, w_back, inputs, targets, index + b, std::min({part, lanes - lane, B - b}), T, state ? state + b * S / HP * H : nullptr,
                  2 / count, b != lane, losses + lane, G + (size_t)lane * FORWARD);
-    std::fill_n(total, FORWARD, (REAL)0);
-    for (int b = 0; b < lanes; b++, G += FORWARD)
-        for (int q = 0; q < FORWARD; q++) total[q] += G[q];
+    typedef Row<L>::vec full;
+    for (int q = 0; q < FORWARD; q += L) {
+        full all = {};
+        for (int b = 0; b < lanes; b++) all += *(const full*)(G + (size_t)b * FORWARD + q);
+        *(full*)(total + q) = all;
+    }
     double squared = 0;
     for (const Run& run : RUNS)
         for (int k = 0; k < run.size; k++, g++) *g = total[run.forward + k * run.stride], squared += (double)*g * *g;
