@@ -66,8 +66,8 @@ def packed(state: State, shape: Shape, batch: int) -> Tensor:
 
 def unpacked(state: Tensor) -> State:
     """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them."""
-    parts = tuple(part.clone() for part in state.transpose(0, 1).contiguous().unbind(2))
-    return parts if len(parts) > 1 else parts[0]
+    first, *others = (part.clone() for part in state.transpose(0, 1).contiguous().unbind(2))
+    return (first, *others) if others else first
 
 
 def compiled(model: Predictor, engine: Engine) -> Predictor:

@@ -25,6 +25,7 @@ from framegen.models.kernels import build as kernel
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.parameters import flatten
 from framegen.models.predictor import detach, map_state
+from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
@@ -46,7 +47,9 @@ def _gradients(shape: Shape, batch: int, steps: int, threads: int = 1) -> tuple[
         return torch.rand(*sizes, dtype=dtype, generator=random)
 
     cell: Any = shape.cell
-    rnn = build(Recurrent(cell, shape.hidden, shape.layers), (1, 1, shape.inputs), 0).rnn.to(dtype)
+    net = build(Recurrent(cell, shape.hidden, shape.layers), (1, 1, shape.inputs), 0)
+    assert isinstance(net, RecurrentNet)
+    rnn = net.rnn.to(dtype)
     head = nn.Linear(shape.hidden, shape.outputs, dtype=dtype)
     parameters = [*rnn.parameters(), *head.parameters()]
     for parameter in parameters:
