@@ -34,7 +34,7 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNe
     if device.type != "cpu":
         raise FusedUnavailable("runs on the CPU only")
     if engine == "auto" and (size := num_parameters(model)) > PAYS:
-        raise FusedUnavailable(f"is slower for {size} parameters")
+        raise FusedUnavailable(f"is hardly faster for {size} parameters")
     return model
 
 
