@@ -25,9 +25,6 @@ from framegen.training.state import engine_state, load_engine_state
 # so that a signal is soon heard.
 CALL = 200_000_000
 
-# The same of a step of one net, from which it pays that several threads share its clips; measured.
-SHARED = 400_000
-
 
 class FusedEngine:
     """The same steps as `engine.TorchEngine` takes, many in one call; with the same arguments and the same
@@ -50,16 +47,10 @@ class FusedEngine:
         self._own_weights()
         self.mean, self.variance = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.steps = 0
-        self.device = self.weights.device
+        self.device, self.threads = self.weights.device, torch.get_num_threads()
         self._state = torch.stack([self._packed(None) for _ in models])
-        self._work = self.weights.shape[1] * training.batch_size * self.inputs.shape[1]
-        self.chunk = max(1, min(100, CALL // (self._work * len(models))))
-
-    @property
-    def threads(self) -> int:
-        """CPU threads that take the steps: one a model, or all where they can share a model's clips."""
-        most = torch.get_num_threads()
-        return most if self._work >= SHARED else min(most, len(self.models))
+        work = self.weights.numel() * training.batch_size * self.inputs.shape[1]
+        self.chunk = max(1, min(100, CALL // work))
 
     def _own_weights(self) -> None:
         """Lay all weights side by side, (K, P), and make the models' parameters views of their rows."""

@@ -37,7 +37,7 @@ from tests.training.test_training import STREAM
 FUSED = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, engine="fused"))
 
 
-def _gradients(shape: Shape, batch: int, steps: int, threads: int = 1) -> tuple[Tensor, Tensor, float, float]:
+def _gradients(shape: Shape, batch: int, steps: int) -> tuple[Tensor, Tensor, float, float]:
     """Gradient and loss of the fused engine, and of autograd in float64, on random clips of which some are
     picked."""
     random = torch.Generator().manual_seed(batch * 1000 + steps)
@@ -65,7 +65,6 @@ def _gradients(shape: Shape, batch: int, steps: int, threads: int = 1) -> tuple[
         batch,
         steps,
         *map(pointer, (weights, carried)),
-        threads,
         *map(pointer, (gradient, loss, squares)),
     )
     state = [each.double() for each in states]
@@ -103,14 +102,6 @@ def test_gradients_are_autograds(cell: str, size: tuple[int, int, int, int]) -> 
 def test_every_width_gives_the_same_gradient(lanes: int) -> None:
     gradient, reference, _, _ = _gradients(Shape(4, 5, 4, "gru", lanes=lanes), 17, 20)
     assert (gradient - reference).abs().max() <= 1e-6 * reference.abs().max()
-
-
-@needs_compiler
-def test_threads_that_share_the_clips_make_the_same_sums() -> None:
-    alone, *shared = (_gradients(Shape(4, 5, 4, "gru"), 33, 20, threads) for threads in (1, 2, 3, 40))
-    for each in shared:
-        assert torch.equal(each[0], alone[0])
-        assert each[2] == alone[2]
 
 
 def _engines(config: Config, num_clips: int, carry_state: bool = False) -> tuple[TorchEngine, FusedEngine]:

@@ -4,7 +4,7 @@
 // fill a register. A network's P parameters stand in PyTorch's own order: of each layer weight_ih, weight_hh, bias_ih and
 // bias_hh, then the head's weight (O, H) and bias (O). The carried state is (B, D, STATES, H).
 //
-// Every sum is made in one order, whatever the batch, the tiles and the threads: the gradient of each of L clips by itself,
+// Every sum is made in one order, whatever the batch and the tiles: the gradient of each of L clips by itself,
 // from the last step to the first, and that of the next L clips on top; in the end clip after clip.
 #include <cstdint>
 #include <numeric>
@@ -201,19 +201,16 @@ extern "C" {
 
 // Loss of a batch of B clips, its gradient g (P) and the squares' sum of that; `state` (B, D, STATES, H) goes in and comes
 // out, none is a state of 0.
-void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* weights, REAL* state, int threads,
-              REAL* g, REAL* loss, double* squares) {
+void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* weights, REAL* state, REAL* g,
+              REAL* loss, double* squares) {
     thread_local Buffer forward_at, back_at, clips_at, total_at;
-    const int lanes = std::min(B, L), part = (lanes + threads - 1) / threads;
+    const int lanes = std::min(B, L);
     REAL *w = forward_at.get(FORWARD), *w_back = back_at.get(BACK), *G = clips_at.get((size_t)lanes * FORWARD);
     REAL *total = total_at.get(FORWARD), losses[L] = {}, sum = 0;
     const REAL count = (REAL)B * T * O;
     pack(weights, w, w_back);
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (int lane = 0; lane < lanes; lane += part)
-        for (int b = lane; b < B; b += L)
-            pass(w, w_back, inputs, targets, index + b, std::min({part, lanes - lane, B - b}), T, state ? state + b * S / HP * H : nullptr,
-                 2 / count, b != lane, losses + lane, G + (size_t)lane * FORWARD);
+    for (int b = 0; b < B; b += L)
+        pass(w, w_back, inputs, targets, index + b, std::min(L, B - b), T, state ? state + b * S / HP * H : nullptr, 2 / count, b, losses, G);
     typedef Row<L>::vec full;
     for (int q = 0; q < FORWARD; q += L) {
         full all = {};
@@ -235,7 +232,8 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
     const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
     const int P = std::accumulate(RUNS.begin(), RUNS.end(), 0, [](int sum, const Run& run) { return sum + run.size; });
     const int steps = (N + B - 1) / B;
-    const auto member = [&](int k, int threads) {
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (int k = 0; k < K; k++) {
         std::vector<REAL> g(P);
         REAL *w = weights + (size_t)k * P, *m = means + (size_t)k * P, *v = variances + (size_t)k * P;
         REAL* carried = state ? state + k * B * S / HP * H : nullptr;
@@ -243,7 +241,7 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
             const int64_t* batch = index + (size_t)k * N + (size_t)s * B;
             REAL &loss = losses[(size_t)k * steps + s], &norm = norms[(size_t)k * steps + s];
             double squares;
-            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, carried, threads, g.data(), &loss, &squares);
+            gradient(inputs, targets, batch, std::min(B, N - s * B), T, w, carried, g.data(), &loss, &squares);
             norm = std::sqrt(squares);
             if (!std::isfinite(loss) || !std::isfinite(norm)) break;  // the caller stops there, weights untouched
             const REAL clip = max_norm < norm ? max_norm / (norm + 1e-6) : 1;
@@ -256,13 +254,7 @@ void train(const REAL* inputs, const REAL* targets, const int64_t* index, int K,
                 w[p] -= rate * m[p] / (std::sqrt(v[p]) * root + (REAL)epsilon);
             }
         }
-    };
-    if (K < threads) {  // then they share each network's clips
-        for (int k = 0; k < K; k++) member(k, threads);
-        return;
     }
-#pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (int k = 0; k < K; k++) member(k, 1);
 }
 
 // Predictions (B, T, O) of one network; `state` (B, D, STATES, H) goes in and comes out. Inputs (B, context, I): where they end
