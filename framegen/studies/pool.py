@@ -18,7 +18,7 @@ import torch
 from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.data import Orbit, Sine
-from framegen.config.models import Recurrent
+from framegen.config.models import ConvRecurrent, Recurrent
 from framegen.config.training import Mode
 from framegen.errors import UserError
 from framegen.runs.folder import CONFIG
@@ -156,16 +156,10 @@ def cost(config: Config) -> float:
             clips = 1000
     steps = config.training.epochs * (config.training.clips_per_epoch or clips) / config.training.batch_size
     model = config.model
-    if (
-        isinstance(model, Recurrent)
-        and model.cell in ("tanh", "relu")
-        and model.num_layers == 1
-        and not model.density
-    ):
-        return 1 + len(config.members) * steps * (8 + model.hidden_size**2 / 12) * 1e-6
-    milliseconds = (
-        {"gru": 5.4, "lstm": 1.3}.get(model.cell, 1.7 * model.num_layers)
-        if isinstance(model, Recurrent)
-        else 0.6
-    )
-    return 1 + len(config.members) * steps * milliseconds * 1e-3
+    if isinstance(model, Recurrent) and not config.training.special and not model.density:
+        gates = {"gru": 3, "lstm": 4, "mingru": 1}.get(model.cell, 1)
+        microseconds = model.num_layers * (8 + gates * model.hidden_size**2 / 25)
+    else:
+        slow = {Recurrent: 8000, ConvRecurrent: 80_000}
+        microseconds = slow.get(type(model), 600)
+    return 1 + len(config.members) * steps * microseconds * 1e-6

@@ -33,7 +33,7 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
             engine = FusedEngine(nets, data.train, training, data.carry_state)
             together = f"; {len(nets)} nets at once" if len(nets) > 1 else ""
             threads = count_of(min(engine.threads, len(nets)), "thread")
-            why = f"compiled for this plain RNN{together}"
+            why = f"compiled for this net{together}"
             say(f"training with the fused engine on the CPU, {threads}, float32 ({why})", show)
             return engine
         except FusedUnavailable as reason:

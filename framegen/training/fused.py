@@ -1,5 +1,5 @@
-"""The fused engine: forward, loss, back-propagation and Adam of plain RNNs in one compiled call (see
-elman.cpp).
+"""The fused engine: forward, loss, back-propagation and Adam of recurrent nets in one compiled call (see
+recurrent.cpp).
 
 PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small
 operations; the arithmetic takes microseconds. The source is compiled at first use by the machine's own
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.fused import FusedPredictor, shape_of
+from framegen.models.fused import FusedPredictor, packed, shape_of, unpacked
 from framegen.models.kernels.build import library, pointer
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State
@@ -39,7 +39,8 @@ class FusedEngine:
         self.models, self.training, self.carry_state = list(models), training, carry_state
         model = models[0]
         assert isinstance(model, RecurrentNet)
-        self.compiled = library(shape_of(model))
+        self.shape = shape_of(model)
+        self.compiled = library(self.shape)
         self.inputs, self.targets = (
             each.flatten(2).contiguous() for each in clips.batch(slice(None))
         )  # (N, T, I), (N, T, O)
@@ -47,7 +48,7 @@ class FusedEngine:
         self.mean, self.variance = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.steps = 0
         self.device, self.threads = self.weights.device, torch.get_num_threads()
-        self._state = torch.zeros(len(models), 1, training.batch_size, model.rnn.hidden_size)
+        self._state = torch.stack([self._packed(None) for _ in models])
         work = self.weights.numel() * training.batch_size * self.inputs.shape[1]
         self.chunk = max(1, min(100, CALL // work))
 
@@ -57,15 +58,17 @@ class FusedEngine:
         for each, row in zip(self.models, self.weights, strict=True):
             torch.nn.utils.vector_to_parameters(row, each.parameters())
 
+    def _packed(self, state: State) -> Tensor:
+        return packed(state, self.shape, self.training.batch_size)
+
     @property
     def states(self) -> list[State]:
-        """What each model carries into the next step, (1, B, hidden_size), or None."""
-        return [state.clone() if self.carry_state else None for state in self._state]
+        """What each model carries into the next step, as PyTorch's module has it, or None."""
+        return [unpacked(state) if self.carry_state else None for state in self._state]
 
     @states.setter
     def states(self, states: list[State], /) -> None:
-        for own, state in zip(self._state, states, strict=True):
-            own.copy_(torch.zeros(()) if state is None else state)
+        self._state = torch.stack([self._packed(state) for state in states])
 
     @property
     def kept(self) -> Sequence[Predictor]:
@@ -115,6 +118,6 @@ class FusedEngine:
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the
         models."""
-        carried = self._state[0] if self.carry_state else None
+        carried = self.states[0]
         mean, variance, self.steps, self.states = load_engine_state(state, self.models, carried)
         self.mean, self.variance = mean.clone(), variance.clone()

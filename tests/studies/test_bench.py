@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from framegen.config.models import Recurrent
 from framegen.errors import UserError
 from framegen.models.fused import FusedPredictor
 from framegen.studies.bench import bench, in_jax, measure, print_tables, run
@@ -62,9 +63,13 @@ def test_a_step_in_one_function_trains_as_the_fused_engine() -> None:
     _same(_losses(whole_steps(net(), CLIPS, TRAINING, lambda step: step, shuffle=False)), fused[:, 0])
 
 
+NETS = [Recurrent(), Recurrent("gru", 4)]
+
+
 @needs_compiler
-def test_the_stacked_population_trains_as_the_fused_engine() -> None:
-    ours, theirs = ([net(seed=seed) for seed in range(3)] for _ in range(2))
+@pytest.mark.parametrize("config", NETS)
+def test_the_stacked_population_trains_as_the_fused_engine(config: Recurrent) -> None:
+    ours, theirs = ([net(config, seed) for seed in range(3)] for _ in range(2))
     order = orders(3, len(CLIPS))
     fused = _losses(fused_training(theirs, CLIPS, TRAINING, order))
     assert fused.shape == (EPOCHS * 4, 3)
@@ -73,9 +78,10 @@ def test_the_stacked_population_trains_as_the_fused_engine() -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("product", in_jax.PRODUCTS)
-def test_jax_trains_as_the_fused_engine(product: str) -> None:
+@pytest.mark.parametrize("config", NETS)
+def test_jax_trains_as_the_fused_engine(config: Recurrent, product: str) -> None:
     pytest.importorskip("jax")
-    ours, theirs = ([net(seed=seed) for seed in range(3)] for _ in range(2))
+    ours, theirs = ([net(config, seed) for seed in range(3)] for _ in range(2))
     order = orders(3, len(CLIPS))
     fused = _losses(fused_training(theirs, CLIPS, TRAINING, order))
     _same(_losses(in_jax.training(ours, CLIPS, TRAINING, order, in_jax.PRODUCTS[product])), fused)
@@ -113,7 +119,9 @@ def test_a_whole_run_leaves_all_numbers_and_tables(tmp_path: Path, capfd: pytest
     both = ["fused engine", "PyTorch"]
     assert found == [
         [("", name) for name in both],
+        [("GRU, 4 units", name) for name in both],
         [(case, name) for case in ("1", "3") for name in ("fused engine", "PyTorch, stacked")],
+        [("2", name) for name in ("fused engine", "PyTorch, stacked")],
         [(case, name) for case in ("1", "20") for name in both],
         [("5 units, 20 frames", name) for name in both],
     ]
@@ -123,7 +131,7 @@ def test_a_whole_run_leaves_all_numbers_and_tables(tmp_path: Path, capfd: pytest
         for row in group["rows"]
     )
     markdown = (tmp_path / "new" / "bench.md").read_text()
-    assert markdown.count("| fused engine |") == 6
+    assert markdown.count("| fused engine |") == 8
     terminal = StringIO()
     print_tables(content, Console(file=terminal, width=80))
     for text in (markdown, terminal.getvalue()):
@@ -140,17 +148,17 @@ def test_figures_are_medians_over_rounds_that_go_through_all(
 
     def slower(ready: Ready, *_: float) -> tuple[float, float]:
         measured.append(id(ready))
-        drift = (1, 5, 100)[(len(measured) - 1) // 12]
+        drift = (1, 5, 100)[(len(measured) - 1) // 16]
         return drift * (1.0 + (len(measured) - 1) % 2), 0.5
 
     monkeypatch.setattr(run, "turn", slower)
     content = bench(tmp_path, rounds=3, show=False, quick=True)
-    assert len(set(measured)) == 12
-    assert measured == measured[:12] * 3
+    assert len(set(measured)) == 16
+    assert measured == measured[:16] * 3
     rows = [row for group in content["groups"] for row in group["rows"]]
-    assert [row["microseconds"] for row in rows] == [5, 10] * 6
-    assert [(row["smallest"], row["largest"]) for row in rows] == [(1, 100), (2, 200)] * 6
-    assert [row["ratio"] for row in rows] == [1, 2] * 6
+    assert [row["microseconds"] for row in rows] == [5, 10] * 8
+    assert [(row["smallest"], row["largest"]) for row in rows] == [(1, 100), (2, 200)] * 8
+    assert [row["ratio"] for row in rows] == [1, 2] * 8
     assert [row["frames_per_ms"] for row in rows if "frames_per_ms" in row] == [200, 100, 4000, 2000]
     assert [row["rounds"] for row in rows if statistics.median(row["rounds"]) != row["microseconds"]] == []
 

@@ -1,4 +1,4 @@
-"""The compiled code: elman.cpp, built at first use by the machine's own compiler and kept in the user's
+"""The compiled code: recurrent.cpp, built at first use by the machine's own compiler and kept in the user's
 cache."""
 
 import ctypes
@@ -17,11 +17,14 @@ from torch import Tensor
 from framegen.errors import UserError
 from framegen.files import replacing
 
-SOURCE = Path(__file__).with_name("elman.cpp")
+SOURCE = Path(__file__).with_name("recurrent.cpp")
 
-FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC")
+FLAGS = (
+    "-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC",
+    "--param=avoid-fma-max-bits=0",  # GCC: the same sums for any number of rows
+)  # fmt: skip
 
-MAX_HIDDEN, DIGEST_BYTES = 64, 32
+DIGEST_BYTES = 32
 
 SECONDS = 300
 """That a compiler may take; on a busy machine it takes some ten."""
@@ -39,12 +42,17 @@ class Shape:
     hidden: int
     outputs: int
     cell: str
+    layers: int = 1
     double: bool = False
     lanes: int = 0
 
     def defines(self) -> list[str]:
-        names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "RELU": int(self.cell == "relu")}
-        names |= {"REAL": "double" if self.double else "float", "LANES": self.lanes}
+        names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "D": self.layers}
+        names |= {
+            "CELL": self.cell.title(),
+            "REAL": "double" if self.double else "float",
+            "LANES": self.lanes,
+        }
         return [f"-D{name}={value}" for name, value in names.items()]
 
 
@@ -63,7 +71,9 @@ def library(shape: Shape) -> ctypes.CDLL:
     # All that the compiler predefines: its version, and what this processor can do.
     machine = _run([command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull]).stdout.encode()
     said = repr(command[:-1]).encode()  # not where the source lies: every installation may take the same
-    key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), said, machine])).hexdigest()[:24]
+    sources = [SOURCE, *sorted(SOURCE.parent.glob("*.hpp"))]
+    content = [each.read_bytes() for each in sources]
+    key = hashlib.sha256(b"\0".join([*content, said, machine])).hexdigest()[:24]
     path = platformdirs.user_cache_path("framegen") / f"{key}.so"
     if _whole(path):
         return _load(path)

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
+from framegen.models.fused import cell_of
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
 from framegen.studies.bench.measure import Call, Unavailable
@@ -137,7 +138,7 @@ def _epochs(net: RecurrentNet, clips: Clips, training: Training, loss_of: LossOf
 
 
 def layers_loss(net: RecurrentNet) -> LossOf:
-    """nn.RNN, nn.Linear and nn.functional.mse_loss."""
+    """The net's own recurrent module, such as nn.RNN, nn.Linear and nn.functional.mse_loss."""
     return lambda inputs, targets: nn.functional.mse_loss(net.head(net.rnn(inputs)[0]), targets)
 
 
@@ -163,27 +164,37 @@ def _written_out(weights: Sequence[Tensor], inputs: Tensor, targets: Tensor) -> 
 
 
 def stacked_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:
-    """K nets side by side in PyTorch, their weights stacked to (K, ...); otherwise as `fused_training`."""
+    """K nets side by side in PyTorch, plain or GRU, their weights stacked to (K, ...); otherwise as
+    `fused_training`."""
     weights = [
         torch.stack([each.detach() for each in same]).requires_grad_()
         for same in zip(*map(parameters, nets), strict=True)
     ]
     weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
+    gru = cell_of(nets[0].rnn) == "gru"
     optimizer = torch.optim.Adam(weights, lr=training.learning_rate, fused=True)
     all_inputs, all_targets = flat(clips)
     no_state = torch.zeros(len(nets), training.batch_size, weight_hh.shape[-1])
     steps = all_inputs.shape[1]
 
+    def cell(now: Tensor, hidden: Tensor) -> Tensor:  # (K, B, 3 * H) or (K, B, H), (K, B, H)
+        if not gru:
+            return torch.baddbmm(now, hidden, weight_hh.mT).tanh()
+        of_last = torch.baddbmm(bias_hh[:, None], hidden, weight_hh.mT)
+        reset, update, new = now.chunk(3, -1)
+        reset_last, update_last, new_last = of_last.chunk(3, -1)
+        new = (new + (reset + reset_last).sigmoid() * new_last).tanh()
+        return torch.lerp(new, hidden, (update + update_last).sigmoid())
+
     def call() -> Tensor:
         losses = []
         for batch in order.split(training.batch_size, 1):  # (K, B)
             inputs, targets = all_inputs[batch], all_targets[batch]  # (K, B, T, P)
-            driven = torch.baddbmm(
-                (bias_ih + bias_hh)[:, None], inputs.flatten(1, 2), weight_ih.mT
-            )  # (K, B * T, H)
+            bias = bias_ih if gru else bias_ih + bias_hh
+            driven = torch.baddbmm(bias[:, None], inputs.flatten(1, 2), weight_ih.mT)  # (K, B * T, …)
             hidden, states = no_state[:, : batch.shape[1]], []
             for now in driven.unflatten(1, (-1, steps)).unbind(2):
-                hidden = torch.baddbmm(now, hidden, weight_hh.mT).tanh()  # (K, B, H)
+                hidden = cell(now, hidden)
                 states.append(hidden)
             predictions = torch.baddbmm(
                 bias_o[:, None], torch.stack(states, 2).flatten(1, 2), weight_o.mT

@@ -14,8 +14,7 @@ from framegen.config.training import Training
 from framegen.data import orbit
 from framegen.data.clips import TensorClips
 from framegen.models import build
-from framegen.models.fused import FusedPredictor
-from framegen.models.kernels.build import MAX_HIDDEN
+from framegen.models.fused import MAX_HIDDEN, FusedPredictor
 from framegen.models.recurrent import RecurrentNet
 from framegen.studies.bench import in_jax
 from framegen.studies.bench.contenders import (
@@ -59,21 +58,38 @@ class Sizes:
     """What a turn takes at least."""
     compilers: bool = True
     """Whether torch.compile and JAX take part."""
+    nets: tuple[Recurrent, ...] = (
+        Recurrent("gru", 32),
+        Recurrent("lstm", 32),
+        Recurrent("mingru", 32),
+        Recurrent("tanh", 5, 2),
+    )
+    """Other cells and more layers."""
+    gru_members: tuple[int, ...] = (64,)
+    """Nets of a population of the first of these."""
 
 
-QUICK = Sizes(40, (1, 3), 2, (1, 20), 12, (5,), (20,), 40, 0.0, False)
+QUICK = Sizes(40, (1, 3), 2, (1, 20), 12, (5,), (20,), 40, 0.0, False, (Recurrent("gru", 4),), (2,))
 """As little as shows that everything runs; its times say nothing."""
 
 
 def groups(sizes: Sizes) -> tuple[Group, ...]:
     """All that is measured, one group a table."""
     cores = torch.get_num_threads()
-    return _training(sizes), _populations(sizes, cores), _rollouts(sizes, cores), _limits(sizes)
+    article, gru = Recurrent(), sizes.nets[0]
+    return (
+        _training(sizes),
+        _cells(sizes, cores),
+        _populations(sizes, cores, article, sizes.members),
+        _populations(sizes, cores, gru, sizes.gru_members),
+        _rollouts(sizes, cores),
+        _limits(sizes),
+    )
 
 
-def net(hidden_size: int = Recurrent.hidden_size, seed: int = 0) -> RecurrentNet:
-    """A new tanh net for frames of 2x2 pixels."""
-    model = build(Recurrent(hidden_size=hidden_size), (1, 2, 2), seed)
+def net(config: Recurrent | None = None, seed: int = 0) -> RecurrentNet:
+    """A new net for frames of 2x2 pixels, the article's unless told otherwise."""
+    model = build(config or Recurrent(), (1, 2, 2), seed)
     assert isinstance(model, RecurrentNet)
     return model
 
@@ -127,7 +143,35 @@ def _training(sizes: Sizes) -> Group:
     )
 
 
-def _populations(sizes: Sizes, cores: int) -> Group:
+def _said(config: Recurrent) -> str:
+    cell = {"mingru": "minGRU"}.get(
+        config.cell, config.cell if config.cell == "tanh" else config.cell.upper()
+    )
+    layers = f"{config.num_layers} layers of " if config.num_layers > 1 else ""
+    return f"{cell}, {layers}{config.hidden_size} units"
+
+
+def _cells(sizes: Sizes, cores: int) -> Group:
+    data, order = clips(sizes.clips), orders(1, sizes.clips)
+    steps, threads = sizes.clips // TRAINING.batch_size, tuple(sorted({1, cores}))
+
+    def case(config: Recurrent) -> Case:
+        ways = {
+            FUSED: partial(fused_training, [net(config)], data, TRAINING, order),
+            "PyTorch": partial(eager_training, net(config), data, TRAINING, layers_loss),
+        }
+        contenders = [Contender(name, way, steps, threads) for name, way in ways.items()]
+        if sizes.compilers and config.cell == "gru":
+            for name, product in in_jax.PRODUCTS.items():
+                way = partial(in_jax.training, [net(config)], data, TRAINING, order, product)
+                contenders.append(Contender(name, way, steps))
+        return Case(_said(config), tuple(contenders))
+
+    title = f"Other cells and more layers: as in the first table, 1 or {cores} threads (JAX: 1)"
+    return Group(title, "training step", tuple(map(case, sizes.nets)), "net")
+
+
+def _populations(sizes: Sizes, cores: int, config: Recurrent, counts: tuple[int, ...]) -> Group:
     data, threads = clips(sizes.clips), tuple(sorted({1, cores}))
 
     def case(members: int) -> Case:
@@ -136,7 +180,7 @@ def _populations(sizes: Sizes, cores: int) -> Group:
         steps = sizes.clips // TRAINING.batch_size
 
         def nets() -> list[RecurrentNet]:
-            return [net(seed=seed) for seed in range(members)]
+            return [net(config, seed) for seed in range(members)]
 
         ways = {
             FUSED: (lambda: fused_training(nets(), data, TRAINING, order), steps),
@@ -149,8 +193,10 @@ def _populations(sizes: Sizes, cores: int) -> Group:
                 contenders.append(Contender(name, way, members * sizes.stacked_steps))
         return Case(f"{members}", tuple(contenders))
 
-    title = f"Populations: many such nets at once, own batches each, 1 or {cores} threads (JAX: 1)"
-    return Group(title, "member-step", tuple(case(members) for members in sizes.members), "nets")
+    title = (
+        f"Populations: many nets at once ({_said(config)}), own batches each, 1 or {cores} threads (JAX: 1)"
+    )
+    return Group(title, "member-step", tuple(map(case, counts)), "nets")
 
 
 def _rollouts(sizes: Sizes, cores: int) -> Group:
@@ -183,8 +229,10 @@ def _limits(sizes: Sizes) -> Group:
         data, order = clips(sizes.limit_clips, frames), orders(1, sizes.limit_clips)
 
         ways = {
-            FUSED: partial(fused_training, [net(hidden)], data, TRAINING, order),
-            "PyTorch": partial(eager_training, net(hidden), data, TRAINING, layers_loss),
+            FUSED: partial(fused_training, [net(Recurrent(hidden_size=hidden))], data, TRAINING, order),
+            "PyTorch": partial(
+                eager_training, net(Recurrent(hidden_size=hidden)), data, TRAINING, layers_loss
+            ),
         }
         steps = sizes.limit_clips // TRAINING.batch_size
         return Case(

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
+from framegen.models.fused import cell_of
 from framegen.models.recurrent import RecurrentNet
 from framegen.studies.bench.contenders import flat, parameters
 from framegen.studies.bench.measure import Call, Unavailable
@@ -33,7 +34,7 @@ stands around it."""
 def training(
     nets: Sequence[RecurrentNet], clips: Clips, config: Training, order: Tensor, product: Product
 ) -> Call:
-    """K nets, under vmap, through a scan over the steps of an epoch, in it a scan over time.
+    """K nets, plain or GRU, under vmap, through a scan over the steps of an epoch, in it a scan over time.
 
     See `contenders.fused_training`. The batch is the last axis everywhere, so that the small matrices stand
     to the
@@ -41,7 +42,7 @@ def training(
     """
     jax = _jax()
     jnp = jax.numpy
-    epoch = _epoch(jax, _loss(jax, product), config)
+    epoch = _epoch(jax, _loss(jax, product, cell_of(nets[0].rnn) == "gru"), config)
     alone = len(nets) == 1  # a single net is faster without vmap
     all_nets = jax.jit(epoch if alone else jax.vmap(epoch, in_axes=(0, None, None, 0)))
     weights = [
@@ -63,19 +64,29 @@ def training(
     return call
 
 
-def _loss(jax: Any, product: Product) -> Callable[[list[Array], Array, Array], Array]:
+def _loss(jax: Any, product: Product, gru: bool) -> Callable[[list[Array], Array, Array], Array]:
     """The mean squared error of a net on inputs and targets (T, P, B)."""
     jnp = jax.numpy
+    sigmoid = jax.nn.sigmoid
 
     def loss_of(weights: list[Array], inputs: Array, targets: Array) -> Array:
         weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
-        driven = jax.vmap(lambda frame: weight_ih @ frame)(inputs) + (bias_ih + bias_hh)[:, None]  # (T, H, B)
+        bias = bias_ih if gru else bias_ih + bias_hh
+        driven = jax.vmap(lambda frame: weight_ih @ frame)(inputs) + bias[:, None]  # (T, H or 3 * H, B)
 
-        def cell(hidden: Array, now: Array) -> tuple[Array, Array]:
+        def plain_cell(hidden: Array, now: Array) -> tuple[Array, Array]:
             hidden = jnp.tanh(now + product(weight_hh, hidden))
             return hidden, hidden
 
-        _, states = jax.lax.scan(cell, jnp.zeros(driven.shape[1:]), driven)
+        def gru_cell(hidden: Array, now: Array) -> tuple[Array, Array]:
+            reset, update, new = jnp.split(now, 3)
+            of_last = jnp.split(product(weight_hh, hidden) + bias_hh[:, None], 3)
+            new = jnp.tanh(new + sigmoid(reset + of_last[0]) * of_last[2])
+            hidden = new + sigmoid(update + of_last[1]) * (hidden - new)
+            return hidden, hidden
+
+        none = jnp.zeros((weight_hh.shape[1], driven.shape[2]))
+        _, states = jax.lax.scan(gru_cell if gru else plain_cell, none, driven)
         predictions = jax.vmap(lambda hidden: weight_o @ hidden)(states) + bias_o[:, None]
         return ((predictions - targets) ** 2).mean()
 
