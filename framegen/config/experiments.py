@@ -47,7 +47,9 @@ _DIGITS_TRAINING = Training(
     media_every=10,
 )
 
-_HIDDEN = Sprites(bar=18, num_frames=30, num_test_clips=500)
+_HIDDEN = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
+
+_SMALL_HIDDEN = replace(_HIDDEN, size=8, bar=5, reach=1)
 
 _WORLD_NET = ConvRecurrent("convgru", 32, 2, 3, 4, "frame")
 
@@ -59,6 +61,8 @@ _WORLD_TRAINING = Training(
     clips_per_epoch=1000,
     media_every=10,
 )
+
+_SMALL_WORLD_TRAINING = Training(learning_rate=3e-3, schedule="one-cycle", clips_per_epoch=1000)
 
 EXPERIMENTS: dict[str, Config] = {
     config.experiment: config
@@ -136,10 +140,17 @@ EXPERIMENTS: dict[str, Config] = {
             description="the same behind a bar: does the world go on where it is hidden?",
         ),
         Config(
-            _HIDDEN,
-            MLP(hidden_size=512),
-            _WORLD_TRAINING,
-            experiment="sprites-bar-mlp",
+            _SMALL_HIDDEN,
+            Recurrent(cell="gru", hidden_size=128),
+            _SMALL_WORLD_TRAINING,
+            experiment="sprites-small",
+            description="the same on 8x8 pixels, a GRU with 128 units",
+        ),
+        Config(
+            _SMALL_HIDDEN,
+            MLP(hidden_size=256),
+            _SMALL_WORLD_TRAINING,
+            experiment="sprites-small-mlp",
             description="the same without memory: a feed-forward net",
         ),
         Config(

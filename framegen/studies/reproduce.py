@@ -79,7 +79,7 @@ def reproduce(
     folder, mode = runs_dir / FOLDER, resolve_mode(track)
     runs = Runs(folder, planned_runs(_affordable(seeds, show), options))
     needed = {name for number in numbers for name in CLAIMS[number].needs}
-    configs = {name: run.config for name, run in runs.planned.items() if name in needed}
+    configs = {name: _unseen(run.config) for name, run in runs.planned.items() if name in needed}
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -118,6 +118,11 @@ def _live(runs: Runs, needed: set[str]) -> str | None:
         return None
     run = load(runs.folder / PLAYED)
     return live_page(run, run.results)
+
+
+def _unseen(config: Config) -> Config:
+    """A run's config without the pictures that are made while it is trained: nobody looks at them here."""
+    return replace(config, training=replace(config.training, media_every=0))
 
 
 def _measure(number: int, runs: Runs) -> Finding:

@@ -117,7 +117,7 @@ def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> No
             and not config.model.density
             and not config.training.clips_per_epoch  # one, beside the one that closed its loop
         )
-        assert (len(config.members) == 16) == fused, name
+        assert (len(config.members) > 4) == fused, name
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     assert by_number[6].values["parallel/mingru_difference"] < 1e-5
     median = sum(ratios) / 2
     assert by_number[9].sentence.count(f"{median:.2f} at {skill.mean:.3f}") == len(running_on.TRIED)
-    assert by_number[11].values == {"permanence/bar-convgru": 0, "permanence/bar-minconvgru": 0}
+    assert by_number[11].values == {"permanence/bar-gru": 0, "permanence/bar-mingru": 0}
     assert by_number[11].verdict == "does not hold"  # its nets are here those without memory
     assert by_number[9].verdict == "does not hold"  # the recipe's run is here the same as all others
 

@@ -6,8 +6,8 @@ from framegen.report.figures import style
 from framegen.report.figures.permanence import error_when_back
 from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict
 
-NETS = {"ConvGRU": "bar-convgru", "MinConvGRU": "bar-minconvgru"}
-"""By name, the runs; the first one's memory can move from place to place while nothing is seen."""
+NETS = {"GRU, 128 units": "bar-gru", "minGRU, 2 layers": "bar-mingru"}
+"""By name, the runs; what a unit of the first one keeps depends on what all others kept."""
 WITHOUT, WITHOUT_RUN = "no memory: MLP", "bar-mlp"
 
 
@@ -25,7 +25,7 @@ def _permanence(runs: Runs) -> Finding:
         "What a net knows of the frame in which a shape comes back from behind the bar (0: no more than the "
         f"net without memory, of skill {skills[WITHOUT]:.2f}; 1: all that the optimum knows): {said}. One "
         f"came back {sum(without.events)} times.",
-        _verdict(known["ConvGRU"]),
+        _verdict(known[next(iter(NETS))]),
         [
             (
                 picture,
@@ -59,7 +59,7 @@ def _known(net: Permanence, without: Permanence) -> float:
 
 
 def _verdict(known: float) -> Verdict:
-    """It goes on: the net whose memory moves knows more than half of what can be known. In part: more than a
+    """It goes on: the first net knows more than half of what can be known. In part: more than a
     tenth."""
     if known > 0.5:
         return "holds"

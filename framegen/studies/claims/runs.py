@@ -106,9 +106,7 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
     four, two = min(seeds, 4), min(seeds, 2)
     some = min(seeds, 16)  # gated cells take ten times as long a net as the plain RNN, and scatter less
     speeds = {"period": 40, "speeds": tuple(range(1, 9))}
-    brief = {"num_clips": 20_000, "epochs": 18, "hidden_size": 64}  # an eighth of its training
-    small = {"size": 16, "bar": 9, "num_frames": 20, "epochs": 8}
-    behind = {**small, "patch": 2, "hidden_size": 24}
+    brief = {"num_clips": 20_000, "epochs": 36}  # a quarter of its training
     runs = {
         "video": Planned("video", seeds),
         "relu": Planned("video-relu", seeds),
@@ -123,11 +121,11 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "speeds-wide": Planned("video-speeds-closed", 1, {**brief, "closed_loop": 0}),
         "speeds-closed": Planned("video-speeds-closed", 1, brief),
         "speeds-lstm": Planned("video-speeds-gru", some, {"cell": "lstm"}),
-        "bar-convgru": Planned("sprites-bar", 1, behind | {"cell": "convgru"}),
-        "bar-minconvgru": Planned("sprites-bar", 1, behind | {"cell": "minconvgru"}),
-        "bar-mlp": Planned("sprites-bar-mlp", 1, small),
+        "bar-gru": Planned("sprites-small", two),
+        "bar-mingru": Planned("sprites-small", two, {"cell": "mingru", "num_layers": 2}),
+        "bar-mlp": Planned("sprites-small-mlp", two, {"epochs": 20}),
         **{
-            f"hidden-{size}": Planned("video", min(seeds, 2048 // size), {"hidden_size": size})
+            f"hidden-{size}": Planned("video", min(seeds, 512 // size), {"hidden_size": size})
             for size in HIDDEN_SIZES  # the largest take as long as all others together
         },
         **{
