@@ -40,6 +40,7 @@ NOT_RUN = {
     "uv run wandb login": "needs an account",
     "uv run wandb sync runs/wandb/offline-run-*": "needs an account",
     "uv run wandb leet runs/wandb": "waits for keys",
+    "uv run wandb sweep sweep.yaml": "needs a server",
     "uv sync --group bench": "needs a network",
     "uv run torchrun --nproc-per-node 2 -m framegen train video-gru": "starts processes of its own",
     "uv run --extra digits framegen train moving-mnist-minconvgru --digits sklearn --size 32 --patch 2 "
