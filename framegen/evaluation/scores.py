@@ -1,10 +1,12 @@
 """Every predictor of a task side by side, one step ahead and closed-loop."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from framegen.config.data import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.known import reference_errors
 from framegen.evaluation.likelihood import calibrate, likelihood_convention, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
@@ -52,13 +54,13 @@ def evaluate(
     names = {f"seed {seed}": seed for seed in models}
     predictors = dict(zip(names, models.values(), strict=True)) | dict(references)
     picture_range = task.value_range if are_pictures(data.frame_shape) else None
-    one_step = _scores(
-        {name: one_step_errors(each, data.test, picture_range) for name, each in predictors.items()},
-        task.value_range,
-    )
+    measure = partial(_errors, data=data, picture_range=picture_range)
+    errors = {name: measure(predictors[name]) for name in names}
+    errors |= reference_errors(task, data, references, measure)
+    one_step = _scores({name: each["one_step"] for name, each in errors.items()}, task.value_range)
     sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
-    loop, curves = _closed_loop(predictors, data, task.value_range, picture_range)
+    loop, curves = _closed_loop(errors, data, task.value_range)
     members = tuple(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
@@ -92,21 +94,26 @@ def evaluate(
     )
 
 
+def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[str, Errors]:
+    """One step ahead and, where the target is the next frame, closed-loop."""
+    found = {"one_step": one_step_errors(model, data.test, picture_range)}
+    if data.test_frames is not None:
+        found["closed_loop"] = closed_loop_errors(model, data.test_frames, data.context, picture_range)
+    return found
+
+
 def _closed_loop(
-    predictors: Mapping[str, Predictor], data: Data, value_range: Range, picture_range: Range | None
+    found: Mapping[str, Mapping[str, Errors]], data: Data, value_range: Range
 ) -> tuple[dict[str, Scores], dict[str, Curves]]:
     """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next
     frame."""
     if data.test_frames is None:
         return {}, {}
-    errors = {
-        name: closed_loop_errors(each, data.test_frames, data.context, picture_range)
-        for name, each in predictors.items()
-    }
+    errors = {name: each["closed_loop"] for name, each in found.items()}
     horizons = range(data.test_frames.shape[1] - data.context)
     steps = [_means({name: each.at(h) for name, each in errors.items()}, value_range) for h in horizons]
     curves = {
-        name: {metric: [s[name][metric] for s in steps] for metric in steps[0][name]} for name in predictors
+        name: {metric: [s[name][metric] for s in steps] for metric in steps[0][name]} for name in errors
     }
     return _scores({name: each.over_horizons() for name, each in errors.items()}, value_range), curves
 
