@@ -35,6 +35,7 @@ SHORT = {
 NOT_RUN = {
     "uv run pytest": "this test would run itself",
     "uv run framegen reproduce": "takes minutes",
+    "uv run framegen reproduce --claims 11": "takes a minute",
     "uv run framegen bench": "takes minutes",
     "uv run framegen train --track online": "needs an account",
     "uv run wandb login": "needs an account",

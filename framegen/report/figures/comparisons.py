@@ -110,16 +110,18 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
     """Charts below each other."""
     figure = new_figure(WIDTH, 3.9 * len(panels))
     for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
-        colors, references = iter(COLORS), iter([OPTIMUM, GREY])
+        references = iter([OPTIMUM, GREY])
+        beside = any(line.reference for line in panel.lines.values())
+        colors = (color for color in COLORS if not (beside and color == OPTIMUM))
         for name, line in panel.lines.items():
             _line(axes, name, line, next(references) if line.reference else next(colors))
         if panel.upright is not None:
             axes.axvline(panel.upright[1], color=BLACK, linestyle=":", linewidth=1, label=panel.upright[0])
         if panel.log_x:
             axes.set_xscale("log")
-            if len(places := sorted({x for line in panel.lines.values() for x in line.x})) <= MAX_TICKS:
-                axes.set_xticks(places, [f"{place:g}" for place in places])
-                axes.minorticks_off()
+        if len(places := sorted({x for line in panel.lines.values() for x in line.x})) <= MAX_TICKS:
+            axes.set_xticks(places, [f"{place:g}" for place in places])
+            axes.minorticks_off()
         if panel.log_y:
             log_axis(axes)
         axes.set_title(panel.title, fontsize=11)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from framegen.evaluation.permanence import LONGEST
 from framegen.evaluation.references import MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Permanence
 from framegen.report.figures.comparisons import Line, Panel, line_plot
@@ -23,8 +24,8 @@ def error_when_back(nets: Mapping[str, Permanence]) -> Figure:
         [
             Panel(
                 "When it comes back into sight",
-                "frames out of sight (the last number: or more)",
-                "squared error, summed over the frame",
+                "frames out of sight" + f" ({LONGEST}: or more)" * (LONGEST in first.frames),
+                "squared error of that frame",
                 {name: _line(found, predictor) for name, found, predictor in shown},
             )
         ]
