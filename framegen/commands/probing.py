@@ -1,6 +1,5 @@
 """Probe a run: what its nets know of what can be known, and what they do when they run on by themselves."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,7 +46,7 @@ from framegen.report.figures import probed, style
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
 from framegen.runs.folder import lock, read_config
 from framegen.runs.run import Run, load
-from framegen.runs.tracking import Tracker, resolve_mode
+from framegen.runs.tracking import Tracker, resolve_again
 
 UNTRAINED = 8
 """Untrained nets beside a population of so many or more."""
@@ -232,7 +231,7 @@ def _draw(run: Run, examination: Examination, found: Probe, read: tuple[Known, K
 def _track(run: Run, found: Probe, made: Sequence[Path], track: Mode | None) -> None:
     """Leave the numbers and the figures in the run's own W&B run, unless it is not tracked."""
     description = read_config(run.folder)
-    mode = resolve_mode(track) if track or "WANDB_MODE" in os.environ else description.track
+    mode = resolve_again(track, description.track)
     if mode == "disabled":
         return
     step = steps_taken(run.folder / CHECKPOINT)

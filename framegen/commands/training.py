@@ -31,7 +31,7 @@ from framegen.report.draw import could_make, draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
-from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.runs.tracking import About, Tracker, resolve_again, resolve_mode
 from framegen.training import ranks
 from framegen.training.budget import check_minutes, fit_to_minutes
 from framegen.training.choosing import choose_engine
@@ -136,7 +136,7 @@ def resume(
     """
     run_dir = Path(run_dir)
     stored = read_config(run_dir).track
-    mode = resolve_mode(track) if track or "WANDB_MODE" in os.environ else stored
+    mode = resolve_again(track, stored)
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
             say(f"{run_dir}: is finished already; nothing was changed", show)

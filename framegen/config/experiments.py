@@ -207,7 +207,7 @@ def configure(
         )
     if options:
         raise OptionError(f"{next(iter(options))}: {config.experiment} has no such option")
-    if "learning_rate" not in given:
+    if isinstance(experiment, str) and "learning_rate" not in given:
         parts["training"] = suited(parts["training"], parts["model"], config.model)
     if seeds is not None:
         parts["seeds"] = population(seeds) if isinstance(seeds, int) else tuple(seeds)

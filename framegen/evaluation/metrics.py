@@ -49,6 +49,11 @@ def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float | None:
     return number((mse_copy_last - mse) / gain) if gain > 0 else None
 
 
+def numbers(values: Sequence[float | None]) -> list[float]:
+    """The values, with NaN where there is no number, as figures and tables take them."""
+    return [math.nan if value is None else value for value in values]
+
+
 def standard_error(values: Tensor) -> float | None:
     """Of the mean of values (N,), one a clip; None for a single clip."""
     return number(values.std().item() / math.sqrt(len(values))) if len(values) > 1 else None

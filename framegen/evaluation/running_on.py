@@ -8,6 +8,7 @@ from torch import Tensor
 
 from framegen.config.data import Orbit
 from framegen.data import orbit
+from framegen.data.bar import hidden
 from framegen.data.clips import to_float
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import rollout
@@ -55,7 +56,8 @@ def decode(task: Orbit, frames: Tensor) -> tuple[Tensor, Tensor]:
     picture fits best is the phase, its scale the amplitude.
     """
     turn = 2 * math.pi / ANGLES
-    pictures = orbit.render(task, torch.arange(ANGLES, dtype=torch.float64) * turn).flatten(1)  # (ANGLES, P)
+    clean = orbit.render(task, torch.arange(ANGLES, dtype=torch.float64) * turn)
+    pictures = clean.masked_fill(hidden(task.size, task.bar), 0).flatten(1)  # (ANGLES, P)
     middle = pictures.mean(0)
     pictures = pictures - middle
     size = pictures.square().sum(1)
@@ -91,10 +93,10 @@ def run_on(model: Predictor, task: Orbit, prompts: Tensor, truth: Tensor) -> Lig
             waiting = []
     ahead = torch.cat(phases).T - truth
     velocity = torch.rad2deg(truth[:, 1] - truth[:, 0])
-    return Light(torch.rad2deg(_gone_after(ahead)), torch.cat(amplitudes).T, velocity)
+    return Light(torch.rad2deg(gone_after(ahead)), torch.cat(amplitudes).T, velocity)
 
 
-def _gone_after(angles: Tensor) -> Tensor:
+def gone_after(angles: Tensor) -> Tensor:
     """Angles (N, T) without the jumps of whole turns; the first within half a turn of 0."""
     turn = 2 * math.pi
     first = torch.remainder(angles[:, :1] + math.pi, turn) - math.pi

@@ -21,10 +21,8 @@ def phase_posterior(model: BayesFilter, state: State) -> Tensor:
 
 def velocity_posterior(model: TextureFilter, state: State) -> Tensor:
     """The probability of each velocity of a texture after the frames that were seen, (B, V) float32."""
-    gathered, count = state
-    gain = model.power / (count[:, None, None] * model.power + model.variance)  # (B, H, W // 2 + 1)
-    evidence = gathered.abs().square() * (gain * model.twice)[:, None]  # (B, V, H, W // 2 + 1)
-    return (evidence.sum((2, 3)).double() / (2 * model.variance)).softmax(1).float()
+    _, log_odds = model.known(*state)
+    return log_odds.softmax(1).float()
 
 
 def entropy(probabilities: Tensor) -> Tensor:

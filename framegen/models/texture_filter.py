@@ -66,13 +66,18 @@ class TextureFilter(Forecaster):
             coefficients = torch.fft.rfft2(frame[:, 0].nan_to_num(self.middle) - self.middle, norm="ortho")
             gathered = gathered * self.turn + coefficients[:, None]
             count = count + seen
-            # What the frames say of a coefficient, as a part of what they would without noise, over t.
-            gain = self.power / (count[:, None, None] * self.power + self.variance)  # (B, H, half)
-            evidence = gathered.abs().square() * (gain * self.twice)[:, None]  # (B, V, H, half)
-            odds = (evidence.sum((2, 3)).double() / (2 * self.variance)).softmax(1).float()  # (B, V)
+            gain, log_odds = self.known(gathered, count)
+            odds = log_odds.softmax(1).float()  # (B, V)
             coming = torch.einsum("bv,bvhw,vhw->bhw", odds.to(gathered.dtype), gathered, self.turn) * gain
             predictions.append(torch.fft.irfft2(coming, (height, width), norm="ortho") + self.middle)
         return torch.stack(predictions, 1)[:, :, None].to(frames), (gathered, count)
+
+    def known(self, gathered: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
+        """What the frames of a state say: of a coefficient as a part of what they would without noise, over
+        t, (B, H, half), and of each velocity its log odds, up to a constant, (B, V) float64."""
+        gain = self.power / (count[:, None, None] * self.power + self.variance)
+        evidence = gathered.abs().square() * (gain * self.twice)[:, None]  # (B, V, H, half)
+        return gain, evidence.sum((2, 3)).double() / (2 * self.variance)
 
     @property
     def has_bits(self) -> bool:
@@ -90,15 +95,12 @@ class TextureFilter(Forecaster):
         for frame, target in zip(frames.cpu().split(1, 1), targets.cpu().unbind(1), strict=True):
             _, state = self(frame, state)
             gathered, count = state
-            total = count[:, None, None] * self.power + self.variance  # (B, H, half)
-            gain = self.power / total
-            evidence = gathered.abs().square() * (gain * self.twice)[:, None]  # (B, V, H, half)
-            log_odds = (evidence.sum((2, 3)).double() / (2 * self.variance)).log_softmax(1)  # (B, V)
+            gain, log_odds = self.known(gathered, count)
             variance = (gain * self.variance + self.variance).double()
             coming = torch.fft.rfft2(target[:, 0] - self.middle, norm="ortho")
             off = (coming[:, None] - gathered * self.turn * gain[:, None]).abs().square().double()
             exponents = (off / variance[:, None] * self.twice).sum((2, 3))  # (B, V)
             volumes = ((2 * math.pi * variance).log() * self.twice).sum((1, 2))  # (B,)
-            each = log_odds - (exponents + volumes[:, None]) / 2
+            each = log_odds.log_softmax(1) - (exponents + volumes[:, None]) / 2
             found.append(each.logsumexp(1) + height * width * math.log(LEVEL))
         return torch.stack(found, 1)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from framegen.data.clips import Data, to_float
 from framegen.errors import UserError
+from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
 from framegen.models.mingru import MinGRU
@@ -127,9 +128,9 @@ def _horizon(results: Results) -> Figure:
     assert results.closed_loop is not None
     loop = results.closed_loop
     references: dict[str, Sequence[float]] = {
-        n: _numbers(each["mse"]) for n, each in loop.per_horizon.items() if n != "model"
+        n: numbers(each["mse"]) for n, each in loop.per_horizon.items() if n != "model"
     }
-    members = [_numbers(each.per_horizon["mse"]) for each in results.members if each.per_horizon is not None]
+    members = [numbers(each.per_horizon["mse"]) for each in results.members if each.per_horizon is not None]
     return curves.error_over_horizon(members, references, loop.context)
 
 
@@ -139,7 +140,7 @@ def _pictures(results: Results) -> Figure:
     # The mean frame stands still behind one jump, which is all that a figure would show of it.
     shown = {name: each for name, each in loop.per_horizon.items() if name != MEAN_FRAME}
     panels = {
-        metric.replace("_", " "): {name: _numbers(each[metric]) for name, each in shown.items()}
+        metric.replace("_", " "): {name: numbers(each[metric]) for name, each in shown.items()}
         for metric in ("ssim", "motion_ratio", "sharpness_ratio")
     }
     return curves.pictures_over_horizon(panels, loop.context)
@@ -159,16 +160,12 @@ def _members(results: Results) -> Figure:
         near = [name for name in scores if name.startswith("linear")][-1:]
         metric = "skill" if results.has_skill else "mse"
         unit = 1.0 if results.has_skill else scores[COPY_LAST]["mse"] or math.nan
-        of_seeds = dict(zip(seeds, _numbers(results.values(part, metric)), strict=True))
+        of_seeds = dict(zip(seeds, numbers(results.values(part, metric)), strict=True))
         values[titles[part]] = {seed: of_seeds[seed] / unit for seed in order}
         near += [OPTIMUM] if results.has_skill else [COPY_LAST]
-        references[titles[part]] = {name: _numbers([scores[name][metric]])[0] / unit for name in near}
+        references[titles[part]] = {name: numbers([scores[name][metric]])[0] / unit for name in near}
     label = "skill" if results.has_skill else "mean squared error over copy last's"
     return curves.members(values, references, marked, label)
-
-
-def _numbers(values: Sequence[float | None]) -> list[float]:
-    return [math.nan if value is None else value for value in values]
 
 
 def _draw_windows(out: Path, data: Data, predictions: Mapping[int, Tensor]) -> Path:

@@ -1,12 +1,12 @@
 """What a probe found, as tables on the terminal, and in sentences."""
 
-import math
 import statistics
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from framegen.evaluation.metrics import numbers
 from framegen.evaluation.probes import Attractor, Dynamics, LongLoop, Probe
 from framegen.evaluation.running_on import AWAY, FADED, LAST
 from framegen.progress import count_of
@@ -36,10 +36,10 @@ def print_probe(found: Probe, console: Console) -> None:
     frames = [name.replace(" ", "\n") for name in found.frames]
     table = _table("R^2, test clips", [*trained, "un-\ntrained", *frames])
     for name in found.meanings:
-        values = _known(found.values(name))
+        values = numbers(found.values(name))
         shown = [statistics.median(values), *([min(values), max(values)] if nets > 1 else [])]
-        untrained = statistics.median(_known([each.readout.r2[name] for each in found.untrained]))
-        alone = _known([readout.r2[name] for readout in found.frames.values()])
+        untrained = statistics.median(numbers([each.readout.r2[name] for each in found.untrained]))
+        alone = numbers([readout.r2[name] for readout in found.frames.values()])
         table.add_row(name, *(f"{round(value, 3) + 0.0:.3f}" for value in (*shown, untrained, *alone)))
     _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
     console.print(table)
@@ -59,11 +59,6 @@ def _table(first: str, columns: Sequence[str]) -> Table:
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table
-
-
-def _known(values: Sequence[float | None]) -> list[float]:
-    """NaN where there is no number."""
-    return [math.nan if value is None else value for value in values]
 
 
 def _print_dynamics(found: Dynamics, console: Console) -> None:

@@ -34,6 +34,12 @@ def resolve_mode(track: Mode | None) -> Mode:
             raise UserError(f"WANDB_MODE={mode}: is none of online, offline, disabled")
 
 
+def resolve_again(track: Mode | None, before: Mode) -> Mode:
+    """Of a run that is there already: the option or WANDB_MODE where one is given, else as it was tracked
+    before."""
+    return resolve_mode(track) if track or "WANDB_MODE" in os.environ else before
+
+
 @dataclass(frozen=True)
 class About:
     """What W&B says of a run."""

@@ -75,6 +75,8 @@ def test_a_net_that_is_made_wider_takes_a_smaller_learning_rate_unless_one_is_gi
         ]
 
     assert both("video-gru", hidden_size=128) == [0.01 / 4] * 2
+    own = replace(EXPERIMENTS["video-gru"], training=Training(learning_rate=0.02))
+    assert configure(own, options={"hidden_size": 128}).training.learning_rate == 0.02  # it was given
     assert both("video-gru", hidden_size=64) == [0.01] * 2
     assert both("video-gru", hidden_size=128, learning_rate=0.01) == [0.01] * 2
     assert both("video-speeds-closed", cell="lstm") == [3e-3] * 2

@@ -10,6 +10,7 @@ from torch import Tensor
 from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
 from framegen.data import orbit
+from framegen.data.bar import hidden
 from framegen.evaluation import running_on
 from framegen.evaluation.dynamics import ClosedLoop, fixed_points, linearise, lyapunov
 from framegen.evaluation.running_on import Light, clips_for, decode, judge, run_on
@@ -107,6 +108,15 @@ def test_phase_and_amplitude_of_a_picture_are_those_it_was_made_with(size: int) 
     assert decode(task, middle)[1] < 1e-6
 
 
+def test_the_phase_of_a_light_behind_a_bar_is_told_by_what_is_seen() -> None:
+    task = replace(WORLD, size=8, bar=2)
+    phase = torch.linspace(-3, 3, 50, dtype=torch.float64)
+    found, amplitude = decode(task, orbit.render(task, phase).masked_fill(hidden(8, 2), 0))
+    apart = torch.remainder(found - phase + math.pi, 2 * math.pi) - math.pi
+    assert apart.abs().max() < math.radians(0.3)  # less of it is seen
+    torch.testing.assert_close(amplitude, torch.ones_like(amplitude), atol=2e-3, rtol=0)
+
+
 class _Player(Predictor):
     """Plays the light that goes round at a velocity of its own and fades, whatever it is shown."""
 
@@ -157,6 +167,6 @@ def test_prompts_are_the_beginnings_of_the_clips_whose_phases_are_told() -> None
 
 def test_turns_are_gone_after() -> None:
     ahead = torch.arange(100, dtype=torch.float64)[None] * 0.5
-    light = Light(torch.rad2deg(running_on._gone_after(ahead % (2 * math.pi))), ahead, torch.zeros(1))
+    light = Light(torch.rad2deg(running_on.gone_after(ahead % (2 * math.pi))), ahead, torch.zeros(1))
     torch.testing.assert_close(light.ahead, torch.rad2deg(ahead))
     assert light.generated_velocity.item() == pytest.approx(math.degrees(0.5))

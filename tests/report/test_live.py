@@ -26,7 +26,7 @@ from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
 from framegen.report.live import page as live_module
-from framegen.report.live.content import MAX_WEIGHTS, check_playable, content
+from framegen.report.live.content import MAX_WEIGHTS, check_playable, content, optimum_of
 from framegen.report.live.page import live_page
 from framegen.runs.run import Run
 from framegen.studies.page import write_report
@@ -187,8 +187,6 @@ def test_the_browsers_optimum_is_the_exact_filter(task: Orbit, live: Opened, tmp
 
 
 def content_of(task: Orbit) -> Any:
-    from framegen.report.live.content import optimum_of
-
     return optimum_of(task)
 
 
@@ -427,6 +425,7 @@ def test_of_a_population_the_best_the_median_and_the_worst_are_there(population:
     [
         (ConvRecurrent(hidden_size=2, num_layers=1), replace(SMALL, size=8), "this is a ConvRecurrent"),
         (Recurrent(), replace(SMALL, size=40), "up to 32 pixels a side"),
+        (Recurrent(density=2), SMALL, "this is a Recurrent with a density head"),
         (Recurrent(hidden_size=400), SMALL, f"up to {MAX_WEIGHTS} weights"),
     ],
 )
@@ -439,6 +438,11 @@ def test_what_cannot_be_played_is_said_in_a_line(
     with pytest.raises(UserError, match=reason) as raised:
         check_playable(run)
     assert "framegen generate" in str(raised.value)
+
+
+def test_behind_a_bar_the_page_shows_no_optimum_since_its_filter_knows_no_bar() -> None:
+    assert optimum_of(SMALL) is not None
+    assert optimum_of(replace(SMALL, bar=1)) is None
 
 
 def test_the_command_writes_where_it_says(framegen: Runner, population: Run, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from framegen.evaluation.beliefs import JOINT
+from framegen.evaluation.metrics import numbers
 from framegen.evaluation.probes import Dynamics, LongLoop, Probe, ProbedMember
 from framegen.evaluation.probing import FRAMES
 from framegen.evaluation.running_on import AWAY, VERDICTS
@@ -107,13 +108,13 @@ def _dots(axes: Axes, row: float, members: Sequence[ProbedMember], name: str, co
 def _over_frames(axes: Axes, found: Probe, name: str) -> None:
     groups = (("trained", found.members, MODEL, "-"), ("untrained", found.untrained, BLUE, "--"))
     for label, members, color, dashes in groups:
-        rows = np.array([_numbers(each.readout.over_frames[name]) for each in members])[:, :SHOWN_FRAMES]
+        rows = np.array([numbers(each.readout.over_frames[name]) for each in members])[:, :SHOWN_FRAMES]
         time = range(1, rows.shape[1] + 1)
         axes.plot(time, rows.T, dashes, color=color, linewidth=0.7, alpha=0.4)
         several = ": each a line, bold their median" if len(members) > 1 else ""
         axes.plot(time, np.median(rows, 0), dashes, color=color, linewidth=2.4, label=label + several)
     (few, last) = list(found.frames.items())[-1]
-    values = _numbers(last.over_frames[name])[:SHOWN_FRAMES]
+    values = numbers(last.over_frames[name])[:SHOWN_FRAMES]
     axes.plot(range(1, len(values) + 1), values, color=BLACK, linestyle=":", linewidth=2, label=few)
     axes.set_ylim(LOWEST, 1.03)
     axes.set_title(f"{_said(name).capitalize()}, from frame to frame", fontsize=11)
@@ -123,10 +124,6 @@ def _over_frames(axes: Axes, found: Probe, name: str) -> None:
 
 def _said(name: str) -> str:
     return name.replace(" x ", " \N{MULTIPLICATION SIGN} ")
-
-
-def _numbers(values: Sequence[float | None]) -> list[float]:
-    return [np.nan if value is None else value for value in values]
 
 
 def knowing(
@@ -252,7 +249,7 @@ def _exponents(axes: Axes, found: Dynamics) -> None:
     for (rank, seed), each, color, marker in zip(
         ranked(found), found.attractors, (OPTIMUM, MODEL, PINK), "^os", strict=False
     ):
-        values = _numbers(each.exponents)
+        values = numbers(each.exponents)
         axes.plot(
             range(1, len(values) + 1),
             values,

@@ -37,7 +37,10 @@ def check_playable(run: Run) -> None:
     way_out = f"framegen generate {run.folder} --out clip.gif shows what it does"
     if not _is_linear(model, channels * height * width):
         kind = type(run.config.model).__name__
-        raise UserError(f"{run.folder}: play shows fully connected nets, and this is a {kind}; {way_out}")
+        dense = " with a density head" if model.has_density else ""
+        raise UserError(
+            f"{run.folder}: play shows fully connected nets, and this is a {kind}{dense}; {way_out}"
+        )
     if max(height, width) > MAX_SIDE or channels not in (1, 3):
         shape = f"{channels} x {height} x {width}"
         raise UserError(
@@ -62,7 +65,7 @@ def is_playable(run: Run) -> bool:
 def _is_linear(model: Predictor, pixels: int) -> bool:
     """Whether `net.js` computes this model: hidden layers, and a linear map to the frame."""
     head = getattr(model, "head", None)
-    plain = isinstance(head, nn.Linear) and head.out_features == pixels
+    plain = isinstance(head, nn.Linear) and head.out_features == pixels and not model.has_density
     return isinstance(model, RecurrentNet | MemorylessNet) and plain
 
 
@@ -174,7 +177,7 @@ def windows_of(data: Data) -> tuple[Tensor, Tensor]:
 def optimum_of(task: Task) -> dict[str, Any] | None:
     """What `filter.js` needs to predict as well as can be; None where that is not known to it."""
     match task:
-        case Orbit():
+        case Orbit(bar=0):
             clean, shifts = orbit.phase_grid(task)
             speeds = [sign * speed for speed in task.speeds for sign in (1, -1)]
             return {

@@ -14,7 +14,8 @@ from framegen.config.data import Orbit
 from framegen.data import orbit
 from framegen.data.clips import to_float
 from framegen.evaluation.metrics import skill
-from framegen.models.bayes import BayesFilter
+from framegen.evaluation.references import optimal_predictor
+from framegen.evaluation.running_on import gone_after
 from framegen.models.fused import compiled
 from framegen.models.rollout import generate
 from framegen.report.draw import draw_run
@@ -150,7 +151,8 @@ def _errors_over_time(run: Run, trained: Orbit) -> tuple[Tensor, Tensor, Tensor]
         return (predictions - targets).double().square().mean((0, 2, 3, 4))
 
     models = [compiled(model, run.config.training.engine) for model in run.models.values()]
-    best = BayesFilter(*orbit.phase_grid(task), task.deviation)
+    best = optimal_predictor(task, run.data)
+    assert best is not None
     return (
         torch.stack([errors(model(inputs)[0]) for model in models]),
         errors(best(inputs)[0]),
@@ -184,7 +186,8 @@ def _drift(run: Run, trained: Orbit) -> _Drift:
 
     nets = [compiled(model, run.config.training.engine) for model in run.models.values()]
     made = [generate(net, prompt, HORIZONS[-1]) for net in nets]
-    best = BayesFilter(*orbit.phase_grid(trained), trained.deviation)
+    best = optimal_predictor(trained, run.data)
+    assert best is not None
     angle = _phase(orbit.render(task, orbit.phases(task, "test")[:, context:]))
     return _Drift(
         torch.stack([errors(each) for each in made]),
@@ -196,9 +199,7 @@ def _drift(run: Run, trained: Orbit) -> _Drift:
 
 def _ahead(differences: Tensor) -> Tensor:
     """Angles (N, T) in radians -> their sizes' median (T,) in degrees, each gone after over its turns."""
-    unwrapped = torch.from_numpy(np.rad2deg(np.unwrap(differences.numpy(), axis=1)))
-    began = (unwrapped[:, :1] / 360).round() * 360  # nearer than half a turn
-    return (unwrapped - began).abs().median(0).values
+    return torch.rad2deg(gone_after(differences)).abs().median(0).values
 
 
 def _phase(frames: Tensor) -> Tensor:
