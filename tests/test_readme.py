@@ -68,6 +68,8 @@ def shortened(arguments: list[str]) -> list[str]:
     task = EXPERIMENTS[name].task
     known = {field.name for field in fields(task)} & SHORT.keys()
     short = [text for each in sorted(known) for text in (f"--{each.replace('_', '-')}", str(SHORT[each]))]
+    if EXPERIMENTS[name].training.clips_per_epoch:
+        short += ["--clips-per-epoch", "16"]
     arguments = re.sub(r"--seeds \d+(?= |$)", "--seeds 2", " ".join(arguments)).split()
     return [*arguments, *short, "--epochs", "1", "--media-every", "0"]
 

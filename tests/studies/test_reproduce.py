@@ -4,11 +4,11 @@ import json
 import math
 import re
 import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -29,9 +29,8 @@ from framegen.models.mingru import MinGRU
 from framegen.models.recurrent import RecurrentNet
 from framegen.models.scan import scan_by_doubling, scan_by_steps
 from framegen.runs import checkpoint
-from framegen.runs.folder import read_config
 from framegen.runs.run import load
-from framegen.studies import newton
+from framegen.studies import newton, pool
 from framegen.studies.claims import CLAIMS, bits, generation, parallel, running_on
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
@@ -39,6 +38,7 @@ from framegen.studies.page import write_report
 from framegen.studies.reproduce import reproduce
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
+from tests.runs.test_tracking import records_of
 
 Runner = Callable[..., tuple[int, str, str]]
 SMALL: dict[str, Any] = {
@@ -299,7 +299,7 @@ def test_what_cannot_be_reproduced_is_named(
     assert not (tmp_path / "runs").exists()
 
 
-STOPPED = """
+PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
 from framegen.studies import pool
@@ -312,19 +312,18 @@ def stop_when_two_have_begun(folder, config):
     part = part_done(folder, config)
     begun.update([folder.name] if part > 0 else [])
     if len(begun) == 2:
-        number = signal.Signals[os.environ.get("STOP", "SIGTERM")]
         try:
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGINT)
         finally:  # `uv run` and a terminal send one each
-            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), signal.SIGINT)
     return part
 
 if __name__ == "__main__":
-    reproduce.part_done = stop_when_two_have_begun
-    folder, claims = Path(sys.argv[1]), [int(number) for number in sys.argv[2].split(",")]
-    options = json.loads(sys.argv[3])
+    if sys.argv[2] == "stop":
+        reproduce.part_done = stop_when_two_have_begun
+    folder, options = Path(sys.argv[1]), json.loads(sys.argv[3])
     try:
-        reproduce.reproduce(folder / "runs", folder / "data", claims, 2, "disabled", **options)
+        reproduce.reproduce(folder / "runs", folder / "data", [2, 8], 2, "offline", **options)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
@@ -334,37 +333,38 @@ if __name__ == "__main__":
 LONG: dict[str, Any] = {**SMALL, "epochs": 60, "engine": "torch"}
 
 
-def _stopped(folder: Path, claims: str) -> CompletedProcess[str]:
-    return Forked(STOPPED, folder, claims, json.dumps(LONG)).ended()
-
-
-def test_stopped_it_begins_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STOP", "SIGINT")
-    stopped = _stopped(tmp_path, "3")
+def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "reproduce"
+    stopped = Forked(PROGRAM, tmp_path, "stop", json.dumps(LONG)).ended()
     assert stopped.returncode == 128 + signal.SIGINT, stopped.stderr
     (said,) = [line for line in stopped.stderr.splitlines() if "to be trained" not in line]
     assert said == "stopped by SIGINT; all is saved, and the same command goes on"
-    begun = [path for path in (tmp_path / "runs" / "reproduce").iterdir() if path.is_dir()]
-    assert len(begun) == 2
-    assert not any((path / "results.json").exists() for path in begun)
-
-
-def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
-    stopped = _stopped(tmp_path, "2,8")
-    assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
-    assert "the same command goes on" in stopped.stderr
-    assert "Traceback" not in stopped.stderr
-    folder = tmp_path / "runs" / "reproduce"
-    assert not (folder / "report.html").exists()
     before = {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
+    assert not list(folder.glob("*/results.json"))
+    assert not (folder / "report.html").exists()
     with pytest.raises(UserError, match="was made with other options"):
         reproduce(tmp_path / "runs", tmp_path / "data", [8], 3, "disabled", show=False, **LONG)
-    found = reproduce(tmp_path / "runs", tmp_path / "data", [2, 8], 2, "disabled", show=False, **LONG)
-    assert list(found) == [2, 8]
+
+    Forked(PROGRAM, tmp_path, "go on", json.dumps(LONG)).succeeded()
     assert before == {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
     assert (folder / "report.html").exists()
     steps = [row["step"] for row in rows_of(folder / "relu") if "train/loss" in row]
     assert steps == list(range(1, 241))
+    # In W&B the runs of the claims are one group, and the report is one run, begun twice.
+    records = [each for file in tmp_path.rglob("offline-run-*/*.wandb") for each in records_of(file)]
+    runs = [each["run"] for each in records if each["type"] == "run" and "config" in each["run"]]
+    assert [run["job_type"] for run in runs].count("reproduce") == 2
+    assert {run["display_name"] for run in runs if run["job_type"] == "population"} == {"video", "relu"}
+    (group,) = {run["run_group"] for run in runs}
+    assert {run["run_id"] for run in runs if run["job_type"] == "reproduce"} == {group}
+
+
+def test_stopped_it_begins_no_other_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+    monkeypatch.setattr(pool, "_stopped", stop)
+    stop.set()
+    pool.train_one("video", SMALL_CONFIG, pool.Tracked("disabled", "it"), tmp_path, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_named(framegen: Runner, tmp_path: Path) -> None:
@@ -380,10 +380,15 @@ def test_without_the_fused_engine_there_are_fewer_seeds(
     def unavailable(*_: object) -> None:
         raise FusedUnavailable("no C++ compiler was found")
 
+    def planned(configs: dict[str, Config], *_: object) -> None:
+        assert configs["video"].members == (0, 1)
+        raise UserError("seen")
+
     monkeypatch.setattr(fused, "check", unavailable)
-    reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", **SMALL)
+    monkeypatch.setattr("framegen.studies.reproduce._train_all", planned)
+    with pytest.raises(UserError, match="seen"):
+        reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", **SMALL)
     assert "2 seeds a result, since PyTorch must train them all (no C++ compiler" in capsys.readouterr().err
-    assert read_config(tmp_path / "runs" / "reproduce" / "video").config.members == (0, 1)
 
 
 def test_an_impossible_extra_is_named(tmp_path: Path) -> None:
