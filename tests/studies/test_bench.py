@@ -80,7 +80,7 @@ def test_the_stacked_population_trains_as_the_fused_engine(config: Recurrent) ->
 @pytest.mark.parametrize("product", in_jax.PRODUCTS)
 @pytest.mark.parametrize("config", NETS)
 def test_jax_trains_as_the_fused_engine(config: Recurrent, product: str) -> None:
-    pytest.importorskip("jax")
+    pytest.importorskip("optax")
     ours, theirs = ([net(config, seed) for seed in range(3)] for _ in range(2))
     order = orders(3, len(CLIPS))
     fused = _losses(fused_training(theirs, CLIPS, TRAINING, order))
@@ -178,7 +178,7 @@ def test_what_cannot_run_is_left_out_and_said(tmp_path: Path, monkeypatch: pytes
         "torch.compile, own loop: left out. torch.compile fails here (RuntimeError: not on this Python)"
         in notes
     )
-    assert "JAX, products as sums: left out. JAX is not installed: `uv sync --group bench` brings it" in notes
+    assert "JAX, products as sums: left out. no JAX and Optax are here: `uv sync --group" in notes
     assert notes in (tmp_path / "bench.md").read_text().replace("\n\n", "\n")
 
 

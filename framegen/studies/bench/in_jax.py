@@ -1,6 +1,7 @@
-"""The same trainings and rollouts in JAX: an epoch, and a rollout, is one compiled call. JAX is imported when
-it is needed."""
+"""The same trainings and rollouts in JAX, with Optax's Adam: an epoch, and a rollout, is one compiled call.
+Both are imported when they are needed."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,9 +21,6 @@ Array = Any
 Product = Callable[[Array, Array], Array]
 """A matrix product (M, N) x (N, B) -> (M, B)."""
 
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
-"""torch.optim.Adam's own."""
-
 PRODUCTS: dict[str, Product] = {
     "JAX, matrix products": lambda matrix, columns: matrix @ columns,
     "JAX, products as sums": lambda matrix, columns: (matrix[:, :, None] * columns).sum(1),
@@ -37,20 +35,18 @@ def training(
     """K nets, plain or GRU, under vmap, through a scan over the steps of an epoch, in it a scan over time.
 
     See `contenders.fused_training`. The batch is the last axis everywhere, so that the small matrices stand
-    to the
-    left of long rows.
+    to the left of long rows.
     """
-    jax = _jax()
+    jax, adam = _jax(), _optax().adam(config.learning_rate)
     jnp = jax.numpy
-    epoch = _epoch(jax, _loss(jax, product, cell_of(nets[0].rnn) == "gru"), config)
+    epoch = _epoch(jax, _loss(jax, product, cell_of(nets[0].rnn) == "gru"), adam)
     alone = len(nets) == 1  # a single net is faster without vmap
     all_nets = jax.jit(epoch if alone else jax.vmap(epoch, in_axes=(0, None, None, 0)))
     weights = [
         jnp.stack([jnp.array(each.detach().numpy()) for each in same])
         for same in zip(*map(parameters, nets), strict=True)
     ]
-    zeros = [jnp.zeros_like(weight) for weight in weights]
-    carried = (weights, zeros, zeros, jnp.zeros(len(nets)))
+    carried = (weights, jax.vmap(adam.init)(weights))
     inputs, targets = (jnp.array(each.numpy()) for each in flat(clips))
     batches = jnp.array(order.unflatten(1, (-1, config.batch_size)).numpy())
     if alone:
@@ -93,24 +89,16 @@ def _loss(jax: Any, product: Product, gru: bool) -> Callable[[list[Array], Array
     return loss_of
 
 
-def _epoch(
-    jax: Any, loss_of: Callable[[list[Array], Array, Array], Array], config: Training
-) -> Callable[..., Any]:
-    """All steps of an epoch, with Adam written out."""
-    jnp = jax.numpy
+def _epoch(jax: Any, loss_of: Callable[[list[Array], Array, Array], Array], adam: Any) -> Callable[..., Any]:
+    """All steps of an epoch, from (weights, Adam's state)."""
 
     def epoch(carried: Any, inputs: Array, targets: Array, batches: Array) -> tuple[Any, Array]:
         def step(carried: Any, batch: Array) -> tuple[Any, Array]:
-            weights, means, variances, count = carried
+            weights, state = carried
             chosen = (clips[batch].transpose(1, 2, 0) for clips in (inputs, targets))  # (T, P, B) each
             loss, gradient = jax.value_and_grad(loss_of)(weights, *chosen)
-            count = count + 1
-            means = [BETA1 * m + (1 - BETA1) * g for m, g in zip(means, gradient, strict=True)]
-            variances = [BETA2 * v + (1 - BETA2) * g**2 for v, g in zip(variances, gradient, strict=True)]
-            rate, root = config.learning_rate / (1 - BETA1**count), (1 - BETA2**count) ** -0.5
-            moments = zip(weights, means, variances, strict=True)
-            weights = [w - rate * m / (jnp.sqrt(v) * root + EPSILON) for w, m, v in moments]
-            return (weights, means, variances, count), loss
+            updates, state = adam.update(gradient, state)
+            return (_optax().apply_updates(weights, updates), state), loss
 
         return jax.lax.scan(step, carried, batches)
 
@@ -151,8 +139,15 @@ def rollout(net: RecurrentNet, prompt: Tensor, num_frames: int, product: Product
 
 
 def _jax() -> Any:
+    return _installed("jax")
+
+
+def _optax() -> Any:
+    return _installed("optax")
+
+
+def _installed(name: str) -> Any:
     try:
-        import jax  # pyright: ignore[reportMissingImports]
+        return importlib.import_module(name)
     except ImportError as error:
-        raise Unavailable("JAX is not installed: `uv sync --group bench` brings it") from error
-    return jax
+        raise Unavailable("no JAX and Optax are here: `uv sync --group bench` brings them") from error
