@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,26 +107,30 @@ def _follow() -> None:
     data = engine = None
     while True:
         word, said = ranks.hear()
-        if word == "end":
-            return
-        if word == "data":
-            data = load_data(from_dict(said["config"], "rank 0").task, Path(said["data_dir"]))
-            continue
-        if word == "begin":
-            config = from_dict(said["config"], "rank 0")
-            assert data is not None
-            engine = torch_engine(
-                config, {seed: build(config.model, data.frame_shape, seed) for seed in said["seeds"]}, data
-            )
-            continue
-        assert engine is not None
         match word:
-            case "announce":
-                engine.announce(torch.tensor(said["order"]))
-            case "run":
-                with threads_for(engine.models[0]):
-                    engine.run(torch.tensor(said["order"]), said["learning_rates"])
-            case "keep":
-                engine.keep(said["members"])
-            case "load":
-                engine.load_state_dict(ranks.share_state(engine.state_dict()))
+            case "end":
+                return
+            case "data":
+                data = load_data(from_dict(said["config"], "rank 0").task, Path(said["data_dir"]))
+            case "begin":
+                assert data is not None
+                config = from_dict(said["config"], "rank 0")
+                nets = {seed: build(config.model, data.frame_shape, seed) for seed in said["seeds"]}
+                engine = torch_engine(config, nets, data)
+            case _:
+                assert engine is not None
+                _do(engine, word, said)
+
+
+def _do(engine: TorchEngine, word: str, said: Mapping[str, Any]) -> None:
+    """What rank 0 has done with its engine."""
+    match word:
+        case "announce":
+            engine.announce(torch.tensor(said["order"]))
+        case "run":
+            with threads_for(engine.models[0]):
+                engine.run(torch.tensor(said["order"]), said["learning_rates"])
+        case "keep":
+            engine.keep(said["members"])
+        case "load":
+            engine.load_state_dict(ranks.share_state(engine.state_dict()))
