@@ -1,4 +1,4 @@
-"""Errors of one predictor: each clip's, one step ahead and at each horizon of a rollout.
+"""Errors of one predictor: each clip's, one step ahead at each of its steps and at each horizon of a rollout.
 
 Memory grows neither with the number of clips nor with the horizon.
 """
@@ -18,8 +18,8 @@ from framegen.models.rollout import rollout
 
 @dataclass(frozen=True)
 class Errors:
-    """Mean squared and mean absolute error of each clip, (N,) float64; closed-loop at each horizon, (N,
-    H)."""
+    """Mean squared and mean absolute error of each clip's frames, (N, T) float64: one step ahead of all that
+    count, closed-loop at each horizon."""
 
     squared: Tensor
     absolute: Tensor
@@ -35,8 +35,8 @@ class Errors:
         """Those of one horizon, 0, 1, …"""
         return self.each(lambda values: values[:, horizon])
 
-    def over_horizons(self) -> "Errors":
-        """Each clip's mean over all horizons."""
+    def of_clips(self) -> "Errors":
+        """Each clip's mean over its frames, (N,)."""
         return self.each(lambda values: values.mean(1))
 
 
@@ -90,7 +90,7 @@ def _mean_square(differences: Iterable[Tensor]) -> float:
 
 
 def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None = None) -> Errors:
-    """Each clip's errors one step ahead, means over its steps.
+    """Each clip's errors one step ahead, at each step behind the burn-in.
 
     Args:
         picture_range: of frames that are pictures, lowest and highest value of a pixel; None measures them as
@@ -98,14 +98,14 @@ def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None 
     """
     parts = []
     for inputs, predictions, targets in _predicted(model, clips):
-        difference = (predictions - targets).double().flatten(1)
+        difference = (predictions - targets).double().flatten(2)
         steps = [
             measure_pictures((made, true), (seen, seen), picture_range)
             for seen, made, true in zip(*(x.unbind(1) for x in (inputs, predictions, targets)), strict=True)
             if picture_range is not None
         ]
-        pictures = {name: torch.stack([s[name] for s in steps]).mean(0) for name in steps[0]} if steps else {}
-        parts.append(Errors(difference.square().mean(1), difference.abs().mean(1), pictures))
+        pictures = {name: torch.stack([s[name] for s in steps], 1) for name in steps[0]} if steps else {}
+        parts.append(Errors(difference.square().mean(2), difference.abs().mean(2), pictures))
     return _join(parts, torch.cat)
 
 

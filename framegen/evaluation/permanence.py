@@ -3,14 +3,13 @@
 After Piaget's object permanence; here the optimum says how much could be known of where and when it comes.
 """
 
+import math
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from framegen.data.clips import Data, chunks
+from framegen.data.clips import Data
 from framegen.evaluation.results import Permanence
-from framegen.models.predictor import Predictor, device_of
 
 LONGEST = 8
 """So many frames out of sight and more are taken together."""
@@ -18,9 +17,13 @@ FEWEST = 10
 """Comings back of which a mean is worth showing."""
 
 
-def permanence(predictors: Mapping[str, Predictor], data: Data) -> Permanence | None:
+def permanence(squared: Mapping[str, Tensor], data: Data) -> Permanence | None:
     """One step ahead on the test clips, the squared error of the frames in which something comes back, summed
-    over the frame, by how long it was out of sight. None where nothing is hidden, or too seldom."""
+    over the frame, by how long it was out of sight. None where nothing is hidden, or too seldom.
+
+    Args:
+        squared: by predictor, the mean squared error of each frame one step ahead, (N, T - 1) float64.
+    """
     if data.unseen is None:
         return None
     unseen = data.unseen[:, 1:].clamp(max=LONGEST)  # of each target
@@ -28,7 +31,7 @@ def permanence(predictors: Mapping[str, Predictor], data: Data) -> Permanence | 
     frames = [n for n in range(1, LONGEST + 1) if counts[n] >= FEWEST]
     if not frames:
         return None
-    errors = {name: _frame_errors(each, data) for name, each in predictors.items()}
+    errors = {name: each * math.prod(data.frame_shape) for name, each in squared.items()}
     return Permanence(
         frames,
         [int(counts[n]) for n in frames],
@@ -38,13 +41,3 @@ def permanence(predictors: Mapping[str, Predictor], data: Data) -> Permanence | 
             for name, each in errors.items()
         },
     )
-
-
-@torch.inference_mode()
-def _frame_errors(model: Predictor, data: Data) -> Tensor:
-    """The squared error of each frame one step ahead, summed over its pixels: (N, T - 1) float64."""
-    parts = []
-    for inputs, targets in chunks(data.test):
-        made, _ = model(inputs.to(device_of(model)))
-        parts.append((made.cpu() - targets).double().square().sum((2, 3, 4)))
-    return torch.cat(parts)

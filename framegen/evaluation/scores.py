@@ -57,7 +57,7 @@ def evaluate(
     measure = partial(_errors, data=data, picture_range=picture_range)
     errors = {name: measure(predictors[name]) for name in names}
     errors |= reference_errors(task, data, references, measure)
-    one_step = _scores({name: each["one_step"] for name, each in errors.items()}, task.value_range)
+    one_step = _scores({name: each["one_step"].of_clips() for name, each in errors.items()}, task.value_range)
     sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
     loop, curves = _closed_loop(errors, data, task.value_range)
@@ -89,7 +89,7 @@ def evaluate(
             for part, table in parts.items()
             if len(members) > 1
         },
-        permanence=permanence({name: predictors[key] for key, name in shown.items()}, data),
+        permanence=permanence({name: errors[key]["one_step"].squared for key, name in shown.items()}, data),
         calibration=calibrate(models[median_seed], covered[median], data) if covered else None,
     )
 
@@ -115,7 +115,7 @@ def _closed_loop(
     curves = {
         name: {metric: [s[name][metric] for s in steps] for metric in steps[0][name]} for name in errors
     }
-    return _scores({name: each.over_horizons() for name, each in errors.items()}, value_range), curves
+    return _scores({name: each.of_clips() for name, each in errors.items()}, value_range), curves
 
 
 def _means(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores]:

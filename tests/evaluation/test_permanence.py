@@ -9,6 +9,7 @@ import torch
 from framegen.config.worlds import Sprites
 from framegen.data import load_data, sprites
 from framegen.data.bar import hidden
+from framegen.evaluation.errors import one_step_errors
 from framegen.evaluation.permanence import FEWEST, LONGEST, permanence
 from framegen.evaluation.references import COPY_LAST, OPTIMUM, fit_references
 
@@ -35,7 +36,10 @@ def test_frames_out_of_sight_are_counted_until_it_comes_back() -> None:
 
 def test_the_error_is_that_of_the_frames_in_which_it_comes_back(tmp_path: Path) -> None:
     data = load_data(WORLD, tmp_path)
-    found = permanence(fit_references(WORLD, data), data)
+    references = fit_references(WORLD, data)
+    found = permanence(
+        {name: one_step_errors(each, data.test).squared for name, each in references.items()}, data
+    )
     assert found is not None
     assert data.test_frames is not None
     assert data.unseen is not None

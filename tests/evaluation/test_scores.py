@@ -61,13 +61,14 @@ def test_the_standard_error_of_skill_is_that_of_drawing_other_clips() -> None:
     assert metrics.standard_error(model) == pytest.approx(errors.std().item(), rel=0.05)
 
 
-def test_one_step_errors_are_means_over_everything_but_the_burn_in() -> None:
+def test_one_step_errors_are_those_of_every_frame_but_the_burn_in() -> None:
     inputs, targets = torch.rand(230, 6, 1, 2, 2), torch.rand(230, 6, 1, 2, 2)
     clips = TensorClips(inputs, targets, burn_in=2)
     found = one_step_errors(CopyLast(), clips)
     error = (inputs - targets)[:, 2:].double()
-    torch.testing.assert_close(found.squared, error.square().mean((1, 2, 3, 4)))
-    torch.testing.assert_close(found.absolute, error.abs().mean((1, 2, 3, 4)))
+    torch.testing.assert_close(found.squared, error.square().mean((2, 3, 4)))
+    torch.testing.assert_close(found.absolute, error.abs().mean((2, 3, 4)))
+    torch.testing.assert_close(found.of_clips().squared, error.square().mean((1, 2, 3, 4)))
     assert one_step_mse(CopyLast(), clips) == pytest.approx(error.square().mean().item())
 
 

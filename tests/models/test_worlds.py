@@ -141,12 +141,10 @@ def test_nobody_beats_the_optimum(task: Any, tmp_path: Path) -> None:
     references = fit_references(task, data)
     frames = data.test_frames
     assert frames is not None
-    steps = {name: one_step_errors(each, data.test).squared for name, each in references.items()}
-    loops = {
-        name: closed_loop_errors(each, frames, data.context).squared.mean(1)
-        for name, each in references.items()
-    }
-    for errors in (steps, loops):
+    steps = {name: one_step_errors(each, data.test) for name, each in references.items()}
+    loops = {name: closed_loop_errors(each, frames, data.context) for name, each in references.items()}
+    for found in (steps, loops):
+        errors = {name: each.of_clips().squared for name, each in found.items()}
         optimum = errors.pop("optimum")
         for name, theirs in errors.items():
             paired = theirs - optimum
