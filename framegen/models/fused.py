@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from framegen.config.training import Engine
+from framegen.models.density import WHOLE_FRAMES, LinearDensity
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.mingru import MinGRU
 from framegen.models.parameters import flatten
@@ -29,8 +30,8 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNe
         raise FusedUnavailable("trains recurrent nets only")
     if model.rnn.num_layers > MAX_LAYERS:
         raise FusedUnavailable(f"trains up to {MAX_LAYERS} recurrent layers only")
-    if model.has_density:
-        raise FusedUnavailable("trains no --density")
+    if isinstance(model.spread, LinearDensity) and model.spread.weights > 1:
+        raise FusedUnavailable(f"trains no --density of frames with more than {WHOLE_FRAMES} values")
     if model.rnn.hidden_size > MAX_HIDDEN:
         raise FusedUnavailable(f"trains up to {MAX_HIDDEN} hidden units only")
     if device.type != "cpu":
@@ -41,12 +42,11 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNe
 
 
 def shape_of(model: RecurrentNet) -> Shape:
+    rnn, outputs, components = model.rnn, model.head.out_features, 0
+    if isinstance(model.spread, LinearDensity):
+        outputs, components = outputs + model.spread.layer.out_features, model.spread.components
     return Shape(
-        model.rnn.input_size,
-        model.rnn.hidden_size,
-        model.head.out_features,
-        cell_of(model.rnn),
-        model.rnn.num_layers,
+        rnn.input_size, rnn.hidden_size, outputs, cell_of(rnn), rnn.num_layers, components=components
     )
 
 
@@ -73,9 +73,9 @@ def unpacked(state: Tensor) -> State:
 
 
 def compiled(model: Predictor, engine: Engine) -> Predictor:
-    """The model as it is now, run by the compiled code unless that cannot be had, or the engine is
-    PyTorch."""
-    if engine != "torch":
+    """The model as it is now, run by the compiled code unless that cannot be had, or the engine is PyTorch.
+    With a density head it is PyTorch's: only the training of one is compiled."""
+    if engine != "torch" and not model.has_density:
         with suppress(FusedUnavailable):
             check(model, device_of(model), engine)
             return FusedPredictor(model)

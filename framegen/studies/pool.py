@@ -156,9 +156,9 @@ def cost(config: Config) -> float:
             clips = 1000
     steps = config.training.epochs * (config.training.clips_per_epoch or clips) / config.training.batch_size
     model = config.model
-    if isinstance(model, Recurrent) and not config.training.special and not model.density:
+    if isinstance(model, Recurrent) and not config.training.special:
         gates = {"gru": 3, "lstm": 4, "mingru": 1}.get(model.cell, 1)
-        microseconds = model.num_layers * (8 + gates * model.hidden_size**2 / 25)
+        microseconds = model.num_layers * (8 + gates * model.hidden_size**2 / 25) + 500 * bool(model.density)
     else:
         slow = {Recurrent: 8000, ConvRecurrent: 80_000}
         microseconds = slow.get(type(model), 600)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.fused import FusedPredictor, packed, shape_of, unpacked
+from framegen.models.fused import compiled, packed, shape_of, unpacked
 from framegen.models.kernels.build import library, pointer
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State
@@ -76,9 +76,9 @@ class FusedEngine:
         return self.models
 
     @property
-    def predictors(self) -> list[Predictor]:
-        """`kept`, run by the compiled code."""
-        return [FusedPredictor(model) for model in self.models]
+    def predictors(self) -> Sequence[Predictor]:
+        """`kept`, run by the compiled code where they have no density head."""
+        return [compiled(model, "fused") for model in self.models]
 
     waited = 0.0
     """Seconds for which steps have waited for their clips: all lie in memory."""

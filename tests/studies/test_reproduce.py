@@ -114,7 +114,6 @@ def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> No
             isinstance(config.model, Recurrent)
             and not config.training.special
             and config.model.hidden_size <= 64
-            and not config.model.density
             and not config.training.clips_per_epoch  # one, beside the one that closed its loop
         )
         assert (len(config.members) > 4) == fused, name

@@ -20,6 +20,7 @@ from framegen.config.training import Engine, Training
 from framegen.data.clips import TensorClips
 from framegen.errors import OptionError
 from framegen.models import build, fused
+from framegen.models.density import LinearDensity
 from framegen.models.fused import FusedPredictor, packed, unpacked
 from framegen.models.kernels import build as kernel
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
@@ -29,6 +30,7 @@ from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
+from framegen.training.feeding import bits_loss
 from framegen.training.fused import FusedEngine
 from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of, smallest
 from tests.forked import Forked
@@ -98,6 +100,36 @@ def test_gradients_are_autograds(cell: str, size: tuple[int, int, int, int]) -> 
 
 
 @needs_compiler
+@pytest.mark.parametrize("components", [1, 3])
+@pytest.mark.parametrize(("double", "tolerance"), [(False, 1e-6), (True, 1e-11)])
+def test_the_gradient_of_the_bits_is_autograds(components: int, double: bool, tolerance: float) -> None:
+    """Of frames near and far from what is predicted, and beyond the ends of what can be shown."""
+    dtype, random = torch.float64 if double else torch.float32, torch.Generator().manual_seed(0)
+    net = build(Recurrent("tanh", 5, density=components), (1, 2, 2), 0).to(dtype)
+    assert isinstance(net, RecurrentNet)
+    shape = replace(fused.shape_of(net), double=double)
+    inputs, targets = torch.rand(2, 23, 9, 1, 2, 2, dtype=dtype, generator=random)
+    targets[:, 3], targets[:, 4], targets[:, 5, 0, 0] = 0, 1, 0
+    index = torch.arange(23)
+    gradient = torch.empty_like(weights := flatten(net.parameters()))
+    loss, squares = torch.empty((), dtype=dtype), torch.empty((), dtype=torch.float64)
+    library(shape).gradient(
+        *map(pointer, (inputs, targets, index)), 23, 9,
+        *map(pointer, (weights, None, gradient, loss, squares)),
+    )  # fmt: skip
+    exact = net.double()
+    hidden, _ = exact.rnn(inputs.double().flatten(2))
+    assert isinstance(exact.spread, LinearDensity)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tensor, "float", Tensor.double)  # which the head goes through
+        made = exact.spread(exact.head(hidden).view(inputs.shape), hidden)
+    expected = bits_loss(made, targets.double())
+    reference = flatten(torch.autograd.grad(expected, list(exact.parameters())))
+    assert loss.item() == pytest.approx(expected.item(), rel=tolerance)
+    assert (gradient - reference).abs().max() <= tolerance * reference.abs().max()
+
+
+@needs_compiler
 @pytest.mark.parametrize("lanes", [2, 4, 8, 16, 32])
 def test_every_width_gives_the_same_gradient(lanes: int) -> None:
     gradient, reference, _, _ = _gradients(Shape(4, 5, 4, "gru", lanes=lanes), 17, 20)
@@ -123,22 +155,26 @@ def _orders(epoch: int, num_clips: int, in_order: bool = False) -> Tensor:
 
 
 NETS = [Recurrent(cell, 5) for cell in CELLS] + [Recurrent("tanh", 5, 2), Recurrent("lstm", 5, 3)]
+DENSE = [Recurrent("tanh", 5, density=3), Recurrent("gru", 9, 2, density=1)]
 
 
 def _name(net: Recurrent) -> str:
-    return f"{net.cell}-{net.num_layers}"
+    return f"{net.cell}-{net.num_layers}" + (f"-density{net.density}" if net.density else "")
 
 
 @needs_compiler
 @pytest.mark.parametrize("carry_state", [False, True])
-@pytest.mark.parametrize("net", NETS, ids=_name)
-def test_300_steps_are_those_of_pytorch(net: Recurrent, carry_state: bool) -> None:
+@pytest.mark.parametrize(
+    ("net", "count"),
+    [(net, 300) for net in NETS] + [(net, 60) for net in DENSE],  # whose gradients jump
+)
+def test_steps_are_those_of_pytorch(net: Recurrent, count: int, carry_state: bool) -> None:
     clips, size = (50, 1) if carry_state else (45, 10)
     training = Training(batch_size=size, max_grad_norm=0.05)
     engines = _engines(Config(SMALL_CONFIG.task, net, training), clips, carry_state)
     steps = -(-clips // size)
-    for epoch in range(300 // steps):
-        rates = [schedule.learning_rate_at(training, epoch * steps + step, 300) for step in range(steps)]
+    for epoch in range(count // steps):
+        rates = [schedule.learning_rate_at(training, epoch * steps + step, count) for step in range(steps)]
         for engine in engines:
             engine.states = [None] * 3
         ours, theirs = (engine.run(_orders(epoch, clips, carry_state), rates) for engine in engines)
@@ -149,7 +185,7 @@ def test_300_steps_are_those_of_pytorch(net: Recurrent, carry_state: bool) -> No
 
 
 @needs_compiler
-@pytest.mark.parametrize("net", [NETS[0], NETS[2], NETS[-1]], ids=_name)
+@pytest.mark.parametrize("net", [NETS[0], NETS[2], NETS[-1], DENSE[0]], ids=_name)
 def test_members_are_bit_equal_to_nets_trained_alone(net: Recurrent) -> None:
     config = replace(SMALL_CONFIG, model=net)
     _, together = _engines(config, 45)
@@ -175,7 +211,7 @@ def test_members_are_bit_equal_to_nets_trained_alone(net: Recurrent) -> None:
 
 @needs_compiler
 @pytest.mark.parametrize("carry_state", [False, True])
-@pytest.mark.parametrize("net", NETS[2:5] + NETS[-1:], ids=_name)
+@pytest.mark.parametrize("net", NETS[2:5] + NETS[-1:] + DENSE[1:], ids=_name)
 def test_what_one_engine_saves_the_other_goes_on_with(net: Recurrent, carry_state: bool) -> None:
     clips, size = (9, 1) if carry_state else (30, 10)
     training = replace(SMALL_CONFIG.training, batch_size=size)
@@ -235,8 +271,11 @@ def _run(config: Config, folder: Path, engine: Engine, name: str) -> Path:
 
 
 @needs_compiler
-@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
-@pytest.mark.parametrize("net", [NETS[0], NETS[-1]], ids=_name)
+@pytest.mark.parametrize(
+    ("config", "net"),
+    [(config, net) for config in (SMALL_CONFIG, STREAM) for net in (NETS[0], NETS[-1])]
+    + [(SMALL_CONFIG, DENSE[0])],
+)
 def test_both_engines_leave_the_same_run(config: Config, net: Recurrent, tmp_path: Path) -> None:
     config = replace(config, model=net)
     ours, theirs = (_run(config, tmp_path, engine, engine) for engine in ("fused", "torch"))
@@ -256,7 +295,6 @@ def test_both_engines_leave_the_same_run(config: Config, net: Recurrent, tmp_pat
         (MLP(), "recurrent nets only"),
         (Recurrent(num_layers=5), "up to 4 recurrent layers"),
         (Recurrent(hidden_size=129), "up to 128 hidden units"),
-        (Recurrent(density=1), "trains no --density"),
     ],
 )
 def test_what_it_cannot_train_goes_to_pytorch_and_is_said(

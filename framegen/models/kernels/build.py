@@ -36,7 +36,8 @@ class FusedUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Shape:
-    """What the source is compiled for. `lanes` 0 takes as many as the machine's widest register holds."""
+    """What the source is compiled for: of the outputs all but a frame's values are a density head's, where
+    that has components. `lanes` 0 takes as many as the machine's widest register holds."""
 
     inputs: int
     hidden: int
@@ -45,10 +46,12 @@ class Shape:
     layers: int = 1
     double: bool = False
     lanes: int = 0
+    components: int = 0
 
     def defines(self) -> list[str]:
         names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "D": self.layers}
         names |= {
+            "MIX": self.components,
             "CELL": self.cell.title(),
             "REAL": "double" if self.double else "float",
             "LANES": self.lanes,

@@ -1,17 +1,21 @@
 // Recurrent layers with a linear head: many training steps of many networks in one call. See fused.py for the contract.
 //
-// Compiled for one shape: I inputs, D layers of H units of a CELL, O outputs; REAL float or double, LANES 0 for as many as
-// fill a register. A network's P parameters stand in PyTorch's own order: of each layer weight_ih, weight_hh, bias_ih and
-// bias_hh, then the head's weight (O, H) and bias (O). The carried state is (B, D, STATES, H).
+// Compiled for one shape: I inputs, D layers of H units of a CELL, O outputs, of which a density head has all but F where it
+// has MIX components; REAL float or double, LANES 0 for as many as fill a register. A network's P parameters stand in PyTorch's
+// own order: of each layer weight_ih, weight_hh, bias_ih and bias_hh, then the head's weight (F, H) and bias (F), and the
+// density head's. The carried state is (B, D, STATES, H).
 //
 // Every sum is made in one order, whatever the batch and the tiles: the gradient of each of L clips by itself,
 // from the last step to the first, and that of the next L clips on top; in the end clip after clip.
 #include <cstdint>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "cells.hpp"
+#include "mixture.hpp"
 
+constexpr int F = MIX ? (O - MIX) / (2 * MIX + 1) : O;  // values of a frame
 constexpr int SLOTS = CELL::SLOTS, X = CELL::X, FIRST = CELL::FIRST, R = CELL::R, STATES = CELL::STATES;
 constexpr int SUMS = std::max(X, FIRST + R);
 constexpr ptrdiff_t A = D * SLOTS * HP, S = D * STATES * HP;  // of all layers, a clip's sums and states at a time step
@@ -45,8 +49,10 @@ static std::vector<Run> find_runs() {
         each(CELL::from_x, X, bias);
         each(CELL::from_h, R, [&](int s) { bias(FIRST + s); });
     }
-    for (int o = 0; o < O; o++) runs.push_back({H, HEAD + o, OP, BACK_HEAD + o * HP});
-    runs.push_back({O, HEAD_BIAS, 1, -1});
+    for (const auto [first, end] : {std::pair{0, F}, {F, O}}) {
+        for (int o = first; o < end; o++) runs.push_back({H, HEAD + o, OP, BACK_HEAD + o * HP});
+        runs.push_back({end - first, HEAD_BIAS + first, 1, -1});
+    }
     return runs;
 }
 static const std::vector<Run> RUNS = find_runs();
@@ -97,28 +103,36 @@ NOINLINE static void head(const REAL* w, int n, const REAL* h, ptrdiff_t h_row, 
     product<O>(n, y, y_row, w + HEAD_BIAS, 0, Term{h + S - STATES * HP, h_row, 1, 0, w + HEAD, OP, 0, H, 1});
 }
 
-// Errors e (n, T, OP), in place of the predictions, times scale; and the sum of each clip's squares.
+// Errors e (n, T, OP), in place of the predictions, times 2 scale; and the sum of each clip's squares.
 static void errors(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL* losses) {
     constexpr int FEW = 8;  // clips whose sums are made side by side
     typedef REAL clips __attribute__((vector_size(sizeof(REAL) * FEW)));
     for (int b = 0; b < n; b++) {
-        const REAL* y = targets + index[b] * (size_t)T * O;
+        const REAL* y = targets + index[b] * (size_t)T * F;
         for (int t = 0; t < T; t++)
-            for (int o = 0; o < O; o++) e[((size_t)b * T + t) * OP + o] -= y[t * O + o];
+            for (int o = 0; o < F; o++) e[((size_t)b * T + t) * OP + o] -= y[t * F + o];
     }
     for (int first = 0; first < n; first += FEW) {
         const REAL* clip[FEW];
         clips sum = {}, each;
         for (int b = 0; b < FEW; b++) clip[b] = e + (size_t)std::min(first + b, n - 1) * T * OP;
         for (int t = T - 1; t >= 0; t--)
-            for (int o = 0; o < O; o++) {
+            for (int o = 0; o < F; o++) {
 #pragma GCC unroll 8
                 for (int b = 0; b < FEW; b++) each[b] = clip[b][t * OP + o];
                 sum += each * each;
             }
         for (int b = first; b < std::min(first + FEW, n); b++) losses[b] += sum[b - first];
     }
-    for (size_t k = 0; k < (size_t)n * T * OP; k++) e[k] *= scale;
+    for (size_t k = 0; k < (size_t)n * T * OP; k++) e[k] *= 2 * scale;
+}
+
+// The same of mixtures: the gradient of scale times the bits that each clip's frames take, and those bits.
+static void surprises(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL* losses) {
+    const REAL bit = (REAL)1.44269504088896340736;  // of a natural logarithm
+    for (int b = 0; b < n; b++)
+        for (int t = T - 1; t >= 0; t--)
+            losses[b] += bit * surprise<F, std::max(MIX, 1)>(e + ((size_t)b * T + t) * OP, targets + (index[b] * (size_t)T + t) * F, scale * bit);
 }
 
 // The gradient of a layer's sums in their place, from that of what stands above: the head's errors, or the layer's sums.
@@ -170,7 +184,7 @@ static void store(const REAL* own, ptrdiff_t row, REAL* given, int n) {
         for (int k = 0; k < D * STATES; k++, given += H) std::copy_n(own + b * row + k * HP, H, given);
 }
 
-// What n clips bring: to `losses` (n) their squared errors, to G (n, FORWARD) the gradient of scale / 2 times their sum.
+// What n clips bring: to `losses` (n) their squared errors, or bits, to G (n, FORWARD) the gradient of scale times their sum.
 static void pass(const REAL* w, const REAL* w_back, const REAL* inputs, const REAL* targets, const int64_t* index, int n, int T, REAL* state,
                  REAL scale, bool more, REAL* losses, REAL* G) {
     thread_local Buffer inputs_at, errors_at, states_at, sums_at, d_at, carry_at;
@@ -185,7 +199,7 @@ static void pass(const REAL* w, const REAL* w_back, const REAL* inputs, const RE
     for (ptrdiff_t t = 0; t < T; t++) step_all(w, n, x + t * I, (ptrdiff_t)T * I, h + t * S, h + (t + 1) * S, row, a + t * A, T * A);
     if (state) store(h + T * S, row, state, n);
     for (int b = 0; b < n; b++) head(w, T, h + b * row + S, S, e + (size_t)b * T * OP, OP);
-    errors(e, n, T, targets, index, scale, losses);
+    (MIX ? surprises : errors)(e, n, T, targets, index, scale, losses);
     back_through_time<true>(w_back, D - 1, n, T, e, h, a, d, carry);
     for (int l = D - 2; l >= 0; l--) back_through_time<false>(w_back, l, n, T, e, h, a, d, carry);
     for (int b = 0; b < n; b++, h += row, a += T * A, e += T * OP, x += T * I, G += FORWARD) {
@@ -207,10 +221,10 @@ void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int
     const int lanes = std::min(B, L);
     REAL *w = forward_at.get(FORWARD), *w_back = back_at.get(BACK), *G = clips_at.get((size_t)lanes * FORWARD);
     REAL *total = total_at.get(FORWARD), losses[L] = {}, sum = 0;
-    const REAL count = (REAL)B * T * O;
+    const REAL count = (REAL)B * T * F;
     pack(weights, w, w_back);
     for (int b = 0; b < B; b += L)
-        pass(w, w_back, inputs, targets, index + b, std::min(L, B - b), T, state ? state + b * S / HP * H : nullptr, 2 / count, b, losses, G);
+        pass(w, w_back, inputs, targets, index + b, std::min(L, B - b), T, state ? state + b * S / HP * H : nullptr, 1 / count, b, losses, G);
     typedef Row<L>::vec full;
     for (int q = 0; q < FORWARD; q += L) {
         full all = {};

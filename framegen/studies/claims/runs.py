@@ -131,8 +131,8 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
             name: Planned("video", seeds, {"num_layers": layers, "hidden_size": size, "batch_size": 20})
             for name, (layers, size) in DEPTHS.items()
         },
-        "bits": Planned("video", two, {"density": 4, "epochs": 30}),
-        "bits-gru": Planned("video-gru", two, {"density": 4, "epochs": 15}),
+        "bits": Planned("video", some, {"density": 4}),
+        "bits-gru": Planned("video-gru", some, {"density": 4}),
         "sine-lag": Planned("sine-lag", seeds),
         "sine-next": Planned("sine-next", seeds),
     }
