@@ -1,6 +1,5 @@
 """Train, and take up a training that was stopped."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from framegen.config.training import Mode
 from framegen.data import determine
 from framegen.data.clips import Data
 from framegen.data.dataset import MANIFEST
+from framegen.data.sources import content_digest
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
@@ -173,8 +173,8 @@ def _begin(
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
     tracker = Tracker(run_dir, mode, about_run(description, shown), place.lengths)
-    if run.data.file is not None:
-        digest = hashlib.sha256(run.data.file.read_bytes()).hexdigest()
+    if run.data.file is not None and mode != "disabled":
+        digest = content_digest(run.data.file)
         name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
         tracker.use_file(name, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
@@ -270,7 +270,7 @@ def _track_results(training: OngoingTraining, run: Run, measured: Results, made:
     metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
     if measured.has_skill:
         metadata["skill"] = measured.median.one_step["skill"]
-    metadata["sha256"] = hashlib.sha256((run.folder / CHECKPOINT).read_bytes()).hexdigest()
+    metadata["sha256"] = content_digest(run.folder / CHECKPOINT)
     name = run.config.experiment
     tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
     if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:

@@ -46,6 +46,18 @@ class Config:
         )
         self.task.check_batch_size(self.training.batch_size)
         self._check_density()
+        self._check_own_frames()
+
+    def _check_own_frames(self) -> None:
+        option, training = "", self.training
+        if training.closed_loop:
+            option = f"--closed-loop {training.closed_loop}"
+        elif training.sampling != "none":
+            option = f"--sampling {training.sampling}"
+        check(
+            not option or self.task.next_frame,
+            f"{option}: shows a net its own predictions, and those of {self.experiment} are no next frames",
+        )
 
     def _check_density(self) -> None:
         density = self.model.density

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from framegen.config.config import Config, population
@@ -203,7 +203,7 @@ def configure(
     for name in ("task", "model", "training"):
         part = getattr(config, name)
         parts[name] = replace(
-            part, **{each: options.pop(each) for each in list(options) if hasattr(part, each)}
+            part, **{each.name: options.pop(each.name) for each in fields(part) if each.name in options}
         )
     if options:
         raise OptionError(f"{next(iter(options))}: {config.experiment} has no such option")

@@ -12,6 +12,7 @@ from framegen.config.config import Config, population
 from framegen.config.data import Film
 from framegen.config.experiments import EXPERIMENTS, suited
 from framegen.config.options import Generate, Search, Train, TrainFilms
+from framegen.config.training import Training
 from framegen.errors import OptionError
 
 
@@ -56,9 +57,7 @@ def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
         default=kind(default.task, default.model, default.training),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
     )
-    training = options.training
-    if not any(re.match(r"--learning[-_]rate(=|$)", argument) for argument in arguments):
-        training = suited(training, options.model, default.model)
+    training = _suited(options, arguments, default)
     return options, Config(options.task, options.model, training, name, _seeds(options))
 
 
@@ -72,7 +71,15 @@ def parse_search(name: str, arguments: Sequence[str]) -> tuple[Search, Config]:
         default=Search(default.task, default.model, default.training),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
     )
-    return options, Config(options.task, options.model, options.training, name, _seeds(options))
+    training = _suited(options, arguments, default)
+    return options, Config(options.task, options.model, training, name, _seeds(options))
+
+
+def _suited(options: Train | Search, arguments: Sequence[str], default: Config) -> Training:
+    """The training that the options say, at a rate that suits the model where none was given."""
+    if any(re.match(r"--learning[-_]rate(=|$)", argument) for argument in arguments):
+        return options.training
+    return suited(options.training, options.model, default.model)
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:

@@ -4,12 +4,12 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from framegen.config.config import Config, population
-from framegen.config.experiments import EXPERIMENTS, configure
+from framegen.config.experiments import EXPERIMENTS, configure, suited
 from framegen.config.options import Search
 from framegen.config.reading import parse_search
 from framegen.errors import OptionError, UserError
@@ -95,7 +95,7 @@ def check_space(config: Config, space: Mapping[str, Range | Choice]) -> Space:
 def field_of(config: Config, field: str) -> Any:
     """What an option is in a config. Raises OptionError where it has none of that name."""
     for part in PARTS:
-        if hasattr(getattr(config, part), field):
+        if field in {each.name for each in fields(getattr(config, part))}:
             return getattr(getattr(config, part), field)
     raise OptionError(f"{field}: {config.experiment} has no such option")
 
@@ -104,6 +104,7 @@ def command(config: Config) -> str:
     """The command that makes a run of this config. Raises KeyError where its experiment is none of
     framegen's."""
     default, words = EXPERIMENTS[config.experiment], ["framegen", "train", config.experiment]
+    default = replace(default, training=suited(default.training, config.model, default.model))
     for part in PARTS:
         ours, usual = getattr(config, part), getattr(default, part)
         for each in fields(ours):

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -15,8 +16,10 @@ from framegen.files import load_tensors, save_tensors
 from framegen.models.predictor import Predictor
 
 PACKAGE = Path(__file__).parents[1]
-ROOMS = "data", "models", "evaluation"
+ROOMS = "config", "data", "models", "evaluation"
 """Whose code decides what a reference's errors are."""
+PACKAGES = "torch", "numpy", "opencv-python-headless"
+"""And those."""
 
 
 def reference_errors(
@@ -28,8 +31,8 @@ def reference_errors(
     """What `measure` finds of each reference, by "one_step" and, where there is one, "closed_loop".
 
     It is read from a file beside the data set where that was written before, for this task, by this code; one
-    that is damaged is written anew. With a task of one's own, or clips
-    that are kept nowhere, they are measured each time.
+    that is damaged is written anew. With a task of one's own, or clips that are kept nowhere, they are
+    measured each time.
     """
     if data.file is None or not type(task).__module__.startswith("framegen."):
         return {name: measure(each) for name, each in references.items()}
@@ -68,7 +71,7 @@ def _read(path: Path) -> dict[str, Mapping[str, Errors]]:
 
 def _digest(task: Task, data: Data) -> str:
     """Of a task and its test clips, and of the code and the packages that measure."""
-    digest = hashlib.sha256(f"{task!r} {torch.__version__}".encode())
+    digest = hashlib.sha256(f"{task!r} {[version(each) for each in PACKAGES]}".encode())
     for inputs, targets in chunks(data.test):
         digest.update(inputs.numpy().tobytes() + targets.numpy().tobytes())
     for room in ROOMS:

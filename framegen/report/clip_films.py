@@ -57,6 +57,6 @@ def write_clip_films(run: Run, folder: Path) -> list[ClipFilms]:
         films = {name: folder / f"clip-{number:04}-{name}.mp4" for name in rows}
         for name, frames in rows.items():
             write_film(films[name], (to_picture(frame, value_range, CLEAN) for frame in frames), FPS)
-        errors = torch.stack(rows["error"][-shown.num_frames :])
-        made.append(ClipFilms(number, errors.square().mean().item(), films))
+        made_on, truth = (torch.stack(rows[name][-shown.num_frames :]) for name in ("generated", "truth"))
+        made.append(ClipFilms(number, (made_on - truth).square().mean().item(), films))
     return made

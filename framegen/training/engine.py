@@ -6,7 +6,6 @@ one.
 
 import copy
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -146,12 +145,15 @@ class TorchEngine:
         """Compute a model's gradient on some clips; returns the loss, ()."""
         self.optimizers[k].zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
-        total = torch.zeros(())
+        total, unit = torch.zeros(2)
         for part in self._parts(index):
-            loss = self._loss(k, part, random) * (len(part) / len(index))
+            of_batch = len(part) / len(index)
+            loss, in_units_of = self._loss(k, part, random)
+            loss = loss * of_batch
             loss.backward()
             total = total + loss.detach().cpu()
-        return self._add_up(self.models[k], total)
+            unit = unit + in_units_of.cpu() * of_batch
+        return self._add_up(self.models[k], total, unit)
 
     def _step(self, k: int, total: Tensor, learning_rate: float) -> tuple[float, float]:
         """One optimizer step of a model whose gradient is there; returns the loss and the gradient's norm."""
@@ -168,19 +170,25 @@ class TorchEngine:
                     mean.lerp_(weight.detach(), 1 - keep)
         return total.item(), norm.item()
 
-    def _add_up(self, model: Predictor, loss: Tensor) -> Tensor:
-        """The loss of all processes, whose gradients the model takes; one vector goes round for all of it."""
-        if self.ranks.count == 1:
-            return loss
+    def _add_up(self, model: Predictor, loss: Tensor, unit: Tensor) -> Tensor:
+        """The loss of all processes, whose gradients the model takes, both in one unit for the whole batch.
+        One vector goes round for all of it."""
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
-        summed = self.ranks.sum(flatten([loss.to(self.device), *gradients]))
-        loss, *sums = summed.split([1, *(gradient.numel() for gradient in gradients)])
-        for gradient, each in zip(gradients, sums, strict=True):
-            gradient.copy_(each.view_as(gradient))
-        return loss[0].cpu()
+        if self.ranks.count > 1:
+            summed = self.ranks.sum(flatten([loss.to(self.device), unit.to(self.device), *gradients]))
+            loss, unit, *sums = summed.split([1, 1, *(gradient.numel() for gradient in gradients)])
+            for gradient, each in zip(gradients, sums, strict=True):
+                gradient.copy_(each.view_as(gradient))
+            loss, unit = loss[0].cpu(), unit[0].cpu()
+        if self.training.loss == "mse":
+            return loss
+        for gradient in gradients:
+            gradient.mul_(unit.to(gradient.device))
+        return loss * unit
 
-    def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> Tensor:
-        """This process's part of the loss of a model on some clips, fed as the training's options say.
+    def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """This process's part of the loss of a model on some clips, fed as the training's options say, and of
+        the unit that `relative_loss` is in.
 
         What is drawn by chance is drawn for all clips, so that each is fed alike whoever takes it.
         """
@@ -197,15 +205,12 @@ class TorchEngine:
             made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         self.states[k] = detach(state) if self.carry_state else None
         if isinstance(made, Mixture):
-            return share * bits_loss(made, targets)
-        if training.loss == "relative":
-            # Copying's error is one number for all clips, whoever takes them.
-            everywhere = partial(self._average, share=share)
-            return share * relative_loss(made.float(), inputs, targets, own, everywhere)
-        return share * nn.functional.mse_loss(made.float(), targets)
-
-    def _average(self, value: Tensor, share: float) -> Tensor:
-        return self.ranks.sum(share * value)
+            loss, unit = bits_loss(made, targets), torch.ones(())
+        elif training.loss == "relative":
+            loss, unit = relative_loss(made.float(), inputs, targets, own)
+        else:
+            loss, unit = nn.functional.mse_loss(made.float(), targets), torch.ones(())
+        return share * loss, share * unit
 
     def keep(self, members: Sequence[int]) -> None:
         """Go on with these of the models alone, by their places."""

@@ -89,24 +89,18 @@ def noise(shape: tuple[int, ...], deviation: float, random: np.random.Generator)
     return deviation * torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
 
 
-def relative_loss(
-    predictions: Tensor,
-    inputs: Tensor,
-    targets: Tensor,
-    own: Tensor,
-    everywhere: Callable[[Tensor], Tensor] = lambda mean: mean,
-) -> Tensor:
-    """The mean over clips and steps of squared error over copying's, in units of copying's mean.
+def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean over clips and steps of squared error over copying's, and copying's mean, the unit in which it
+    is: over the whole batch, of which these clips may be a part.
 
     Copying takes the last true frame that was shown.
 
     Args:
         predictions, inputs, targets: (B, T, C, H, W).
         own: (B, T) bool as `own_frames` gives it.
-        everywhere: makes copying's mean over these clips that over all, where others have some of them.
     """
     steps = torch.arange(own.shape[1]).expand(own.shape)
     last = torch.where(own, torch.zeros_like(steps), steps).cummax(1).values.to(inputs.device)  # (B, T)
     copied = inputs[torch.arange(len(inputs), device=inputs.device)[:, None], last]
     errors, copying = ((each - targets).square().mean((2, 3, 4)) for each in (predictions, copied))  # (B, T)
-    return (errors / (copying + STILL)).mean() * everywhere(copying.mean())
+    return (errors / (copying + STILL)).mean(), copying.mean()

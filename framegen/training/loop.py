@@ -180,17 +180,18 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     """What the epoch came to; a member whose validation mse is not finite is left behind."""
     for model in (*training.engine.models, *training.engine.kept):
         model.eval()
-    mse = _validation_mse(training)
-    if not mse.isfinite().all():
-        _drop(training, mse.isfinite(), "validation mse", mse)
-        mse = mse[mse.isfinite()]
-    metrics = over_members("val/mse", mse)
+    errors = {"val/mse": _validation_mse(training)}
     if training.config.training.closed_loop:
-        closed = _validation_mse(training, closed_loop=True)
-        metrics |= over_members("val/closed_loop_mse", closed)
-        training.look(closed)
-    else:
-        training.look(mse)
+        errors["val/closed_loop_mse"] = _validation_mse(training, closed_loop=True)
+    for name in errors:
+        if not (alive := errors[name].isfinite()).all():
+            _drop(training, alive, name, errors[name])
+            errors = {each: values[alive] for each, values in errors.items()}
+    metrics: dict[str, Tensor] = {}
+    for name, values in errors.items():
+        metrics |= over_members(name, values)
+    training.look(list(errors.values())[-1])
+    mse = errors["val/mse"]
     if training.engine.kept[0].has_density:
         bits = [one_step_bits(each, training.data.val).mean() for each in training.engine.kept]
         metrics |= over_members("val/bits", torch.stack(bits))

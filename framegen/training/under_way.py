@@ -67,11 +67,13 @@ class OngoingTraining:
         """Keep the weights of the members whose validation mse, (K,), is lower than ever before."""
         if self.config.training.keep == "last":
             return
+        mse = mse.nan_to_num(torch.finfo(mse.dtype).max)  # an untrained net may run out of all numbers
         now = {"mse": mse, **{name: value.clone() for name, value in stack(self.engine.kept).items()}}
         better = mse < self.best["mse"] if self.best else torch.ones(len(mse), dtype=torch.bool)
         for name, value in now.items():
             chosen = better.view(-1, *[1] * (value.dim() - 1)).to(value.device)
-            now[name] = torch.where(chosen, value, self.best.get(name, value))
+            kept = self.best.get(name, value).to(value.device)  # where it was read from a file, the CPU
+            now[name] = torch.where(chosen, value, kept)
         self.best = now
 
     def finish(self) -> None:

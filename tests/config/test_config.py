@@ -83,6 +83,19 @@ def test_a_net_that_is_made_wider_takes_a_smaller_learning_rate_unless_one_is_gi
     assert both("moving-mnist-convlstm", hidden_size=256) == [1e-3] * 2
 
 
+@pytest.mark.parametrize("options", [["--closed-loop", "5"], ["--sampling", "scheduled"]])
+def test_what_predicts_no_next_frame_is_not_shown_its_own_predictions(options: list[str]) -> None:
+    with pytest.raises(OptionError, match=f"{' '.join(options)}: .*sine-lag are no next frames"):
+        parse_train("sine-lag", options)
+    parse_train("sine-next", options)
+
+
+def test_what_is_no_option_of_an_experiment_is_named() -> None:
+    for name in ("weights", "next_frame", "value_range", "nothing"):
+        with pytest.raises(OptionError, match=f"{name}: video has no such option"):
+            configure("video", options={name: 3})
+
+
 def test_a_sine_is_trained_one_window_at_a_time() -> None:
     with pytest.raises(OptionError, match="--batch-size 2"):
         Config(Sine(), Recurrent(), Training(batch_size=2))

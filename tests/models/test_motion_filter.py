@@ -122,10 +122,11 @@ def test_the_relative_loss_counts_each_clip_and_step_alike() -> None:
     inputs, targets = clips[:, :-1], clips[:, 1:]
     own = own_frames(Training(closed_loop=3), 0.9, (3, 8), np.random.default_rng(0))
     copied = torch.cat([inputs[:, :5], inputs[:, 4:5].expand(-1, 3, -1, -1, -1)], 1)
-    unit = (copied - targets).square().mean()
     shares = []
     for clip in range(3):  # half of copying's error in one clip: a quarter of its square, of a third of all
         better = copied.clone()
         better[clip] = targets[clip] + (copied[clip] - targets[clip]) / 2
-        shares.append(relative_loss(better, inputs, targets, own) / unit)
+        share, unit = relative_loss(better, inputs, targets, own)
+        torch.testing.assert_close(unit, (copied - targets).square().mean())
+        shares.append(share)
     torch.testing.assert_close(torch.stack(shares), torch.full((3,), 0.75), rtol=0.02, atol=0)

@@ -117,8 +117,12 @@ def test_each_option_acts_and_the_same_seed_gives_the_same_bits(change: dict[str
     assert once.isfinite().all()
 
 
-def test_a_batch_in_parts_is_the_batch() -> None:
-    torch.testing.assert_close(_weights(_engine(accumulate=3)), _weights(_engine()), atol=1e-5, rtol=1e-4)
+@pytest.mark.parametrize("loss", ["mse", "relative"])
+def test_a_batch_in_parts_is_the_batch(loss: str) -> None:
+    parts, whole = _engine(accumulate=3, loss=loss), _engine(loss=loss)
+    order = torch.arange(10).view(1, -1)
+    torch.testing.assert_close(parts.run(order, [0.05]), whole.run(order, [0.05]))
+    torch.testing.assert_close(_weights(parts), _weights(whole), atol=1e-5, rtol=1e-4)
 
 
 def test_a_batch_of_fewer_clips_than_parts_is_a_batch_too() -> None:

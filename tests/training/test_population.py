@@ -1,10 +1,12 @@
 """Populations: many seeds in one run, each as if it had been trained alone."""
 
 import json
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +22,7 @@ from framegen.models import build
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
 from framegen.runs.metrics import read_metrics
+from framegen.training import loop
 from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, smallest
 from tests.training.test_training import STREAM
 
@@ -304,6 +307,26 @@ def test_a_member_that_diverges_is_left_behind_and_the_others_go_on(
     assert [member.seed for member in results.members] == [4, 7]
     assert results.training is not None
     assert results.training.dropped == {0: 1}
+
+
+def test_a_member_that_cannot_run_on_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure = loop.closed_loop_mse
+
+    def astray(model: Predictor, *more: Any) -> float:
+        mse = measure(model, *more)
+        measured.append(mse)
+        return math.nan if len(measured) in (1, 5) else mse
+
+    measured: list[float] = []  # first of the untrained nets, then of each epoch
+    monkeypatch.setattr(loop, "closed_loop_mse", astray)
+    told = replace(TINY.training, closed_loop=3, keep="best")
+    run = _train(replace(TINY, training=told, seeds=SEEDS), tmp_path, "run")
+    assert "the val/closed_loop_mse of seed 0 is nan at step" in capsys.readouterr().err
+    assert tuple(checkpoint.load(run).models) == (4, 7)
+    assert not _same(_weights(run, 4), list(build(TINY.model, (1, 2, 2), 4).parameters()))
+    assert [row["val/closed_loop_mse"] for row in read_metrics(run).epochs][-1] > 0
 
 
 def test_every_members_losses_are_kept(population: Path) -> None:
