@@ -10,6 +10,7 @@ from framegen.evaluation.results import RESULTS, Results, read_results, write_re
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.models import fused
 from framegen.report.draw import draw_run
+from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker
 
@@ -17,16 +18,17 @@ from framegen.runs.tracking import Tracker
 def evaluate(run: Path | str, device: str = "auto") -> Run:
     """Measure a run's models and every reference on the test clips; the numbers are the run's `results`.
 
-    Writes results.json and the pictures anew.
+    Writes results.json and the pictures anew. Raises UserError where the run is being trained.
     """
     opened = load(run, device)
-    facts = None
-    with suppress(UserError):  # missing or damaged, it is written anew
-        facts = opened.results.training
-    results = replace(measure(opened), training=facts)
-    opened.shown = results.median_seed
-    write_results(opened.folder, results)
-    draw_run(opened, results)
+    with lock(opened.folder):
+        facts = None
+        with suppress(UserError):  # missing or damaged, it is written anew
+            facts = opened.results.training
+        results = replace(measure(opened), training=facts)
+        opened.shown = results.median_seed
+        write_results(opened.folder, results)
+        draw_run(opened, results)
     return opened
 
 

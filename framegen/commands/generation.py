@@ -9,7 +9,7 @@ from framegen.commands.drawing import drawing_of
 from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import Data, to_float
-from framegen.data.video import frame_rate, is_video, read_prompt
+from framegen.data.video import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import fused
@@ -84,8 +84,8 @@ def generate(
     drawing = drawing_of(sample, temperature, futures, sample_seed)
     fps = _rate(fps, prompt)
     num_frames = _length(num_frames, seconds, playable(fps, out.suffix.lower()))
-    if context is not None and context < 1:
-        raise OptionError(f"--context {context}: a model needs at least 1 frame to go on from")
+    if context is not None and not 1 <= context <= MAX_PROMPT_FRAMES:
+        raise OptionError(f"--context {context}: lies between 1 and {MAX_PROMPT_FRAMES} frames to go on from")
     saved = _load(run)
     model = _model(run, saved, seed, device)
     drawing.check(run, saved.config.experiment, model)

@@ -173,7 +173,7 @@ def _begin(
     engine = choose_engine(config, models, data, show)
     shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
     tracker = Tracker(run_dir, mode, about_run(description, shown), place.lengths)
-    if run.data.file is not None and mode != "disabled":
+    if run.data.file is not None:
         digest = content_digest(run.data.file)
         name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
         tracker.use_file(name, "dataset", run.data.file, {"sha256": digest})

@@ -110,6 +110,8 @@ class Data:
     unseen: Tensor | None = None
     """(N, T) int64: for how many frames what moves was out of sight before it came back in this frame of
     `test_frames`; 0 in all other frames. None where nothing is hidden whole."""
+    overlapping: bool = False
+    """Whether test clips may share frames, so that their errors say nothing of how far a mean may be off."""
     file: Path | None = None
     """Where the clips are kept; None where a formula gives them."""
 

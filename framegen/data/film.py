@@ -139,6 +139,7 @@ def load(config: Film, data_dir: Path) -> Data:
         TensorClips(test[:, :-1], test[:, 1:]),
         test_frames=test,
         context=config.context,
+        overlapping=True,
         file=folder / MANIFEST,
     )
 

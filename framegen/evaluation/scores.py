@@ -55,21 +55,22 @@ def evaluate(
     predictors = dict(zip(names, models.values(), strict=True)) | dict(references)
     picture_range = task.value_range if are_pictures(data.frame_shape) else None
     measure = partial(_errors, data=data, picture_range=picture_range)
-    errors = {name: measure(predictors[name]) for name in names}
-    errors |= reference_errors(task, data, references, measure)
+    errors = {n: measure(predictors[n]) for n in names} | reference_errors(task, data, references, measure)
     one_step = _scores({name: each["one_step"].of_clips() for name, each in errors.items()}, task.value_range)
     sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
     loop, curves = _closed_loop(errors, data, task.value_range)
+    if data.overlapping:
+        one_step, loop = map(_without_standard_errors, (one_step, loop))
     members = tuple(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
-    convention = CONVENTION | (SKILL_CONVENTION if OPTIMUM in references else {})
-    convention |= (PICTURE_CONVENTION if picture_range else {}) | likelihood_convention(sure)
-    median = f"seed {median_seed}"
-    shown = {median: "model", **{name: name for name in references}}
+    known = SKILL_CONVENTION if OPTIMUM in references else {}
+    pictures = PICTURE_CONVENTION if picture_range else {}
+    convention = CONVENTION | known | pictures | likelihood_convention(sure)
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
+    shown = {(median := f"seed {median_seed}"): "model", **{name: name for name in references}}
     return Results(
         convention=convention,
         validation=dict(validation or validate_references(references, data.val)),
@@ -92,6 +93,13 @@ def evaluate(
         permanence=permanence({name: errors[key]["one_step"].squared for key, name in shown.items()}, data),
         calibration=calibrate(models[median_seed], covered[median], data) if covered else None,
     )
+
+
+def _without_standard_errors(scores: Mapping[str, Scores]) -> dict[str, Scores]:
+    return {
+        name: {metric: None if metric.endswith("_se") else value for metric, value in each.items()}
+        for name, each in scores.items()
+    }
 
 
 def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[str, Errors]:

@@ -130,9 +130,7 @@ def test_a_file_that_is_none_is_named(content: str, reason: str, tmp_path: Path)
         configure("clips", None, {"dataset": "mine", "flip": False, "loss": "mse"}),
         configure("sine-next", None, {"lag": -2}),
         configure("video", None, {"hidden_size": 256}),
-        configure(
-            EXPERIMENTS["video"], None, {"hidden_size": 256}
-        ),  # as a search tries it
+        configure(EXPERIMENTS["video"], None, {"hidden_size": 256}),  # as a search tries it
     ],
 )
 def test_the_command_of_a_config_makes_it(config: Config) -> None:

@@ -19,8 +19,9 @@ from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate
 from framegen.runs import checkpoint
+from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
-from tests.conftest import tensors
+from tests.conftest import SMALL, tensors
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -180,6 +181,26 @@ def test_large_frames_go_without_the_linear_models(tmp_path: Path) -> None:
     task = Orbit(size=24, num_clips=4, num_val_clips=1, num_test_clips=1, num_frames=5)
     names = list(fit_references(task, load_data(task, tmp_path)))
     assert names == ["copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "motion", "optimum"]
+
+
+def test_clips_that_share_frames_have_no_standard_error(tmp_path: Path) -> None:
+    data = load_data(SMALL, tmp_path)
+    references = fit_references(SMALL, data)
+    apart, shared = (
+        evaluate({0: CopyLast()}, SMALL, replace(data, overlapping=each), references)
+        for each in (False, True)
+    )
+    for usual, other in zip(apart.parts().values(), shared.parts().values(), strict=True):
+        for name, scores in usual.items():
+            assert all(scores[metric] is not None for metric in ("mse_se", "skill_se")) or name == "copy last"
+            assert other[name] == {m: None if m.endswith("_se") else v for m, v in scores.items()}
+
+
+def test_what_is_being_trained_is_not_measured(framegen: Runner, small_run: Path) -> None:
+    with lock(small_run):
+        code, _, err = framegen("evaluate", small_run)
+    assert code == 1
+    assert "is being trained by another process" in err
 
 
 def test_the_command_says_the_same_as_the_training(framegen: Runner, small_run: Path) -> None:

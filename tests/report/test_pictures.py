@@ -66,6 +66,15 @@ def test_clips_as_films_show_truth_generation_and_error(small_run: Path, tmp_pat
             np.testing.assert_allclose(levels, frames[:, 0].clamp(0, 1), atol=0.02)
 
 
+def test_the_error_of_a_clip_knows_no_value_range(
+    small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load(small_run)
+    usual = [each.mse for each in write_clip_films(run, tmp_path)]
+    monkeypatch.setattr(type(run.config.task), "value_range", (-1.0, 1.0))
+    assert [each.mse for each in write_clip_films(run, tmp_path)] == usual
+
+
 def test_every_weight_is_an_arrow_of_its_width_and_colour() -> None:
     torch.manual_seed(0)
     layer = network.Layer(torch.randn(5, 4), torch.randn(5, 5), signed=True)
