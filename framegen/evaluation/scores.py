@@ -60,8 +60,7 @@ def evaluate(
     sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
     loop, curves = _closed_loop(errors, data, task.value_range)
-    if data.overlapping:
-        one_step, loop = map(_without_standard_errors, (one_step, loop))
+    one_step, loop = (_as_sure_as_known(each, data) for each in (one_step, loop))
     members = tuple(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
@@ -95,7 +94,10 @@ def evaluate(
     )
 
 
-def _without_standard_errors(scores: Mapping[str, Scores]) -> dict[str, Scores]:
+def _as_sure_as_known(scores: dict[str, Scores], data: Data) -> dict[str, Scores]:
+    """The same, without standard errors where clips may share frames."""
+    if not data.overlapping:
+        return scores
     return {
         name: {metric: None if metric.endswith("_se") else value for metric, value in each.items()}
         for name, each in scores.items()
