@@ -147,7 +147,8 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
         table.add_row(name, *cells, style="bold" if name == best else None)
     console.print(table)
     console.print(
-        "best seed: of each run, the best on the validation clips; bold: the run that is best there"
+        "±: standard deviation over seeds; best seed: of each run, the best on the validation clips; bold: "
+        f"the run that is best there, {best}"
     )
 
 

@@ -170,8 +170,9 @@ def members(
         order, row = list(of_seeds), np.array(list(of_seeds.values()))
         mean, deviation = np.nanmean(row), np.nanstd(row, ddof=1)
         axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
-        axes.axhline(mean, color=MODEL, linewidth=1.5, label=f"mean {mean:.3f} ± {deviation:.3f}")
-        axes.plot(range(1, len(order) + 1), row, "o", color=BLUE, markersize=4)
+        sd = f"mean {mean:.3f} ± {deviation:.3f}, standard deviation over the seeds"
+        axes.axhline(mean, color=MODEL, linewidth=1.5, label=sd)
+        axes.plot(range(1, len(order) + 1), row, "o", color=BLUE, markersize=4, label="a seed")
         for (name, seed), marker in zip(marked.items(), "^sv", strict=True):
             place = order.index(seed)
             text = f"{name} on validation: seed {seed}, {row[place]:.3f}"

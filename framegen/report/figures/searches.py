@@ -23,7 +23,8 @@ from framegen.runs.trials import Metric, Trial
 
 LABELS = {"skill": "validation skill", "mse": "validation mse"}
 LOWEST = -0.05
-"""Skill below which dots are drawn at the edge: there a model is worse than copying."""
+"""Skill below which dots are drawn at the edge, with their value beside them: there a model is worse than
+copying."""
 GOOD = 4
 """Of so many trials one is among the good."""
 
@@ -47,6 +48,16 @@ def history(trials: Sequence[Trial], metric: Metric) -> Figure:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if metric == "mse":
         log_axis(axes)
+    for trial in trials:
+        if metric == "skill" and trial.value is not None and trial.value < LOWEST:
+            axes.annotate(
+                f"{trial.value:.2f}",
+                (trial.number, LOWEST),
+                (0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
     finish(axes, "trial", LABELS[metric])
     legend_below(axes, columns=3)
     return figure
