@@ -41,7 +41,7 @@ def count_of(number: int, what: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In the unit that suits it: "250 ms", "19.8 s", "4.5 min", "1.25 h"."""
+    """In the unit that suits it: "12.3 ms", "19.8 s", "4.5 min", "1.25 h"."""
     if seconds < 0.1:
         return f"{1000 * seconds:.3g} ms"
     if seconds < 60:
