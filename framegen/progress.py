@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -39,6 +40,15 @@ def count_of(number: int, what: str) -> str:
     return f"{number} {what}{'s' * (number != 1)}"
 
 
+def duration(seconds: float) -> str:
+    """In the unit that suits it: "12.3 ms", "19.8 s", "4.5 min", "1.25 h"."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 3600 else f"{seconds / 3600:.4g} h"
+
+
 def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """The same items, with a bar on a terminal while they come."""
     console = Console(stderr=True)
@@ -56,13 +66,20 @@ def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float],
 
 
 def say(text: str, show: bool) -> None:
-    """One line about what is done now, where it may take a while."""
+    """One line about what is done now, where it may take a while; a terminal narrower than that gets several,
+    broken between words."""
     if not show:
         return
     try:
-        print(text, file=sys.stderr, flush=True)
+        print(_wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
     except OSError:  # whoever read it is gone, or its disk is full: no reason to stop a training
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _wrapped(text: str) -> str:
+    """The text in lines of the terminal's width. A path, or what else has no space in it, stays whole."""
+    width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 where a terminal does not say
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 class TrainingBar:

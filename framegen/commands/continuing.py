@@ -11,18 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framegen.commands.data import clock
 from framegen.commands.films import MINUTES, train_on
 from framegen.commands.generation import check_output
 from framegen.config.data import Film
 from framegen.data.clips import to_float
 from framegen.data.dataset import open_split, read_manifest
-from framegen.data.film import Windows
+from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
-from framegen.data.sources import content_digest, find_films
+from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
 from framegen.models.rollout import continuation, generate
-from framegen.progress import counted
+from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
@@ -38,6 +39,8 @@ class Continued:
     """The frames after its end, alone."""
     compared: Path
     """Truth above generation, on the last part that training never saw."""
+    part: str
+    """Which part that is: its film, and when it begins there. Of several films it is seldom the first's."""
 
 
 def continue_film(
@@ -50,6 +53,7 @@ def continue_film(
     """What a run's model generates after a film's end, float32 (T, C, H, W) in the task's value range.
 
     Args:
+        film: is brought to the shape and the rate of those that the run was trained on.
         seconds: how much to generate, at the rate at which the film is read.
         start: seconds from the film's beginning after which the model goes on; None is its end.
         last: frames before that which the model sees; None: as many as its training clips have.
@@ -67,24 +71,25 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
             f"{run.folder}: was not trained on films; framegen generate {run.folder} --prompt {film} goes on"
         )
     count = last or task.num_frames
-    channels, height, width = run.data.frame_shape
     assert run.data.file is not None
     manifest, digest = read_manifest(run.data.file.parent), content_digest(film)
     # Another film than those of the data set is read at the first one's rate.
     own = [source for source in manifest.sources if source.sha256 == digest]
     rate = (own or manifest.sources)[0].fps
+    channels, *size = manifest.shape
     if start is None:
-        frames = read_last(film, count, (height, width), channels, manifest.fps)
+        frames = read_last(film, count, (size[0], size[1]), channels, rate)
     else:
         began = max(0.0, start - count / rate)
-        frames = list(read_frames(film, (height, width), channels, rate, began, start))
+        frames = list(read_frames(film, (size[0], size[1]), channels, rate, began, start))
     if not frames:
         raise OptionError(f"--start {start}: {film} has no frames before that")
-    return to_float(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)), rate
+    prompt = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
+    return to_float(torch.from_numpy(np.ascontiguousarray(prompt))), rate
 
 
 def continue_films(
-    films: Sequence[Path | str],
+    films: Sequence[Path | str] | Path | str,
     seconds: float = 2.0,
     minutes: float = MINUTES,
     size: int = 64,
@@ -99,6 +104,7 @@ def continue_films(
     NAME-compare.mp4, truth above generation on the last part that training never saw.
 
     Args:
+        films: a film or a folder of films, or several.
         out: the first file; its name gives the second's. None: after the film's name, in the current
             folder, numbered where such files are there.
         options: see `train_on`.
@@ -111,20 +117,21 @@ def continue_films(
     check_minutes(minutes)
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
-    film = find_films([Path(each) for each in films[:1]])[0].path
+    paths = as_paths(films)
+    film = find_films(paths[:1])[0].path
     if start is not None:
         _check_start(start, film)
-    out, compared = _names(film, out, force)
+    out, compared = _names(film, out, force, options.get("show", True))
     for path in (out, compared):
-        for each in films:
-            check_output(path, Path(each), force)
-    run = train_on(films, minutes, size, channels, **options)
+        for each in paths:
+            check_output(path, each, force)
+    run = train_on(paths, minutes, size, channels, **options)
     prompt, rate = _prompt(run, film, start, last)
     frames = max(1, round(seconds * rate))
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
     value_range = run.config.task.value_range
     write_generated(out, Continuation(prompt, made, frames, value_range), rate, "clean")
-    return Continued(run, out, _compare(run, compared, frames))
+    return Continued(run, out, compared, _compare(run, compared, frames))
 
 
 def _check_start(start: float, film: Path) -> None:
@@ -135,7 +142,7 @@ def _check_start(start: float, film: Path) -> None:
         raise OptionError(f"--start {start:g}: {film} has frames after 0 s{lasts}; give a time between")
 
 
-def _names(film: Path, out: Path | None, force: bool) -> tuple[Path, Path]:
+def _names(film: Path, out: Path | None, force: bool, show: bool) -> tuple[Path, Path]:
     """The files to write: after the film's name the first that are free, or where `out` says."""
     if out is not None and not out.name:
         raise OptionError(f"--out {out}: is a folder that is there; name a file, or a new folder")
@@ -149,11 +156,16 @@ def _names(film: Path, out: Path | None, force: bool) -> tuple[Path, Path]:
         return out, out.with_name(name)
     numbered = (film.stem + f"-{number}" * (number > 1) for number in itertools.count(1))
     pairs = ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in numbered)
-    return next(pair for pair in pairs if force or not any(map(os.path.lexists, pair)))
+    free = next(pair for pair in pairs if force or not any(map(os.path.lexists, pair)))
+    if free[0].stem != f"{film.stem}-continued":
+        there = f"{film.stem}-continued.mp4 or {film.stem}-compare.mp4 is there already"
+        say(f"{there}: this one becomes {free[0]}; --force would replace what is there", show)
+    return free
 
 
-def _compare(run: Run, out: Path, num_frames: int) -> Path:
-    """The end of the last test shot, continued for so many frames, or as many as it has."""
+def _compare(run: Run, out: Path, num_frames: int) -> str:
+    """The end of the last test shot, continued for so many frames, or as many as it has. Returns which part
+    of which film that is."""
     data, task = run.data, run.config.task
     assert data.file is not None
     assert isinstance(task, Film)
@@ -166,4 +178,5 @@ def _compare(run: Run, out: Path, num_frames: int) -> Path:
     prompt, truth = clip[:context], clip[context:]
     made = continuation(run.model, prompt, len(truth))
     shown = Continuation(prompt, made, len(truth), task.value_range, truth, error=True)
-    return write_generated(out, shown, shot.fps)
+    write_generated(out, shown, shot.fps)
+    return f"{shot.source} from {clock(shot.time + (shot.frames - length) / shot.fps)} on"

@@ -1,6 +1,8 @@
 """Data sets of films: bring them in, list them, look at one."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +21,13 @@ from framegen.data.dataset import (
     read_manifest,
 )
 from framegen.data.frames import USUAL_RATE, read_frames
-from framegen.data.importing import check_size, frame_size
-from framegen.data.pictures import Array
+from framegen.data.importing import check_size
+from framegen.data.pictures import Array, frame_size
 from framegen.data.probing import Facts, probe
+from framegen.data.shots import shot_starts
 from framegen.data.sources import find_films
 from framegen.errors import UserError
-from framegen.progress import count_of
+from framegen.progress import count_of, counted, duration
 from framegen.report.gif import write_gif
 from framegen.report.sheets import contact_sheet, side_by_side, write_picture
 
@@ -33,11 +36,17 @@ SHEET, GIF = "sheet.png", "clips.gif"
 ROWS, COLUMNS = 12, 10
 """Of a contact sheet: shots, and frames of each."""
 
+LISTED = 20
+"""Shots of a film whose lengths are told."""
+
 TILES, SECONDS = 9, 4.0
 """Of a GIF: shots that run side by side, and for how long."""
 
 SAMPLED = 2000
 """Frames that statistics are taken over, evenly spread."""
+
+LOOKED_AT = 5000
+"""Frames of a film that is shown in which shots are looked for: to go through a whole one may take long."""
 
 
 def list_datasets(data_dir: Path) -> dict[str, str]:
@@ -78,7 +87,7 @@ def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]
     rows = {}
     for shot in shots:
         chosen = evenly(shot.frames, COLUMNS).tolist()
-        label = f"{shot.split}  {shot.source}  {_clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
+        label = f"{shot.split}  {shot.source}  {clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
         rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
     fps = float(np.median([shot.fps for shot in manifest.shots]))
     clips = [arrays[shot.split][shot.row : shot.row + shot.frames] for shot in shots[:TILES]]
@@ -97,7 +106,7 @@ def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
         lines.append(
             f"{split:<5} {count_of(films, 'film')}, {count_of(len(shots), 'shot')},"
             f" {count_of(len(arrays[split]), 'frame')},"
-            f" {seconds / 3600:.3g} hours; brightness {brightness:.3f}, median motion {motion:.4f}"
+            f" {duration(seconds)}; brightness {brightness:.3f}, median motion {motion:.4f}"
         )
     note = "brightness: mean pixel in [0, 1]; motion: mean change of a pixel from one frame to the next"
     return [*lines, note]
@@ -124,7 +133,7 @@ def _skipped(manifest: Manifest) -> list[str]:
 def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]:
     check_size(size)
     facts = probe(path)
-    shape = frame_size(facts, size)
+    shape = frame_size((facts.height, facts.width), size)
     frames, lost = _samples(path, facts, shape)
     label = f"{path.name}  {facts.width}x{facts.height}, at {shape[1]}x{shape[0]}"
     rows = {
@@ -136,7 +145,27 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
     count = f", {count_of(facts.frames, 'frame')}" if facts.frames else ""
     said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
     sheet = write_picture(out / f"{path.stem}-sheet.png", contact_sheet(rows))
-    return [said, *facts.notes, *lost], [sheet]
+    return [said, _shots(path, facts, shape), *facts.notes, *lost], [sheet]
+
+
+def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> str:
+    """The shots that an import of the film would find, and how long they are, in frames."""
+    count = 0
+
+    def passing() -> Iterator[Array]:
+        nonlocal count
+        frames = itertools.islice(read_frames(path, shape), LOOKED_AT)
+        total = min(facts.frames or LOOKED_AT, LOOKED_AT)
+        with suppress(UserError):  # what cannot be read is said of the sheet; shots before it are found
+            for frame in counted(frames, total, "looking for cuts"):
+                count += 1
+                yield frame
+
+    starts = list(shot_starts(passing()))
+    lengths = [str(end - start) for start, end in itertools.pairwise([*starts, count])]
+    listed = ", ".join(lengths[:LISTED]) + ", …" * (len(lengths) > LISTED)
+    where = f" in the first {LOOKED_AT} frames" * (count == LOOKED_AT)
+    return f"{count_of(len(starts), 'shot')} found{where}, of so many frames: {listed}"
 
 
 def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> tuple[list[Array], list[str]]:
@@ -162,5 +191,6 @@ def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> tuple[list[Arr
     return frames[: 2 * COLUMNS], [f"not all of it can be read: {error}" for error in faults[:1]]
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """As players show it: "1:02.5"."""
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"

@@ -13,13 +13,16 @@ from framegen.config.data import Film
 from framegen.config.experiments import configure
 from framegen.config.training import Mode
 from framegen.data.dataset import digest_of
+from framegen.data.film import longest_clip
 from framegen.data.importing import import_films
-from framegen.data.sources import content_digest, find_films
+from framegen.data.sources import as_paths, content_digest, find_films
+from framegen.data.splits import LEAST_CLIP, frames_needed
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import finished
-from framegen.progress import say
+from framegen.progress import count_of, say
 from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
+from framegen.training.interrupts import Interrupted
 
 EXPERIMENT = "clips"
 MINUTES = 5.0
@@ -40,36 +43,78 @@ def train_on(
 ) -> Run:
     """Train a model on films of one's own; a run that is finished is taken up, one that was stopped goes on.
 
+    Clips are as long as the task says, or as the films' shots allow where `options` name no num_frames; their
+    prompts and the closed loop are then shortened with them.
+
     Args:
-        films: films, or folders of them.
+        films: a film or a folder of films, or several.
         minutes: how long the training may take on this machine; None: as the experiment says.
         size, channels, fps: of the frames; see `import_films`.
         options: values for the fields of the task, the model or the training.
 
     Raises:
-        UserError: no film can be read, an option that cannot work, or a disk that refuses.
+        UserError: no film can be read, they are too short, an option that cannot work, or a disk that
+            refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
     """
     config = configure(experiment, options=options)
     if not isinstance(config.task, Film):
         raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
     task = import_as_task(config.task, films, size, channels, fps, data_dir, show)
     config = replace(config, task=task)
+    if "num_frames" not in options:
+        config = _shortened(config, task, Path(data_dir), show)
     said = {**options, "dataset": task.dataset, "digest": task.digest}
-    said |= {"minutes": minutes, "experiment": config.experiment}
+    said |= {"minutes": minutes, "experiment": experiment if isinstance(experiment, str) else config}
     run_dir = Path(runs_dir) / f"{task.dataset}-{_short(repr(sorted(said.items())))}"
+    if finished(run_dir):
+        say(f"{run_dir}: was trained on this film already", show)
+        return load(run_dir)
+    try:
+        return _train(config, run_dir, track, data_dir, show, minutes)
+    except Interrupted as interrupt:
+        raise Interrupted(interrupt.number, "; all is saved, and the same command goes on") from interrupt
+
+
+def _train(
+    config: Config, run_dir: Path, track: Mode | None, data_dir: Path | str, show: bool, minutes: float | None
+) -> Run:
+    """Train, or go on with what was begun in the folder."""
     if (run_dir / CONFIG).exists():
-        if finished(run_dir):
-            say(f"{run_dir}: was trained on this film already", show)
-            return load(run_dir)
         say(f"{run_dir}: going on where its training was stopped", show)
         return training.resume(run_dir, track, show)
     try:
-        return training.train(config, run_dir.name, track, runs_dir, data_dir, show, minutes=minutes)
+        return training.train(config, run_dir.name, track, run_dir.parent, data_dir, show, minutes=minutes)
     except OptionError as error:
         if not (run_dir / CONFIG).exists():
             raise
         begun = f"{run_dir}: another process has meanwhile begun to train on this film"
         raise UserError(f"{begun}; once it has ended, the same command takes its model") from error
+
+
+def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config:
+    """The same where every split has a shot as long as a clip; else with clips of the length that all have.
+
+    Prompt and closed loop keep their parts of a clip: a loop as long as the clip would leave a single frame
+    to go on from, in which nothing is seen to move. Raises UserError where a clip cannot be so short.
+    """
+    split, frames = longest_clip(task, data_dir)
+    if frames >= task.num_frames:
+        return config
+    if frames < LEAST_CLIP:
+        longest = f"the longest shot of its {split} split has {count_of(frames, 'frame')}"
+        raise UserError(
+            f"{data_dir / task.dataset}: {longest}, and a clip at least {LEAST_CLIP}; give a longer film"
+            f" ({frames_needed()} frames of one shot are enough), or several"
+        )
+    context = max(1, task.context * frames // task.num_frames)
+    loop = min(config.training.closed_loop, max(1, frames - context - 1))
+    say(
+        f"clips have {frames} frames, where {task.num_frames} are usual, and prompts {context}: the longest"
+        f" shot of the {split} split has no more",
+        show,
+    )
+    short = replace(task, num_frames=frames, context=context)
+    return replace(config, task=short, training=replace(config.training, closed_loop=loop))
 
 
 def import_as_task(
@@ -82,7 +127,7 @@ def import_as_task(
     show: bool = True,
 ) -> Film:
     """The task on these films, imported under a name that follows from what they hold; see `import_films`."""
-    paths = [Path(each) for each in ([films] if isinstance(films, str | Path) else films)]
+    paths = as_paths(films)
     name = _dataset_name(paths, size, channels, fps)
     folder = import_films(paths, name, size, channels, fps, data_dir, show)
     return replace(task, dataset=name, digest=digest_of(folder))

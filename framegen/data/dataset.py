@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from framegen.data.clips import SPLITS, Split
-from framegen.data.pictures import Array
+from framegen.data.pictures import Array, frame_size
 from framegen.errors import OptionError, UserError
 from framegen.files import check_file, read_json
 from framegen.progress import count_of
@@ -155,7 +155,12 @@ def describe(manifest: Manifest) -> str:
     cuts = sum(each.cuts for each in sources)
     said = f"{count_of(len(sources), 'film')}, {count_of(sum(each.frames for each in sources), 'frame')}"
     said += f", {', '.join(list(seen)[:3])}{', …' * (len(seen) > 3)} -> {width}x{height}"
-    said += f" {'grey' if channels == 1 else 'colour'}; {count_of(cuts, 'cut') if cuts else 'no cut'} found"
+    others = [
+        each for each in sources if frame_size((each.height, each.width), manifest.size) != (height, width)
+    ]
+    said += " grey" if channels == 1 else " colour"
+    said += f" ({count_of(len(others), 'film')} of another shape cropped to the first one's)" * bool(others)
+    said += f"; {count_of(cuts, 'cut') if cuts else 'no cut'} found"
     said += ", no clip crosses one" * (cuts > 0)
     for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
         said += f"; for {name} {count_of(manifest.frames(split), 'frame')} {_of(manifest, split)}"

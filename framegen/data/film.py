@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.data import Film
-from framegen.data.clips import Data, Split, TensorClips, evenly, to_float
+from framegen.data.clips import SPLITS, Data, Split, TensorClips, evenly, to_float
 from framegen.data.dataset import (
     MANIFEST,
     Manifest,
@@ -66,7 +66,7 @@ class Windows:
             variant, mirrored = divmod(variant, 1 + self.flip)
             variant, upended = divmod(variant, 1 + self.flip_vertical)
             place, backwards = divmod(variant, 1 + self.reverse)
-            frames = _cropped(source[start : start + self.num_frames], self.crop, place)
+            frames = cropped(source[start : start + self.num_frames], self.crop, place)
             steps = (-1 if turned else 1 for turned in (backwards, upended, mirrored))
             time, rows, columns = (slice(None, None, step) for step in steps)
             clip[...] = frames[time, :, rows, columns]
@@ -77,8 +77,9 @@ class Windows:
         return frames[:, :-1], frames[:, 1:]
 
 
-def _cropped(frames: np.ndarray, crop: int, place: int) -> np.ndarray:
-    """`crop` pixels less in height and in width; place 0 is the middle, 1 to 4 are the corners."""
+def cropped(frames: np.ndarray, crop: int, place: int = 0) -> np.ndarray:
+    """Frames (T, C, H, W) with `crop` pixels less in height and in width; place 0 is the middle, 1 to 4 are
+    the corners."""
     if crop == 0:
         return frames
     tops, lefts = (crop // 2, 0, 0, crop, crop), (crop // 2, 0, crop, 0, crop)
@@ -142,6 +143,15 @@ def load(config: Film, data_dir: Path) -> Data:
         overlapping=True,
         file=folder / MANIFEST,
     )
+
+
+def longest_clip(config: Film, data_dir: Path) -> tuple[Split, int]:
+    """The split whose shots are the shortest, and how many frames the longest of them has: no clip that all
+    splits are to have can be longer."""
+    shots = read_manifest(find_dataset(config.dataset, data_dir)).shots
+    longest = {split: max(shot.frames for shot in shots if shot.split == split) for split in SPLITS}
+    split = min(SPLITS, key=longest.__getitem__)
+    return split, longest[split]
 
 
 def _starts(config: Film, manifest: Manifest, split: Split) -> Tensor:

@@ -19,16 +19,13 @@ from framegen.config.checks import check
 from framegen.data.assembling import Part, assemble
 from framegen.data.dataset import MANIFEST, VERSION, Skipped, describe, folder_of, read_manifest
 from framegen.data.frames import USUAL_RATE, read_frames
-from framegen.data.pictures import Array
+from framegen.data.pictures import MULTIPLE, Array, frame_size
 from framegen.data.probing import Facts, probe
 from framegen.data.shots import shot_starts
-from framegen.data.sources import Found, content_digest, find_films
+from framegen.data.sources import Found, as_paths, content_digest, find_films
 from framegen.errors import UserError
 from framegen.files import read_json, remove_leftovers, replacing, to_json, write_bytes
 from framegen.progress import advancing, count_of, say
-
-MULTIPLE = 4
-"""Both sides of a frame are multiples of it: nets halve them, or take patches."""
 
 MAX_SIZE, MAX_FPS = 1024, 240.0
 
@@ -49,7 +46,7 @@ class Known:
 
 
 def import_films(
-    paths: Sequence[Path | str],
+    paths: Sequence[Path | str] | Path | str,
     name: str,
     size: int = 64,
     channels: int = 3,
@@ -79,11 +76,11 @@ def import_films(
     check_size(size)
     check(channels in (1, 3), f"--channels {channels}: 1 (grey) or 3 (colour)")
     check(fps is None or 0.01 <= fps <= MAX_FPS, f"--fps {fps}: lies between 0.01 and {MAX_FPS:g}")
-    films = find_films([Path(path) for path in paths])
+    films = find_films(as_paths(paths))
     parts = folder.with_name(f".{name}.import")
     with _alone(folder, show):
         known, skipped = _identify(films, show)
-        if not _is_there(folder, (size, channels, fps), known, skipped):
+        if not _is_there(folder, (size, channels, fps), known):
             remove_leftovers(parts)
             shape, read, skipped = _read_films(parts, known, skipped, size, channels, fps, show)
             assemble(parts, folder, (size, fps, shape), read, skipped)
@@ -132,9 +129,7 @@ def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Ski
     return list(known.values()), skipped
 
 
-def _is_there(
-    folder: Path, options: tuple[int, int, float | None], known: Sequence[Known], skipped: Sequence[Skipped]
-) -> bool:
+def _is_there(folder: Path, options: tuple[int, int, float | None], known: Sequence[Known]) -> bool:
     """Whether the data set is there with these films. Raises UserError where the name is taken by another."""
     if not os.path.lexists(folder):
         return False
@@ -169,7 +164,8 @@ def _read_films(
     total = sum(_expected(film.facts, fps) for film in known)
     read: list[Part] = []
     left = list(skipped)
-    shape = (channels, *frame_size(known[0].facts, size)) if known else (0, 0, 0)
+    first = [(film.facts.height, film.facts.width) for film in known[:1]]
+    shape = (channels, *frame_size(first[0], size)) if first else (0, 0, 0)
     with advancing(total, "reading the films", show) as advance:
         for film in known:
             try:
@@ -188,9 +184,10 @@ def _read_films(
 
 
 def _expected(facts: Facts, fps: float | None) -> float:
-    """About how many frames a film will give."""
+    """About how many frames of a film will pass by: at its own rate, or at a higher one where it is asked
+    for."""
     if facts.fps and facts.seconds:
-        return facts.seconds * facts.fps
+        return facts.seconds * max(facts.fps, fps or 0.0)
     return facts.frames or 1000
 
 
@@ -200,22 +197,13 @@ def check_size(size: int) -> None:
     check(whole, f"--size {size}: the longer side is a multiple of {MULTIPLE}, at most {MAX_SIZE}")
 
 
-def frame_size(facts: Facts, size: int) -> tuple[int, int]:
-    """Height and width of a data set's frames, from its first film's."""
-    longer = max(facts.height, facts.width)
-    height, width = (
-        max(MULTIPLE, int(side * size / longer / MULTIPLE + 0.5) * MULTIPLE)
-        for side in (facts.height, facts.width)
-    )
-    return height, width
-
-
 def _read_film(
     parts: Path, film: Known, shape: tuple[int, int, int], fps: float | None, advance: Advance
 ) -> Part:
     """A film's frames, read now or taken from an import that was stopped.
 
-    Shots are looked for at about the film's own rate, where frames lie closest together.
+    Shots are looked for at about the film's own rate, where frames lie closest together; at a higher one
+    frames come several times, and only the first is looked at.
     """
     facts = film.facts
     key = hashlib.sha256(f"{VERSION} {film.sha256} {shape} {fps} {film.found.name}".encode()).hexdigest()[:32]
@@ -226,8 +214,11 @@ def _read_film(
     rate = fps or facts.fps or USUAL_RATE
     apart = max(1, round(facts.fps / rate)) if facts.fps else 1
     pictures = _readable(film.found.path, shape, rate * apart)
+    again = facts.fps is not None and rate > facts.fps
+    looked_at: list[int] = []
     with replacing(frames) as temporary, temporary.open("wb") as file:
-        starts = list(shot_starts(_kept(pictures, apart, file, advance)))
+        kept = _kept(pictures, apart, file, advance)
+        starts = [looked_at[start] for start in shot_starts(_once(kept, again, looked_at))]
         file.flush()
         count = temporary.stat().st_size // (shape[0] * shape[1] * shape[2])
         if count < 2:
@@ -256,3 +247,13 @@ def _kept(frames: Iterator[Array], apart: int, file: BinaryIO, advance: Advance)
             file.write(frame.transpose(2, 0, 1).tobytes())
         advance(1)
         yield frame
+
+
+def _once(frames: Iterator[Array], again: bool, numbers: list[int]) -> Iterator[Array]:
+    """The same frames, but where they come `again` each once; `numbers` gets theirs."""
+    before = None
+    for number, frame in enumerate(frames):
+        if not (again and frame is before):
+            numbers.append(number)
+            yield frame
+        before = frame

@@ -32,6 +32,9 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 EXACT = 2
 """From so many pixels a side on they are averaged; fewer would be taken by turns, some once, some twice."""
 
+MULTIPLE = 4
+"""Both sides of a frame that is trained on are multiples of it: nets halve them, or take patches."""
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Size = tuple[int, int]
 """Height and width."""
@@ -79,6 +82,13 @@ def middle(have: Size, want: Size) -> tuple[float, float]:
     """Height and width of the largest middle part that has the wanted aspect ratio."""
     scale = max(want[0] / have[0], want[1] / have[1])
     return min(have[0], want[0] / scale), min(have[1], want[1] / scale)
+
+
+def frame_size(have: Size, size: int) -> Size:
+    """The size whose longer side is `size`, of about the same shape: the other is a multiple of 4."""
+    longer = max(have)
+    height, width = (max(MULTIPLE, int(side * size / longer / MULTIPLE + 0.5) * MULTIPLE) for side in have)
+    return height, width
 
 
 def fit(picture: Array, size: Size) -> Array:

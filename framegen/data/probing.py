@@ -30,7 +30,8 @@ class Facts:
     height: int
     """As it is shown: upright, pixels square."""
     fps: float | None
-    """The median rate of its first frames; None where it bears no time stamps that can be believed."""
+    """The mean rate over those of its first intervals that are near the median; None where it bears no time
+    stamps that can be believed."""
     seconds: float | None
     frames: int | None
     audio: bool

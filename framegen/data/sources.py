@@ -30,6 +30,11 @@ class Found:
     """What a folder's name says that it is for."""
 
 
+def as_paths(films: Sequence[Path | str] | Path | str) -> list[Path]:
+    """One path, or several, as a list: a single name is no sequence of letters."""
+    return [Path(each) for each in ([films] if isinstance(films, Path | str) else films)]
+
+
 def find_films(paths: Sequence[Path]) -> list[Found]:
     """The films that files and folders hold, in natural order; folders are gone through to any depth.
 

@@ -1,5 +1,6 @@
 """Which shots are trained on, and which are kept for validation and test: by film, by shot, or by time."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +26,11 @@ MAX_GAP = 25
 
 LEAST = 6
 """Frames of a shot that can be split by time."""
+
+
+LEAST_CLIP = 4
+"""Frames of the shortest clip: a motion is seen in two, and goes on in two that are generated, the second
+from the first."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,17 @@ def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[
     return splits
 
 
+def frames_needed() -> int:
+    """The fewest frames of a single shot that give each split a clip of LEAST_CLIP."""
+    return next(frames for frames in itertools.count(LEAST) if _shortest_part(frames) >= LEAST_CLIP)
+
+
+def _shortest_part(frames: int) -> int:
+    """Of a single shot that is split twice."""
+    rest, test = _by_time(Piece(0, 0, frames))
+    return min(part.frames for part in (*_by_time(rest), test))
+
+
 def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     """What stays, and what is held out, in order."""
     films = sorted({piece.film for piece in pool})
@@ -73,7 +90,8 @@ def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     if longest.frames < LEAST:
         raise UserError(
             "too few frames to train, validate and test on: the longest shot that is left has "
-            f"{longest.frames}; import a longer film, or several"
+            f"{longest.frames}; import a longer film ({frames_needed()} frames of one shot are enough), or"
+            " several"
         )
     kept, held_part = _by_time(longest)
     return [kept if piece is longest else piece for piece in pool], [held_part]

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median_high
+from statistics import mean
 
 from framegen.config.config import Config
 from framegen.data.clips import Data
@@ -11,7 +11,7 @@ from framegen.errors import OptionError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.models import build
 from framegen.models.device import peak_memory, threads_for
-from framegen.progress import say
+from framegen.progress import count_of, duration, say
 from framegen.training.choosing import choose_engine
 from framegen.training.schedule import epoch_order, steps_per_epoch
 
@@ -34,6 +34,7 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     not counted; one epoch is always trained.
     """
     budget = 60 * minutes
+    say("timing a training step, to see how many fit", show)
     step, validation = _measure(config, data)
     # An epoch may be a part of all clips, whatever part the config takes.
     whole = steps_per_epoch(replace(config, training=replace(config.training, clips_per_epoch=0)), data)
@@ -43,8 +44,8 @@ def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Co
     every = max(1, round(60 / (steps * step + validation)))
     clips = 0 if steps == whole else steps * config.training.batch_size
     say(
-        f"--minutes {minutes:g}: {epochs} epochs of {steps} steps, {step * 1000:.3g} ms each on this machine,"
-        f" {peak_memory() / 1e9:.1f} GB of memory",
+        f"--minutes {minutes:g}: {count_of(epochs, 'epoch')} of {count_of(steps, 'step')},"
+        f" {duration(step)} a step on this machine, {peak_memory() / 1e9:.1f} GB of memory",
         show,
     )
     if epochs * steps < FEWEST:
@@ -75,7 +76,8 @@ def _measure(config: Config, data: Data) -> tuple[float, float]:
         validation = _seconds(lambda: one_step_mse(engine.predictors[0], data.val))
         if steps := config.training.closed_loop:
             validation += _seconds(lambda: closed_loop_mse(engine.predictors[0], data.val, steps))
-    return median_high(times[1:]) / len(rates), validation * len(models)
+    # Steps may be of two kinds, --closed-loop-share says how many of each: a median would be that of one.
+    return mean(times[1:]) / len(rates), validation * len(models)
 
 
 def _seconds(action: Callable[[], object]) -> float:

@@ -15,7 +15,7 @@ class Interrupted(BaseException):
 
     def __init__(self, number: int, advice: str) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}{advice}")
-        self.exit_code = 128 + number
+        self.number, self.exit_code = number, 128 + number
 
 
 class Interrupts:

@@ -1,6 +1,9 @@
 """From a film to its continuation in one command."""
 
+import os
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import torch
 import framegen
 from framegen.commands import continuing, training
 from framegen.config.config import Config
+from framegen.config.data import Film
 from framegen.config.reading import seconds_of
 from framegen.data.frames import read_frames
 from framegen.errors import OptionError, UserError
@@ -52,14 +56,14 @@ def test_a_film_is_trained_on_once(film: Path, run: framegen.Run, capsys: pytest
 def test_a_training_that_was_stopped_goes_on(
     film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: framegen.Run, results: framegen.Results) -> None:
-        raise KeyboardInterrupt
+    def stop(_: framegen.Run) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
 
     assert run.data.file is not None
     places: dict[str, Any] = {"runs_dir": tmp_path, "data_dir": run.data.file.parents[1], "track": "disabled"}
     with monkeypatch.context() as patch:
         patch.setattr(framegen.commands.training, "measure", stop)  # pyright: ignore[reportAttributeAccessIssue]
-        with pytest.raises(TypeError):
+        with pytest.raises(framegen.Interrupted, match="SIGINT; all is saved, and the same command"):
             framegen.train_on(film, None, 32, show=False, **places, **QUICK)
     ended = framegen.train_on(film, None, 32, show=False, **places, **QUICK)
     assert ended.folder.name == run.folder.name
@@ -101,6 +105,64 @@ def test_it_goes_on_from_the_films_end_or_from_any_time(film: Path, run: framege
         framegen.continue_film(run, film, start=0.0)
 
 
+def test_another_film_goes_on_at_the_rate_of_those_that_were_trained_on(
+    run: framegen.Run, tmp_path: Path
+) -> None:
+    other = encode(tmp_path / "fast.mp4", scene(9, 60, (36, 48)), rate=24)
+    at_12 = torch.from_numpy(np.stack(list(read_frames(other, (24, 32), fps=12)))).permute(0, 3, 1, 2) / 255
+    assert len(at_12) == 30
+    for start in (None, 2.5):
+        prompt, rate = continuing._prompt(run, other, start, 5)
+        torch.testing.assert_close(prompt, at_12[-5:])
+        assert rate == 12
+
+
+def test_a_prompt_is_cropped_as_clips_are(film: Path, run: framegen.Run) -> None:
+    task = run.config.task
+    assert isinstance(task, Film)
+    cropped = replace(run, config=replace(run.config, task=replace(task, crop=4)))
+    whole, _ = continuing._prompt(run, film, None, 5)
+    prompt, _ = continuing._prompt(cropped, film, None, 5)
+    assert prompt.shape[2:] == cropped.data.frame_shape[1:]
+    assert torch.equal(prompt, whole[..., 2:-2, 2:-2])
+
+
+def test_clips_are_as_short_as_a_short_film_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """30 frames of one shot: 16 are trained on, 5 are for validation, 7 for the test."""
+    places: dict[str, Any] = {"runs_dir": tmp_path / "runs", "data_dir": tmp_path / "data"}
+    short = encode(tmp_path / "ball.mp4", scene(0, 30, (36, 48)))
+    options: dict[str, Any] = {"epochs": 1, "clips_per_epoch": 8, "hidden_size": 2, "media_every": 0}
+    trained = framegen.train_on(str(short), None, 32, track="disabled", **places, **options)
+    task = trained.config.task
+    assert isinstance(task, Film)
+    assert (task.num_frames, task.context, trained.config.training.closed_loop) == (5, 2, 2)
+    said = "clips have 5 frames, where 20 are usual, and prompts 2: the longest shot of the val split"
+    assert said in capsys.readouterr().err
+    assert continuing._compare(trained, tmp_path / "on.gif", 10) == "ball.mp4 from 0:02.3 on"
+    with pytest.raises(OptionError, match="--num-frames 20"):
+        framegen.train_on(short, None, 32, show=False, num_frames=20, **places)
+    for count in (21, 9):
+        shorter = encode(tmp_path / f"{count}.mp4", scene(0, count, (36, 48)))
+        with pytest.raises(UserError, match=r"longer film \(22 frames of one shot are enough\), or several"):
+            framegen.train_on(shorter, None, 32, show=False, **places)
+
+
+def test_configs_of_one_experiment_have_runs_of_their_own(
+    film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run.data.file is not None
+    places: dict[str, Any] = {"runs_dir": tmp_path, "data_dir": run.data.file.parents[1], "show": False}
+    names: list[str] = []
+    monkeypatch.setattr(training, "train", lambda _, name, *more, **options: names.append(name))  # noqa: ARG005
+    wider = framegen.EXPERIMENTS["clips"]
+    for config in (wider, replace(wider, training=replace(wider.training, learning_rate=0.1)), wider):
+        framegen.train_on(film, None, 32, experiment=config, **places)
+    assert names[0] != names[1]
+    assert names[0] == names[2]
+
+
 def test_the_command_writes_clean_frames_and_a_comparison(
     film: Path, run: framegen.Run, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,7 +183,7 @@ def test_the_command_writes_clean_frames_and_a_comparison(
     assert len(list(read_frames(out, None))) == 12
     assert len(list(read_frames(tmp_path / "on-compare.mp4", None))) == 16  # 4 of the prompt, 12 more
     assert "psnr" in said
-    assert str(tmp_path / "on-compare.mp4") in said
+    assert f"{tmp_path / 'on-compare.mp4'} (my holiday.mp4 from 0:06.7 on)" in said
     code, _, err = framegen(*command)
     assert code == 2
     assert f"{out}: exists already" in err
@@ -135,9 +197,10 @@ def test_without_a_name_nothing_is_replaced(
 ) -> None:
     monkeypatch.setattr(continuing, "train_on", lambda *_, **__: run)
     monkeypatch.chdir(tmp_path)
-    for _ in range(2):
+    for number in range(2):
         code, _, err = framegen("continue", film, "--seconds", "0.5", "--start", "0:06")
         assert code == 0, err
+        assert ("is there already: this one becomes my holiday-2-continued.mp4" in err) == (number == 1)
     names = ("my holiday-continued", "my holiday-compare", "my holiday-2-continued", "my holiday-2-compare")
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.mp4" for name in names}
 
@@ -169,6 +232,23 @@ def test_what_cannot_be_is_named_before_anything_is_trained(
 
 def test_times_are_read_as_players_show_them() -> None:
     assert [seconds_of(text) for text in ("12.5", "0:12", "1:02:03")] == [12.5, 12.0, 3723.0]
+
+
+def test_one_film_needs_no_list(
+    film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "train_on", lambda *_, **__: run)
+    monkeypatch.chdir(tmp_path)
+    made = framegen.continue_films(str(film), seconds=0.25)
+    assert made.continued == Path("my holiday-continued.mp4")
+
+
+@pytest.mark.parametrize("option", ["--size=32", "--channels", "--fps"])
+def test_options_of_an_import_need_a_film(option: str, framegen: Runner, tmp_path: Path) -> None:
+    words = [option] if "=" in option else [option, "3"]
+    code, _, err = framegen("train", "clips", "--dataset", "mine", *words, "--runs-dir", tmp_path)
+    assert code == 2
+    assert f"{option.split('=')[0]}: is of films that are imported; name some" in err
 
 
 def test_train_takes_films_by_their_names(

@@ -35,7 +35,7 @@ def test_a_film_is_imported_listed_and_shown(framegen: Runner, places: tuple[Pat
     assert out.startswith("mine: 1 film, 90 frames")
     code, out, _ = framegen("data", "show", "mine", "--data-dir", data)
     assert code == 0
-    for word in ("train 1 film, 1 shot, 30 frames, 0.000833 hours", "brightness", "median motion"):
+    for word in ("train 1 film, 1 shot, 30 frames, 3 s;", "brightness", "median motion"):
         assert word in out
     sheet, gif = (Path(line) for line in out.splitlines()[-2:])
     assert iio.imread(sheet).shape[1] > 500
@@ -57,11 +57,20 @@ def test_a_film_is_shown_as_a_net_sees_it(
     film, _ = places
     code, out, _ = framegen("data", "show", film, "--size", "16", "--data-dir", tmp_path)
     assert code == 0
-    said, sheet = out.splitlines()
+    said, shots, sheet = out.splitlines()
+    assert shots == "3 shots found, of so many frames: 30, 30, 30"
     assert said == f"{film}: 64x36 at 10 a second, 9.0 s, 90 frames"
     assert iio.imread(sheet).shape[1] > 900
     assert not (tmp_path / "my").exists()
     assert framegen("data", "show", film, "--size", "0", "--data-dir", tmp_path)[0] == 2
+
+
+def test_of_a_long_film_the_beginning_is_searched_for_shots(
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("framegen.commands.data.LOOKED_AT", 50)
+    lines, _ = show(str(places[0]), tmp_path, 16)
+    assert lines[1] == "2 shots found in the first 50 frames, of so many frames: 30, 20"
 
 
 def test_of_a_damaged_film_what_can_be_read_is_shown(tmp_path: Path) -> None:
@@ -71,6 +80,7 @@ def test_of_a_damaged_film_what_can_be_read_is_shown(tmp_path: Path) -> None:
     content[middle : middle + 2000] = bytes(2000)
     film.write_bytes(content)
     lines, (sheet,) = show(str(film), tmp_path / "data", out=tmp_path)
+    assert "found, of so many frames: 40" in lines[1]  # before the damage
     assert lines[-1].startswith(f"not all of it can be read: {film}: ")
     assert iio.imread(sheet).shape[1] > 600
 

@@ -69,6 +69,20 @@ def test_rate_size_and_colour_are_as_asked_for(tmp_path: Path) -> None:
     assert sorted(shot.first_frame for shot in manifest.shots) == [0, 30, 60, 90]  # found at 10 a second
 
 
+def test_a_rate_above_the_films_own_adds_no_cuts(tmp_path: Path) -> None:
+    path = _film(tmp_path / "a.mp4", 30, 30, 30, 30)
+    manifest = _import([path], tmp_path / "data", fps=60)
+    assert manifest.sources[0].frames > 700
+    assert manifest.sources[0].cuts == 3
+    assert sorted(shot.time for shot in manifest.shots) == pytest.approx([0, 3, 6, 9], abs=0.05)
+
+
+def test_one_film_needs_no_list(tmp_path: Path) -> None:
+    path = _film(tmp_path / "a.mp4", 30)
+    folder = import_films(str(path), "set", 16, data_dir=tmp_path / "data", show=False)
+    assert [source.name for source in read_manifest(folder).sources] == ["a.mp4"]
+
+
 def test_films_of_another_shape_are_cut_to_the_first_ones(tmp_path: Path) -> None:
     _film(tmp_path / "films" / "a.mp4", 30)
     _film(tmp_path / "films" / "b.mp4", 30, seed=5, size=(64, 64))
@@ -76,6 +90,7 @@ def test_films_of_another_shape_are_cut_to_the_first_ones(tmp_path: Path) -> Non
     _film(tmp_path / "films" / "deep" / "c9.mp4", 30, seed=7)
     (tmp_path / "films" / "notes.txt").write_text("no film")
     manifest = _import([tmp_path / "films"], tmp_path / "data")
+    assert "(1 film of another shape cropped to the first one's); no cut" in describe(manifest)
     order = ["films/a.mp4", "films/b.mp4", "films/deep/c9.mp4", "films/deep/c10.mp4"]
     assert [source.name for source in manifest.sources] == order
     assert [shot.split for shot in manifest.shots] == ["train", "train", "val", "test"]

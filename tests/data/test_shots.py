@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from framegen.data.shots import shot_starts
-from framegen.data.splits import Piece, split_pieces
+from framegen.data.splits import LEAST_CLIP, Piece, frames_needed, split_pieces
 from framegen.errors import UserError
 from tests.data.films import scene
 
@@ -136,8 +136,16 @@ def test_any_films_are_split_without_a_frame_in_two_splits() -> None:
         assert sum(count for _, _, count in splits["train"]) >= total / 5
 
 
+def test_as_many_frames_as_are_said_to_be_needed_are() -> None:
+    def longest(frames: int) -> int:
+        return min(max(count for _, _, count in part) for part in _split((frames,)).values())
+
+    assert longest(frames_needed() - 1) < LEAST_CLIP
+    assert all(longest(frames) >= LEAST_CLIP for frames in range(frames_needed(), 200))
+
+
 def test_too_few_frames_are_refused() -> None:
-    with pytest.raises(UserError, match="too few frames"):
+    with pytest.raises(UserError, match=f"too few frames.*{frames_needed()} frames of one shot are enough"):
         _split((8,))
     with pytest.raises(UserError, match="no film is for training"):
         split_pieces(_pieces((30,)), ["test"])

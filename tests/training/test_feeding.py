@@ -3,7 +3,7 @@
 import math
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -244,6 +244,25 @@ def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Pat
 def test_what_cannot_work_is_named(change: dict[str, Any], named: str) -> None:
     with pytest.raises(OptionError, match=named):
         replace(SMALL_CONFIG.training, **change)
+
+
+def test_a_step_takes_as_long_as_steps_do_on_average(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a second and of five, as where some are closed-loop; the first, which compiles, is left out."""
+    times = iter([100.0, 1.0, 1.0, 5.0, 1.0])
+
+    def timed(action: Callable[[], object]) -> float:
+        action()
+        return next(times)
+
+    monkeypatch.setattr(budget, "_seconds", timed)
+    data = load_data(SMALL_CONFIG.task, tmp_path)
+    fitted = budget.fit_to_minutes(SMALL_CONFIG, 1 / 60, data, show=True).training
+    assert (fitted.epochs, fitted.clips_per_epoch) == (1, 10)
+    timing, said, _ = capsys.readouterr().err.splitlines()
+    assert timing.startswith("timing a training step")
+    assert said.startswith("--minutes 0.0166667: 1 epoch of 1 step, 2.33 s a step on this machine, ")
 
 
 def test_minutes_become_epochs_and_clips(
