@@ -29,6 +29,10 @@ COMMANDS = {
         verbs.evaluate,
         "measure a run against every baseline and the optimum: framegen evaluate RUN",
     ),
+    "compare": (
+        verbs.compare,
+        "put finished runs side by side, in a table and a figure: framegen compare RUN RUN --out both.png",
+    ),
     "generate": (
         verbs.generate,
         "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",

@@ -13,6 +13,7 @@ from framegen.config.data_options import Import, ListData, ShowData
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
     Bench,
+    Compare,
     Continue,
     Draw,
     Evaluate,
@@ -203,6 +204,18 @@ def evaluate(words: list[str]) -> None:
     folder = find(options.run, options.runs_dir)
     print_all_metrics(evaluation.evaluate(folder, options.device).results, Console())
     print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
+
+
+def compare(words: list[str]) -> None:
+    options = parse(Compare, "compare", words)
+    from framegen.commands import comparing
+    from framegen.report.tables import print_comparison
+    from framegen.runs.folder import find
+
+    folders = [find(run, options.runs_dir) for run in options.runs]
+    print_comparison(comparing.compare(folders, options.out, options.force), Console())
+    if options.out is not None:
+        print(options.out)
 
 
 def generate(words: list[str]) -> None:

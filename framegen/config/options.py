@@ -171,6 +171,20 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Put finished runs side by side: a line each, of what was measured on the test clips."""
+
+    runs: Positional[tuple[str, ...]]
+    """The runs: their folders, or their names in the folder of the runs."""
+    out: Path | None = None
+    """PNG to draw their closed-loop errors in, and their errors when something comes back into sight."""
+    force: bool = False
+    """Replace --out where it exists."""
+    runs_dir: Path = Path("runs")
+    """Folder of the runs."""
+
+
+@dataclass(frozen=True)
 class Draw:
     """Draw a run: its net in space and in time, losses, film strip, error over horizon, hidden states."""
 

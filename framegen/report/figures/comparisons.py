@@ -22,6 +22,7 @@ from framegen.report.figures.style import (
     legend_below,
     log_axis,
     new_figure,
+    whole_numbers,
 )
 
 MAX_TICKS = 10
@@ -119,6 +120,8 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
             axes.axvline(panel.upright[1], color=BLACK, linestyle=":", linewidth=1, label=panel.upright[0])
         if panel.log_x:
             axes.set_xscale("log")
+        elif all(isinstance(x, int) for line in panel.lines.values() for x in line.x):
+            whole_numbers(axes)
         if len(places := sorted({x for line in panel.lines.values() for x in line.x})) <= MAX_TICKS:
             axes.set_xticks(places, [f"{place:g}" for place in places])
             axes.minorticks_off()

@@ -27,6 +27,7 @@ from framegen.report.figures.style import (
     legend_below,
     log_axis,
     new_figure,
+    whole_numbers,
 )
 
 LINE_STYLES = {
@@ -119,6 +120,7 @@ def error_over_horizon(
             **style,
         )
     log_axis(axes, floor)
+    whole_numbers(axes)
     axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
     finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
     legend_below(axes, 2)
@@ -142,6 +144,7 @@ def pictures_over_horizon(
             label = "this model" if name == "model" else name
             axes.plot(horizons, predictors[name], **style, label=label)  # pyright: ignore[reportArgumentType]
         axes.set_ylim(0, top)
+        whole_numbers(axes)
         finish(axes, "", what)
     rows[0].set_title(f"Frames generated after a prompt of {context}", fontsize=11)
     rows[-1].set_xlabel("horizon: frames since the prompt ended")
@@ -182,7 +185,7 @@ def members(
             axes.axhline(level, **style, label=f"{name}, {level:.3f}")  # pyright: ignore[reportArgumentType]
         axes.set_title(what, fontsize=11)
         finish(axes, "seeds, from the worst to the best on validation clips", label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        whole_numbers(axes)
         legend_below(axes)
     return figure
 

@@ -17,18 +17,19 @@ def error_when_back(nets: Mapping[str, Permanence]) -> Figure:
     Args:
         nets: by name, what was measured of each on the same clips; the references are drawn of the first.
     """
+    return line_plot([when_back(nets)])
+
+
+def when_back(nets: Mapping[str, Permanence]) -> Panel:
+    """The chart of it."""
     first = next(iter(nets.values()))
     shown = [(name, each, "model") for name, each in nets.items()]
     shown += [(name, first, name) for name in (OPTIMUM, MEAN_FRAME)]
-    return line_plot(
-        [
-            Panel(
-                "When it comes back into sight",
-                "frames out of sight" + f" ({LONGEST}: or more)" * (LONGEST in first.frames),
-                "squared error of that frame",
-                {name: _line(found, predictor) for name, found, predictor in shown},
-            )
-        ]
+    return Panel(
+        "When it comes back into sight",
+        "frames out of sight" + f" ({LONGEST}: or more)" * (LONGEST in first.frames),
+        "squared error of that frame",
+        {name: _line(found, predictor) for name, found, predictor in shown},
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from framegen.report.figures.style import (
     BLACK,
@@ -18,6 +17,7 @@ from framegen.report.figures.style import (
     legend_below,
     log_axis,
     new_figure,
+    whole_numbers,
 )
 from framegen.runs.trials import Metric, Trial
 
@@ -45,7 +45,7 @@ def history(trials: Sequence[Trial], metric: Metric) -> Figure:
     axes.step(
         [*complete, *last], [*best, *best[-1:]], where="post", color=MODEL, linewidth=2, label="best so far"
     )
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_numbers(axes)
     if metric == "mse":
         log_axis(axes)
     for trial in trials:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from framegen.files import write_bytes
@@ -40,6 +40,11 @@ def legend_below(axes: Axes, columns: int = 1) -> None:
     below = axes.transAxes + ScaledTranslation(0, -0.42, axes.figure.dpi_scale_trans)  # inches
     place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below}
     axes.legend(frameon=False, fontsize=9, ncols=columns, **place)
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Let only whole numbers stand along the bottom."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def log_axis(axes: Axes, bottom: float | None = None) -> None:

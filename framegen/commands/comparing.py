@@ -1,0 +1,50 @@
+"""Put finished runs side by side."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from framegen.errors import OptionError
+from framegen.evaluation.results import Results, read_results
+from framegen.report.figures import style
+from framegen.report.figures.compared import compared
+from framegen.report.writers import refusal
+from framegen.runs.folder import read_config
+
+
+def compare(
+    runs: Sequence[Path | str], out: Path | str | None = None, force: bool = False
+) -> dict[str, Results]:
+    """What runs measured, by the names of their folders.
+
+    Args:
+        runs: run folders, two or more, each of another name.
+        out: a PNG to draw their errors in, where they are of one task.
+        force: whether `out` may replace what is there.
+
+    Raises:
+        UserError: a run has no results, or they are damaged.
+        OptionError: two runs have one name, or `out` cannot be drawn.
+    """
+    folders = {Path(run).name: Path(run) for run in runs}
+    if len(runs) < 2:
+        raise OptionError("compare: name two runs or more")
+    if len(folders) < len(runs):
+        raise OptionError("compare: two of the runs have one name; name each once, and rename a folder")
+    results = {name: read_results(folder) for name, folder in folders.items()}
+    if out is not None:
+        _check(Path(out), force, folders)
+        style.save(compared(results), Path(out))
+    return results
+
+
+def _check(out: Path, force: bool, folders: Mapping[str, Path]) -> None:
+    if out.suffix.lower() != ".png":
+        raise OptionError(f"--out {out}: ends in .png")
+    if reason := refusal(out, force):
+        raise OptionError(f"--out {out}: {reason}")
+    tasks = {name: read_config(folder).config.task for name, folder in folders.items()}
+    first, task = next(iter(tasks.items()))
+    if other := next((name for name, each in tasks.items() if each != task), None):
+        raise OptionError(f"--out {out}: {first} and {other} are of different tasks, so their clips differ")
+    if not task.next_frame:
+        raise OptionError(f"--out {out}: of a task that predicts no next frame there is nothing to draw")
