@@ -154,7 +154,7 @@ def test_every_member_is_a_dot_and_three_are_named() -> None:
     legend = axes.get_legend()
     assert legend is not None
     said = [text.get_text() for text in legend.get_texts()]
-    assert said[1:4] == [
+    assert said[2:5] == [
         "best on validation: seed 8, 0.700",
         "median on validation: seed 3, 0.900",
         "worst on validation: seed 5, 0.200",
