@@ -13,7 +13,7 @@ import pytest
 
 from framegen.commands import training
 from framegen.config.experiments import EXPERIMENTS
-from framegen.config.options import Bench, Reproduce
+from framegen.config.options import Bench, Compare, Reproduce
 from framegen.config.reading import parse, parse_train, sweep
 from framegen.config.space import read_search
 from tests.conftest import SMALL, SMALL_CONFIG
@@ -44,6 +44,11 @@ NOT_RUN = {
     "uv run wandb sweep sweep.yaml": "needs a server",
     "uv sync --group bench": "needs a network",
     "uv run torchrun --nproc-per-node 2 -m framegen train video-gru": "starts processes of its own",
+    **dict.fromkeys(
+        re.findall(r"^    (uv run framegen .*--name (?:convgru|predrnn|minconvgru|mlp))$", README, re.M),
+        "takes many minutes",
+    ),
+    "uv run framegen compare convgru predrnn minconvgru mlp --out permanence.png": "needs those",
     "uv run --extra digits framegen train moving-mnist-minconvgru --digits sklearn --size 32 --patch 2 "
     "--minutes 10": "takes ten minutes",
     "uv run --extra search framegen search video --learning-rate 1e-3..1e-1 --hidden-size 3..16 --trials 20 "
@@ -100,6 +105,10 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
     assert NOT_RUN.keys() <= set(commands())
     for command in NOT_RUN:
         match shlex.split(command):
+            case ["uv", "run", "framegen", "compare", *rest]:
+                assert len(parse(Compare, "compare", rest).runs) == 4
+            case ["uv", "run", "framegen", "train", name, *rest] if name in EXPERIMENTS:
+                parse_train(name, rest)
             case ["uv", "run", "framegen", "train", *rest]:
                 assert all(parse_train("video", each) for _, each in sweep("video", rest))
             case ["uv", "run", "--extra", extra, "framegen", "train", name, *rest]:

@@ -79,13 +79,12 @@ def _train(
     config: Config, run_dir: Path, track: Mode | None, data_dir: Path | str, show: bool, minutes: float | None
 ) -> Run:
     """Train, or go on with what was begun in the folder."""
-    if (run_dir / CONFIG).exists():
+    if begun := (run_dir / CONFIG).exists():
         say(f"{run_dir}: going on where its training was stopped", show)
-        return training.resume(run_dir, track, show)
     try:
-        return training.train(config, run_dir.name, track, run_dir.parent, data_dir, show, minutes=minutes)
+        return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, minutes=minutes)
     except OptionError as error:
-        if not (run_dir / CONFIG).exists():
+        if begun or not (run_dir / CONFIG).exists():
             raise
         begun = f"{run_dir}: another process has meanwhile begun to train on this film"
         raise UserError(f"{begun}; once it has ended, the same command takes its model") from error

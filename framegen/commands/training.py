@@ -29,7 +29,7 @@ from framegen.progress import TrainingBar, say
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
-from framegen.runs.folder import Description, create, lock, read_config, write_config
+from framegen.runs.folder import CONFIG, Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_again, resolve_mode
 from framegen.training import ranks
@@ -149,6 +149,16 @@ def resume(
         remove_leftovers(run_dir)
         training, run = _begin(run_dir, mode, show, interrupts)
         return _go_on(training, run, show, draw, on_epoch)
+
+
+def begin_or_go_on(
+    run_dir: Path, config: Config, track: Mode | None, data_dir: Path | str, **more: Any
+) -> Run:
+    """The run of that folder: begun, or taken up where it was stopped; `more` as for `train`."""
+    if (run_dir / CONFIG).exists():
+        again = {name: value for name, value in more.items() if name in ("show", "draw", "on_epoch")}
+        return resume(run_dir, track, **again)
+    return train(config, run_dir.name, track, run_dir.parent, data_dir, **more)
 
 
 def _begin(

@@ -12,7 +12,7 @@ LEVEL = 1 / 255
 
 def stored_deviation(noise: float) -> float:
     """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
-    return math.sqrt(noise**2 + 1 / 255**2 / 12)
+    return math.sqrt(noise**2 + LEVEL**2 / 12)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from framegen.evaluation.metrics import Spread, spread
 from framegen.evaluation.probing import Readout
 from framegen.files import read_json, to_json, write_bytes
 
@@ -111,9 +110,6 @@ class Probe:
     def values(self, name: str) -> list[float | None]:
         """R^2 of each member, of what has this name."""
         return [member.readout.r2[name] for member in self.members]
-
-    def over_members(self, name: str) -> Spread:
-        return spread(self.values(name))
 
 
 def write_probe(folder: Path, probe: Probe) -> None:

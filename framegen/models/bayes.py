@@ -110,7 +110,7 @@ class BayesFilter(Forecaster):
     def cut(self) -> Tensor:
         """What a pixel at 0 or at 1 says of each angle beyond what the normal density there says, (2 P, G):
         all that is cut off is gathered there."""
-        half_level, picture, deviation = 0.5 / 255, self.picture, self.deviation
+        half_level, picture, deviation = LEVEL / 2, self.picture, self.deviation
         ends = {0: (half_level - picture) / deviation, 1: (picture - 1 + half_level) / deviation}
         tables = [
             torch.special.log_ndtr(tail) + ((end - picture) ** 2 - (end - 0.5) ** 2) / (2 * deviation**2)

@@ -27,7 +27,7 @@ def check(model: Predictor, device: torch.device, engine: Engine) -> None:
 def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNet:
     """`check`, but for the compiler; returns the model."""
     if not isinstance(model, RecurrentNet):
-        raise FusedUnavailable("trains recurrent nets only")
+        raise FusedUnavailable("trains fully connected recurrent nets only")
     if model.rnn.num_layers > MAX_LAYERS:
         raise FusedUnavailable(f"trains up to {MAX_LAYERS} recurrent layers only")
     if isinstance(model.spread, LinearDensity) and model.spread.weights > 1:

@@ -60,7 +60,7 @@ def write_animation(path: Path, pictures: Iterable[Array], fps: float, first: in
         first: the number of the first picture, in the names of PNG files.
 
     Raises:
-        UserError: there is no picture, or the disk refuses; what was there before is whole.
+        UserError: the disk refuses; what was there before is whole.
     """
     ending = path.suffix.lower()
     if abs(playable(fps, ending) - fps) > 1e-3 * fps:

@@ -16,7 +16,8 @@ Row = dict[str, int | float]
 
 @dataclass(frozen=True)
 class Metrics:
-    """What was logged of a run: rows by name, in order; each list makes a table without holes."""
+    """What was logged of a run: rows by name, in order. Each list makes a table, whose columns
+    become others where a population is left with a single net."""
 
     steps: list[Row]
     """One an optimizer step: step, train/loss, train/grad_norm, train/learning_rate."""

@@ -21,7 +21,6 @@ from framegen.config.data import Orbit, Sine
 from framegen.config.models import ConvRecurrent, Recurrent
 from framegen.config.training import Mode
 from framegen.errors import UserError
-from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
 from framegen.training.interrupts import SIGNALS, Interrupted
 
@@ -122,14 +121,10 @@ def train_one(name: str, config: Config, tracked: Tracked, folder: Path, data_di
         return
     try:
         with interruptible():
-            if (folder / name / CONFIG).exists():
-                training.resume(folder / name, tracked.mode, show=False, draw=False)
-            else:
-                with suppress(FileNotFoundError):
-                    (folder / name).rmdir()  # empty, where a run was killed as it began
-                training.train(
-                    config, name, tracked.mode, folder, data_dir, show=False, draw=False, group=tracked.group
-                )
+            with suppress(OSError):
+                (folder / name).rmdir()  # empty, where a run was killed as it began
+            told = {"group": tracked.group, "show": False, "draw": False}
+            training.begin_or_go_on(folder / name, config, tracked.mode, data_dir, **told)
     except OSError as error:
         raise UserError(f"{folder / name}: {error.strerror}; move it away") from error
 

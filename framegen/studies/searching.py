@@ -13,7 +13,6 @@ from framegen.errors import UserError
 from framegen.progress import say
 from framegen.report.draw import could_make
 from framegen.report.figures import searches, style
-from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run
 from framegen.runs.trials import Trial, Trials, shown, write_trials
 from framegen.studies.pool import workers
@@ -104,11 +103,9 @@ def _conclude(study: optuna.Study, plan: Plan, show: bool) -> tuple[Run, Trials]
 
 def _measured(trial: Trial, plan: Plan) -> Run:
     """A trial's run, measured on the test clips; it is trained where another machine has it."""
-    folder = plan.run_dir(trial.number)
-    if (folder / CONFIG).exists():
-        return training.resume(folder, plan.mode, show=False)
-    config, places = plan.config_of(trial.options), (plan.folder, plan.data_dir)
-    return training.train(config, folder.name, plan.mode, *places, show=False, group=plan.folder.name)
+    folder, config = plan.run_dir(trial.number), plan.config_of(trial.options)
+    told = {"group": plan.folder.name, "tags": plan.tags}
+    return training.begin_or_go_on(folder, config, plan.mode, plan.data_dir, show=False, **told)
 
 
 def _draw(study: optuna.Study, plan: Plan, trials: Trials) -> None:

@@ -25,7 +25,6 @@ from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.space import Choice, Space, command
 from framegen.config.training import Mode
 from framegen.errors import OptionError, UserError
-from framegen.runs.folder import CONFIG
 from framegen.runs.metrics import Row, read_metrics
 from framegen.runs.trials import Metric, State, Trial, Trials
 from framegen.studies.pool import interruptible, stopped
@@ -269,12 +268,8 @@ def _value(config: Config, rows: list[Row], metric: Metric) -> float:
 
 
 def _run(config: Config, folder: Path, plan: Plan, on_epoch: training.OnEpoch) -> None:
-    if (folder / CONFIG).exists():
-        training.resume(folder, plan.mode, show=False, draw=False, on_epoch=on_epoch)
-    else:
-        place = (folder.name, plan.mode, plan.folder, plan.data_dir)
-        group = {"group": plan.folder.name, "tags": plan.tags}
-        training.train(config, *place, show=False, draw=False, on_epoch=on_epoch, **group)
+    told: dict[str, Any] = {"group": plan.folder.name, "tags": plan.tags, "on_epoch": on_epoch}
+    training.begin_or_go_on(folder, config, plan.mode, plan.data_dir, show=False, draw=False, **told)
 
 
 def tried(study: optuna.Study, plan: Plan) -> Trials:
