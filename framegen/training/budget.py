@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import mean
+from statistics import mean, median
 
 from framegen.config.config import Config
 from framegen.data.clips import Data
@@ -71,13 +71,15 @@ def _measure(config: Config, data: Data) -> tuple[float, float]:
         order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
         rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
         times: list[float] = []
-        while not times or (sum(times[1:]) < MEASURED and len(times) < 20):
+        while len(times) < 4 or (sum(times[1:]) < MEASURED and len(times) < 20):
             times.append(_seconds(lambda: engine.run(order, rates)))
         validation = _seconds(lambda: one_step_mse(engine.predictors[0], data.val))
         if steps := config.training.closed_loop:
             validation += _seconds(lambda: closed_loop_mse(engine.predictors[0], data.val, steps))
-    # Steps may be of two kinds, --closed-loop-share says how many of each: a median would be that of one.
-    return mean(times[1:]) / len(rates), validation * len(models)
+    # A median leaves out when the machine was busy with something else; but where a share of the steps is
+    # closed-loop it would be that of one kind.
+    of_two_kinds = config.training.closed_loop and config.training.closed_loop_share < 1
+    return (mean if of_two_kinds else median)(times[1:]) / len(rates), validation * len(models)
 
 
 def _seconds(action: Callable[[], object]) -> float:
