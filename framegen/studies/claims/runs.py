@@ -103,7 +103,7 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
             recurrent net or one that is fed in its own way, takes many times as long and has 2 or 1.
         options: values that every run takes in place of its own.
     """
-    two = min(seeds, 2)
+    two, eight = min(seeds, 2), min(seeds, 8)
     some = min(seeds, 16)  # gated cells take ten times as long a net as the plain RNN, and scatter less
     speeds = {"period": 40, "speeds": tuple(range(1, 9))}
     brief = {"num_clips": 20_000, "epochs": 30}  # a fifth of its training
@@ -131,8 +131,8 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
             name: Planned("video", seeds, {"num_layers": layers, "hidden_size": size, "batch_size": 20})
             for name, (layers, size) in DEPTHS.items()
         },
-        "bits": Planned("video", some, {"density": 4}),
-        "bits-gru": Planned("video-gru", some, {"density": 4}),
+        "bits": Planned("video", eight, {"density": 4}),
+        "bits-gru": Planned("video-gru", eight, {"density": 4}),
         "sine-lag": Planned("sine-lag", seeds),
         "sine-next": Planned("sine-next", seeds),
     }
