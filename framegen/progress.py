@@ -78,8 +78,11 @@ def say(text: str, show: bool) -> None:
 
 def _wrapped(text: str) -> str:
     """The text in lines of the terminal's width. A path, or what else has no space in it, stays whole."""
-    width = os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 where a terminal does not say
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:  # a notebook calls itself a terminal, and is no file
+        width = 0
+    return textwrap.fill(text, width or 80, break_long_words=False, break_on_hyphens=False)
 
 
 class TrainingBar:
