@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from framegen.commands import training
+from framegen.commands import evaluation, training
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.options import Bench, Compare, Reproduce
 from framegen.config.reading import parse, parse_train, sweep
@@ -97,6 +97,7 @@ def test_every_command_runs(folder: Path, framegen: Runner, monkeypatch: pytest.
         assert code == 0, f"{command}: {out}{err}"
         if arguments == ["train"]:  # its pictures are made; those of the others would take a minute
             monkeypatch.setattr(training, "draw_run", lambda *_: [])
+            monkeypatch.setattr(evaluation, "draw_run", lambda *_: [Path("none.png")])
         if "--out" in arguments:
             assert Path(arguments[arguments.index("--out") + 1]).stat().st_size > 0
 
