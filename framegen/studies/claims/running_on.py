@@ -4,9 +4,13 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from framegen.config.data import Orbit
 from framegen.evaluation.results import Results
+from framegen.evaluation.running_on import VERDICTS, clips_for, judge, run_on
+from framegen.models import fused
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
+from framegen.runs.run import load
 from framegen.studies.claims.runs import Claim, Finding, Runs, Verdict, over_optimum, skills_of
 
 TRIED = {
@@ -19,6 +23,9 @@ TRIED = {
 
 SAME_SKILL = 0.005
 """Loss of skill one step ahead that is let pass."""
+
+LONG = 1000
+"""Frames after which it is told what became of the light."""
 
 
 def _running_on(runs: Runs) -> Finding:
@@ -41,9 +48,14 @@ def _running_on(runs: Runs) -> Finding:
     found = "; ".join(
         f"{name}, {medians[name]:.2f} at {statistics.fmean(skills[name]):.3f}" for name in TRIED
     )
+    ended = {name: _ended(runs, run) for name, run in TRIED.items()}
+    told = "; ".join(
+        f"{name}, {', '.join(f'{part:.0%} {what}' for what, part in shares.items() if part)}"
+        for name, shares in ended.items()
+    )
     return Finding(
         "Closed-loop error over the optimal forecast's (median), at a skill one step ahead of (mean): "
-        f"{found}.",
+        f"{found}. What became of the light after {LONG} frames of the median net's own: {told}.",
         _verdict(ratios[recipe], medians, skills),
         [
             (
@@ -53,9 +65,20 @@ def _running_on(runs: Runs) -> Finding:
                 "every frame.",
             )
         ],
-        {f"running_on/{TRIED[name]}": value for name, value in medians.items()},
+        {f"running_on/{TRIED[name]}": value for name, value in medians.items()}
+        | {f"running_on/{TRIED[name]}/in_step": shares["in step"] for name, shares in ended.items()},
         ["framegen train video-speeds-closed"],
     )
+
+
+def _ended(runs: Runs, name: str) -> dict[str, float]:
+    """The share of the clips of each of VERDICTS, of the run's median net."""
+    run = load(runs.folder / name)
+    trained, context = run.config.task, run.data.context
+    assert isinstance(trained, Orbit)
+    task, prompts, truth = clips_for(trained, context, LONG)
+    verdicts = judge(task, run_on(fused.compiled(run.model, "auto"), task, prompts, truth))
+    return {each: verdicts.count(each) / len(verdicts) for each in VERDICTS}
 
 
 RUNNING_ON = Claim(
