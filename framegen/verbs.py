@@ -95,14 +95,6 @@ def train(words: list[str]) -> None:
     name, rest = _experiment(words)
     # All are checked before one is trained.
     chosen = [(label, *parse_train(name, each)) for label, each in sweep(name, rest)]
-    if isinstance(chosen[0][1], TrainFilms) and not chosen[0][1].films:
-        given = [
-            option for word in rest if (option := word.split("=")[0]) in ("--size", "--channels", "--fps")
-        ]
-        if given:
-            raise OptionError(
-                f"{given[0]}: is of films that are imported; name some, framegen train {name} FILM"
-            )
     for label, options, _ in chosen[1:]:
         folder = options.runs_dir / f"{options.name}{label}"
         if options.name is not None and folder.exists():

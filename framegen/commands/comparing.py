@@ -7,7 +7,7 @@ from framegen.errors import OptionError
 from framegen.evaluation.results import Results, read_results
 from framegen.report.figures import style
 from framegen.report.figures.compared import compared
-from framegen.report.writers import refusal
+from framegen.report.writers import check_new
 from framegen.runs.folder import read_config
 
 
@@ -32,16 +32,13 @@ def compare(
         raise OptionError("compare: two of the runs have one name; name each once, and rename a folder")
     results = {name: read_results(folder) for name, folder in folders.items()}
     if out is not None:
-        _check(Path(out), force, folders)
+        check_new(Path(out), (".png",), force)
+        _check(out, folders)
         style.save(compared(results), Path(out))
     return results
 
 
-def _check(out: Path, force: bool, folders: Mapping[str, Path]) -> None:
-    if out.suffix.lower() != ".png":
-        raise OptionError(f"--out {out}: ends in .png")
-    if reason := refusal(out, force):
-        raise OptionError(f"--out {out}: {reason}")
+def _check(out: Path | str, folders: Mapping[str, Path]) -> None:
     tasks = {name: read_config(folder).config.task for name, folder in folders.items()}
     first, task = next(iter(tasks.items()))
     if other := next((name for name, each in tasks.items() if each != task), None):

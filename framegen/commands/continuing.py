@@ -76,12 +76,12 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
     # Another film than those of the data set is read at the first one's rate.
     own = [source for source in manifest.sources if source.sha256 == digest]
     rate = (own or manifest.sources)[0].fps
-    channels, *size = manifest.shape
+    channels, height, width = manifest.shape
     if start is None:
-        frames = read_last(film, count, (size[0], size[1]), channels, rate)
+        frames = read_last(film, count, (height, width), channels, rate)
     else:
         began = max(0.0, start - count / rate)
-        frames = list(read_frames(film, (size[0], size[1]), channels, rate, began, start))
+        frames = list(read_frames(film, (height, width), channels, rate, began, start))
     if not frames:
         raise OptionError(f"--start {start}: {film} has no frames before that")
     prompt = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)

@@ -86,8 +86,8 @@ def _train(
     except OptionError as error:
         if begun or not (run_dir / CONFIG).exists():
             raise
-        begun = f"{run_dir}: another process has meanwhile begun to train on this film"
-        raise UserError(f"{begun}; once it has ended, the same command takes its model") from error
+        other = f"{run_dir}: another process has meanwhile begun to train on this film"
+        raise UserError(f"{other}; once it has ended, the same command takes its model") from error
 
 
 def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config:

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from framegen.errors import OptionError
 from framegen.files import write_text
 from framegen.report.live.page import live_page
-from framegen.report.writers import refusal
+from framegen.report.writers import check_new
 from framegen.runs.run import load
 
 PAGE = "play.html"
@@ -28,15 +27,8 @@ def play(run: Path | str, out: Path | str | None = None, force: bool = False) ->
         OptionError: `out` cannot be written.
     """
     if out is not None:
-        _check(Path(out), force)
+        check_new(Path(out), ENDINGS, force)
     opened = load(run)
     path = opened.folder / PAGE if out is None else Path(out)
     write_text(path, live_page(opened, opened.results))
     return path
-
-
-def _check(out: Path, force: bool) -> None:
-    if out.suffix.lower() not in ENDINGS:
-        raise OptionError(f"--out {out}: ends in {' or '.join(ENDINGS)}")
-    if reason := refusal(out, force):
-        raise OptionError(f"--out {out}: {reason}")

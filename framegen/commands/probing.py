@@ -166,7 +166,7 @@ def _long_loop(seed: int, task: Orbit, light: Light, horizons: Sequence[int]) ->
     faster = (velocities[:, 1] - velocities[:, 0]) * velocities[:, 0].sign()
     return LongLoop(
         seed,
-        {name: verdicts.count(name) / len(verdicts) for name in running_on.VERDICTS},
+        running_on.shares(verdicts),
         light.ahead[:, places].abs().median(0).values.tolist(),
         light.amplitude[:, places].median(0).values.tolist(),
         faster.median().item() if len(faster) else None,

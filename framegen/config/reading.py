@@ -57,6 +57,12 @@ def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
         default=kind(default.task, default.model, default.training),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
     )
+    if isinstance(options, TrainFilms) and not options.films:
+        for argument in arguments:
+            if (option := argument.split("=")[0]) in ("--size", "--channels", "--fps"):
+                raise OptionError(
+                    f"{option}: is of films that are imported; name some, framegen train {name} FILM"
+                )
     training = _suited(options, arguments, default)
     return options, Config(options.task, options.model, training, name, _seeds(options))
 

@@ -1,6 +1,7 @@
 """What becomes of the light of Orbit that a net generates: its phase, its brightness and its speed."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -102,6 +103,11 @@ def gone_after(angles: Tensor) -> Tensor:
     first = torch.remainder(angles[:, :1] + math.pi, turn) - math.pi
     steps = torch.remainder(angles.diff(dim=1) + math.pi, turn) - math.pi
     return torch.cat([first, first + steps.cumsum(1)], 1)
+
+
+def shares(verdicts: Sequence[str]) -> dict[str, float]:
+    """Of all clips the part of each of VERDICTS."""
+    return {each: verdicts.count(each) / len(verdicts) for each in VERDICTS}
 
 
 def judge(task: Orbit, light: Light) -> list[str]:

@@ -65,11 +65,10 @@ def evaluate(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
-    known = SKILL_CONVENTION if OPTIMUM in references else {}
-    pictures = PICTURE_CONVENTION if picture_range else {}
-    convention = CONVENTION | known | pictures | likelihood_convention(sure)
+    convention = _convention(OPTIMUM in references, picture_range is not None) | likelihood_convention(sure)
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
-    shown = {(median := f"seed {median_seed}"): "model", **{name: name for name in references}}
+    median = f"seed {median_seed}"
+    shown = {median: "model", **{name: name for name in references}}
     return Results(
         convention=convention,
         validation=dict(validation or validate_references(references, data.val)),
@@ -92,6 +91,10 @@ def evaluate(
         permanence=permanence({name: errors[key]["one_step"].squared for key, name in shown.items()}, data),
         calibration=calibrate(models[median_seed], covered[median], data) if covered else None,
     )
+
+
+def _convention(with_skill: bool, of_pictures: bool) -> dict[str, str]:
+    return CONVENTION | (SKILL_CONVENTION if with_skill else {}) | (PICTURE_CONVENTION if of_pictures else {})
 
 
 def _as_sure_as_known(scores: dict[str, Scores], data: Data) -> dict[str, Scores]:

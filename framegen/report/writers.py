@@ -4,7 +4,7 @@ What can be written: GIF, MP4, WebM, animated WebP, a folder of PNG; and frames 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from framegen.data.pictures import Array
-from framegen.errors import UserError
+from framegen.errors import OptionError, UserError
 from framegen.files import replacing, replacing_folder
 from framegen.progress import say
 from framegen.report.gif import frame_time, write_gif
@@ -72,6 +72,14 @@ def write_animation(path: Path, pictures: Iterable[Array], fps: float, first: in
             write_pictures(path, pictures, first)
         case _:
             write_film(path, pictures, playable(fps, ending))
+
+
+def check_new(out: Path, endings: Sequence[str], force: bool) -> None:
+    """Raises OptionError where the ending is another, or writing the file would cost what is there."""
+    if out.suffix.lower() not in endings:
+        raise OptionError(f"--out {out}: ends in {' or '.join(endings)}")
+    if reason := refusal(out, force):
+        raise OptionError(f"--out {out}: {reason}")
 
 
 def playable(fps: float, ending: str) -> float:

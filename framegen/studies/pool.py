@@ -21,6 +21,7 @@ from framegen.config.data import Orbit, Sine
 from framegen.config.models import ConvRecurrent, Recurrent
 from framegen.config.training import Mode
 from framegen.errors import UserError
+from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
 from framegen.training.interrupts import SIGNALS, Interrupted
 
@@ -121,8 +122,9 @@ def train_one(name: str, config: Config, tracked: Tracked, folder: Path, data_di
         return
     try:
         with interruptible():
-            with suppress(OSError):
-                (folder / name).rmdir()  # empty, where a run was killed as it began
+            if not (folder / name / CONFIG).exists():
+                with suppress(FileNotFoundError):
+                    (folder / name).rmdir()  # empty, where a run was killed as it began
             told = {"group": tracked.group, "show": False, "draw": False}
             training.begin_or_go_on(folder / name, config, tracked.mode, data_dir, **told)
     except OSError as error:

@@ -168,10 +168,9 @@ def dynamics(found: Dynamics, shown: int) -> Figure:
     _over_horizon(phase, found, shown, lambda loop: loop.ahead)
     phase.axhline(AWAY, color=BLACK, linestyle=":", linewidth=1)
     phase.set_yscale("symlog", linthresh=10)
-    most = max(AWAY, *(max(loop.ahead) for loop in found.members))
-    marks = [value for value in DEGREES if value <= most] + [value for value in DEGREES if value > most][:1]
+    marks = [value for value in DEGREES if value <= max(AWAY, phase.get_ylim()[1])]
     phase.set_yticks(marks, [f"{value:,}" for value in marks])
-    phase.set_ylim(0, marks[-1])
+    phase.set_ylim(bottom=0)
     phase.minorticks_off()
     phase.set_title("How far the generated light is from the true one", fontsize=11)
     finish(phase, "", "degrees (median)")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from framegen.config.data import Orbit
 from framegen.evaluation.results import Results
-from framegen.evaluation.running_on import VERDICTS, clips_for, judge, run_on
+from framegen.evaluation.running_on import clips_for, judge, run_on, shares
 from framegen.models import fused
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
@@ -50,8 +50,8 @@ def _running_on(runs: Runs) -> Finding:
     )
     ended = {name: _ended(runs, run) for name, run in TRIED.items()}
     told = "; ".join(
-        f"{name}, {', '.join(f'{part:.0%} {what}' for what, part in shares.items() if part)}"
-        for name, shares in ended.items()
+        f"{name}, {', '.join(f'{part:.0%} {what}' for what, part in parts.items() if part)}"
+        for name, parts in ended.items()
     )
     return Finding(
         "Closed-loop error over the optimal forecast's (median), at a skill one step ahead of (mean): "
@@ -66,19 +66,19 @@ def _running_on(runs: Runs) -> Finding:
             )
         ],
         {f"running_on/{TRIED[name]}": value for name, value in medians.items()}
-        | {f"running_on/{TRIED[name]}/in_step": shares["in step"] for name, shares in ended.items()},
+        | {f"running_on/{TRIED[name]}/in_step": parts["in step"] for name, parts in ended.items()},
         ["framegen train video-speeds-closed"],
     )
 
 
 def _ended(runs: Runs, name: str) -> dict[str, float]:
-    """The share of the clips of each of VERDICTS, of the run's median net."""
+    """What became of the clips, as shares, of the run's median net."""
     run = load(runs.folder / name)
     trained, context = run.config.task, run.data.context
     assert isinstance(trained, Orbit)
     task, prompts, truth = clips_for(trained, context, LONG)
-    verdicts = judge(task, run_on(fused.compiled(run.model, "auto"), task, prompts, truth))
-    return {each: verdicts.count(each) / len(verdicts) for each in VERDICTS}
+    model = fused.compiled(run.model, run.config.training.engine)
+    return shares(judge(task, run_on(model, task, prompts, truth)))
 
 
 RUNNING_ON = Claim(
