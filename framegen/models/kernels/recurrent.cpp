@@ -5,8 +5,8 @@
 // own order: of each layer weight_ih, weight_hh, bias_ih and bias_hh, then the head's weight (F, H) and bias (F), and the
 // density head's. The carried state is (B, D, STATES, H).
 //
-// Every sum is made in one order, whatever the batch and the tiles: the gradient of each of L clips by itself,
-// from the last step to the first, and that of the next L clips on top; in the end clip after clip.
+// Every sum is made in one order, whatever the registers and the tiles: the gradient of each clip by itself, from the last
+// step to the first, and clip after clip.
 #include <cstdint>
 #include <numeric>
 #include <utility>
@@ -103,8 +103,8 @@ NOINLINE static void head(const REAL* w, int n, const REAL* h, ptrdiff_t h_row, 
     product<O>(n, y, y_row, w + HEAD_BIAS, 0, Term{h + S - STATES * HP, h_row, 1, 0, w + HEAD, OP, 0, H, 1});
 }
 
-// Errors e (n, T, OP), in place of the predictions, times 2 scale; and the sum of each clip's squares.
-static void errors(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL* losses) {
+// Errors e (n, T, OP), in place of the predictions, times 2 scale; and clip after clip the sum of the squares, on top of loss.
+static void errors(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL& loss) {
     constexpr int FEW = 8;  // clips whose sums are made side by side
     typedef REAL clips __attribute__((vector_size(sizeof(REAL) * FEW)));
     for (int b = 0; b < n; b++) {
@@ -122,17 +122,20 @@ static void errors(REAL* e, int n, int T, const REAL* targets, const int64_t* in
                 for (int b = 0; b < FEW; b++) each[b] = clip[b][t * OP + o];
                 sum += each * each;
             }
-        for (int b = first; b < std::min(first + FEW, n); b++) losses[b] += sum[b - first];
+        for (int b = first; b < std::min(first + FEW, n); b++) loss += sum[b - first];
     }
     for (size_t k = 0; k < (size_t)n * T * OP; k++) e[k] *= 2 * scale;
 }
 
 // The same of mixtures: the gradient of scale times the bits that each clip's frames take, and those bits.
-static void surprises(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL* losses) {
+static void surprises(REAL* e, int n, int T, const REAL* targets, const int64_t* index, REAL scale, REAL& loss) {
     const REAL bit = (REAL)1.44269504088896340736;  // of a natural logarithm
-    for (int b = 0; b < n; b++)
+    for (int b = 0; b < n; b++) {
+        REAL bits = 0;
         for (int t = T - 1; t >= 0; t--)
-            losses[b] += bit * surprise<F, std::max(MIX, 1)>(e + ((size_t)b * T + t) * OP, targets + (index[b] * (size_t)T + t) * F, scale * bit);
+            bits += bit * surprise<F, std::max(MIX, 1)>(e + ((size_t)b * T + t) * OP, targets + (index[b] * (size_t)T + t) * F, scale * bit);
+        loss += bits;
+    }
 }
 
 // The gradient of a layer's sums in their place, from that of what stands above: the head's errors, or the layer's sums.
@@ -156,22 +159,22 @@ static void back_through_time(const REAL* w, int l, int n, int T, const REAL* e,
     }
 }
 
-// g (rows, N) += the sum over a clip's steps, from the last to the first, of from (rows) times to (N); or = that sum.
+// g (rows, N) += the sum over a clip's steps, from the last to the first, of from (rows) times to (N).
 template <int N>
-NOINLINE static void outer(bool more, REAL* g, int rows, int T, const REAL* from, ptrdiff_t from_step, const REAL* to, ptrdiff_t to_step) {
+NOINLINE static void outer(REAL* g, int rows, int T, const REAL* from, ptrdiff_t from_step, const REAL* to, ptrdiff_t to_step) {
     constexpr int SIZE = Row<N>::SIZE;
     from += (T - 1) * from_step, to += (T - 1) * to_step;
-    product<N>(rows, g, SIZE, more ? g : nullptr, SIZE, Term{from, 1, -from_step, 0, to, -to_step, 0, T, 1});
+    product<N, true, 8>(rows, g, SIZE, nullptr, 0, Term{from, 1, -from_step, 0, to, -to_step, 0, T, 1});
 }
 
 // The gradient of a layer's weights from one clip: x what the layer was fed, h its states, a the gradient of its sums.
 template <int IN>
-static void weight_gradient(bool more, int T, const REAL* x, ptrdiff_t x_step, const REAL* h, const REAL* a, REAL* g) {
-    for (int s = 0; s < X; s++) outer<H>(more, g + s * IN * HP, IN, T, x, x_step, a + s * HP, A);
+static void weight_gradient(int T, const REAL* x, ptrdiff_t x_step, const REAL* h, const REAL* a, REAL* g) {
+    for (int s = 0; s < X; s++) outer<H>(g + s * IN * HP, IN, T, x, x_step, a + s * HP, A);
     g += X * IN * HP;
-    for (int s = 0; s < R; s++) outer<H>(more, g + s * H * HP, H, T, h, S, a + (FIRST + s) * HP, A);
+    for (int s = 0; s < R; s++) outer<H>(g + s * H * HP, H, T, h, S, a + (FIRST + s) * HP, A);
     g += R * H * HP;
-    for (int s = 0; s < SUMS; s++) outer<H>(more, g + s * HP, 1, T, &ONE, 0, a + s * HP, A);
+    for (int s = 0; s < SUMS; s++) outer<H>(g + s * HP, 1, T, &ONE, 0, a + s * HP, A);
 }
 
 // n states to or from PyTorch's rows of H; row leads from one clip's to the next one's.
@@ -184,9 +187,9 @@ static void store(const REAL* own, ptrdiff_t row, REAL* given, int n) {
         for (int k = 0; k < D * STATES; k++, given += H) std::copy_n(own + b * row + k * HP, H, given);
 }
 
-// What n clips bring: to `losses` (n) their squared errors, or bits, to G (n, FORWARD) the gradient of scale times their sum.
+// What n clips bring on top of `loss`, their squared errors, or bits, and of G (FORWARD), the gradient of scale times that.
 static void pass(const REAL* w, const REAL* w_back, const REAL* inputs, const REAL* targets, const int64_t* index, int n, int T, REAL* state,
-                 REAL scale, bool more, REAL* losses, REAL* G) {
+                 REAL scale, REAL& loss, REAL* G) {
     thread_local Buffer inputs_at, errors_at, states_at, sums_at, d_at, carry_at;
     REAL *x = inputs_at.get((size_t)n * T * I), *e = errors_at.get((size_t)n * T * OP), *a = sums_at.get(n * T * A);
     REAL *h = states_at.get(n * (T + 1) * S), *d = d_at.get(n * HP), *carry = carry_at.get(n * HP);
@@ -199,15 +202,15 @@ static void pass(const REAL* w, const REAL* w_back, const REAL* inputs, const RE
     for (ptrdiff_t t = 0; t < T; t++) step_all(w, n, x + t * I, (ptrdiff_t)T * I, h + t * S, h + (t + 1) * S, row, a + t * A, T * A);
     if (state) store(h + T * S, row, state, n);
     for (int b = 0; b < n; b++) head(w, T, h + b * row + S, S, e + (size_t)b * T * OP, OP);
-    (MIX ? surprises : errors)(e, n, T, targets, index, scale, losses);
+    (MIX ? surprises : errors)(e, n, T, targets, index, scale, loss);
     back_through_time<true>(w_back, D - 1, n, T, e, h, a, d, carry);
     for (int l = D - 2; l >= 0; l--) back_through_time<false>(w_back, l, n, T, e, h, a, d, carry);
-    for (int b = 0; b < n; b++, h += row, a += T * A, e += T * OP, x += T * I, G += FORWARD) {
-        weight_gradient<I>(more, T, x, I, h, a, G);
+    for (int b = 0; b < n; b++, h += row, a += T * A, e += T * OP, x += T * I) {
+        weight_gradient<I>(T, x, I, h, a, G);
         for (int l = 1; l < D; l++)
-            weight_gradient<H>(more, T, h + S + (l - 1) * STATES * HP, S, h + l * STATES * HP, a + l * SLOTS * HP, G + layer(l));
-        outer<O>(more, G + HEAD, H, T, h + 2 * S - STATES * HP, S, e, OP);
-        outer<O>(more, G + HEAD_BIAS, 1, T, &ONE, 0, e, OP);
+            weight_gradient<H>(T, h + S + (l - 1) * STATES * HP, S, h + l * STATES * HP, a + l * SLOTS * HP, G + layer(l));
+        outer<O>(G + HEAD, H, T, h + 2 * S - STATES * HP, S, e, OP);
+        outer<O>(G + HEAD_BIAS, 1, T, &ONE, 0, e, OP);
     }
 }
 
@@ -217,25 +220,18 @@ extern "C" {
 // out, none is a state of 0.
 void gradient(const REAL* inputs, const REAL* targets, const int64_t* index, int B, int T, const REAL* weights, REAL* state, REAL* g,
               REAL* loss, double* squares) {
-    thread_local Buffer forward_at, back_at, clips_at, total_at;
-    const int lanes = std::min(B, L);
-    REAL *w = forward_at.get(FORWARD), *w_back = back_at.get(BACK), *G = clips_at.get((size_t)lanes * FORWARD);
-    REAL *total = total_at.get(FORWARD), losses[L] = {}, sum = 0;
+    thread_local Buffer forward_at, back_at, total_at;
+    REAL *w = forward_at.get(FORWARD), *w_back = back_at.get(BACK), *total = total_at.get(FORWARD), sum = 0;
     const REAL count = (REAL)B * T * F;
     pack(weights, w, w_back);
+    std::fill_n(total, FORWARD, (REAL)0);
     for (int b = 0; b < B; b += L)
-        pass(w, w_back, inputs, targets, index + b, std::min(L, B - b), T, state ? state + b * S / HP * H : nullptr, 1 / count, b, losses, G);
-    typedef Row<L>::vec full;
-    for (int q = 0; q < FORWARD; q += L) {
-        full all = {};
-        for (int b = 0; b < lanes; b++) all += *(const full*)(G + (size_t)b * FORWARD + q);
-        *(full*)(total + q) = all;
-    }
-    double squared = 0;
+        pass(w, w_back, inputs, targets, index + b, std::min(L, B - b), T, state ? state + b * S / HP * H : nullptr, 1 / count, sum,
+             total);
+    double squared[8] = {};  // side by side: a single sum would wait for each addition
     for (const Run& run : RUNS)
-        for (int k = 0; k < run.size; k++, g++) *g = total[run.forward + k * run.stride], squared += (double)*g * *g;
-    for (int b = 0; b < lanes; b++) sum += losses[b];
-    *loss = sum / count, *squares = squared;
+        for (int k = 0; k < run.size; k++, g++) *g = total[run.forward + k * run.stride], squared[k % 8] += (double)*g * *g;
+    *loss = sum / count, *squares = std::accumulate(squared, squared + 8, 0.0);
 }
 
 // Adam (Kingma and Ba, 2015, algorithm 1) on each of K networks, after n0 steps: each takes its N clips, `index` (K, N),

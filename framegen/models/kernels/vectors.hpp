@@ -62,8 +62,8 @@ struct Term {
 };
 
 // M rows of c, V registers each, in registers from beginning to end: each number is one chain of fused multiply-adds,
-// from `init` on through the terms in their order, whatever M and V are.
-template <int M, int V, class vec, class... Terms>
+// from `init` on through the terms in their order, whatever M and V are. It becomes c, or with ADD comes on top of c.
+template <int M, int V, bool ADD, class vec, class... Terms>
 __attribute__((always_inline)) inline void tile(REAL* c, ptrdiff_t row, const REAL* init, ptrdiff_t init_row, const Terms&... terms) {
     vec sum[M][V];
 #pragma GCC unroll 16
@@ -85,29 +85,32 @@ __attribute__((always_inline)) inline void tile(REAL* c, ptrdiff_t row, const RE
 #pragma GCC unroll 16
     for (int m = 0; m < M; m++)
 #pragma GCC unroll 16
-        for (int v = 0; v < V; v++) ((vec*)(c + m * row))[v] = sum[m][v];
+        for (int v = 0; v < V; v++) {
+            vec& there = ((vec*)(c + m * row))[v];
+            there = ADD ? there + sum[m][v] : sum[m][v];
+        }
 }
 
 // The same for any number of rows, by tiles of M, then of M / 2 and so on.
-template <int M, int V, class vec, class... Terms>
+template <int M, int V, bool ADD, class vec, class... Terms>
 __attribute__((always_inline)) inline void tiles(int rows, REAL* c, ptrdiff_t row, const REAL* init, ptrdiff_t init_row, Terms... terms) {
     for (; rows >= M; rows -= M, c += M * row) {
-        tile<M, V, vec>(c, row, init, init_row, terms...);
+        tile<M, V, ADD, vec>(c, row, init, init_row, terms...);
         if (init) init += M * init_row;
         ((terms.a += M * terms.row), ...);
     }
-    if constexpr (M > 1) tiles<M / 2, V, vec>(rows, c, row, init, init_row, terms...);
+    if constexpr (M > 1) tiles<M / 2, V, ADD, vec>(rows, c, row, init, init_row, terms...);
 }
 
 // The same for rows of N numbers, by columns of a few registers.
-template <int N, class... Terms>
+template <int N, bool ADD = false, int MOST = 10, class... Terms>
 __attribute__((always_inline)) inline void product(int rows, REAL* c, ptrdiff_t row, const REAL* init, ptrdiff_t init_row, Terms... terms) {
     typedef typename Row<N>::vec vec;
-    constexpr int V = Row<N>::V, W = Row<N>::W, FEW = std::min(V, REGISTERS / 8), M = REGISTERS / 16 * 10 / FEW >= 10 ? 10 : 5;
+    constexpr int V = Row<N>::V, W = Row<N>::W, FEW = std::min(V, REGISTERS / 8), M = REGISTERS / 16 * 10 / FEW >= 10 ? MOST : MOST / 2;
     for (int v = 0; v + FEW <= V; v += FEW, c += FEW * W) {
-        tiles<M, FEW, vec>(rows, c, row, init, init_row, terms...);
+        tiles<M, FEW, ADD, vec>(rows, c, row, init, init_row, terms...);
         if (init) init += FEW * W;
         ((terms.b += FEW * W), ...);
     }
-    if constexpr (V % FEW > 0) tiles<5, V % FEW, vec>(rows, c, row, init, init_row, terms...);
+    if constexpr (V % FEW > 0) tiles<MOST / 2, V % FEW, ADD, vec>(rows, c, row, init, init_row, terms...);
 }
