@@ -30,7 +30,7 @@ from framegen.studies.bench.contenders import (
     whole_steps,
     written_out_loss,
 )
-from framegen.studies.bench.groups import QUICK, TRAINING, clips, net, orders
+from framegen.studies.bench.groups import QUICK, TRAINING, Sizes, clips, groups, net, orders
 from framegen.studies.bench.measure import Contender, Ready, prepare, turn
 from tests.conftest import needs_compiler
 
@@ -76,15 +76,37 @@ def test_the_stacked_population_trains_as_the_fused_engine(config: Recurrent) ->
     _same(_losses(stacked_training(ours, CLIPS, TRAINING, order)), fused)
 
 
+ALONE = [Recurrent(cell, 4, layers) for cell in ("tanh", "gru", "lstm", "mingru") for layers in (1, 2)]
+
+
 @needs_compiler
-@pytest.mark.parametrize("product", in_jax.PRODUCTS)
-@pytest.mark.parametrize("config", NETS)
-def test_jax_trains_as_the_fused_engine(config: Recurrent, product: str) -> None:
+@pytest.mark.parametrize(
+    ("config", "members", "product"),
+    [
+        pytest.param(config, members, product, id=f"{config.cell}-{config.num_layers}-{members}-{name}")
+        for members, configs in ((1, ALONE), (3, NETS))
+        for config in configs
+        for name, product in in_jax.ways(config.cell).items()
+    ],
+)
+def test_jax_trains_as_the_fused_engine(config: Recurrent, members: int, product: in_jax.Product) -> None:
     pytest.importorskip("optax")
-    ours, theirs = ([net(config, seed) for seed in range(3)] for _ in range(2))
-    order = orders(3, len(CLIPS))
+    ours, theirs = ([net(config, seed) for seed in range(members)] for _ in range(2))
+    order = orders(members, len(CLIPS))
     fused = _losses(fused_training(theirs, CLIPS, TRAINING, order))
-    _same(_losses(in_jax.training(ours, CLIPS, TRAINING, order, in_jax.PRODUCTS[product])), fused)
+    _same(_losses(in_jax.training(ours, CLIPS, TRAINING, order, product)), fused)
+
+
+def test_every_net_of_the_second_table_has_its_rows_of_jax() -> None:
+    table = groups(replace(QUICK, compilers=True, nets=Sizes.nets))[1]
+    rows = {case.label: [each.name for each in case.contenders[2:]] for case in table.cases}
+    both = ["JAX, matrix products", "JAX, products as sums"]
+    assert rows == {
+        "GRU, 32 units": both,
+        "LSTM, 32 units": both,
+        "minGRU, 32 units": ["JAX"],
+        "tanh, 2 layers of 5 units": both,
+    }
 
 
 def _prompt() -> Tensor:

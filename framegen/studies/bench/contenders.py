@@ -210,7 +210,8 @@ def stacked_training(nets: Sequence[RecurrentNet], clips: Clips, training: Train
 
 
 def parameters(net: RecurrentNet) -> list[nn.Parameter]:
-    """In torch's order: weight_ih, weight_hh, bias_ih, bias_hh, weight and bias of the head."""
+    """In torch's order: weight_ih, weight_hh, bias_ih, bias_hh of each layer (of a minGRU's weight and bias),
+    weight and bias of the head."""
     return list(net.parameters())
 
 

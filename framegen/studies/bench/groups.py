@@ -161,14 +161,17 @@ def _cells(sizes: Sizes, cores: int) -> Group:
             "PyTorch": partial(eager_training, net(config), data, TRAINING, layers_loss),
         }
         contenders = [Contender(name, way, steps, threads) for name, way in ways.items()]
-        if sizes.compilers and config.cell == "gru":
-            for name, product in in_jax.PRODUCTS.items():
+        if sizes.compilers:
+            for name, product in in_jax.ways(config.cell).items():
                 way = partial(in_jax.training, [net(config)], data, TRAINING, order, product)
                 contenders.append(Contender(name, way, steps))
         return Case(_said(config), tuple(contenders))
 
     title = f"Other cells and more layers: as in the first table, 1 or {cores} threads (JAX: 1)"
-    return Group(title, "training step", tuple(map(case, sizes.nets)), "net")
+    notes = ("The two ways in JAX differ in the product with the last state, which a minGRU has not.",)
+    return Group(
+        title, "training step", tuple(map(case, sizes.nets)), "net", notes if sizes.compilers else ()
+    )
 
 
 def _populations(sizes: Sizes, cores: int, config: Recurrent, counts: tuple[int, ...]) -> Group:

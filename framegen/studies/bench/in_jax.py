@@ -3,14 +3,16 @@ Both are imported when they are needed."""
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.fused import cell_of
+from framegen.models.mingru import MinGRU
 from framegen.models.recurrent import RecurrentNet
 from framegen.studies.bench.contenders import flat, parameters
 from framegen.studies.bench.measure import Call, Unavailable
@@ -21,25 +23,37 @@ Array = Any
 Product = Callable[[Array, Array], Array]
 """A matrix product (M, N) x (N, B) -> (M, B)."""
 
+Cell = Callable[[list[Array], Any, Array], tuple[Any, Array]]
+"""A step of a layer: (weights, state, now) -> (state, hidden).
+
+Its weights are torch's, in torch's order. The state is hidden, (H, B), for the LSTM a pair of it and the
+memory. `now` is what the input contributes, (H, B) for tanh, 3, 4 and 2 times as many rows for GRU, LSTM and
+minGRU: its product with weight_ih, and the biases that need not wait for the state."""
+
 PRODUCTS: dict[str, Product] = {
     "JAX, matrix products": lambda matrix, columns: matrix @ columns,
     "JAX, products as sums": lambda matrix, columns: (matrix[:, :, None] * columns).sum(1),
 }
-"""Two ways to write one. For a matrix product XLA calls a routine, once a frame; a sum it fuses with what
-stands around it."""
+"""Two ways to write the product with the last state. For a matrix product XLA calls a routine, once a frame;
+a sum it fuses with what stands around it."""
+
+
+def ways(cell: str) -> dict[str, Product]:
+    """Those of PRODUCTS that differ for a cell: the minGRU has no product with the last state."""
+    return {"JAX": PRODUCTS["JAX, matrix products"]} if cell == "mingru" else PRODUCTS
 
 
 def training(
     nets: Sequence[RecurrentNet], clips: Clips, config: Training, order: Tensor, product: Product
 ) -> Call:
-    """K nets, plain or GRU, under vmap, through a scan over the steps of an epoch, in it a scan over time.
+    """K nets under vmap, through a scan over the steps of an epoch, in it a scan over time for each layer.
 
     See `contenders.fused_training`. The batch is the last axis everywhere, so that the small matrices stand
     to the left of long rows.
     """
     jax, adam = _jax(), _optax().adam(config.learning_rate)
     jnp = jax.numpy
-    epoch = _epoch(jax, _loss(jax, product, cell_of(nets[0].rnn) == "gru"), adam)
+    epoch = _epoch(jax, _loss(jax, nets[0].rnn, product), adam)
     alone = len(nets) == 1  # a single net is faster without vmap
     all_nets = jax.jit(epoch if alone else jax.vmap(epoch, in_axes=(0, None, None, 0)))
     weights = [
@@ -60,33 +74,67 @@ def training(
     return call
 
 
-def _loss(jax: Any, product: Product, gru: bool) -> Callable[[list[Array], Array, Array], Array]:
-    """The mean squared error of a net on inputs and targets (T, P, B)."""
-    jnp = jax.numpy
-    sigmoid = jax.nn.sigmoid
+def _loss(
+    jax: Any, rnn: nn.RNNBase | MinGRU, product: Product
+) -> Callable[[list[Array], Array, Array], Array]:
+    """The mean squared error of a net with such layers on inputs and targets (T, P, B).
+
+    As in torch, a layer's product with its inputs is one for all times, ahead of the loop.
+    """
+    jnp, name = jax.numpy, cell_of(rnn)
+    cell = _cells(jax, product)[name]
+
+    def linear(weight: Array, bias: Array, inputs: Array) -> Array:
+        return jax.vmap(lambda now: weight @ now)(inputs) + bias[:, None]  # at all times
 
     def loss_of(weights: list[Array], inputs: Array, targets: Array) -> Array:
-        weight_ih, weight_hh, bias_ih, bias_hh, weight_o, bias_o = weights
-        bias = bias_ih if gru else bias_ih + bias_hh
-        driven = jax.vmap(lambda frame: weight_ih @ frame)(inputs) + bias[:, None]  # (T, H or 3 * H, B)
-
-        def plain_cell(hidden: Array, now: Array) -> tuple[Array, Array]:
-            hidden = jnp.tanh(now + product(weight_hh, hidden))
-            return hidden, hidden
-
-        def gru_cell(hidden: Array, now: Array) -> tuple[Array, Array]:
-            reset, update, new = jnp.split(now, 3)
-            of_last = jnp.split(product(weight_hh, hidden) + bias_hh[:, None], 3)
-            new = jnp.tanh(new + sigmoid(reset + of_last[0]) * of_last[2])
-            hidden = new + sigmoid(update + of_last[1]) * (hidden - new)
-            return hidden, hidden
-
-        none = jnp.zeros((weight_hh.shape[1], driven.shape[2]))
-        _, states = jax.lax.scan(gru_cell if gru else plain_cell, none, driven)
-        predictions = jax.vmap(lambda hidden: weight_o @ hidden)(states) + bias_o[:, None]
-        return ((predictions - targets) ** 2).mean()
+        *recurrent, weight_o, bias_o = weights
+        none = jnp.zeros((rnn.hidden_size, inputs.shape[2]))
+        state = (none, none) if name == "lstm" else none
+        size, hidden = len(recurrent) // rnn.num_layers, inputs
+        for first in range(0, len(recurrent), size):
+            layer = recurrent[first : first + size]
+            biases = layer[size // 2 :]
+            bias = biases[0] if name == "gru" else sum(biases)  # a GRU's reset gate scales part of bias_hh
+            _, hidden = jax.lax.scan(partial(cell, layer), state, linear(layer[0], bias, hidden))
+        return ((linear(weight_o, bias_o, hidden) - targets) ** 2).mean()
 
     return loss_of
+
+
+def _cells(jax: Any, product: Product) -> dict[str, Cell]:
+    """A step of each cell, by the name that `cell_of` gives it."""
+    jnp, sigmoid = jax.numpy, jax.nn.sigmoid
+
+    def tanh(weights: list[Array], hidden: Array, now: Array) -> tuple[Array, Array]:
+        _, weight_hh, *_ = weights
+        hidden = jnp.tanh(now + product(weight_hh, hidden))
+        return hidden, hidden
+
+    def gru(weights: list[Array], hidden: Array, now: Array) -> tuple[Array, Array]:
+        _, weight_hh, _, bias_hh = weights
+        reset, update, new = jnp.split(now, 3)
+        of_last = jnp.split(product(weight_hh, hidden) + bias_hh[:, None], 3)
+        new = jnp.tanh(new + sigmoid(reset + of_last[0]) * of_last[2])
+        hidden = new + sigmoid(update + of_last[1]) * (hidden - new)
+        return hidden, hidden
+
+    def lstm(
+        weights: list[Array], state: tuple[Array, Array], now: Array
+    ) -> tuple[tuple[Array, Array], Array]:
+        _, weight_hh, *_ = weights
+        hidden, memory = state
+        enter, keep, new, leave = jnp.split(now + product(weight_hh, hidden), 4)
+        memory = sigmoid(keep) * memory + sigmoid(enter) * jnp.tanh(new)
+        hidden = sigmoid(leave) * jnp.tanh(memory)
+        return (hidden, memory), hidden
+
+    def mingru(weights: list[Array], hidden: Array, now: Array) -> tuple[Array, Array]:
+        gate, candidate = jnp.split(now, 2)
+        hidden = hidden + sigmoid(gate) * (candidate - hidden)
+        return hidden, hidden
+
+    return {"tanh": tanh, "gru": gru, "lstm": lstm, "mingru": mingru}
 
 
 def _epoch(jax: Any, loss_of: Callable[[list[Array], Array, Array], Array], adam: Any) -> Callable[..., Any]:
