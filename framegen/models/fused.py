@@ -1,4 +1,4 @@
-"""Recurrent nets run by compiled code, one step ahead and closed-loop."""
+"""Fully connected nets run by compiled code, one step ahead and closed-loop."""
 
 from contextlib import suppress
 
@@ -9,9 +9,15 @@ from framegen.config.training import Engine
 from framegen.models.density import WHOLE_FRAMES, LinearDensity
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.mingru import MinGRU
+from framegen.models.mlp import MemorylessNet
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State, device_of, num_parameters
 from framegen.models.recurrent import RecurrentNet
+
+FullyConnected = RecurrentNet | MemorylessNet
+
+MEMORYLESS = "memoryless"
+"""In place of a cell."""
 
 MAX_HIDDEN, MAX_LAYERS = 128, 4
 
@@ -24,15 +30,16 @@ def check(model: Predictor, device: torch.device, engine: Engine) -> None:
     library(shape_of(suits(model, device, engine)))
 
 
-def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNet:
+def suits(model: Predictor, device: torch.device, engine: Engine) -> FullyConnected:
     """`check`, but for the compiler; returns the model."""
-    if not isinstance(model, RecurrentNet):
-        raise FusedUnavailable("trains fully connected recurrent nets only")
-    if model.rnn.num_layers > MAX_LAYERS:
+    if not isinstance(model, FullyConnected):
+        raise FusedUnavailable("trains fully connected nets only")
+    shape = shape_of(model)
+    if shape.layers > MAX_LAYERS:
         raise FusedUnavailable(f"trains up to {MAX_LAYERS} recurrent layers only")
     if isinstance(model.spread, LinearDensity) and model.spread.weights > 1:
         raise FusedUnavailable(f"trains no --density of frames with more than {WHOLE_FRAMES} values")
-    if model.rnn.hidden_size > MAX_HIDDEN:
+    if shape.hidden > MAX_HIDDEN:
         raise FusedUnavailable(f"trains up to {MAX_HIDDEN} hidden units only")
     if device.type != "cpu":
         raise FusedUnavailable("runs on the CPU only")
@@ -41,13 +48,15 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> RecurrentNe
     return model
 
 
-def shape_of(model: RecurrentNet) -> Shape:
-    rnn, outputs, components = model.rnn, model.head.out_features, 0
+def shape_of(model: FullyConnected) -> Shape:
+    outputs, components = model.head.out_features, 0
     if isinstance(model.spread, LinearDensity):
         outputs, components = outputs + model.spread.layer.out_features, model.spread.components
-    return Shape(
-        rnn.input_size, rnn.hidden_size, outputs, cell_of(rnn), rnn.num_layers, components=components
-    )
+    if isinstance(model, MemorylessNet):
+        inputs, layers, cell = model.hidden.in_features, 1, MEMORYLESS
+    else:
+        inputs, layers, cell = model.rnn.input_size, model.rnn.num_layers, cell_of(model.rnn)
+    return Shape(inputs, model.head.in_features, outputs, cell, layers, components=components)
 
 
 def cell_of(rnn: nn.RNNBase | MinGRU) -> str:
@@ -66,8 +75,11 @@ def packed(state: State, shape: Shape, batch: int) -> Tensor:
     return torch.stack(parts, 2).transpose(0, 1).contiguous()
 
 
-def unpacked(state: Tensor) -> State:
-    """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them."""
+def unpacked(state: Tensor, shape: Shape) -> State:
+    """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them; None of a net
+    without memory."""
+    if shape.cell == MEMORYLESS:
+        return None
     first, *others = (part.clone() for part in state.transpose(0, 1).contiguous().unbind(2))
     return (first, *others) if others else first
 
@@ -83,13 +95,13 @@ def compiled(model: Predictor, engine: Engine) -> Predictor:
 
 
 class FusedPredictor(Predictor):
-    """A recurrent net as it is now, behind the contract, run by the compiled code."""
+    """A net as it is now, behind the contract, run by the compiled code."""
 
     frames_at_once = 1000
 
     def __init__(self, model: Predictor) -> None:
         super().__init__()
-        assert isinstance(model, RecurrentNet)
+        assert isinstance(model, FullyConnected)
         self.shape = shape_of(model)
         self.compiled, self.weights = library(self.shape), flatten(model.parameters())
 
@@ -102,4 +114,4 @@ class FusedPredictor(Predictor):
         carried = packed(state, self.shape, batch)
         made = map(pointer, (self.weights, carried, predictions))
         self.compiled.predict(pointer(inputs), batch, given, num_frames, *made, torch.get_num_threads())
-        return predictions, unpacked(carried)
+        return predictions, unpacked(carried, self.shape)

@@ -18,9 +18,10 @@ import torch
 from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.data import Orbit, Sine
-from framegen.config.models import ConvRecurrent, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Recurrent
 from framegen.config.training import Mode
 from framegen.errors import UserError
+from framegen.models.fused import MAX_HIDDEN
 from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
 from framegen.training.interrupts import SIGNALS, Interrupted
@@ -156,6 +157,8 @@ def cost(config: Config) -> float:
     if isinstance(model, Recurrent) and not config.training.special:
         gates = {"gru": 3, "lstm": 4, "mingru": 1}.get(model.cell, 1)
         microseconds = model.num_layers * (8 + gates * model.hidden_size**2 / 25) + 500 * bool(model.density)
+    elif isinstance(model, MLP) and model.hidden_size <= MAX_HIDDEN:
+        microseconds = 15.0
     else:
         slow = {Recurrent: 8000, ConvRecurrent: 80_000}
         microseconds = slow.get(type(model), 600)

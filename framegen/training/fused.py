@@ -1,5 +1,5 @@
-"""The fused engine: forward, loss, back-propagation and Adam of recurrent nets in one compiled call (see
-recurrent.cpp).
+"""The fused engine: forward, loss, back-propagation and Adam of fully connected nets in one compiled call
+(see recurrent.cpp).
 
 PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small
 operations; the arithmetic takes microseconds. The source is compiled at first use by the machine's own
@@ -14,11 +14,10 @@ from torch import Tensor
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.fused import compiled, packed, shape_of, unpacked
+from framegen.models.fused import FullyConnected, compiled, packed, shape_of, unpacked
 from framegen.models.kernels.build import library, pointer
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State
-from framegen.models.recurrent import RecurrentNet
 from framegen.training.state import engine_state, load_engine_state
 
 # Multiplications of weights in one call, about: a fraction of a second,
@@ -38,7 +37,7 @@ class FusedEngine:
     ) -> None:
         self.models, self.training, self.carry_state = list(models), training, carry_state
         model = models[0]
-        assert isinstance(model, RecurrentNet)
+        assert isinstance(model, FullyConnected)
         self.shape = shape_of(model)
         self.compiled = library(self.shape)
         self.inputs, self.targets = (
@@ -64,7 +63,7 @@ class FusedEngine:
     @property
     def states(self) -> list[State]:
         """What each model carries into the next step, as PyTorch's module has it, or None."""
-        return [unpacked(state) if self.carry_state else None for state in self._state]
+        return [unpacked(state, self.shape) if self.carry_state else None for state in self._state]
 
     @states.setter
     def states(self, states: list[State], /) -> None:

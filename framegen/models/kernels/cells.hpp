@@ -7,8 +7,8 @@
 #pragma once
 #include "vectors.hpp"
 
-template <bool RELU> struct Plain {  // Elman, 1990
-    static constexpr int SLOTS = 1, X = 1, FIRST = 0, R = 1, STATES = 1, from_x[] = {0}, from_h[] = {0};
+template <bool RELU, int MEMORY = 1> struct Plain {  // Elman, 1990
+    static constexpr int SLOTS = 1, X = 1, FIRST = 0, R = MEMORY, STATES = 1, from_x[] = {0}, from_h[] = {0};
     static void forward(vec* a, const vec*, vec* next) {
         for (int v = 0; v < HV; v++) next[v] = RELU ? pick(a[v] < 0, vec{}, a[v]) : tanh(a[v]);
     }
@@ -21,6 +21,7 @@ template <bool RELU> struct Plain {  // Elman, 1990
 };
 typedef Plain<false> Tanh;
 typedef Plain<true> Relu;
+typedef Plain<false, 0> Memoryless;
 
 struct Gru {  // Cho et al., 2014, as cuDNN and PyTorch have it; slots: n of x, r, z, n of h
     static constexpr int SLOTS = 4, X = 3, FIRST = 1, R = 3, STATES = 1, from_x[] = {2, 0, 1}, from_h[] = {0, 1, 2};

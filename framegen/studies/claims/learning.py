@@ -156,14 +156,14 @@ def _width_and_depth(runs: Runs) -> Finding:
         style.save(comparisons.line_plot([panel]), runs.picture("width")),
         style.save(comparisons.strip_plot(depth, ONE_STEP), runs.picture("depth")),
     ]
-    worse = above(by_width[5], by_width[64]) or above(deep["one-of-5"], deep["three-of-5"])
+    worse = above(by_width[5], by_width[64]) or above(deep["video"], deep["three-of-5"])
     poor = any(above(by_width[5], by_width[size]) for size in by_width if size < 5)
     two, three = deep["two-of-5"], deep["three-of-5"]
     return Finding(
         f"Skill from {spread_text(by_width[1])} with 1 unit over {spread_text(by_width[5])} with 5 to "
         f"{spread_text(by_width[64])} with 64. With two layers of 5 it is {spread_text(two)}, "
-        f"{compared(two, deep['one-of-5'])} one layer of 5 ({spread_text(deep['one-of-5'])}) and "
-        f"{compared(two, deep['one-of-8'])} one layer of 8 ({spread_text(deep['one-of-8'])}), which has "
+        f"{compared(two, deep['video'])} one layer of 5 ({spread_text(deep['video'])}) and "
+        f"{compared(two, deep['hidden-8'])} one layer of 8 ({spread_text(deep['hidden-8'])}), which has "
         f"about as many parameters. Three layers reach {spread_text(three)}: {compared(three, two)} two, and "
         f"{compared(three, deep['one-of-10'])} one layer of 10 ({spread_text(deep['one-of-10'])}).",
         "holds in part" if poor or worse else "holds",
@@ -171,9 +171,8 @@ def _width_and_depth(runs: Runs) -> Finding:
             (made[0], "Skill over the number of hidden units; the article's net has 5."),
             (
                 made[1],
-                f"{len(two)} seeds each, as many steps each, with batches of 20 clips. The last two nets "
-                "have about the parameters of the two above them. Better and worse are differences of more "
-                "than two standard errors.",
+                f"{len(two)} seeds each. The last two nets have about the parameters of the two above them. "
+                "Better and worse are differences of more than two standard errors.",
             ),
         ],
         {f"width/{size}": statistics.fmean(values) for size, values in by_width.items()}
@@ -184,6 +183,6 @@ def _width_and_depth(runs: Runs) -> Finding:
 WIDTH_AND_DEPTH = Claim(
     "Width and depth are free to choose",
     "Only the numbers of inputs and outputs are given by the data; the hidden layers are up to us.",
-    ["video", *(f"hidden-{size}" for size in HIDDEN_SIZES), *DEPTHS],
+    list(dict.fromkeys([*(f"hidden-{size}" for size in HIDDEN_SIZES), *DEPTHS])),
     _width_and_depth,
 )
