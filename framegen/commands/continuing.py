@@ -19,9 +19,12 @@ from framegen.data.clips import to_float
 from framegen.data.dataset import open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
+from framegen.data.pictures import Array
 from framegen.data.probing import probe
+from framegen.data.shots import shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
+from framegen.models.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
@@ -56,36 +59,49 @@ def continue_film(
         film: is brought to the shape and the rate of those that the run was trained on.
         seconds: how much to generate, at the rate at which the film is read.
         start: seconds from the film's beginning after which the model goes on; None is its end.
-        last: frames before that which the model sees; None: as many as its training clips have.
+        last: frames before that which the model sees; None: as many as its training clips have, or of a film
+            that repeats itself as many as show that.
     """
     path = Path(film)
-    prompt, rate = _prompt(run, path, start, last)
+    prompt, rate, _ = _prompt(run, path, start, last)
     return generate(run.model, prompt, max(1, round(seconds * rate)))
 
 
-def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tuple[Tensor, float]:
-    """The frames that the model goes on from, (T, C, H, W), and how many a second they are."""
+def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tuple[Tensor, float, bool]:
+    """The frames that the model goes on from, (T, C, H, W), how many a second they are, and whether they are
+    so many because they repeat themselves."""
     task = run.config.task
     if not isinstance(task, Film):
         raise OptionError(
             f"{run.folder}: was not trained on films; framegen generate {run.folder} --prompt {film} goes on"
         )
-    count = last or task.num_frames
     assert run.data.file is not None
     manifest, digest = read_manifest(run.data.file.parent), content_digest(film)
     # Another film than those of the data set is read at the first one's rate.
     own = [source for source in manifest.sources if source.sha256 == digest]
     rate = (own or manifest.sources)[0].fps
     channels, height, width = manifest.shape
+    count = last or max(task.num_frames, 2 * MEMORY)
     if start is None:
         frames = read_last(film, count, (height, width), channels, rate)
+        if last is None and len(frames) <= MEMORY and probe(film).loops:
+            frames = _played_twice(frames)
     else:
         began = max(0.0, start - count / rate)
         frames = list(read_frames(film, (height, width), channels, rate, began, start))
     if not frames:
         raise OptionError(f"--start {start}: {film} has no frames before that")
-    prompt = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
-    return to_float(torch.from_numpy(np.ascontiguousarray(prompt))), rate
+    cut = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
+    prompt = to_float(torch.from_numpy(np.ascontiguousarray(cut)))
+    if last is None and repeats(prompt):
+        return prompt, rate, True
+    return prompt[-(last or task.num_frames) :], rate, False
+
+
+def _played_twice(frames: list[Array]) -> list[Array]:
+    """A moving picture that begins again where it ends, as it is seen; unless that is a cut."""
+    twice = [*frames, *frames]
+    return twice if list(shot_starts(twice)) == [0] else frames
 
 
 def continue_films(
@@ -126,7 +142,8 @@ def continue_films(
         for each in paths:
             check_output(path, each, force)
     run = train_on(paths, minutes, size, channels, **options)
-    prompt, rate = _prompt(run, film, start, last)
+    prompt, rate, loops = _prompt(run, film, start, last)
+    say(f"{film}: repeats itself, and so does what is generated", loops and options.get("show", True))
     frames = max(1, round(seconds * rate))
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
     value_range = run.config.task.value_range

@@ -39,6 +39,8 @@ class Facts:
     """What its reader should know: "turned by 90 degrees", for example."""
     origin: float = 0.0
     """The first frame's time stamp, seconds."""
+    loops: bool = False
+    """Whether it says of itself that it begins again where it ends, for ever."""
 
 
 def probe(path: Path) -> Facts:
@@ -90,14 +92,15 @@ def _probe_pictures(path: Path) -> Facts:
     if path.is_dir():
         return Facts(width, height, None, None, len(folder_files(path)), False)
     with open_picture(path) as image:
-        count = getattr(image, "n_frames", 1)
+        count, loops = getattr(image, "n_frames", 1), image.info.get("loop") == 0
     times = [frame.time for frame in itertools.islice(picture_frames(path), PROBED_PICTURES)]
     known = [time for time in times if time is not None]
     steps = [later - earlier for earlier, later in itertools.pairwise(known) if later > earlier]
     if not steps:
         return Facts(width, height, None, None, count, False)
     near = [step for step in steps if 0.5 * median(steps) <= step <= 1.5 * median(steps)]
-    return Facts(width, height, len(near) / sum(near), count * sum(steps) / len(steps), count, False)
+    seconds = count * sum(steps) / len(steps)
+    return Facts(width, height, len(near) / sum(near), seconds, count, False, loops=loops)
 
 
 def check_path(path: Path) -> None:

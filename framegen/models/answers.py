@@ -78,7 +78,7 @@ def to_range(frames: Tensor) -> Tensor:
     return frames.clamp(0, 1).detach() + (frames - frames.detach())
 
 
-def warp(frames: Tensor, flow: Tensor) -> Tensor:
+def warp(frames: Tensor, flow: Tensor, mirror: bool = False) -> Tensor:
     """Each pixel taken from where the flow points, between pixels bilinearly, beyond the border the border.
 
     A flow of 0 gives back the frames bit by bit, which `grid_sample` with its scaled coordinates does not.
@@ -86,10 +86,11 @@ def warp(frames: Tensor, flow: Tensor) -> Tensor:
     Args:
         frames: (N, C, H, W).
         flow: (N, 2, H, W), in pixels: to the right, and down.
+        mirror: beyond the border lies the picture's mirror image, and beyond that the picture again.
     """
     height, width = frames.shape[2:]
-    x = (torch.arange(width, device=flow.device) + flow[:, 0]).clamp(0, width - 1)  # (N, H, W)
-    y = (torch.arange(height, device=flow.device)[:, None] + flow[:, 1]).clamp(0, height - 1)
+    x = _within(torch.arange(width, device=flow.device) + flow[:, 0], width - 1, mirror)  # (N, H, W)
+    y = _within(torch.arange(height, device=flow.device)[:, None] + flow[:, 1], height - 1, mirror)
     # In the last column the left neighbour is taken, so that the flow has a gradient there too.
     left, top = (
         each.detach().floor().clamp(max=max(last - 1, 0)) for each, last in ((x, width - 1), (y, height - 1))
@@ -105,3 +106,10 @@ def warp(frames: Tensor, flow: Tensor) -> Tensor:
     upper = torch.lerp(at(0), at(right), across)
     lower = torch.lerp(at(below), at(below + right), across)
     return torch.lerp(upper, lower, down)
+
+
+def _within(places: Tensor, last: int, mirror: bool) -> Tensor:
+    """Places brought into [0, last]."""
+    if mirror and last > 0:
+        places = last - (places.remainder(2 * last) - last).abs()
+    return places.clamp(0, last)

@@ -22,6 +22,7 @@ from framegen.models.mingru import MinConvGRU
 from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.motion import optical_flow
 from framegen.models.predictor import State
+from framegen.models.recall import Recall, begin, recall
 
 FEATURES = 9
 """Innovation and belief, two each; three errors; two edges."""
@@ -53,9 +54,13 @@ class MotionFilterNet(Net):
 
     All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the
     last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
-    as the net says, however many follow. The state is that frame and the way since then, a running mean of
-    frames, the last frame, the prediction of the next one, the belief, all (B, C or 2, H, W), and the layer's
-    state.
+    as the net says, however many follow. Where a film repeats itself, and its earlier frames say clearly more
+    of the next one than motion does, the prediction is that earlier frame: a loop goes on looping (see
+    `recall.py`).
+
+    The state is the last frame that it did not make and the way since then, a running mean of frames, the
+    last frame, the prediction of the next one, what motion alone said of it, the belief, all (B, C or 2, H,
+    W); the earlier frames; and the layer's state.
     """
 
     def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
@@ -76,7 +81,8 @@ class MotionFilterNet(Net):
         first = frames[:, 0]
         if state is None:
             still = first.new_zeros(len(first), 2, *first.shape[2:])
-            state = first, still, first, first, first, still, self.memory.start(first[None])
+            earlier, memory = begin(first), self.memory.start(first[None])
+            state = first, still, first, first, first, first, still, earlier, memory
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, *state)
@@ -91,12 +97,15 @@ class MotionFilterNet(Net):
         average: Tensor,
         before: Tensor,
         predicted: Tensor,
+        moved: Tensor,
         belief: Tensor,
+        earlier: Recall,
         memory: Tensor,
     ) -> tuple[Tensor | Mixture, State]:
         """What is said of the next frame, T = 1, and the state after a frame (B, C, H, W); the arguments
         behind it are the state before."""
-        own = (frame == predicted).flatten(1).all(1)[:, None, None, None]  # bit by bit: the net made it
+        made_by_net = (frame == predicted).flatten(1).all(1)  # bit by bit
+        own = made_by_net[:, None, None, None]
         seen, way = torch.where(own, seen, frame), torch.where(own, way, torch.zeros_like(way))
         average = torch.where(own, average, torch.lerp(average, frame, AVERAGED))
         innovation = self._innovation(frame, before, predicted, belief)
@@ -107,11 +116,13 @@ class MotionFilterNet(Net):
         belief = (belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
         flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
         way = flow + warp(way, flow)
-        moved = warp(seen, way)
-        softer = (*(_mean(moved, window) for window in BLURS), average)
-        blurred = sum((b * (each - moved) for b, each in zip(blurs, softer, strict=True)), moved)
-        made = self.say(to_range(blurred)[:, None], mixed[:, None])
-        return made, (seen, way, average, frame, mean_of(made)[:, 0], belief, memory)
+        sharp = warp(seen, way, mirror=True)
+        softer = (*(_mean(sharp, window) for window in BLURS), average)
+        blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
+        earlier, following, repeats = recall(Recall(*earlier), frame, moved, made_by_net)
+        moved = to_range(blurred)
+        made = self.say(torch.where(repeats[:, None, None, None], following, moved)[:, None], mixed[:, None])
+        return made, (seen, way, average, frame, mean_of(made)[:, 0], moved, belief, earlier, memory)
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, before: Tensor, predicted: Tensor, belief: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ def test_its_own_frames_tell_it_nothing_new() -> None:
     _, after = model(model.feedback(made[:, -1:]), state)
     assert torch.equal(after[0], state[0])  # the last frame that it did not make
     assert torch.equal(after[2], state[2])  # the running mean
-    assert torch.equal(after[5], state[5])  # the belief
+    assert torch.equal(after[6], state[6])  # the belief
 
 
 @torch.inference_mode()
