@@ -41,7 +41,7 @@ class Continued:
     continued: Path
     """The frames after its end, alone."""
     compared: Path
-    """Truth above generation, on the last part that training never saw."""
+    """Truth beside generation, on the last part that training never saw."""
     part: str
     """Which part that is: its film, and when it begins there. Of several films it is seldom the first's."""
 
@@ -117,7 +117,7 @@ def continue_films(
     **options: Any,
 ) -> Continued:
     """Train on films and write how the first of them goes on: NAME-continued.mp4, frames alone, and
-    NAME-compare.mp4, truth above generation on the last part that training never saw.
+    NAME-compare.mp4, truth beside generation on the last part that training never saw.
 
     Args:
         films: a film or a folder of films, or several.

@@ -29,7 +29,8 @@ from framegen.data.sources import find_films
 from framegen.errors import UserError
 from framegen.progress import count_of, counted, duration
 from framegen.report.gif import write_gif
-from framegen.report.sheets import contact_sheet, side_by_side, write_picture
+from framegen.report.sheets import contact_sheet, side_by_side
+from framegen.report.writers import write_picture
 
 SHEET, GIF = "sheet.png", "clips.gif"
 

@@ -2,14 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from framegen.data.pictures import Array
-from framegen.files import replacing
 from framegen.report.video import to_picture
 
 SIDE, GAP, LABEL = 96, 4, 20
@@ -61,10 +59,3 @@ def side_by_side(clips: Sequence[Array], num_frames: int) -> Iterator[Array]:
 def enlarged(frame: Array) -> Array:
     """(1 or 3, H, W) -> (height, width, 3) uint8: a whole number of times as large."""
     return to_picture(torch.from_numpy(np.array(frame)), (0.0, 255.0), SIDE)
-
-
-def write_picture(path: Path, picture: Array) -> Path:
-    """(height, width, 3) uint8 as a PNG, whole or not at all."""
-    with replacing(path) as temporary:
-        Image.fromarray(picture).save(temporary)
-    return path

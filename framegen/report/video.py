@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from framegen.config.options import Look
 from framegen.data.pictures import Array
 from framegen.errors import OptionError
 from framegen.report.figures import curves, strips, style
-from framegen.report.writers import ANIMATIONS, write_animation, write_array
+from framegen.report.writers import ANIMATIONS, write_animation, write_array, write_picture
 
 FPS = 10.0
 
@@ -67,13 +68,25 @@ class Continuation:
         prompt = min(len(self.prompt), SHOWN_PROMPT)
         return prompt, prompt + self.num_frames
 
+    @property
+    def made(self) -> list[str]:
+        """The names of the rows that are generated."""
+        return ["generated"] if self.futures is None else [f"future {n + 1}" for n in range(self.futures)]
+
+    @property
+    def names(self) -> list[str]:
+        """Those of all rows."""
+        known = self.made if self.truth is None else ["truth", *self.made, *["error"] * self.error]
+        return known if self.optimum is None else [*known, "optimum"]
+
+    @property
+    def of_film(self) -> bool:
+        """Whether frames are shown as those of a film; where not, their pixels are to be seen."""
+        return max(self.prompt.shape[2:]) >= strips.FILM
+
     def frames(self) -> Iterator[dict[str, Tensor | None]]:
         """What stands in each row, by its name, or None where there is none; can be gone through once."""
-        low, made = self.value_range[0], ["generated"]
-        if self.futures is not None:
-            made = [f"future {number}" for number in range(1, self.futures + 1)]
-        names = made if self.truth is None else ["truth", *made, *["error"] * self.error]
-        names = names if self.optimum is None else [*names, "optimum"]
+        low, names = self.value_range[0], self.names
         for frame in self.prompt[-SHOWN_PROMPT:]:
             yield {name: frame.new_full(frame.shape, low) if name == "error" else frame for name in names}
         truth = iter(() if self.truth is None else self.truth)
@@ -83,7 +96,7 @@ class Continuation:
             error = None if real is None or not self.error else low + (real - frame).abs()
             futures = frame[None] if self.futures is None else frame
             rows = {"truth": real, "error": error, "optimum": optimum}
-            rows |= dict(zip(made, futures, strict=True))
+            rows |= dict(zip(self.made, futures, strict=True))
             yield {name: rows[name] for name in names}
 
 
@@ -93,25 +106,30 @@ def write_generated(
     """Write generated frames as the ending of `out` says, one of ENDINGS.
 
     A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them, or
-    (num_frames, futures, C, H, W). A .png is a film strip. All others move: "clean" shows the generated
-    frames alone, futures side by side, "compare" prompt and generated frames, told apart by colour, under the
-    truth where there is one.
+    (num_frames, futures, C, H, W). A .png is a film strip, or of a film's frames a sheet. All others move:
+    "clean" shows the generated frames alone, futures side by side, "compare" prompt and generated frames,
+    told apart by colour, with the truth where there is one.
 
     Args:
         scale: by how much frames are enlarged; None: up to a size that is good to look at.
     """
-    match out.suffix.lower():
+    match ending := out.suffix.lower():
         case ".npy":
             write_array(out, itertools.islice(shown.generated, shown.num_frames))
+        case ".png" if shown.prompt[0].numel() == 1:
+            style.save(_curve(shown), out)
         case ".png":
-            style.save(_curve(shown) if shown.prompt[0].numel() == 1 else _film_strip(shown), out)
+            _write_strip(out, shown)
         case _ if look == "clean":
             frames = itertools.islice(shown.generated, shown.num_frames)
             pictures = (_alone(frame, shown.value_range, scale) for frame in frames)
             write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1)
         case _:
-            rows = (_panels(frames, shown.value_range, scale) for frames in shown.frames())
-            write_animation(out, strips.animate(rows, *shown.counts, shown.first), fps, shown.first + 1)
+            layout = _layout(shown, strips.GIF_SCREEN if ending == ".gif" else strips.SCREEN)
+            rows = (_panels(frames, shown, layout.side, scale) for frames in shown.frames())
+            write_animation(
+                out, strips.animate(rows, *shown.counts, shown.first, layout), fps, shown.first + 1
+            )
     return out
 
 
@@ -124,13 +142,29 @@ def _alone(frame: Tensor, value_range: Range, scale: int | None) -> Array:
     return np.concatenate([part for each in pictures for part in (between, each)][1:], 1)
 
 
+def _layout(shown: Continuation, screen: tuple[int, int]) -> strips.Layout:
+    height, width = shown.prompt.shape[2:]
+    return strips.film_layout(len(shown.names), height, width, screen) if shown.of_film else strips.Layout()
+
+
 def _panels(
-    frames: dict[str, Tensor | None], value_range: Range, scale: int | None
+    frames: dict[str, Tensor | None], shown: Continuation, side: int, scale: int | None = None
 ) -> dict[str, strips.Picture | None]:
     return {
-        name: None if frame is None else to_picture(frame, value_range, strips.PANEL, scale)
-        for name, frame in frames.items()
+        name: None if frame is None else _panel(frame, shown, side, scale) for name, frame in frames.items()
     }
+
+
+def _panel(frame: Tensor, shown: Continuation, side: int, scale: int | None) -> strips.Picture:
+    """A frame enlarged: a film's smoothly, as players do, since the edges of squares hide what it shows."""
+    if not shown.of_film:
+        return to_picture(frame, shown.value_range, side, scale)
+    height, width = frame.shape[1:]
+    _check(scale, max(height, width))
+    factor = scale or max(1, side / max(height, width))
+    levels = Image.fromarray(to_levels(frame, shown.value_range))
+    size = round(factor * width), round(factor * height)
+    return np.asarray(levels.resize(size, Image.Resampling.BICUBIC))
 
 
 def _curve(shown: Continuation) -> Figure:
@@ -143,16 +177,27 @@ def _curve(shown: Continuation) -> Figure:
     return curves.value_over_time(curve, shown.start + len(shown.prompt), shown.first)
 
 
-def _film_strip(shown: Continuation) -> Figure:
-    prompt_frames, total = shown.counts
-    columns = strips.spread(total, prompt_frames)
+def _chosen(shown: Continuation, columns: list[int], side: int) -> dict[str, list[strips.Picture | None]]:
+    """The frames of these numbers, by the name of their row."""
     wanted = frozenset(columns)
     chosen: dict[str, list[strips.Picture | None]] = {}
     for number, frames in enumerate(shown.frames()):
         if number in wanted:
-            for name, picture in _panels(frames, shown.value_range, None).items():
+            for name, picture in _panels(frames, shown, side).items():
                 chosen.setdefault(name, []).append(picture)
-    return strips.film_strip(chosen, columns, prompt_frames, shown.first)
+    return chosen
+
+
+def _write_strip(out: Path, shown: Continuation) -> None:
+    prompt_frames, total = shown.counts
+    if shown.of_film:
+        columns = strips.moments(total, prompt_frames)
+        rows = _chosen(shown, columns, strips.SIDE)
+        write_picture(out, strips.film_sheet(rows, columns, prompt_frames, shown.first))
+    else:
+        columns = strips.spread(total, prompt_frames)
+        rows = _chosen(shown, columns, strips.PANEL)
+        style.save(strips.film_strip(rows, columns, prompt_frames, shown.first), out)
 
 
 def to_levels(frame: Tensor, value_range: Range) -> Array:
@@ -166,7 +211,12 @@ def to_picture(frame: Tensor, value_range: Range, target: int, scale: int | None
     """(C, H, W) values -> (H, W, 3) uint8, each pixel a square: `scale` wide, or as wide as the longer side
     stays within `target`."""
     longer = max(frame.shape[1:])
-    if scale is not None and not (scale >= 1 and (scale == 1 or scale * longer <= MAX_SIDE)):
-        raise OptionError(f"--scale {scale}: lies between 1 and {max(1, MAX_SIDE // longer)} for such frames")
+    _check(scale, longer)
     factor = scale or max(1, target // longer)
     return to_levels(frame, value_range).repeat(factor, 0).repeat(factor, 1)
+
+
+def _check(scale: int | None, longer: int) -> None:
+    """Raises OptionError where frames of this longer side would become too large."""
+    if scale is not None and not (scale >= 1 and (scale == 1 or scale * longer <= MAX_SIDE)):
+        raise OptionError(f"--scale {scale}: lies between 1 and {max(1, MAX_SIDE // longer)} for such frames")

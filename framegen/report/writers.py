@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from framegen.data.pictures import Array
@@ -145,6 +146,13 @@ def _stream(film: "OutputContainer", coding: Coding, picture: Array, rate: Fract
         context.color_range = LIMITED
         context.colorspace = context.color_primaries = context.color_trc = BT709
     return stream
+
+
+def write_picture(path: Path, picture: Array) -> Path:
+    """(H, W, 3) uint8 as a PNG, whole or not at all."""
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary)
+    return path
 
 
 def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1) -> None:

@@ -21,7 +21,7 @@ from framegen.report.clip_films import write_clip_films
 from framegen.report.figures import curves, network, strips
 from framegen.report.figures.style import BLUE, RED
 from framegen.report.gif import write_gif
-from framegen.report.video import Continuation
+from framegen.report.video import Continuation, write_generated
 from framegen.runs.run import load
 
 
@@ -174,6 +174,70 @@ def test_a_long_film_strip_is_thinned_out_evenly() -> None:
     assert len(chosen) == strips.COLUMNS
     assert chosen[:4] == [6, 7, 8, 9]
     assert (chosen[4], chosen[-1]) == (10, 999)
+
+
+@pytest.mark.parametrize("shape", [(36, 64), (48, 64), (28, 64), (64, 36), (64, 64), (144, 256)])
+def test_a_films_frames_are_large_and_fit_a_laptop(shape: tuple[int, int], tmp_path: Path) -> None:
+    """Each row has a colour of its own, which is looked for in the picture."""
+    colors = torch.tensor([[200, 40, 100], [100, 40, 200], [100, 0, 100]])  # the last is the others' distance
+    truth, made, _ = (color.view(1, 3, 1, 1).expand(2, 3, *shape) / 255 for color in colors)
+    shown = Continuation(truth, made, 2, (0.0, 1.0), truth, error=True)
+    picture = iio.imread(write_generated(tmp_path / "compare", shown) / "frame-000003.png")
+    assert picture.shape[0] <= 720
+    assert picture.shape[1] <= 1280
+    for color in colors.numpy():
+        rows, columns = np.nonzero((picture == color).all(-1))
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert max(height, width) >= 400
+        assert height / width == pytest.approx(shape[0] / shape[1], abs=0.02)
+        assert len(rows) == height * width
+
+
+@pytest.mark.parametrize("shape", [(36, 64), (64, 36), (144, 256)])
+def test_a_films_sheet_can_be_read_on_a_narrow_page(
+    shape: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[tuple[str, float]] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def listen(self: ImageDraw.ImageDraw, place: Any, text: str, **how: Any) -> None:
+        said.append((text, how["font"].size))
+        draw(self, place, text, **how)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
+    prompt, made = (torch.full((10, 3, *shape), level / 255) for level in (10, 160))
+    shown = Continuation(prompt, made, 10, (0.0, 1.0), torch.full((10, 3, *shape), 100 / 255))
+    picture = iio.imread(write_generated(tmp_path / "sheet.png", shown))
+    on_page = 400 / picture.shape[1]
+    assert [text for text, _ in said] == [
+        *("prompt 10/10", "truth +1", "truth +2", "truth +3", "truth +5", "truth +10"),
+        *("generated +1", "generated +2", "generated +3", "generated +5", "generated +10"),
+    ]
+    assert min(size for _, size in said) * on_page > 9
+    width = (picture == 100).all(-1).sum(1).max() / 3  # of the line of +3, +5 and +10
+    assert width * on_page > 120
+    assert width * max(1, shape[0] / shape[1]) >= 300
+
+
+def test_a_films_pixels_are_smooth_and_a_worlds_are_squares(tmp_path: Path) -> None:
+    for side, smooth in ((31, False), (32, True)):
+        frames = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0)).repeat(2, 1, 1, 1)
+        shown = Continuation(frames[:1], frames[1:], 1, (0.0, 1.0))
+        picture = iio.imread(write_generated(tmp_path / str(side), shown, scale=8) / "frame-000002.png")
+        edge = (picture == (0xD5, 0x5E, 0x00)).all(-1)
+        (top, *_), (left, *_) = (np.flatnonzero(edge.sum(axis) > 8 * side) + 4 for axis in (1, 0))
+        panel = picture[top : top + 8 * side, left : left + 8 * side, 0].astype(float)
+        levels = (frames[0, 0] * 255).round().numpy()
+        squares = np.kron(levels, np.ones((8, 8)))
+        assert np.array_equal(panel, squares) != smooth
+        middles = panel.reshape(side, 8, side, 8)[:, 3:5, :, 3:5].mean((1, 3))
+        np.testing.assert_allclose(middles, levels, atol=10)
+
+
+def test_a_sheet_shows_the_prompts_end_the_beginning_and_the_end() -> None:
+    assert strips.moments(20, 10) == [9, 10, 11, 12, 14, 19]
+    assert strips.moments(1010, 10) == [9, 10, 109, 209, 509, 1009]
+    assert strips.moments(11, 10) == [9, 10]
 
 
 def test_an_animation_and_a_line_behind_a_long_prompt_keep_their_numbers(

@@ -1,6 +1,8 @@
-"""Frames side by side: film strips, and the pictures of an animation."""
+"""Frames side by side: film strips, sheets of a film, and the pictures of an animation."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
 
-from framegen.report.figures.style import MODEL, PROMPT, new_figure
+from framegen.report.figures.style import MODEL, OPTIMUM, PROMPT, TRUTH, new_figure
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -16,7 +18,67 @@ COLUMNS = 20
 
 MARGIN, HEADER, TIMELINE, PANEL, LABELS = 12, 34, 22, 160, 100
 
+EDGE = 4
+
 LIGHT_GREY = "#D9D9D9"
+
+OF_ROW = {"truth": TRUTH, "optimum": OPTIMUM}
+"""Colours of a sheet's rows; the others are the model's."""
+
+FILM = 32
+"""Frames of so many pixels, or more, of the longer side are shown as a film's are: large, and few at once."""
+
+SCREEN, GIF_SCREEN = (1280, 720), (720, 480)
+"""Pixels, across and down, that an animation of a film fills: a laptop's window. Of a GIF fewer, since each
+picture's colours are to be chosen, and what it takes on disk grows with them."""
+
+LARGEST, ACROSS, SIDE = 640, 3, 320
+"""Pixels of a film's frame in an animation, at most; frames in a line of a sheet, and the pixels of each."""
+
+MARKS = 1, 2, 3, 5, 10, 20, 50, 100, 200, 500
+"""Frames after the prompt that a sheet shows, of those that there are."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an animation places its panels: down the first column, then down the next. All but the columns and
+    the letters' size is in pixels."""
+
+    side: int = PANEL
+    """A frame's longer side, at most."""
+    columns: int = 1
+    header: int = HEADER
+    left: int = LABELS
+    """Room for a panel's label beside it, ..."""
+    above: int = 0
+    """... or above."""
+    letters: int = 15
+
+    def places(self, panels: int, height: int, width: int) -> list[tuple[int, int]]:
+        """(left, top) of each of the panels; what is fewer than a column stands in its middle."""
+        rows = math.ceil(panels / self.columns)
+        across, down = self.left + width + MARGIN, self.above + height + MARGIN
+        found = []
+        for number in range(panels):
+            column, row = divmod(number, rows)
+            missing = max(0, (column + 1) * rows - panels)
+            left = MARGIN + self.left + column * across
+            found.append((left, self.header + self.above + row * down + missing * down // 2))
+        return found
+
+
+def film_layout(panels: int, height: int, width: int, screen: tuple[int, int]) -> Layout:
+    """The one in which so many frames (height, width) of a film are the largest on a screen of so many pixels
+    across and down; where several are, the one of the fewest columns."""
+    header, above, longer = 44, 40, max(height, width)
+
+    def side(columns: int) -> int:
+        across = (screen[0] - MARGIN) / columns - MARGIN
+        down = (screen[1] - header - TIMELINE) / math.ceil(panels / columns) - above - MARGIN
+        return min(LARGEST, int(longer * min(across / width, down / height)))
+
+    columns = max(range(1, panels + 1), key=side)
+    return Layout(side(columns), columns, header, 0, above, 24)
 
 
 def film_strip(
@@ -72,7 +134,11 @@ def film_strip(
 
 
 def animate(
-    frames: Iterable[Mapping[str, Picture | None]], prompt_frames: int, num_frames: int, first: int = 0
+    frames: Iterable[Mapping[str, Picture | None]],
+    prompt_frames: int,
+    num_frames: int,
+    first: int = 0,
+    layout: Layout | None = None,
 ) -> Iterator[Picture]:
     """Pictures of an animation: a panel for each row, between a header and a timeline.
 
@@ -84,46 +150,92 @@ def animate(
             there is none.
         prompt_frames, num_frames: how many frames of `num_frames` are prompt.
         first: so many frames of the prompt came before those that are shown.
+        layout: None puts the panels below each other.
 
     Yields:
         (height, width, 3) uint8 with even sides.
     """
-    font = ImageFont.load_default(18)
+    layout = layout or Layout()
+    font = ImageFont.load_default(layout.letters + 3)
     for number, panels in enumerate(frames):
         shapes = (panel.shape[:2] for panel in panels.values() if panel is not None)
         height, width = next(shapes, (PANEL, PANEL))
-        left, step = MARGIN + LABELS, height + MARGIN
-        total_width = left + max(width, 120) + MARGIN
-        total_height = HEADER + len(panels) * step + TIMELINE
+        places = layout.places(len(panels), height, width)
+        right, bottom = (max(each) for each in zip(*places, strict=True))
+        left, end = places[0][0], right + max(width, 120)
+        total_width, total_height = end + MARGIN, bottom + height + MARGIN + TIMELINE
         canvas = Image.new("RGB", (total_width + total_width % 2, total_height + total_height % 2), "white")
         draw = ImageDraw.Draw(canvas)
         prompting = number < prompt_frames
         color = PROMPT if prompting else MODEL
-        header = (
-            f"prompt {first + number + 1}/{first + prompt_frames}"
-            if prompting
-            else f"frame +{number + 1 - prompt_frames}"
-        )
-        draw.text((left - 4, 7), header, fill=color, font=font)
-        for line, (name, panel) in enumerate(panels.items()):
-            top = HEADER + line * step
-            draw.rectangle((left - 4, top - 4, left + width + 3, top + height + 3), fill=color)
+        ahead = f"frame +{number + 1 - prompt_frames}"
+        header = f"prompt {first + number + 1}/{first + prompt_frames}" if prompting else ahead
+        draw.text((left - EDGE, 7), header, fill=color, font=font)
+        for (name, panel), place in zip(panels.items(), places, strict=True):
             label = "prompt" if prompting and name not in ("truth", "error") else name
-            _draw_panel(canvas, top, panel, (width, height), label)
-        place = (left, total_height - TIMELINE + 4, max(width, 120))
-        _draw_timeline(draw, place, prompt_frames, number, num_frames)
+            _draw_panel(canvas, place, panel, (width, height), color, layout.letters)
+            above = (place[0], place[1] - EDGE), "ld"
+            beside = (MARGIN, place[1] + height // 2), "lm"
+            _write(draw, label, *(above if layout.above else beside), layout.letters)
+        _draw_timeline(
+            draw, (left, total_height - TIMELINE + 4, end - left), prompt_frames, number, num_frames
+        )
         yield np.asarray(canvas)
 
 
-def _draw_panel(
-    canvas: Image.Image, top: int, panel: Picture | None, size: tuple[int, int], label: str
+def film_sheet(
+    rows: dict[str, list[Picture | None]], columns: list[int], prompt_frames: int, first: int = 0
+) -> Picture:
+    """Chosen frames of a film, ACROSS in a line, what is generated below the truth; above each stands what it
+    is. Letters are as large as a page of 400 pixels needs.
+
+    Args:
+        rows, columns, prompt_frames, first: see `film_strip`. The prompt stands in the first row alone.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    height, width = next(each.shape[:2] for each in next(iter(rows.values())) if each is not None)
+    total = ACROSS * (width + MARGIN) + MARGIN
+    letters = total // 40
+    step, blocks = height + 2 * letters, math.ceil(len(columns) / ACROSS)
+    canvas = Image.new("RGB", (total, blocks * (len(rows) * step + letters)), "white")
+    draw = ImageDraw.Draw(canvas)
+    for line, (name, pictures) in enumerate(rows.items()):
+        for place, (picture, number) in enumerate(zip(pictures, columns, strict=True)):
+            if (prompting := number < prompt_frames) and line:
+                continue
+            block, column = divmod(place, ACROSS)
+            left = MARGIN + column * (width + MARGIN)
+            top = (block * len(rows) + line + 1) * step - height + block * letters
+            color = PROMPT if prompting else OF_ROW.get(name, MODEL)
+            _draw_panel(canvas, (left, top), picture, (width, height), color, letters)
+            said = f"prompt {first + number + 1}/{first + prompt_frames}"
+            said = said if prompting else f"{name} +{number + 1 - prompt_frames}"
+            _write(draw, said, (left, top - EDGE), "ld", letters, color)
+    return np.asarray(canvas)
+
+
+def _write(
+    draw: ImageDraw.ImageDraw, text: str, at: tuple[int, int], anchor: str, letters: int, color: str = "black"
 ) -> None:
-    draw, font, left = ImageDraw.Draw(canvas), ImageFont.load_default(15), MARGIN + LABELS
-    middle = top + size[1] // 2
-    canvas.paste(Image.new("RGB", size, LIGHT_GREY) if panel is None else Image.fromarray(panel), (left, top))
-    draw.text((MARGIN, middle), label, fill="black", font=font, anchor="lm")
+    draw.text(at, text, fill=color, font=ImageFont.load_default(letters), anchor=anchor)
+
+
+def _draw_panel(
+    canvas: Image.Image,
+    place: tuple[int, int],
+    panel: Picture | None,
+    size: tuple[int, int],
+    color: str,
+    letters: int,
+) -> None:
+    """A picture of `size` (width, height) at `place` (left, top), with an edge of EDGE pixels around it."""
+    (left, top), (width, height), draw = place, size, ImageDraw.Draw(canvas)
+    draw.rectangle((left - EDGE, top - EDGE, left + width + EDGE - 1, top + height + EDGE - 1), fill=color)
+    canvas.paste(Image.new("RGB", size, LIGHT_GREY) if panel is None else Image.fromarray(panel), place)
     if panel is None:
-        draw.text((left + size[0] // 2, middle), "no truth", fill="black", font=font, anchor="mm")
+        _write(draw, "no truth", (left + width // 2, top + height // 2), "mm", letters)
 
 
 def _draw_timeline(
@@ -146,3 +258,12 @@ def spread(num_frames: int, prompt_frames: int) -> list[int]:
     shown_prompt = min(prompt_frames, COLUMNS // 5)
     rest = np.linspace(prompt_frames, num_frames - 1, COLUMNS - shown_prompt).round().astype(int)
     return [*range(prompt_frames - shown_prompt, prompt_frames), *dict.fromkeys(rest.tolist())]
+
+
+def moments(num_frames: int, prompt_frames: int) -> list[int]:
+    """At most 2 * ACROSS frame numbers: the prompt's last, and after it the first, the last, and of MARKS as
+    many as fit, the later ones first."""
+    ahead = num_frames - prompt_frames
+    marks = [*(mark for mark in MARKS if mark < ahead), ahead]
+    chosen = marks if len(marks) < 2 * ACROSS else [1, *marks[2 - 2 * ACROSS :]]
+    return [prompt_frames - 1, *(prompt_frames + mark - 1 for mark in chosen)]
