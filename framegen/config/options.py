@@ -263,8 +263,8 @@ class Reproduce:
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
     drawings, 9 running on, 10 belief, 11 permanence, 12 bits; none: all."""
-    seeds: int = 64
-    """Nets a result, where the fused engine trains them (gated cells: 16 at most); PyTorch trains 1 or 2."""
+    seeds: int = 32
+    """Nets a result, where the fused engine trains them (with density: 8 at most); PyTorch trains 1."""
     track: Mode | None = None
     """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
     runs_dir: Path = Path("runs")

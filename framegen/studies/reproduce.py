@@ -50,7 +50,7 @@ def reproduce(
     runs_dir: Path,
     data_dir: Path,
     numbers: Sequence[int] = (),
-    seeds: int = 64,
+    seeds: int = 32,
     track: Mode | None = None,
     show: bool = True,
     **options: Any,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import framegen
 from framegen.commands import continuing, training
@@ -112,7 +113,7 @@ def test_another_film_goes_on_at_the_rate_of_those_that_were_trained_on(
     at_12 = torch.from_numpy(np.stack(list(read_frames(other, (24, 32), fps=12)))).permute(0, 3, 1, 2) / 255
     assert len(at_12) == 30
     for start in (None, 2.5):
-        prompt, rate = continuing._prompt(run, other, start, 5)
+        prompt, rate, _ = continuing._prompt(run, other, start, 5)
         torch.testing.assert_close(prompt, at_12[-5:])
         assert rate == 12
 
@@ -121,10 +122,39 @@ def test_a_prompt_is_cropped_as_clips_are(film: Path, run: framegen.Run) -> None
     task = run.config.task
     assert isinstance(task, Film)
     cropped = replace(run, config=replace(run.config, task=replace(task, crop=4)))
-    whole, _ = continuing._prompt(run, film, None, 5)
-    prompt, _ = continuing._prompt(cropped, film, None, 5)
+    whole, *_ = continuing._prompt(run, film, None, 5)
+    prompt, *_ = continuing._prompt(cropped, film, None, 5)
     assert prompt.shape[2:] == cropped.data.frame_shape[1:]
     assert torch.equal(prompt, whole[..., 2:-2, 2:-2])
+
+
+def _gif(path: Path, pictures: np.ndarray, **options: Any) -> Path:
+    first, *others = map(Image.fromarray, pictures)
+    first.save(path, save_all=True, append_images=others, duration=80, **options)
+    return path
+
+
+def test_a_moving_picture_that_loops_goes_on_looping(
+    run: framegen.Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A landscape that has gone round once behind its window of 32 pixels, 24 frames for 96 pixels."""
+    wide = scene(0, 1, (24, 96))[0]
+    round_trip = np.stack([np.roll(wide, -4 * t, 1)[:, :32] for t in range(24)])
+    loop = _gif(tmp_path / "loop.gif", round_trip, loop=0)
+    prompt, _, loops = continuing._prompt(run, loop, None, None)
+    assert loops
+    assert len(prompt) == 2 * 23  # 24 frames of 80 ms, at 12 a second
+    once = prompt[:23]
+    assert torch.equal(prompt[23:], once)
+    made = framegen.continue_film(run, loop, seconds=4)
+    assert torch.equal(made, once.repeat(3, 1, 1, 1)[:48])
+    for name, options in (("once", {}), ("cut", {"loop": 0})):  # plays once; and begins again in a leap
+        pictures = round_trip if name == "once" else round_trip[:12]
+        prompt, _, loops = continuing._prompt(
+            run, _gif(tmp_path / f"{name}.gif", pictures, **options), None, None
+        )
+        assert not loops
+        assert len(prompt) == QUICK["num_frames"]
 
 
 def test_clips_are_as_short_as_a_short_film_needs(

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -159,6 +160,17 @@ def test_warping_is_grid_sample_and_nothing_moves_without_flow() -> None:
     moved = warp(frames, torch.tensor([2.0, -1.0])[:, None, None].expand_as(flow))
     assert torch.equal(moved[:, :, 1:, :7], frames[:, :, :-1, 2:])
     assert torch.equal(warp(frames[..., :1, :1], flow[..., :1, :1]), frames[..., :1, :1])
+
+
+def test_beyond_the_border_lies_the_mirror_image() -> None:
+    frames = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(0))
+    wide = torch.from_numpy(np.pad(frames.numpy(), ((0, 0), (0, 0), (8, 8), (12, 12)), mode="reflect"))
+    for across, down in ((9, -6), (-12, 8), (0, 5)):
+        flow = torch.tensor([float(across), float(down)])[:, None, None].expand(1, -1, 5, 7)
+        expected = wide[..., 8 + down : 13 + down, 12 + across : 19 + across]
+        torch.testing.assert_close(warp(frames, flow, mirror=True), expected)
+    column = frames[..., :1]
+    assert torch.equal(warp(column, torch.ones(1, 2, 5, 1), mirror=True)[..., 0, :], column[..., 1, :])
 
 
 def _moving(num_frames: int) -> Tensor:
