@@ -264,7 +264,7 @@ class Reproduce:
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
     drawings, 9 running on, 10 belief, 11 permanence, 12 bits; none: all."""
     seeds: int = 32
-    """Nets a result, where the fused engine trains them (with density: 8 at most); PyTorch trains 1."""
+    """Nets a result, where the fused engine trains them (with density: 8 at most); PyTorch trains 1 or 2."""
     track: Mode | None = None
     """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
     runs_dir: Path = Path("runs")

@@ -126,7 +126,7 @@ def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]
         values = (
             listed.split(",")
             if equals
-            else list(itertools.takewhile(lambda v: not v.startswith("-"), behind))
+            else list(itertools.takewhile(lambda v: not re.match(r"-(?!\.?\d)", v), behind))  # -1 is a value
         )
         if option in single and len(values) > 1:
             rest = sweep(name, behind if equals else behind[len(values) :])

@@ -253,6 +253,12 @@ def test_any_option_of_an_experiment_can_be_swept(options: list[str]) -> None:
     assert all(config.seeds == (3, 5) for config in chosen)
 
 
+def test_values_below_zero_are_swept_too() -> None:
+    swept = sweep("sine-lag", ["--lag", "1", "-1", "--window", "10"])
+    chosen = [vars(parse_train("sine-lag", arguments)[1].task) for _, arguments in swept]
+    assert [(task["lag"], task["window"]) for task in chosen] == [(1, 10), (-1, 10)]
+
+
 def test_an_option_that_is_a_list_is_one_run() -> None:
     ((label, arguments),) = sweep("video-speeds", ["--speeds", "1", "2", "--period", "20"])
     assert label == ""

@@ -120,10 +120,8 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 def _compile(command: list[str], path: Path) -> Path:
     with replacing(path) as temporary:
         temporary.touch()  # where this cannot be done, it is not the compiler that fails
-        for openmp in (
-            ["-fopenmp"],
-            [],
-        ):  # some compilers come without OpenMP: then one network after another
+        # some compilers come without OpenMP: then one network after another
+        for openmp in (["-fopenmp"], []):
             done = _run([*command, *openmp, "-o", str(temporary)])
             if done.returncode == 0:
                 content = temporary.read_bytes()

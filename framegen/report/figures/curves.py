@@ -261,7 +261,7 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
     units = hidden[0].T[:8]
     colors = [BLUE, ORANGE, GREEN, MODEL, GREY, PINK, SKY, BLACK]
     for index, (unit, color) in enumerate(zip(units, colors, strict=False)):
-        above.plot(unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
+        above.plot(range(1, len(unit) + 1), unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
     above.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
     finish(above, "frame", "hidden state")
     legend_below(above, 4)
