@@ -58,10 +58,11 @@ def test_what_is_announced_is_read_by_another_thread_and_no_further_than_asked()
     assert [index for name, index in clips.asked if name == main] == [[5], [4, 5]]
     assert [index for name, index in clips.asked if name != main][:2] == [[0, 1], [2, 3]]
     assert reader.waited > 0
-    alone = Reader(clips, CPU, ahead=0)
-    alone.announce(parts)
-    assert _numbers(alone.batch(parts[0])) == [0, 1]
-    assert clips.asked[-1][0] == main
+    for ahead in (0, None):  # by itself it reads ahead for a GPU alone
+        alone = Reader(clips := Numbers(), CPU, ahead)
+        alone.announce(parts)
+        assert _numbers(alone.batch(parts[0])) == [0, 1]
+        assert clips.asked[-1][0] == main
 
 
 def test_what_goes_wrong_ahead_is_said_when_its_turn_comes() -> None:
@@ -125,6 +126,7 @@ def test_reading_ahead_changes_nothing_and_an_error_there_loses_nothing(
         "device": "cpu",
         "engine": "torch",
         "accumulate": 2,
+        "read_ahead": 2,
     }
     assert facts.waiting is not None
     assert 0 < facts.waiting < 1
