@@ -40,6 +40,10 @@ AVERAGED = 0.2
 """The part that a new frame has in the running mean."""
 WINDOW = 5
 """Pixels over which errors are averaged."""
+KEPT = 0.8
+"""The part of what was found of a clip's change that is kept each frame, whether or not there is more."""
+TRUSTED = 1e-5
+"""Squared change that counts as having come true before anything is found."""
 
 
 class MotionFilterNet(Net):
@@ -54,13 +58,17 @@ class MotionFilterNet(Net):
 
     All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the
     last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
-    as the net says, however many follow. Where a film repeats itself, and its earlier frames say clearly more
-    of the next one than motion does, the prediction is that earlier frame: a loop goes on looping (see
-    `recall.py`).
+    as the net says, however many follow.
+
+    Of the change that it says of a clip, the part stands that came true lately, by least squares; what is
+    left is a copy. So where a scene has come to rest it is hardly ever worse than a copy (a combination of
+    two forecasts, as in Bates and Granger, 1969). Where a film repeats itself, and its earlier frames say
+    clearly more of the next one than motion does, the prediction is that earlier frame: a loop goes on
+    looping (see `recall.py`).
 
     The state is the last frame that it did not make and the way since then, a running mean of frames, the
-    last frame, the prediction of the next one, what motion alone said of it, the belief, all (B, C or 2, H,
-    W); the earlier frames; and the layer's state.
+    last frame, the prediction of the next one, that without copies, that without recall, the belief, all (B,
+    C or 2, H, W); what came true, (B, 2); the earlier frames; and the layer's state.
     """
 
     def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
@@ -81,8 +89,8 @@ class MotionFilterNet(Net):
         first = frames[:, 0]
         if state is None:
             still = first.new_zeros(len(first), 2, *first.shape[2:])
-            earlier, memory = begin(first), self.memory.start(first[None])
-            state = first, still, first, first, first, first, still, earlier, memory
+            found, memory = first.new_zeros(len(first), 2), self.memory.start(first[None])
+            state = first, still, *[first] * 5, still, found, begin(first), memory
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, *state)
@@ -97,8 +105,10 @@ class MotionFilterNet(Net):
         average: Tensor,
         before: Tensor,
         predicted: Tensor,
-        moved: Tensor,
+        whole: Tensor,
+        trusted: Tensor,
         belief: Tensor,
+        found: Tensor,
         earlier: Recall,
         memory: Tensor,
     ) -> tuple[Tensor | Mixture, State]:
@@ -108,6 +118,9 @@ class MotionFilterNet(Net):
         own = made_by_net[:, None, None, None]
         seen, way = torch.where(own, seen, frame), torch.where(own, way, torch.zeros_like(way))
         average = torch.where(own, average, torch.lerp(average, frame, AVERAGED))
+        found = KEPT * found + torch.where(made_by_net[:, None], 0, _came_true(frame, before, whole))
+        came, said = (found + TRUSTED).unbind(1)
+        part = (came / said).clamp(0, 1)[:, None, None, None]
         innovation = self._innovation(frame, before, predicted, belief)
         features = torch.cat([innovation, belief, *_features(frame, before, predicted)], 1)
         hidden, memory = self.memory(features[None], memory)
@@ -119,10 +132,16 @@ class MotionFilterNet(Net):
         sharp = warp(seen, way, mirror=True)
         softer = (*(_mean(sharp, window) for window in BLURS), average)
         blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
-        earlier, following, repeats = recall(Recall(*earlier), frame, moved, made_by_net)
-        moved = to_range(blurred)
-        made = self.say(torch.where(repeats[:, None, None, None], following, moved)[:, None], mixed[:, None])
-        return made, (seen, way, average, frame, mean_of(made)[:, 0], moved, belief, earlier, memory)
+        earlier, following, repeats = recall(Recall(*earlier), frame, trusted, made_by_net)
+        whole = to_range(blurred)
+        trusted = torch.lerp(seen, whole, part)
+        best = torch.where(repeats[:, None, None, None], following, trusted)
+        made = self.say(best[:, None], mixed[:, None])
+        predicted = mean_of(made)[:, 0]
+        return made, (
+            *(seen, way, average, frame, predicted, whole, trusted, belief, found),
+            *(earlier, memory),
+        )
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, before: Tensor, predicted: Tensor, belief: Tensor) -> Tensor:
@@ -134,6 +153,14 @@ class MotionFilterNet(Net):
             measured = optical_flow(frame[surprised], before[surprised], (0.0, 1.0)).permute(0, 3, 1, 2)
             innovation[surprised] = measured - belief[surprised]
         return innovation * error / (error + NOTICED)
+
+
+@torch.no_grad()
+def _came_true(frame: Tensor, before: Tensor, said: Tensor) -> Tensor:
+    """Of a frame (B, C, H, W) the mean products of the change that was said with the one that came, and with
+    itself, (B, 2)."""
+    change = said - before
+    return torch.stack([(change * each).mean((1, 2, 3)) for each in (frame - before, change)], 1)
 
 
 @torch.no_grad()
