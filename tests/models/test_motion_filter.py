@@ -10,7 +10,7 @@ from framegen.config.models import MotionFilter
 from framegen.config.training import Training
 from framegen.errors import OptionError
 from framegen.models import build
-from framegen.models.motion_filter import MotionFilterNet
+from framegen.models.motion_filter import KEPT, TRUSTED, MotionFilterNet
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 from framegen.training.feeding import own_frames, relative_loss, unroll
@@ -79,7 +79,7 @@ def test_its_own_frames_tell_it_nothing_new() -> None:
     _, after = model(model.feedback(made[:, -1:]), state)
     assert torch.equal(after[0], state[0])  # the last frame that it did not make
     assert torch.equal(after[2], state[2])  # the running mean
-    assert torch.equal(after[6], state[6])  # the belief
+    assert torch.equal(after[7], state[7])  # the belief
 
 
 @torch.inference_mode()
@@ -100,6 +100,30 @@ def test_stepping_is_unrolling_and_clips_do_not_know_of_each_other() -> None:
     mixed, _ = unroll(model, model, clips, None, own)
     torch.testing.assert_close(mixed[0], one[0], atol=1e-6, rtol=0)
     torch.testing.assert_close(mixed[1], whole[1], atol=1e-6, rtol=0)
+
+
+@torch.inference_mode()
+def test_what_did_not_come_true_lately_is_said_no_more(trained: Predictor) -> None:
+    """A camera that is shaken: what moves goes back at once. Against the definition, frame by frame."""
+    wide = torch.cat([_panning(1, seed)[:, 0] for seed in range(2)], 3)
+    places = torch.randint(0, 6, (14,), generator=torch.Generator().manual_seed(0)).tolist()
+    film = torch.stack([wide[..., place : place + 24] for place in places], 1)
+    state, errors, said_before = None, [], film[:, 0]
+    came = said = TRUSTED
+    for t in range(13):
+        frame, before = film[:, t], film[:, max(0, t - 1)]
+        change = said_before - before
+        came = KEPT * (came - TRUSTED) + (change * (frame - before)).mean().item() + TRUSTED
+        said = KEPT * (said - TRUSTED) + (change * change).mean().item() + TRUSTED
+        made, state = trained(frame[:, None], state)
+        whole = state[5]
+        part = min(1.0, max(0.0, came / said))
+        torch.testing.assert_close(made[:, 0], frame + part * (whole - frame), atol=1e-5, rtol=0)
+        errors.append([(each - film[:, t + 1]).square().mean() for each in (made[:, 0], whole, frame)])
+        said_before = whole
+    shown, without, copying = torch.tensor(errors[3:]).mean(0)
+    assert copying < 0.9 * without
+    assert shown < 1.05 * copying
 
 
 def test_a_thousand_frames_stay_bounded_and_as_sharp(trained: Predictor) -> None:
