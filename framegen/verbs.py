@@ -45,7 +45,7 @@ def continue_films(words: list[str]) -> None:
     made = continuing.continue_films(options.films, start=start, **values)
     print_results(made.run.results, Console())
     print(f"\nHow it goes on:           {made.continued}")
-    print(f"Beside the truth, unseen: {made.compared} ({made.part})")
+    print(f"With the truth, unseen:   {made.compared} ({made.part})")
     print(f"The run, to generate more: {made.run.folder}")
 
 

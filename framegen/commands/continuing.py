@@ -15,6 +15,7 @@ from framegen.commands.data import clock
 from framegen.commands.films import MINUTES, train_on
 from framegen.commands.generation import check_output
 from framegen.config.data import Film
+from framegen.config.models import MotionFilter
 from framegen.data.clips import to_float
 from framegen.data.dataset import open_split, read_manifest
 from framegen.data.film import Windows, cropped
@@ -24,7 +25,7 @@ from framegen.data.probing import probe
 from framegen.data.shots import shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
-from framegen.models.recall import MEMORY, repeats
+from framegen.models.recall import MEMORY, TRUSTED_AFTER, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
@@ -81,11 +82,12 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
     own = [source for source in manifest.sources if source.sha256 == digest]
     rate = (own or manifest.sources)[0].fps
     channels, height, width = manifest.shape
-    count = last or max(task.num_frames, 2 * MEMORY)
+    remembers = last is None and isinstance(run.config.model, MotionFilter)
+    count = max(task.num_frames, 2 * MEMORY) if remembers else last or task.num_frames
     if start is None:
         frames = read_last(film, count, (height, width), channels, rate)
-        if last is None and len(frames) <= MEMORY and probe(film).loops:
-            frames = _played_twice(frames)
+        if remembers and len(frames) <= MEMORY and probe(film).loops:
+            frames = _played_again(frames)
     else:
         began = max(0.0, start - count / rate)
         frames = list(read_frames(film, (height, width), channels, rate, began, start))
@@ -93,15 +95,15 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
         raise OptionError(f"--start {start}: {film} has no frames before that")
     cut = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
     prompt = to_float(torch.from_numpy(np.ascontiguousarray(cut)))
-    if last is None and repeats(prompt):
+    if remembers and repeats(prompt):
         return prompt, rate, True
     return prompt[-(last or task.num_frames) :], rate, False
 
 
-def _played_twice(frames: list[Array]) -> list[Array]:
-    """A moving picture that begins again where it ends, as it is seen; unless that is a cut."""
-    twice = [*frames, *frames]
-    return twice if list(shot_starts(twice)) == [0] else frames
+def _played_again(frames: list[Array]) -> list[Array]:
+    """A moving picture that begins again where it ends, until that is noticed; unless that is a cut."""
+    times = 2 + TRUSTED_AFTER // len(frames)
+    return frames if len(frames) in shot_starts([*frames, *frames]) else frames * times
 
 
 def continue_films(
@@ -117,7 +119,7 @@ def continue_films(
     **options: Any,
 ) -> Continued:
     """Train on films and write how the first of them goes on: NAME-continued.mp4, frames alone, and
-    NAME-compare.mp4, truth beside generation on the last part that training never saw.
+    NAME-compare.mp4, truth and generation on the last part that training never saw.
 
     Args:
         films: a film or a folder of films, or several.
@@ -143,7 +145,10 @@ def continue_films(
             check_output(path, each, force)
     run = train_on(paths, minutes, size, channels, **options)
     prompt, rate, loops = _prompt(run, film, start, last)
-    say(f"{film}: repeats itself, and so does what is generated", loops and options.get("show", True))
+    say(
+        f"{film}: repeats itself, so the model sees {len(prompt)} frames of it",
+        loops and options.get("show", True),
+    )
     frames = max(1, round(seconds * rate))
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
     value_range = run.config.task.value_range

@@ -113,7 +113,8 @@ class Continue:
     start: str | None = None
     """Where to go on from, as seconds, 0:12 or 1:02:03; None is the film's end."""
     last: int | None = None
-    """Frames before that which the model sees; None: as many as its training clips have."""
+    """Frames before that which the model sees; None: as many as its training clips have, or of a film that
+    repeats itself as many as show that."""
     seed: int = 0
     """Seed of the model that is trained."""
     experiment: str = "clips"
@@ -264,7 +265,7 @@ class Reproduce:
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
     drawings, 9 running on, 10 belief, 11 permanence, 12 bits; none: all."""
     seeds: int = 32
-    """Nets a result, where the fused engine trains them (with density: 8 at most); PyTorch trains 1 or 2."""
+    """Nets a result, where the fused engine trains them (with density 8, of 128 units and more 1)."""
     track: Mode | None = None
     """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
     runs_dir: Path = Path("runs")

@@ -61,14 +61,17 @@ class MotionFilterNet(Net):
     as the net says, however many follow.
 
     Of the change that it says of a clip, the part stands that came true lately, by least squares; what is
-    left is a copy. So where a scene has come to rest it is hardly ever worse than a copy (a combination of
-    two forecasts, as in Bates and Granger, 1969). Where a film repeats itself, and its earlier frames say
-    clearly more of the next one than motion does, the prediction is that earlier frame: a loop goes on
-    looping (see `recall.py`).
+    left is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a scene has come
+    to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what was found gets
+    old, and with it the trace of a copy under what moves.
+
+    Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
+    prediction is that earlier frame: a loop goes on looping (see `recall.py`).
 
     The state is the last frame that it did not make and the way since then, a running mean of frames, the
-    last frame, the prediction of the next one, that without copies, that without recall, the belief, all (B,
-    C or 2, H, W); what came true, (B, 2); the earlier frames; and the layer's state.
+    last frame, the prediction of the next one, that without a density head, that without recall, that without
+    copies, the belief, all (B, C or 2, H, W); what came true, (B, 2); the earlier frames; and the layer's
+    state.
     """
 
     def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
@@ -90,7 +93,7 @@ class MotionFilterNet(Net):
         if state is None:
             still = first.new_zeros(len(first), 2, *first.shape[2:])
             found, memory = first.new_zeros(len(first), 2), self.memory.start(first[None])
-            state = first, still, *[first] * 5, still, found, begin(first), memory
+            state = first, still, *[first] * 6, still, found, begin(first), memory
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, *state)
@@ -105,8 +108,9 @@ class MotionFilterNet(Net):
         average: Tensor,
         before: Tensor,
         predicted: Tensor,
-        whole: Tensor,
+        best: Tensor,
         trusted: Tensor,
+        whole: Tensor,
         belief: Tensor,
         found: Tensor,
         earlier: Recall,
@@ -132,15 +136,16 @@ class MotionFilterNet(Net):
         sharp = warp(seen, way, mirror=True)
         softer = (*(_mean(sharp, window) for window in BLURS), average)
         blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
-        earlier, following, repeats = recall(Recall(*earlier), frame, trusted, made_by_net)
+        remembered = torch.where(own, best, frame).detach()
+        earlier, following, repeats = recall(Recall(*earlier), remembered, trusted, made_by_net)
         whole = to_range(blurred)
         trusted = torch.lerp(seen, whole, part)
         best = torch.where(repeats[:, None, None, None], following, trusted)
         made = self.say(best[:, None], mixed[:, None])
         predicted = mean_of(made)[:, 0]
         return made, (
-            *(seen, way, average, frame, predicted, whole, trusted, belief, found),
-            *(earlier, memory),
+            *(seen, way, average, frame, predicted, best, trusted, whole),
+            *(belief, found, earlier, memory),
         )
 
     @torch.no_grad()

@@ -8,28 +8,40 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 MEMORY = 128
 """Frames that are remembered; a longer loop is not found."""
-AVERAGED = 0.4
-"""The part that a new frame's error has in the running means: a lag is trusted after a dozen frames."""
-CLEARLY = 0.5
+SMALL = 16
+"""Places a side at which frames are compared, whatever their size."""
+AVERAGED = 0.2
+"""The part that a new frame's error has in the running means: a lag is trusted after some two dozen
+frames."""
+TRUSTED_AFTER = 32
+"""Frames of a second round that are surely enough for that."""
+CLEARLY = 0.4
 """So much smaller than its rival's an error has to be."""
+NEVER = 2.0
+"""What stands for frames that were not seen: nothing within [0, 1] is near it."""
 
 
 class Recall(NamedTuple):
     """What is remembered of each clip."""
 
-    frames: Tensor
-    """(B, N, C, H, W), at most `MEMORY`, the newest last."""
+    frames: tuple[Tensor, ...]
+    """MEMORY times (B, C, H, W), the newest last."""
+    small: Tensor
+    """The same, averaged to SMALL places a side: (B, MEMORY, C, SMALL, SMALL)."""
     errors: Tensor
     """(B, 1 + MEMORY): running means of the mean absolute errors of what another predictor said, and of each
     lag. They begin at 1, so that what was hardly tried is not trusted."""
 
 
 def begin(frames: Tensor) -> Recall:
-    """Nothing is remembered yet of clips (B, C, H, W)."""
-    return Recall(frames[:, None][:, :0], frames.new_ones(len(frames), 1 + MEMORY))
+    """Nothing is remembered yet of clips (B, C, H, W), with values in [0, 1]."""
+    small = _small(frames)[:, None].expand(-1, MEMORY, -1, -1, -1)
+    errors = frames.new_ones(len(frames), 1 + MEMORY)
+    return Recall((frames,) * MEMORY, torch.full_like(small, NEVER), errors)
 
 
 @torch.no_grad()
@@ -42,26 +54,31 @@ def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Re
         own: (B,) bool: the frame was generated, and says nothing of how good a prediction is.
 
     Returns:
-        The memory; the next frame (B, C, H, W) by the best lag; and (B,) bool, whether that lag's errors are
-        clearly below the other predictor's.
+        The memory; the next frame (B, C, H, W) by the best lag, where that is trusted; and (B,) bool, whether
+        it is: whether that lag's errors are clearly below the other predictor's.
     """
-    made = torch.cat([said[:, None], memory.frames.flip(1)], 1)  # the rival, then lags 1, 2, …
-    errors = (made - frame[:, None]).abs().mean((2, 3, 4))
-    known = torch.where(own[:, None], memory.errors[:, : errors.shape[1]], errors)
-    running = memory.errors.clone()
-    running[:, : errors.shape[1]] = running[:, : errors.shape[1]].lerp(known, AVERAGED)
-    frames = torch.cat([memory.frames, frame[:, None]], 1)[:, -MEMORY:]
-    best = running[:, 1 : 1 + frames.shape[1]].argmin(1)  # of lag 1 + best
-    following = frames[torch.arange(len(frame)), frames.shape[1] - 1 - best]
-    found = running[torch.arange(len(frame)), 1 + best] < CLEARLY * running[:, 0]
-    return Recall(frames, running), following, found
+    now, errors = _small(frame), memory.errors
+    if not own.all():
+        made = torch.cat([_small(said)[:, None], memory.small.flip(1)], 1)  # the rival, then lags 1, 2, …
+        new = (made - now[:, None]).abs().mean((2, 3, 4))
+        errors = torch.where(own[:, None], errors, errors.lerp(new, AVERAGED))
+    frames = (*memory.frames[1:], frame)
+    smallest, best = errors[:, 1:].min(1)
+    found, following = smallest < CLEARLY * errors[:, 0], frame
+    if found.any():
+        following = torch.stack([frames[-1 - lag][clip] for clip, lag in enumerate(best.tolist())])
+    return Recall(frames, torch.cat([memory.small[:, 1:], now[:, None]], 1), errors), following, found
 
 
 def repeats(frames: Tensor) -> bool:
     """Whether a film (T, C, H, W) repeats itself at its end: by then its earlier frames say clearly more of
     the next one than the last one does."""
-    memory, said, found = begin(frames[:1]), frames[:1], torch.tensor(False)
+    memory, said, found = begin(frames[:1]), frames[:1], torch.tensor([False])
     for frame in frames.split(1):
-        memory, _, found = recall(memory, frame, said, torch.tensor([False]))
+        memory, _, found = recall(memory, frame, said, torch.zeros_like(found))
         said = frame
     return bool(found)
+
+
+def _small(frames: Tensor) -> Tensor:
+    return functional.adaptive_avg_pool2d(frames, SMALL)

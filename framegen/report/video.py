@@ -161,7 +161,7 @@ def _panel(frame: Tensor, shown: Continuation, side: int, scale: int | None) -> 
         return to_picture(frame, shown.value_range, side, scale)
     height, width = frame.shape[1:]
     _check(scale, max(height, width))
-    factor = scale or max(1, side / max(height, width))
+    factor = scale or side / max(height, width)
     levels = Image.fromarray(to_levels(frame, shown.value_range))
     size = round(factor * width), round(factor * height)
     return np.asarray(levels.resize(size, Image.Resampling.BICUBIC))

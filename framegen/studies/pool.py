@@ -157,8 +157,8 @@ def cost(config: Config) -> float:
     if isinstance(model, Recurrent) and not config.training.special:
         gates = {"gru": 3, "lstm": 4, "mingru": 1}.get(model.cell, 1)
         microseconds = model.num_layers * (8 + gates * model.hidden_size**2 / 25) + 500 * bool(model.density)
-    elif isinstance(model, MLP) and model.hidden_size <= MAX_HIDDEN:
-        microseconds = 15.0
+    elif isinstance(model, MLP) and model.hidden_size <= MAX_HIDDEN and not config.training.special:
+        microseconds = 15.0 + 500 * bool(model.density)
     else:
         slow = {Recurrent: 8000, ConvRecurrent: 80_000}
         microseconds = slow.get(type(model), 600)

@@ -80,7 +80,7 @@ class TorchEngine:
         self.states: list[State] = [None] * len(models)
         """What each model carries into the next step."""
         self.device, self.steps, self.ranks = device, 0, ranks
-        self.reader = Reader(clips, device, training.read_ahead)
+        self.reader = Reader(clips, device, training.read_ahead if device.type == "cuda" else 0)
         if training.channels_last:
             for model in models:
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]

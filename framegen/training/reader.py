@@ -28,13 +28,12 @@ class Reader:
     Args:
         clips: those that lie on disk, or are made as they are asked for, are read ahead; what lies in tensors
             is at hand.
-        ahead: batches that wait at most; None: 2 for a GPU, else 0.
+        ahead: batches that wait at most.
     """
 
-    def __init__(self, clips: Clips, device: torch.device, ahead: int | None) -> None:
+    def __init__(self, clips: Clips, device: torch.device, ahead: int) -> None:
         self.clips, self.device = clips, device
-        usual = 2 if device.type == "cuda" else 0
-        self.ahead = 0 if isinstance(clips, TensorClips) else usual if ahead is None else ahead
+        self.ahead = 0 if isinstance(clips, TensorClips) else ahead
         self.waited = 0.0
         """Seconds for which somebody waited for a batch."""
         self._coming: Iterator[Tensor] = iter(())

@@ -79,7 +79,7 @@ def test_its_own_frames_tell_it_nothing_new() -> None:
     _, after = model(model.feedback(made[:, -1:]), state)
     assert torch.equal(after[0], state[0])  # the last frame that it did not make
     assert torch.equal(after[2], state[2])  # the running mean
-    assert torch.equal(after[7], state[7])  # the belief
+    assert torch.equal(after[8], state[8])  # the belief
 
 
 @torch.inference_mode()
@@ -116,7 +116,7 @@ def test_what_did_not_come_true_lately_is_said_no_more(trained: Predictor) -> No
         came = KEPT * (came - TRUSTED) + (change * (frame - before)).mean().item() + TRUSTED
         said = KEPT * (said - TRUSTED) + (change * change).mean().item() + TRUSTED
         made, state = trained(frame[:, None], state)
-        whole = state[5]
+        whole = state[7]
         part = min(1.0, max(0.0, came / said))
         torch.testing.assert_close(made[:, 0], frame + part * (whole - frame), atol=1e-5, rtol=0)
         errors.append([(each - film[:, t + 1]).square().mean() for each in (made[:, 0], whole, frame)])

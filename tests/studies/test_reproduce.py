@@ -111,7 +111,7 @@ def test_every_run_that_a_claim_needs_is_one_that_the_command_line_takes() -> No
         config = parse_train(experiment, options)[1]
         assert config == run.config, name
         fused = (
-            isinstance(config.model, Recurrent)
+            isinstance(config.model, Recurrent | MLP)
             and not config.training.special
             and config.model.hidden_size <= 64
             and not config.training.clips_per_epoch  # one, beside the one that closed its loop
