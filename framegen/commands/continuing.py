@@ -20,9 +20,8 @@ from framegen.data.clips import to_float
 from framegen.data.dataset import open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
-from framegen.data.pictures import Array
+from framegen.data.looping import played_again
 from framegen.data.probing import probe
-from framegen.data.shots import shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
 from framegen.models.recall import MEMORY, TRUSTED_AFTER, repeats
@@ -86,8 +85,6 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
     count = max(task.num_frames, 2 * MEMORY) if remembers else last or task.num_frames
     if start is None:
         frames = read_last(film, count, (height, width), channels, rate)
-        if remembers and len(frames) <= MEMORY and probe(film).loops:
-            frames = _played_again(frames)
     else:
         began = max(0.0, start - count / rate)
         frames = list(read_frames(film, (height, width), channels, rate, began, start))
@@ -95,15 +92,11 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
         raise OptionError(f"--start {start}: {film} has no frames before that")
     cut = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
     prompt = to_float(torch.from_numpy(np.ascontiguousarray(cut)))
+    if remembers and start is None and len(prompt) <= MEMORY:
+        prompt = played_again(film, prompt, TRUSTED_AFTER)
     if remembers and repeats(prompt):
         return prompt, rate, True
     return prompt[-(last or task.num_frames) :], rate, False
-
-
-def _played_again(frames: list[Array]) -> list[Array]:
-    """A moving picture that begins again where it ends, until that is noticed; unless that is a cut."""
-    times = 2 + TRUSTED_AFTER // len(frames)
-    return frames if len(frames) in shot_starts([*frames, *frames]) else frames * times
 
 
 def continue_films(

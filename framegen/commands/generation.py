@@ -6,15 +6,18 @@ from pathlib import Path
 from torch import Tensor
 
 from framegen.commands.drawing import drawing_of
+from framegen.config.models import MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import Data, to_float
+from framegen.data.looping import played_again
 from framegen.data.video import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import fused
 from framegen.models.device import choose_device
 from framegen.models.predictor import Predictor
+from framegen.models.recall import MEMORY, TRUSTED_AFTER
 from framegen.models.rollout import continuation
 from framegen.progress import counted, say
 from framegen.report.video import ENDINGS, FPS, Continuation, write_generated
@@ -207,7 +210,11 @@ def _from_file(prompt: Path, saved: Checkpoint, context: int | None, num_frames:
     read = read_prompt(prompt, saved.frame_shape, saved.config.task.value_range, context, num_frames)
     for note in read.notes:
         say(note, True)
-    return read.frames, context or len(read.frames)
+    frames = read.frames
+    if context is None and isinstance(saved.config.model, MotionFilter) and len(frames) <= MEMORY:
+        frames = played_again(prompt, frames, TRUSTED_AFTER)
+        say(f"it begins again where it ends: {len(frames)} frames", len(frames) > len(read.frames))
+    return frames, context or len(frames)
 
 
 def _data(run: Path, saved: Checkpoint) -> Data:

@@ -47,7 +47,7 @@ def print_results(results: Results, console: Console) -> None:
     note = f" {NOTE}; ±: standard error over the clips." if results.has_skill else ""
     _print(console, f"Test clips.{note}", columns, rows)
     if len(results.members) > 1:
-        console.print("Best, median and worst: on the validation clips", highlight=False)
+        console.print("Best, median and worst: one step ahead, on the validation clips", highlight=False)
     if results.closed_loop is not None:
         console.print(_about(results.closed_loop), highlight=False)
     if results.calibration is not None:

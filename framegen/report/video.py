@@ -122,7 +122,7 @@ def write_generated(
             _write_strip(out, shown)
         case _ if look == "clean":
             frames = itertools.islice(shown.generated, shown.num_frames)
-            pictures = (_alone(frame, shown.value_range, scale) for frame in frames)
+            pictures = (_alone(frame, shown, scale) for frame in frames)
             write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1)
         case _:
             layout = _layout(shown, strips.GIF_SCREEN if ending == ".gif" else strips.SCREEN)
@@ -133,11 +133,12 @@ def write_generated(
     return out
 
 
-def _alone(frame: Tensor, value_range: Range, scale: int | None) -> Array:
+def _alone(frame: Tensor, shown: Continuation, scale: int | None) -> Array:
     """A generated frame (C, H, W), or futures (N, C, H, W) side by side."""
+    side = strips.LARGEST if shown.of_film else CLEAN
     if frame.dim() == 3:
-        return to_picture(frame, value_range, CLEAN, scale)
-    pictures = [to_picture(each, value_range, CLEAN, scale) for each in frame]
+        return _panel(frame, shown, side, scale)
+    pictures = [_panel(each, shown, side, scale) for each in frame]
     between = np.full((len(pictures[0]), GAP, 3), 255, np.uint8)
     return np.concatenate([part for each in pictures for part in (between, each)][1:], 1)
 

@@ -148,6 +148,12 @@ def test_a_moving_picture_that_loops_goes_on_looping(
     assert torch.equal(prompt, once.repeat(3, 1, 1, 1))
     made = framegen.continue_film(run, loop, seconds=4)
     assert torch.equal(made, once.repeat(3, 1, 1, 1)[:48])
+    out = tmp_path / "again.npy"
+    framegen.generate(run.folder, prompt=loop, num_frames=48, out=out)
+    again = torch.from_numpy(np.load(out))
+    assert torch.equal(again[:24], again[24:])
+    pictures = torch.from_numpy(round_trip).permute(0, 3, 1, 2) / 255
+    assert (again[:24] - pictures).abs().mean() < 0.02  # a GIF has 256 colours
     for name, options in (("once", {}), ("cut", {"loop": 0})):  # plays once; and begins again in a leap
         pictures = round_trip if name == "once" else round_trip[:12]
         prompt, _, loops = continuing._prompt(

@@ -38,7 +38,9 @@ def test_with_a_density_head_too() -> None:
     film, model = _looping(60 + 12 * PERIOD), build(MotionFilter(4, density=2), (3, 20, 24), 0)
     made = generate(model, film[:, :60], 12 * PERIOD)
     errors = (made - film[:, 60:]).abs().mean((0, 2, 3, 4))
-    assert errors[-PERIOD:].mean() == pytest.approx(errors[PERIOD : 2 * PERIOD].mean(), rel=1e-3)
+    assert errors[-PERIOD:].mean().item() == pytest.approx(
+        errors[PERIOD : 2 * PERIOD].mean().item(), rel=1e-3
+    )
 
 
 def test_a_clip_that_loops_tells_nothing_of_one_that_does_not() -> None:
@@ -69,7 +71,7 @@ def test_the_next_frame_is_that_behind_the_best_lag() -> None:
     film = [torch.rand(3, 16, 16, generator=random) for _ in range(MEMORY)]
     film = film[:50] * 2 + film[50:]
     memory, said = begin(film[0][None]), torch.full((1, 3, 16, 16), 0.5)
-    expected, times = {lag: 1.0 for lag in range(MEMORY + 1)}, 0
+    expected, times = dict.fromkeys(range(MEMORY + 1), 1.0), 0
     for t, frame in enumerate(film):
         own = t % 7 == 6
         memory, following, found = recall(memory, frame[None], said, torch.tensor([own]))
