@@ -135,7 +135,7 @@ def write_generated(
 
 def _alone(frame: Tensor, shown: Continuation, scale: int | None) -> Array:
     """A generated frame (C, H, W), or futures (N, C, H, W) side by side."""
-    side = strips.LARGEST if shown.of_film else CLEAN
+    side = max(strips.LARGEST, *frame.shape[-2:]) if shown.of_film else CLEAN
     if frame.dim() == 3:
         return _panel(frame, shown, side, scale)
     pictures = [_panel(each, shown, side, scale) for each in frame]

@@ -234,6 +234,15 @@ def test_a_films_pixels_are_smooth_and_a_worlds_are_squares(tmp_path: Path) -> N
         np.testing.assert_allclose(middles, levels, atol=10)
 
 
+def test_a_films_frames_alone_are_enlarged_and_never_made_smaller(tmp_path: Path) -> None:
+    for width, shown_as in ((32, 640), (700, 700)):
+        frames = torch.rand(2, 1, 8, width, generator=torch.Generator().manual_seed(0))
+        shown = Continuation(frames[:1], frames[1:], 1, (0.0, 1.0))
+        folder = write_generated(tmp_path / str(width), shown, look="clean")
+        (picture,) = folder.iterdir()
+        assert iio.imread(picture).shape[:2] == (8 * shown_as // width, shown_as)
+
+
 def test_a_sheet_shows_the_prompts_end_the_beginning_and_the_end() -> None:
     assert strips.moments(20, 10) == [9, 10, 11, 12, 14, 19]
     assert strips.moments(1010, 10) == [9, 10, 109, 209, 509, 1009]
