@@ -68,7 +68,7 @@ def population(places: Places) -> Run:
     """Three seeds of the 4-5-4 net. Read only."""
     training = replace(SMALL_CONFIG.training, engine="auto")
     config = replace(SMALL_CONFIG, seeds=(0, 1, 2), training=training)
-    return train(config, "population", "disabled", *places, show=False, draw=False)
+    return train(config, "played", "disabled", *places, show=False, draw=False)
 
 
 @pytest.fixture(scope="module")
