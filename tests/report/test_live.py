@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # tests of one file may be run apart, and the run has a name
 def population(places: Places) -> Run:
     """Three seeds of the 4-5-4 net. Read only."""
     training = replace(SMALL_CONFIG.training, engine="auto")
