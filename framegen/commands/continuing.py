@@ -13,18 +13,17 @@ from torch import Tensor
 
 from framegen.commands.data import clock
 from framegen.commands.films import MINUTES, train_on
-from framegen.commands.generation import check_output
+from framegen.commands.generation import as_it_plays, check_output
 from framegen.config.data import Film
 from framegen.config.models import MotionFilter
 from framegen.data.clips import to_float
 from framegen.data.dataset import open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
-from framegen.data.looping import played_again
 from framegen.data.probing import probe
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
-from framegen.models.recall import MEMORY, TRUSTED_AFTER, repeats
+from framegen.models.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
@@ -41,7 +40,7 @@ class Continued:
     continued: Path
     """The frames after its end, alone."""
     compared: Path
-    """Truth beside generation, on the last part that training never saw."""
+    """Truth and generation, on the last part that training never saw."""
     part: str
     """Which part that is: its film, and when it begins there. Of several films it is seldom the first's."""
 
@@ -82,7 +81,8 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
     rate = (own or manifest.sources)[0].fps
     channels, height, width = manifest.shape
     remembers = last is None and isinstance(run.config.model, MotionFilter)
-    count = max(task.num_frames, 2 * MEMORY) if remembers else last or task.num_frames
+    usual = last or task.num_frames
+    count = max(usual, 2 * MEMORY) if remembers else usual
     if start is None:
         frames = read_last(film, count, (height, width), channels, rate)
     else:
@@ -92,11 +92,11 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
         raise OptionError(f"--start {start}: {film} has no frames before that")
     cut = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
     prompt = to_float(torch.from_numpy(np.ascontiguousarray(cut)))
-    if remembers and start is None and len(prompt) <= MEMORY:
-        prompt = played_again(film, prompt, TRUSTED_AFTER)
+    if remembers and start is None:
+        prompt = as_it_plays(run.config.model, film, prompt)
     if remembers and repeats(prompt):
         return prompt, rate, True
-    return prompt[-(last or task.num_frames) :], rate, False
+    return prompt[-usual:], rate, False
 
 
 def continue_films(

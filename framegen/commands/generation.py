@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from framegen.commands.drawing import drawing_of
-from framegen.config.models import MotionFilter
+from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import Data, to_float
@@ -210,11 +210,17 @@ def _from_file(prompt: Path, saved: Checkpoint, context: int | None, num_frames:
     read = read_prompt(prompt, saved.frame_shape, saved.config.task.value_range, context, num_frames)
     for note in read.notes:
         say(note, True)
-    frames = read.frames
-    if context is None and isinstance(saved.config.model, MotionFilter) and len(frames) <= MEMORY:
-        frames = played_again(prompt, frames, TRUSTED_AFTER)
-        say(f"it begins again where it ends: {len(frames)} frames", len(frames) > len(read.frames))
+    frames = read.frames if context else as_it_plays(saved.config.model, prompt, read.frames)
+    say(f"it begins again where it ends: {len(frames)} frames", len(frames) > len(read.frames))
     return frames, context or len(frames)
+
+
+def as_it_plays(model: Model, film: Path, frames: Tensor) -> Tensor:
+    """All frames of a file, (T, C, H, W), as a model is shown them that remembers: what loops comes again, so
+    often that it is noticed."""
+    if not isinstance(model, MotionFilter) or len(frames) > MEMORY:
+        return frames
+    return played_again(film, frames, TRUSTED_AFTER)
 
 
 def _data(run: Path, saved: Checkpoint) -> Data:

@@ -32,8 +32,8 @@ class Training:
     device: Device = "auto"
     """Where to compute; auto is the CPU for the fused engine, else CUDA where there is one."""
     engine: Engine = "auto"
-    """What takes the steps: fused is compiled code for recurrent nets, torch is PyTorch; auto is fused where
-    it can be."""
+    """What takes the steps: fused is compiled code for fully connected nets, torch is PyTorch; auto is fused
+    where it can be."""
     media_every: int = 20
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 

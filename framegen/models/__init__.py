@@ -12,6 +12,8 @@ from framegen.models.motion_filter import MotionFilterNet
 from framegen.models.predictor import Predictor
 from framegen.models.recurrent import RecurrentNet
 
+FullyConnected = RecurrentNet | MemorylessNet
+
 
 @singledispatch
 def module(config: Model, frame_shape: tuple[int, int, int]) -> Predictor:

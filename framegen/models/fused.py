@@ -6,15 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from framegen.config.training import Engine
+from framegen.models import FullyConnected
 from framegen.models.density import WHOLE_FRAMES, LinearDensity
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.mingru import MinGRU
 from framegen.models.mlp import MemorylessNet
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State, device_of, num_parameters
-from framegen.models.recurrent import RecurrentNet
-
-FullyConnected = RecurrentNet | MemorylessNet
 
 MEMORYLESS = "memoryless"
 """In place of a cell."""

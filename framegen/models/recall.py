@@ -59,8 +59,10 @@ def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Re
     """
     now, errors = _small(frame), memory.errors
     if not own.all():
-        made = torch.cat([_small(said)[:, None], memory.small.flip(1)], 1)  # the rival, then lags 1, 2, …
-        new = (made - now[:, None]).abs().mean((2, 3, 4))
+        rival, lags = (
+            (each - now[:, None]).abs().mean((2, 3, 4)) for each in (_small(said)[:, None], memory.small)
+        )
+        new = torch.cat([rival, lags.flip(1)], 1)  # the newest frame is lag 1
         errors = torch.where(own[:, None], errors, errors.lerp(new, AVERAGED))
     frames = (*memory.frames[1:], frame)
     smallest, best = errors[:, 1:].min(1)

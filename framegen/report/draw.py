@@ -13,6 +13,7 @@ from framegen.errors import UserError
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
+from framegen.models import FullyConnected
 from framegen.models.mingru import MinGRU
 from framegen.models.mlp import MemorylessNet
 from framegen.models.predictor import Predictor, device_of
@@ -193,7 +194,7 @@ def _trajectories(model: RecurrentNet, data: Data) -> Figure:
 
 def _drawable(model: Predictor) -> bool:
     """Whether the spatial and the temporal view know such a net, and it is small enough to be seen."""
-    if not isinstance(model, RecurrentNet | MemorylessNet):
+    if not isinstance(model, FullyConnected):
         return False
     layers, head = _weights(model)
     units = (len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers))

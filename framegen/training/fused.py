@@ -14,7 +14,8 @@ from torch import Tensor
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.fused import FullyConnected, compiled, packed, shape_of, unpacked
+from framegen.models import FullyConnected
+from framegen.models.fused import compiled, packed, shape_of, unpacked
 from framegen.models.kernels.build import library, pointer
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State

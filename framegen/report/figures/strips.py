@@ -168,8 +168,7 @@ def animate(
         draw = ImageDraw.Draw(canvas)
         prompting = number < prompt_frames
         color = PROMPT if prompting else MODEL
-        ahead = f"frame +{number + 1 - prompt_frames}"
-        header = f"prompt {first + number + 1}/{first + prompt_frames}" if prompting else ahead
+        header = _moment("frame", number, prompt_frames, first)
         draw.text((left - EDGE, 7), header, fill=color, font=font)
         for (name, panel), place in zip(panels.items(), places, strict=True):
             label = "prompt" if prompting and name not in ("truth", "error") else name
@@ -210,10 +209,16 @@ def film_sheet(
             top = (block * len(rows) + line + 1) * step - height + block * letters
             color = PROMPT if prompting else OF_ROW.get(name, MODEL)
             _draw_panel(canvas, (left, top), picture, (width, height), color, letters)
-            said = f"prompt {first + number + 1}/{first + prompt_frames}"
-            said = said if prompting else f"{name} +{number + 1 - prompt_frames}"
+            said = _moment(name, number, prompt_frames, first)
             _write(draw, said, (left, top - EDGE), "ld", letters, color)
     return np.asarray(canvas)
+
+
+def _moment(name: str, number: int, prompt_frames: int, first: int) -> str:
+    """Which frame it is: of the prompt, or so many frames after it."""
+    if number < prompt_frames:
+        return f"prompt {first + number + 1}/{first + prompt_frames}"
+    return f"{name} +{number + 1 - prompt_frames}"
 
 
 def _write(

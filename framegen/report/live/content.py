@@ -14,10 +14,9 @@ from framegen.data import orbit, sine
 from framegen.data.clips import Data, evenly
 from framegen.errors import UserError
 from framegen.evaluation.results import Member, Results
-from framegen.models.mlp import MemorylessNet
+from framegen.models import FullyConnected
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, num_parameters
-from framegen.models.recurrent import RecurrentNet
 from framegen.runs.run import Run
 
 MAX_SIDE = 32
@@ -53,7 +52,7 @@ def check_playable(run: Run) -> None:
 
 def is_playable(run: Run) -> bool:
     """Whether a run's net can run in the page."""
-    if not isinstance(run.model, RecurrentNet | MemorylessNet):  # known without looking at the data
+    if not isinstance(run.model, FullyConnected):  # known without looking at the data
         return False
     try:
         check_playable(run)
@@ -66,7 +65,7 @@ def _is_linear(model: Predictor, pixels: int) -> bool:
     """Whether `net.js` computes this model: hidden layers, and a linear map to the frame."""
     head = getattr(model, "head", None)
     plain = isinstance(head, nn.Linear) and head.out_features == pixels and not model.has_density
-    return isinstance(model, RecurrentNet | MemorylessNet) and plain
+    return isinstance(model, FullyConnected) and plain
 
 
 def content(run: Run, results: Results) -> dict[str, Any]:
