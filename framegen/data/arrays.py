@@ -14,8 +14,6 @@ from framegen.errors import UserError
 
 MAX_ARRAY_BYTES = 2 * 2**30
 
-ARRAYS = {".npy", ".npz"}
-
 
 def array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tensor]:
     """The frames of a .npy, or of a .npz with one array, (1 or 3, H, W) float32 in the value range.
@@ -65,11 +63,12 @@ def array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tenso
 def _open_array(path: Path) -> Array:
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty (0 bytes)")
-    if path.suffix.lower() == ".npy":
-        with path.open("rb") as file:
-            if file.read(6) != b"\x93NUMPY":
-                raise UserError(f"{path}: is no .npy file, or damaged from its start on")
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start == b"\x93NUMPY":
         return np.load(path, mmap_mode="r", allow_pickle=False)
+    if not start.startswith(b"PK"):
+        raise UserError(f"{path}: is no .npy or .npz file, or damaged from its start on")
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
     if size > MAX_ARRAY_BYTES:

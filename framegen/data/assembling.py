@@ -2,13 +2,13 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from framegen.data.clips import SPLITS, Split
 from framegen.data.dataset import MANIFEST, VERSION, Manifest, Shot, Skipped, Source
+from framegen.data.parts import Part
 from framegen.data.sources import content_digest
 from framegen.data.splits import Piece, split_pieces
 from framegen.errors import UserError
@@ -18,25 +18,6 @@ ROWS = 256
 """Frames that are copied at once."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A film that has been read."""
-
-    name: str
-    sha256: str
-    given: Split | None
-    """The split that its folder's name asks for."""
-    file: str
-    """Name of the file of its frames, uint8 (N, C, H, W) without a header."""
-    width: int
-    height: int
-    """As it is shown, upright."""
-    fps: float
-    frames: int
-    starts: tuple[int, ...]
-    """The frames that begin a shot, 0 first."""
-
-
 def assemble(
     parts: Path,
     folder: Path,
@@ -44,7 +25,8 @@ def assemble(
     films: Sequence[Part],
     skipped: Sequence[Skipped],
 ) -> None:
-    """Split the films in `parts`, write the data set beside them, and give it its name.
+    """Split the films in `parts`, write the data set beside them, and give it its name; one of that name that
+    is damaged goes.
 
     Args:
         made: size and fps as they were asked for, and the frames' shape (C, H, W).
@@ -70,7 +52,9 @@ def assemble(
         fps,
         shape,
         tuple(
-            Source(f.name, f.sha256, f.width, f.height, f.fps, f.frames, len(f.starts) - 1, f.given)
+            Source(
+                f.name, f.sha256, f.width, f.height, f.fps, f.frames, len(f.starts) - 1, f.given, f.missing
+            )
             for f in films
         ),
         tuple(skipped),
@@ -79,6 +63,8 @@ def assemble(
     )
     write_bytes(unfinished / MANIFEST, to_json(manifest))
     try:
+        if folder.exists():
+            shutil.rmtree(folder)
         unfinished.rename(folder)
     except OSError as error:
         raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error

@@ -10,19 +10,25 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 
 import numpy as np
 
 from framegen.data.clips import SPLITS, Split
+from framegen.data.kinds import MAX_BYTES
 from framegen.data.pictures import Array, frame_size
+from framegen.data.sources import content_digest
 from framegen.errors import OptionError, UserError
 from framegen.files import check_file, read_json
 from framegen.progress import count_of
 
 MANIFEST = "manifest.json"
 VERSION = 1
-MAX_BYTES = 2**44
+"""Of the manifest."""
+
+READING = 2
+"""Of the way in which films are read: what an older version read of a film is not taken up."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,8 @@ class Source:
     """Cuts that were found."""
     given: Split | None = None
     """The split that its folder's name asks for."""
+    missing: str = ""
+    """What of it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +146,10 @@ def read_manifest(folder: Path) -> Manifest:
     for shot in manifest.shots:
         if shot.row != rows[shot.split] or shot.frames < 1:
             raise UserError(f"{path}: is damaged: its shots are not one after another")
+        if not (0 <= shot.time < inf and 0 < shot.fps < inf):
+            raise UserError(
+                f"{path}: is damaged: a shot begins at {shot.time} s, of {shot.fps} frames a second"
+            )
         rows[shot.split] += shot.frames
     return manifest
 
@@ -180,16 +192,18 @@ def _of(manifest: Manifest, split: Split) -> str:
 
 
 def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:
-    """The file of a split's frames, uint8 (N, C, H, W). Raises UserError where it is not what the manifest
-    says."""
+    """The file of a split's frames, uint8 (N, C, H, W), compared with its digest once a process. Raises
+    UserError where it is not what the manifest says."""
     path, shape = folder / f"{split}.npy", (manifest.frames(split), *manifest.shape)
-    check_file(path, MAX_BYTES)
     try:
+        check_file(path, MAX_BYTES)
+        if content_digest(path) != manifest.arrays[split]:
+            raise ValueError("its SHA-256 is another than the manifest's")
         found = frames_of(path)
         if found.dtype != np.uint8 or found.shape != shape:
             raise ValueError(f"{found.dtype} {found.shape}, where the manifest says uint8 {shape}")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: is damaged ({error}); delete {folder} and import the films anew") from error
+    except (OSError, ValueError, EOFError, KeyError, UserError) as error:
+        raise UserError(f"{path}: is damaged ({error}); importing the same films again mends it") from error
     return path
 
 

@@ -1,246 +1,188 @@
-"""A film's frames as FFmpeg decodes them: when each is shown, which way up, and shrunk by its own scaler."""
+"""A film's frames as FFmpeg decodes them, when each is shown, and what of a film cannot be read."""
 
 import itertools
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
-from fractions import Fraction
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from framegen.data.films import announced_frames, open_film
-from framegen.data.pictures import Array, Size, check_size, middle, on_black
-from framegen.errors import UserError
+from framegen.data.film_frame import FilmFrame, pixel_aspect
+from framegen.data.films import announced_seconds, aperture_of, open_film, video_of
+from framegen.data.pictures import Incomplete, check_size
 
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
-    from av.filter import Graph
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
-PROBED_PACKETS = 240
+PROBED_FRAMES, PROBED_PACKETS = 60, 2000
 """So many at a film's beginning tell its rate: no more than seconds of it are read for that."""
 
-MAX_GAP = 10.0
-"""Seconds between two frames; more is a fault of the time stamps, as where recordings were joined."""
+LONGEST_HOLD = 600.0
+"""Seconds for which one frame is shown at most; more is a fault of the time stamps."""
+
+LONGEST_GAP = 10.0
+"""The same where stamps may jump, since recordings were joined: in an MPEG stream."""
 
 MAX_RATE = 1000.0
 """Frames a second; more is a fault of the time stamps."""
 
-UNSPECIFIED, HD_HEIGHT = 2, 720
-"""FFmpeg's number where a file does not name its colour matrix; players take BT.709 from this height on."""
-
-MOST_AT_ONCE = 16
-"""So many times FFmpeg's scaler shrinks a side exactly; by 360 it is wrong by 9 levels of 255."""
-
-HDR = (16, 18)
-"""FFmpeg's numbers of the transfer curves PQ and HLG."""
-
-
-class TruncatedFilm(UserError):
-    """A film that ends before its header says so."""
-
-    def __init__(self, message: str, count: int) -> None:
-        super().__init__(message)
-        self.count = count
-        """So many frames of it can be read."""
+LARGE = 1280 * 720
+"""Pixels of a frame from which several frames are decoded at once. It is faster, but of a damaged film PyAV
+then drops a few more than need be: those that were decoded together with what cannot be."""
 
 
 @dataclass(frozen=True)
-class Timing:
-    """What a film's first packets say of its time stamps."""
+class Clock:
+    """How the time of a film's frames is told."""
 
     origin: float
-    """The first frame's, seconds."""
+    """What the first frame that is shown is stamped with, seconds."""
     rate: float | None
-    """Frames a second; None where the stamps are missing or cannot be believed."""
+    """Frames a second; None where neither stamps nor the header say."""
+    stamp: Literal["pts", "dts", "none"]
+    """Presentation times; decoding times, where those contradict the frames' order; or neither: then each
+    frame is shown for as long as the header's rate says."""
 
 
-@dataclass(frozen=True)
-class FilmFrame:
-    """A decoded frame, not scaled yet."""
-
-    frame: "av.VideoFrame"
-    time: float | None
-    """Seconds after the film's first frame; None where the file does not say."""
-    aspect: float
-    """Width of a stored pixel over its height."""
-    graphs: dict[Any, "Graph"] = field(repr=False)
-    """FFmpeg's scalers, kept from frame to frame."""
-
-    @property
-    def turns(self) -> int:
-        """Quarter turns counter-clockwise that bring it upright."""
-        return round(self.frame.rotation / 90) % 4
-
-    @property
-    def size(self) -> Size:
-        """Height and width as it is shown: upright, pixels square."""
-        height, width = self.frame.height, max(1, round(self.frame.width * self.aspect))
-        return (width, height) if self.turns % 2 else (height, width)
-
-    @property
-    def transparent(self) -> bool:
-        return any(component.is_alpha for component in self.frame.format.components)
-
-    def pixels(self, size: Size) -> Array:
-        """(height, width, 3) uint8: the middle cut out, then scaled to the size, on black."""
-        (height, width), wanted = middle(self.size, size), size
-        if self.turns % 2:
-            height, width, wanted = width, height, (size[1], size[0])
-        graph = self._graph((height, width), wanted)
-        graph.vpush(self.frame)
-        shown = graph.vpull()
-        return on_black(np.ascontiguousarray(np.rot90(shown.to_ndarray(), self.turns)))
-
-    def _graph(self, kept: tuple[float, float], wanted: Size) -> "Graph":
-        """Cuts, then scales to RGB or RGBA. Of interlaced frames one field is taken: two moments in one
-        picture are none."""
-        from av.filter import Graph
-
-        frame, lines = self.frame, 1 + self.frame.interlaced_frame
-        matrix = frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT and not frame.format.is_rgb
-        key = (frame.format.name, frame.width, frame.height, self.aspect, lines, matrix, kept, wanted)
-        if key in self.graphs:
-            return self.graphs[key]
-        height = max(1, min(frame.height // lines, round(kept[0] / lines)))
-        width = max(1, min(frame.width, round(kept[1] / self.aspect)))
-        left, top = (frame.width - width) // 2, (frame.height // lines - height) // 2
-        graph = Graph()
-        matrix_given = ":in_color_matrix=bt709" * matrix
-        first, *rest = [graph.add("scale", text) for text in _scalings((height, width), wanted, matrix_given)]
-        steps = [
-            graph.add_buffer(
-                width=frame.width,
-                height=frame.height,
-                format=frame.format,
-                time_base=frame.time_base or Fraction(1, 1000),
-            ),
-            *([graph.add("field", "top")] if lines == 2 else []),
-            graph.add("crop", f"{width}:{height}:{left}:{top}:exact=1"),
-            first,
-            graph.add("format", "rgba" if self.transparent else "rgb24"),
-            *rest,
-            graph.add("buffersink"),
-        ]
-        for one, other in itertools.pairwise(steps):
-            one.link_to(other)
-        graph.configure()
-        self.graphs.clear()  # of a film whose size changes with each frame only one is kept
-        self.graphs[key] = graph
-        return graph
-
-
-def _scalings(have: Size, want: Size, extra: str) -> list[str]:
-    """Options of the scalers that bring one size to another, each by at most MOST_AT_ONCE: the weights of
-    more pixels would be rounded away. Shrinking is averaging over areas."""
-    texts = []
-    while have != want or not texts:
-        # to a multiple of what is wanted, so that the last step averages whole pixels
-        height, width = (w * max(1, -(-h // (w * MOST_AT_ONCE))) for h, w in zip(have, want, strict=True))
-        way = "area" if height <= have[0] and width <= have[1] else "bicubic"
-        texts.append(f"{width}:{height}:flags={way}+accurate_rnd+full_chroma_int+full_chroma_inp{extra}")
-        have, extra = (height, width), ""
-    return texts
-
-
-def film_frames(
-    path: Path, timing: Timing, start: float = 0.0, complete: bool = False
-) -> Iterator[FilmFrame]:
-    """The frames of a film's first video from `start` on, seconds: a few may come before it.
+def film_frames(path: Path, clock: Clock, start: float = 0.0, complete: bool = False) -> Iterator[FilmFrame]:
+    """The frames of a film's video from `start` on, seconds: a few may come before it.
 
     Args:
-        timing: as `first_look` gives it.
-        complete: whether a film that ends before its header says so is an error; looked at when all is read.
+        clock: as `first_look` gives it.
+        complete: whether to say, when all is read, what of it cannot be.
 
     Raises:
-        UserError: the file is no film, or lacks its index; TruncatedFilm: it is cut off.
-        FFmpegError: a frame is damaged.
+        UserError: the file is no film, or lacks its index.
+        Incomplete: it ends before its header says so, or packets of it cannot be decoded; raised behind the
+            last frame.
     """
-    if start > 0 and timing.rate is not None:
-        frames = _decoded(path, timing, start, False)
+    if start > 0 and clock.rate is not None and clock.stamp != "none":
+        frames = _decoded(path, clock, start, False)
         first = next(frames, None)
         if first is not None and first.time is not None and first.time <= start:
             yield first
             yield from frames
             return
-    yield from _decoded(path, timing, 0.0, complete)
+    yield from _decoded(path, clock, 0.0, complete)
 
 
-def _decoded(path: Path, timing: Timing, start: float, complete: bool) -> Iterator[FilmFrame]:
+def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator[FilmFrame]:
     with open_film(path) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        expected = announced_frames(container) if complete else 0
+        stream = video_of(container)
+        if stream.width * stream.height >= LARGE:
+            stream.thread_type = "AUTO"
         if start > 0 and stream.time_base:  # to the last key frame before it
-            container.seek(int((timing.origin + start) / stream.time_base), stream=stream)
-        aspect, graphs = pixel_aspect(stream), {}
-        count, shift, before = 0, timing.origin, None
-        for frame in container.decode(stream):
-            count += 1
+            container.seek(int((clock.origin + start) / stream.time_base), stream=stream)
+        aspect, aperture, graphs = pixel_aspect(stream), aperture_of(container, stream), {}
+        count, ends, lost = 0, 0.0, []
+        for time, frame in _timed(decodable(container, stream, lost), clock, _longest_hold(container)):
             check_size(path, frame.width, frame.height)
-            time = None
-            if timing.rate is not None:
-                stamp, usual = _stamp(frame), (before or 0.0) + 1 / timing.rate
-                time = usual if stamp is None else stamp - shift
-                if before is not None and not 0 <= time - before <= MAX_GAP:
-                    shift, time = shift + time - usual, usual
-                before = time
-            yield FilmFrame(frame, time, aspect, graphs)
-    if count < 0.95 * expected - 1:
-        raise TruncatedFilm(
-            f"{path}: is truncated: {count} of about {expected:.0f} frames can be read", count
-        )
+            count, ends = count + 1, (time or 0.0) + 1 / (clock.rate or math.inf)
+            yield FilmFrame(frame, time, aspect, aperture, graphs)
+        fault = _shortfall(path, container, stream, clock, count, ends)
+    if complete and (fault or lost):
+        undecoded = f"{len(lost)} packets of its video cannot be decoded" if lost else ""
+        raise Incomplete(f"{path}: {'; '.join(filter(None, (fault, undecoded)))}", count)
 
 
-def _stamp(frame: "av.VideoFrame") -> float | None:
-    if frame.time is None and frame.dts is not None and frame.time_base:
-        return float(frame.dts * frame.time_base)
-    return frame.time
+def _longest_hold(container: "InputContainer") -> float:
+    from av.format import Flags
+
+    return LONGEST_GAP if container.format.flags & Flags.ts_discont.value else LONGEST_HOLD
 
 
-def pixel_aspect(stream: "VideoStream") -> float:
-    """Width of a pixel over its height; 1 where the file does not say, or says what cannot be."""
-    aspect = float(stream.sample_aspect_ratio or 1)
-    return aspect if 0.1 <= aspect <= 10 else 1.0
+def decodable(
+    container: "InputContainer", stream: "VideoStream", lost: list[object]
+) -> "Iterator[av.VideoFrame]":
+    """All frames that FFmpeg decodes, as its program does: what cannot be decoded is passed over, and
+    appended to `lost`; where no more packets are found the film ends. Frames without a size are no frames."""
+    from av.error import InvalidDataError
+
+    packets, reading = container.demux(stream), True
+    while reading:
+        try:
+            packet = next(packets)  # the last one is empty: the decoder gives what it has kept
+            reading = packet.size > 0
+        except InvalidDataError as error:
+            lost.append(error)
+            packet, reading = None, False
+        try:
+            yield from (frame for frame in stream.decode(packet) if frame.width and frame.height)
+        except InvalidDataError as error:
+            lost.append(error)
 
 
-def first_look(container: "InputContainer") -> tuple[Timing, "av.VideoFrame | None"]:
-    """The timing of a film that was just opened, and its first frame where that can be decoded.
+def _timed(
+    frames: "Iterator[av.VideoFrame]", clock: Clock, longest: float
+) -> "Iterator[tuple[float | None, av.VideoFrame]]":
+    """Each frame and when it is shown, seconds after the first. A stamp that goes back, or on by more than
+    the longest time for which a frame is shown, is a fault or a joint: there one frame follows the other."""
+    shift, before = clock.origin, None
+    for frame in frames:
+        if clock.rate is None:
+            yield None, frame
+            continue
+        stamp, usual = stamp_of(frame, clock.stamp), 0.0 if before is None else before + 1 / clock.rate
+        time = usual if stamp is None else stamp - shift
+        if before is not None and not 0 <= time - before <= longest:
+            shift, time = shift + time - usual, usual
+        before = time
+        yield time, frame
 
-    The rate is the mean over intervals of about the median, since stamps are rounded (to milliseconds in
-    MKV), or the header's where both agree.
-    """
-    from av.error import FFmpegError
 
-    stream, packets, first = container.streams.video[0], [], None
-    for packet in itertools.islice(container.demux(stream), PROBED_PACKETS):
-        if first is None:
-            with suppress(FFmpegError):  # reading the film will name it
-                first = next(iter(packet.decode()), None)
-        if not packet.is_discard:
-            packets.append(packet)
-    return _timing(stream, packets), first
+def stamp_of(frame: "av.VideoFrame", stamp: str) -> float | None:
+    """A frame's presentation or decoding time, seconds."""
+    ticks = {"pts": frame.pts if frame.pts is not None else frame.dts, "dts": frame.dts}.get(stamp)
+    return None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
 
 
-def _timing(stream: "VideoStream", packets: "list[Packet]") -> Timing:
-    stamps = [packet.pts for packet in packets if packet.pts is not None]
-    stamps = stamps or [packet.dts for packet in packets if packet.dts is not None]
-    if not stamps or not stream.time_base:
-        return Timing(0.0, None)
-    tick, stamps = float(stream.time_base), sorted(stamps)
-    origin = stamps[0] * tick
-    steps = [later - earlier for earlier, later in itertools.pairwise(stamps)]
-    positive = [step for step in steps if step > 0]
-    if not positive or len(positive) < len(steps) / 2:
-        return Timing(origin, None)
-    usual = median(positive)
-    near = [step for step in positive if 0.5 * usual <= step <= 1.5 * usual]
-    rate = len(near) / (sum(near) * tick)
-    named = float(stream.average_rate or 0)
-    rate = named if abs(named - rate) < 0.005 * rate else rate
-    return Timing(origin, rate if rate <= MAX_RATE else None)
+def _shortfall(
+    path: Path, container: "InputContainer", stream: "VideoStream", clock: Clock, count: int, ends: float
+) -> str:
+    """What a film lacks at its end, in words: by what its header says is shown, unless all samples that its
+    index names are there. Stamps that do not begin at zero may be counted in its header, or not."""
+    announced = announced_seconds(container, stream)
+    if announced is None or clock.rate is None:
+        return ""
+    index = stream.index_entries
+    if 0 < count <= len(index):
+        last = index[len(index) - 1]
+        if last.pos + last.size <= path.stat().st_size:
+            return ""
+    end = max(ends, ends + clock.origin)
+    if end >= 0.95 * announced - 1 / clock.rate:
+        return ""
+    return f"is truncated: {ends:.4g} of {announced:.4g} s can be read"
+
+
+def first_look(container: "InputContainer", stream: "VideoStream") -> "tuple[Clock, av.VideoFrame | None]":
+    """The clock of a film that was just opened, told by its first frames; and the first of them, None where
+    none can be decoded."""
+    frames = list(itertools.islice(decodable(container, stream, []), PROBED_FRAMES))
+    return _clock(frames, float(stream.average_rate or 0)), next(iter(frames), None)
+
+
+def _clock(frames: "Sequence[av.VideoFrame]", named: float) -> Clock:
+    """Which stamps to believe, by FFmpeg's own rule: those that go back less often, the presentation times
+    where both are alike. The rate is the mean over intervals of about the median, since stamps are rounded
+    (to milliseconds in MKV), or the header's where both agree."""
+    found: dict[Literal["pts", "dts"], list[float]] = {
+        kind: [stamp for frame in frames if (stamp := stamp_of(frame, kind)) is not None]
+        for kind in ("pts", "dts")
+    }
+    faults = {kind: sum(b <= a for a, b in itertools.pairwise(stamps)) for kind, stamps in found.items()}
+    enough = 2 * len(found["dts"]) > len(frames)
+    kind = "dts" if enough and faults["dts"] < faults["pts"] else "pts"
+    stamps = found[kind]
+    steps = [later - earlier for earlier, later in itertools.pairwise(stamps) if later > earlier]
+    origin = stamps[0] if stamps else 0.0
+    if steps and 2 * len(steps) >= len(stamps) - 1 and 2 * len(stamps) > len(frames):
+        usual = median(steps)
+        near = [step for step in steps if 0.5 * usual <= step <= 1.5 * usual]
+        rate = len(near) / sum(near)
+        rate = named if abs(named - rate) < 0.005 * rate else rate
+        return Clock(origin, rate, kind) if rate <= MAX_RATE else Clock(origin, None, "none")
+    return Clock(origin, named if 0 < named <= MAX_RATE else None, "none")

@@ -1,6 +1,7 @@
 """Films through FFmpeg: one regular file, in a container that refers to no other."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,35 +19,28 @@ FORMATS = (
 """Of FFmpeg's demuxers. Playlists (concat, HLS, DASH, SDP) would have it read other files; text would be a
 film of a terminal, an SVG or a numbered file name a film of pictures."""
 
-FILMS = {
-    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".mpg", ".mpeg"),
-    *(".ts", ".mts", ".m2ts", ".ogv", ".mxf", ".y4m", ".ivf", ".h264", ".hevc", ".mjpeg"),
-}
-"""Endings by which a film is known, where one was not expected; whatever can be read is read."""
-
-PICTURE_BOXES = (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypavif")
-
 NO_INDEX = (
     "is cut off: its index (moov) is missing, as in half a download or a stopped recording; fetch it again"
 )
 
-NO_FILM = "is no film (MP4, MKV, WebM, AVI, MPEG, …), or damaged from its start on"
+NO_FILM = "is no film or picture (MP4, MKV, WebM, AVI, GIF, PNG, …), or damaged from its start on"
 
-OTHER_KIND = "is no film (MP4, MKV, WebM, AVI, MPEG, …); playlists, texts and drawings are not read"
+OTHER_KIND = (
+    "is no film or picture (MP4, MKV, WebM, AVI, GIF, PNG, …); playlists, texts and drawings are not read"
+)
+
+Aperture = tuple[int, int, int, int]
+"""Pixels that a player cuts off: left, right, top, bottom."""
 
 
 def open_film(path: Path) -> "InputContainer":
-    """A film's container, whose first video can be decoded. Raises UserError that names the file where there
-    is none."""
+    """A film's container, whose video can be decoded. Raises UserError that names the file where there is
+    none."""
     import av
     from av.error import ArgumentError, FFmpegError, InvalidDataError
 
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty (0 bytes)")
-    if _first_box(path) in PICTURE_BOXES:
-        raise UserError(
-            f"{path}: is a HEIC or AVIF picture, which is not read; convert it to PNG or JPEG first"
-        )
     try:
         # "file:" keeps a name such as concat:x from being an instruction.
         container = av.open(
@@ -58,11 +52,11 @@ def open_film(path: Path) -> "InputContainer":
         raise UserError(f"{path}: {NO_INDEX if _lacks_index(path) else NO_FILM}") from error
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be read as a film: {error.strerror}") from error
-    if fault := _stream_fault(container.streams.video):
-        container.close()
-        raise UserError(f"{path}: {NO_INDEX if _lacks_index(path) else fault}")
     try:
-        check_size(path, container.streams.video[0].width, container.streams.video[0].height)
+        if fault := _stream_fault(container.streams.video):
+            raise UserError(f"{path}: {NO_INDEX if _lacks_index(path) else fault}")
+        stream = video_of(container)
+        check_size(path, stream.width, stream.height)
     except UserError:
         container.close()
         raise
@@ -72,22 +66,53 @@ def open_film(path: Path) -> "InputContainer":
 def _stream_fault(videos: "tuple[VideoStream, ...]") -> str | None:
     if not videos:
         return "holds no video, or is cut off before it begins"
-    if videos[0].codec_context is None:  # pyright: ignore[reportUnnecessaryComparison]
+    if all(video.codec_context is None for video in videos):  # pyright: ignore[reportUnnecessaryComparison]
         return "its video is in a coding that FFmpeg does not know"
     return None
 
 
-def _first_box(path: Path) -> bytes:
-    """Of an MP4 or MOV the kind of its first box, for "ftyp" with the brand."""
-    with path.open("rb") as file:
-        return file.read(12)[4:]
+def video_of(container: "InputContainer") -> "VideoStream":
+    """The video that players choose: no cover picture where there is another, the default one, else the
+    largest."""
+    from av.stream import Disposition
+
+    def rank(stream: "VideoStream") -> tuple[bool, bool, bool, int]:
+        known = stream.codec_context is not None  # pyright: ignore[reportUnnecessaryComparison]
+        cover = bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
+        default = bool(stream.disposition & Disposition.default)
+        return known, not cover, default, stream.width * stream.height if known else 0
+
+    return max(container.streams.video, key=rank)
+
+
+def aperture_of(container: "InputContainer", stream: "VideoStream") -> Aperture:
+    """What the container cuts off of a stream's frames: an MP4's clean aperture, an MKV's PixelCrop.
+
+    FFmpeg's program applies it; PyAV has no name for it, and tells it in FFmpeg's summary of a file alone.
+    """
+    from av import logging
+
+    level = logging.get_level()
+    logging.set_level(logging.INFO)  # else there is no summary
+    try:
+        summary = container.dumps_format()  # pyright: ignore[reportAttributeAccessIssue]
+    finally:
+        logging.set_level(level)
+    _, *streams = re.split(r"^  Stream #0:(?=\d)", summary, flags=re.MULTILINE)
+    for text in streams:
+        found = re.search(r"^      Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)", text, re.MULTILINE)
+        if found and int(re.split(r"\D", text, maxsplit=1)[0]) == stream.index:
+            left, right, top, bottom = map(int, found.groups())
+            if left + right < stream.width and top + bottom < stream.height:
+                return left, right, top, bottom
+    return 0, 0, 0, 0
 
 
 def _lacks_index(path: Path) -> bool:
     """Whether a file is an MP4 or MOV, a row of boxes, of which none is a whole index."""
-    if _first_box(path)[:4] not in (b"ftyp", b"wide", b"free", b"mdat"):
-        return False
     with path.open("rb") as file:
+        if file.read(8)[4:] not in (b"ftyp", b"wide", b"free", b"mdat"):
+            return False
         place, end = 0, os.fstat(file.fileno()).st_size
         while place + 8 <= end:
             file.seek(place)
@@ -102,15 +127,18 @@ def _lacks_index(path: Path) -> bool:
     return True
 
 
-def announced_frames(container: "InputContainer") -> float:
-    """How many frames the header promises: one that is cut off may be read without an error."""
+def announced_seconds(container: "InputContainer", stream: "VideoStream") -> float | None:
+    """How long the header says that the video is; None where it does not, as in an MPEG stream, whose length
+    is that of what is there."""
     import av
+    from av.format import Flags
 
-    video = container.streams.video[0]
-    if video.frames:
-        return video.frames
-    if video.duration and video.time_base:
-        seconds = float(video.duration * video.time_base)
-    else:  # of the whole file, so only where nothing but the video can make it long
-        seconds = (container.duration or 0) / av.time_base if len(container.streams) == 1 else 0.0
-    return seconds * float(video.average_rate or 0)
+    if container.format.flags & Flags.ts_discont.value:
+        return None
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if clock := re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", "")):  # MKV
+        hours, minutes, seconds = map(float, clock.groups())
+        return 3600 * hours + 60 * minutes + seconds
+    # of the whole file, so only where nothing but the video can make it long
+    return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None

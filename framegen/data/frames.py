@@ -6,17 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from framegen.data.decoding import Timing, film_frames
-from framegen.data.pictures import (
-    FOREIGN,
-    PICTURES,
-    Array,
-    Size,
-    check_gif_is_whole,
-    folder_frames,
-    picture_frames,
-    to_channels,
-)
+from framegen.data.decoding import film_frames
+from framegen.data.pictures import Array, Incomplete, Size, folder_frames, picture_frames, to_channels
 from framegen.data.probing import check_path, damage, probe
 from framegen.errors import UserError
 
@@ -26,6 +17,11 @@ USUAL_RATE = 25.0
 BELIEVED = 0.25
 """So exactly are time stamps believed, as a part of the interval between frames: they are rounded (to 10 ms
 in a GIF), and a frame that begins a trifle late is shown all the same."""
+
+
+MOST_HELD, MOST_REPEATS = 100_000, 100
+"""A film's stamps may ask for so many frames, and for so many more for each that it holds: a number in a file
+fills no disk."""
 
 
 class Frame(Protocol):
@@ -69,10 +65,11 @@ def read_frames(
         channels: 1 (brightness, ITU-R BT.601) or 3 (red, green, blue).
         fps: frames a second; None is the file's own rate.
         start, stop: seconds; None is the film's end.
-        complete: whether a film that ends before its header says so is an error.
+        complete: whether to say, behind the last frame, what of a whole film cannot be read.
 
     Raises:
-        UserError: names the file where it cannot be read, or a frame of it.
+        UserError: names the file where it cannot be read at all.
+        Incomplete: what of it cannot be read; raised behind all frames that can be.
     """
     count, last = 0, None
     try:
@@ -85,7 +82,13 @@ def read_frames(
     except UserError:
         raise
     except Exception as error:  # Pillow and FFmpeg raise a dozen kinds
-        raise UserError(damage(path, count, error)) from error
+        raise broken(path, count, error) from error
+
+
+def broken(path: Path, count: int, error: Exception) -> UserError:
+    """What to raise where a film cannot be read on behind `count` frames."""
+    text = damage(path, count, error)
+    return Incomplete(text, count) if count else UserError(text)
 
 
 def read_last(
@@ -121,12 +124,10 @@ def shown_frames(
     own, whole = facts.fps, complete and start == 0 and stop is None
     if path.is_dir():
         frames: Iterator[Frame] = folder_frames(path)
-    elif path.suffix.lower() in PICTURES | FOREIGN:
-        if path.suffix.lower() == ".gif" and whole:
-            check_gif_is_whole(path)
+    elif facts.clock is None:
         frames = picture_frames(path)
     else:
-        frames = film_frames(path, Timing(facts.origin, own), start, whole)
+        frames = film_frames(path, facts.clock, start, whole)
     if own is None:  # pictures one by one
         rate = fps or USUAL_RATE
         yield from itertools.islice(
@@ -141,7 +142,7 @@ def _at_rate(
 ) -> Iterator[Frame]:
     """Chooses frames by their time. Where reading fails, what is sure to be shown until then comes first."""
     number, shown, fault = 0, None, None
-    while True:
+    for decoded in itertools.count(1):
         try:
             following = next(frames, None)
         except Exception as error:
@@ -153,6 +154,8 @@ def _at_rate(
                     return
                 yield shown
                 number += 1
+                if number > MOST_HELD + MOST_REPEATS * decoded:
+                    raise ValueError(f"its time stamps ask for {number} frames where it holds {decoded}")
         if following is None:
             break
         shown = following

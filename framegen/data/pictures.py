@@ -1,7 +1,6 @@
 """Pictures from files: single ones, folders of them, and those that move (GIF, APNG, WebP, TIFF)."""
 
 import os
-import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from framegen.data.kinds import FOREIGN, MAX_BYTES, PICTURES, foreign, visible
 from framegen.errors import UserError
 from framegen.files import check_file
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 
-MAX_BYTES = 2**40
-"""Of a file that is read bit by bit; more is no film."""
+TIMED = ("GIF", "PNG", "WEBP")
+"""Pillow's names of the pictures whose frames say how long they are shown."""
 
-PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
-
-FOREIGN = {".heic", ".heif", ".avif", ".jxl"}
-"""Pictures that are kept in a video's coding: FFmpeg would give a tile of them."""
+SHORTEST = 10
+"""Milliseconds; what asks to be shown for no longer is shown by browsers for 100."""
 
 GREY = np.array([0.299, 0.587, 0.114], np.float32)
 """How much red, green and blue add to brightness (ITU-R BT.601)."""
@@ -38,6 +36,15 @@ MULTIPLE = 4
 Array = np.ndarray[Any, np.dtype[Any]]
 Size = tuple[int, int]
 """Height and width."""
+
+
+class Incomplete(UserError):
+    """What of a film cannot be read; raised behind all that can be."""
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+        """So many frames of it can be read."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +126,10 @@ def _resized(image: "Image.Image", size: Size) -> "Image.Image":
 def folder_files(path: Path) -> list[Path]:
     """The pictures in a folder, in the order of their names: frame2 before frame10. Raises UserError where
     there are none."""
-    files = sorted(path.iterdir(), key=natural_order)
-    foreign = [file.name for file in files if file.suffix.lower() in FOREIGN]
-    if foreign:
-        raise UserError(f"{path}: {_refusal(path / foreign[0])}")
-    pictures = [file for file in files if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
+    files = visible(path)
+    if refused := [file for file in files if file.suffix.lower() in FOREIGN]:
+        raise UserError(f"{refused[0]}: {foreign(refused[0].suffix[1:].upper())}")
+    pictures = [file for file in files if file.suffix.lower() in PICTURES]
     if not pictures:
         raise UserError(f"{path}: a folder without pictures ({', '.join(sorted(PICTURES))})")
     return pictures
@@ -143,67 +149,87 @@ def folder_frames(path: Path) -> Iterator[Still]:
 
 def picture_frames(path: Path) -> Iterator[Still]:
     """The frames of a picture file, upright. Raises UserError where it is enormous, or of a kind that is not
-    read."""
-    from PIL import ImageOps, ImageSequence
+    read; behind the last frame, Incomplete where a GIF breaks off within a picture."""
+    from PIL import ImageOps
 
     time = 0.0
     with open_picture(path) as image:
         check_size(path, image.width, image.height)
-        if image.mode.startswith(("I", "F")):
-            raise UserError(f"{path}: has more than 8 bits a channel; save it with 8, or its numbers as .npy")
-        timed = None
-        for frame in ImageSequence.Iterator(image):
-            transparent = "A" in frame.getbands() or "transparency" in frame.info
-            upright = ImageOps.exif_transpose(frame.convert("RGBA" if transparent else "RGB"))
-            duration = float(frame.info.get("duration") or 0) / 1000  # from milliseconds; there once decoded
-            timed = duration > 0 if timed is None else timed
-            yield Still(upright, time if timed else None)
-            time += duration
+        count, timed = frame_count(image), image.format in TIMED
+        for number in range(count):
+            image.seek(number)
+            transparent = "A" in image.getbands() or "transparency" in image.info
+            frame = (
+                image.convert("RGBA" if transparent else "RGB") if image.mode[0] != "I" else _in_8_bits(image)
+            )
+            upright = ImageOps.exif_transpose(frame)
+            yield Still(upright, time if timed and count > 1 else None)
+            time += shown_for(image.info.get("duration") or 0) / 1000  # known once it is decoded
+        if image.format == "GIF" and not gif_is_whole(path):
+            raise Incomplete(f"{path}: is truncated: it breaks off within picture {count}", count)
+
+
+def shown_for(milliseconds: float) -> float:
+    """For how many milliseconds a moving picture's frame is shown that asks for so many: browsers take 10
+    and less for 100."""
+    return milliseconds if milliseconds > SHORTEST else 100
+
+
+def frame_count(image: "Image.Image") -> int:
+    """How many frames a picture has; a photograph with its thumbnail behind it (MPO) is one."""
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+
+
+def _in_8_bits(image: "Image.Image") -> "Image.Image":
+    """A grey picture of 16 bits: of each level its upper half, as FFmpeg takes it."""
+    from PIL import Image
+
+    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
 
 
 def open_picture(path: Path) -> "Image.Image":
     """A picture file as Pillow opens it. Raises UserError that names it where it is none."""
     from PIL import Image, UnidentifiedImageError
 
-    if path.suffix.lower() in FOREIGN:
-        raise UserError(f"{path}: {_refusal(path)}")
     check_file(path, MAX_BYTES)
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty (0 bytes)")
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            return Image.open(path)
+            image = Image.open(path)
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: is enormous; pictures of at most {MAX_PIXELS} pixels are read") from error
     except UnidentifiedImageError as error:
         raise UserError(f"{path}: is no picture, or damaged from its start on") from error
+    if image.mode in ("I", "F"):
+        image.close()
+        raise UserError(f"{path}: has 32 bits a pixel; save it with 8 or 16, or its numbers as .npy")
+    return image
 
 
-def moves(path: Path) -> bool:
-    """Whether a picture file has more than one frame."""
-    with open_picture(path) as image:
-        return getattr(image, "n_frames", 1) > 1
-
-
-def check_gif_is_whole(path: Path) -> None:
-    """Raises UserError where a GIF lacks its end: Pillow would read what is there, and say nothing."""
-    size = path.stat().st_size
+def gif_is_whole(path: Path) -> bool:
+    """Whether a GIF ends behind a block: within one it is cut off, and Pillow would read what is there, and
+    say nothing. What follows the last block, or its missing, is no matter (GIF89a, appendix A)."""
     with path.open("rb") as file:
-        file.seek(-min(size, 64), os.SEEK_END)
-        if size and not file.read().rstrip(b"\0").endswith(b";"):
-            raise UserError(f"{path}: is truncated: a GIF ends in a semicolon byte")
+
+        def skip_table(flags: int) -> None:
+            file.seek(3 * 2 ** ((flags & 7) + 1) * (flags >> 7), os.SEEK_CUR)
+
+        skip_table(file.read(13)[10:11].ljust(1, b"\0")[0])
+        while (kind := file.read(1)) in (b"!", b","):  # an extension, or a picture
+            if kind == b"!":
+                file.seek(1, os.SEEK_CUR)
+            else:
+                skip_table(file.read(9)[8:].ljust(1, b"\0")[0])
+                file.seek(1, os.SEEK_CUR)
+            while (size := file.read(1)) != b"\0":
+                if not size:
+                    return False
+                file.seek(size[0], os.SEEK_CUR)
+    return True
 
 
 def check_size(path: Path, width: int, height: int) -> None:
     """Raises UserError where a frame has more than MAX_PIXELS pixels."""
     if width * height > MAX_PIXELS:
         raise UserError(f"{path}: {width}x{height} pixels are enormous; at most {MAX_PIXELS} are read")
-
-
-def natural_order(path: Path) -> list[tuple[int, str]]:
-    """Sorts names as people do: frame2 before frame10."""
-    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
-
-
-def _refusal(path: Path) -> str:
-    return f"{path.name} is {path.suffix[1:].upper()}, which is not read; convert it to PNG or JPEG first"

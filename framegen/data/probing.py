@@ -4,22 +4,29 @@ import itertools
 import re
 import stat
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-from framegen.data.decoding import HDR, FilmFrame, first_look, pixel_aspect
-from framegen.data.films import open_film
-from framegen.data.pictures import (
-    FOREIGN,
-    PICTURES,
-    folder_files,
-    folder_frames,
-    open_picture,
-    picture_frames,
-)
+from framegen.data.decoding import Clock, first_look
+from framegen.data.film_frame import FilmFrame, pixel_aspect, turned
+from framegen.data.films import announced_seconds, aperture_of, open_film, video_of
+from framegen.data.kinds import FILMS, PICTURES, kind_of
+from framegen.data.pictures import folder_files, folder_frames, frame_count, open_picture, picture_frames
 from framegen.errors import UserError
 
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
 PROBED_PICTURES = 50
+
+FOREVER = 100
+"""A moving picture that is to be played so many times is to be played for ever."""
+
+HDR = (16, 18)
+"""FFmpeg's numbers of the transfer curves PQ and HLG."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +37,16 @@ class Facts:
     height: int
     """As it is shown: upright, pixels square."""
     fps: float | None
-    """The mean rate over those of its first intervals that are near the median; None where it bears no time
-    stamps that can be believed."""
+    """The mean rate over those of its first intervals that are near the median; None where neither its time
+    stamps nor its header say."""
     seconds: float | None
     frames: int | None
+    """About how many are shown."""
     audio: bool
     notes: tuple[str, ...] = ()
     """What its reader should know: "turned by 90 degrees", for example."""
-    origin: float = 0.0
-    """The first frame's time stamp, seconds."""
+    clock: Clock | None = None
+    """A film's; None of pictures."""
     loops: bool = False
     """Whether it says of itself that it begins again where it ends, for ever."""
 
@@ -50,57 +58,101 @@ def probe(path: Path) -> Facts:
     """
     check_path(path)
     try:
-        if path.is_dir() or path.suffix.lower() in PICTURES | FOREIGN:
-            return _probe_pictures(path)
-        return _probe_film(path)
+        if path.is_dir():
+            height, width = next(folder_frames(path)).size
+            return Facts(width, height, None, None, len(folder_files(path)), False)
+        status = path.stat()
+        return _probe_file(path, status.st_ino, status.st_size, status.st_mtime_ns)
     except UserError:
         raise
     except Exception as error:  # Pillow and FFmpeg raise a dozen kinds
         raise UserError(damage(path, 0, error)) from error
 
 
+@lru_cache(maxsize=256)
+def _probe_file(path: Path, inode: int, size: int, changed: int) -> Facts:
+    """Once a process for a file as it is now."""
+    match kind_of(path):
+        case "picture":
+            return _probe_picture(path)
+        case "film":
+            return _probe_film(path)
+        case "array":
+            raise UserError(f"{path}: is an array, which a model takes as a prompt; it is no film")
+
+
 def _probe_film(path: Path) -> Facts:
+    with open_film(path) as container:
+        stream = video_of(container)
+        clock, frame = first_look(container, stream)
+        if frame is None:
+            raise UserError(f"{path}: is damaged or cut off: no frame of its video can be decoded")
+        aspect, aperture = pixel_aspect(stream), aperture_of(container, stream)
+        height, width = FilmFrame(frame, 0.0, aspect, aperture, {}).size
+        notes = [
+            f"a film, whatever its ending ({path.suffix}) says" * (path.suffix.lower() in PICTURES),
+            turned(frame),
+            f"cut to its clean aperture of {width}x{height}" * any(aperture),
+            "interlaced: one field of each frame is taken" * frame.interlaced_frame,
+            "high dynamic range: its colours come out pale" * (frame.color_trc in HDR),
+            # VP9's, which FFmpeg's own decoder leaves out
+            "its transparency is not read" * (stream.metadata.get("alpha_mode") == "1"),
+            _said(clock),
+        ]
+        seconds, audio, lead = _seconds(container, stream), bool(container.streams.audio), 0.0
+        if clock.stamp == "pts" and stream.start_time is not None and stream.time_base:
+            lead = max(0.0, clock.origin - float(stream.start_time * stream.time_base))
+    if seconds and clock.rate and lead > 1.5 / clock.rate:
+        seconds = max(0.0, seconds - lead)
+        notes.append(f"its first {lead:.3g} s lack a key frame and cannot be decoded")
+    count = round(seconds * clock.rate) if seconds and clock.rate else None
+    return Facts(width, height, clock.rate, seconds, count, audio, tuple(filter(None, notes)), clock)
+
+
+def _seconds(container: "InputContainer", stream: "VideoStream") -> float | None:
+    """How long a film is, by its header, or by the last stamp that FFmpeg finds."""
     import av
 
-    with open_film(path) as container:
-        stream = container.streams.video[0]
-        timing, frame = first_look(container)
-        seconds = None
-        if stream.duration and stream.time_base:
-            seconds = float(stream.duration * stream.time_base)
-        elif container.duration:
-            seconds = container.duration / av.time_base
-        named, alpha = float(stream.average_rate or 0), stream.metadata.get("alpha_mode") == "1"
-        size, notes = (stream.height, round(stream.width * pixel_aspect(stream))), []
-        if frame is not None:
-            size = FilmFrame(frame, 0.0, pixel_aspect(stream), {}).size
-            turned = frame.rotation % 360
-            notes += [f"turned by {turned} degrees"] * bool(turned)
-            notes += ["interlaced: one field of each frame is taken"] * frame.interlaced_frame
-            notes += ["high dynamic range: its colours come out pale"] * (frame.color_trc in HDR)
-        notes += ["its transparency is not read"] * alpha  # VP9's, which FFmpeg's own decoder leaves out
-        count, audio = stream.frames or None, bool(container.streams.audio)
-    if timing.rate is None:
-        seconds = None
-        notes += [f"no time stamps that can be believed (its header: {named:.6g} a second)"] * (count != 1)
-    return Facts(size[1], size[0], timing.rate, seconds, count, audio, tuple(notes), timing.origin)
+    announced = announced_seconds(container, stream)
+    if announced is None and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if announced is None and container.duration:
+        return container.duration / av.time_base
+    return announced
 
 
-def _probe_pictures(path: Path) -> Facts:
-    first = next(folder_frames(path) if path.is_dir() else picture_frames(path))
-    height, width = first.size
-    if path.is_dir():
-        return Facts(width, height, None, None, len(folder_files(path)), False)
+def _said(clock: Clock) -> str:
+    """What there is to say of a film's time."""
+    if clock.rate is None:
+        return "no time stamps that can be believed"
+    pace = f"{clock.rate:.6g} frames a second"
+    return {
+        "pts": "",
+        "dts": "its time stamps contradict the order of its frames: those of decoding are taken",
+        "none": f"no time stamps that can be believed: {pace}, as its header says",
+    }[clock.stamp]
+
+
+def _probe_picture(path: Path) -> Facts:
+    from PIL import Image
+
+    height, width = next(picture_frames(path)).size
     with open_picture(path) as image:
-        count, loops = getattr(image, "n_frames", 1), image.info.get("loop") == 0
+        count, loops, form = frame_count(image), image.info.get("loop", 1), image.format
+    named = Image.registered_extensions().get(
+        path.suffix.lower(), form if path.suffix.lower() not in FILMS else ""
+    )
+    same = {named, form} <= {"JPEG", "MPO"} or named == form
+    notes = () if same else (f"a {form} picture, whatever its ending ({path.suffix}) says",)
     times = [frame.time for frame in itertools.islice(picture_frames(path), PROBED_PICTURES)]
     known = [time for time in times if time is not None]
-    steps = [later - earlier for earlier, later in itertools.pairwise(known) if later > earlier]
+    steps = [later - earlier for earlier, later in itertools.pairwise(known)]
     if not steps:
-        return Facts(width, height, None, None, count, False)
+        return Facts(width, height, None, None, count, False, notes)
     near = [step for step in steps if 0.5 * median(steps) <= step <= 1.5 * median(steps)]
     seconds = count * sum(steps) / len(steps)
-    return Facts(width, height, len(near) / sum(near), seconds, count, False, loops=loops)
+    forever = loops == 0 or loops >= FOREVER
+    return Facts(width, height, len(near) / sum(near), seconds, count, False, notes, loops=forever)
 
 
 def check_path(path: Path) -> None:
@@ -126,6 +178,13 @@ def damage(path: Path, count: int, error: Exception) -> str:
         return f"{path}: is damaged or cut off, and cannot be read as a video ({reason(error)})"
     cause = reason(error)
     return f"{path}: frame {count + 1} is damaged and cannot be read ({cause}); the {count} before it can"
+
+
+def by_system(error: BaseException) -> bool:
+    """Whether the system failed and not the file: a drive that drops out, for example. What may not be read
+    is a property of the file."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and bool(cause.errno) and not isinstance(cause, PermissionError)
 
 
 def reason(error: Exception) -> str:

@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from framegen.data.clips import Split
-from framegen.data.films import FILMS
-from framegen.data.pictures import FOREIGN, PICTURES, folder_files, moves, natural_order
+from framegen.data.kinds import FILMS, FOREIGN, PICTURES, printable, visible
+from framegen.data.pictures import folder_files, frame_count, open_picture
 from framegen.data.probing import check_path
 from framegen.errors import OptionError, UserError
 
@@ -25,7 +25,7 @@ class Found:
 
     path: Path
     name: str
-    """From the path that was given on: the same wherever the films lie."""
+    """From the path that was given on: the same wherever the films lie; bytes that are no UTF-8 escaped."""
     given: Split | None
     """What a folder's name says that it is for."""
 
@@ -60,24 +60,20 @@ def find_films(paths: Sequence[Path]) -> list[Found]:
             for part in map(str.lower, folders):
                 if part in SAME:
                     given = SAME[part]
-            entry = Found(each, "/".join(inside), given)
+            entry = Found(each, printable("/".join(inside)), given)
             found.setdefault(os.path.realpath(each), entry)  # of links in a circle too
     return list(found.values())
 
 
 def _in_folder(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            (name for name in folders if not name.startswith(".")), key=lambda n: natural_order(Path(n))
-        )
-        files = [Path(place, name) for name in names if not name.startswith(".")]
+    for place, folders, _ in os.walk(folder):
+        inside = visible(Path(place))
+        folders[:] = [each.name for each in inside if each.name in folders]
+        files = [each for each in inside if each.name not in folders]
         films = [file for file in files if file.suffix.lower() in FILMS | ALWAYS_MOVE or _moves(file)]
         stills = [file for file in files if file.suffix.lower() in PICTURES | FOREIGN and file not in films]
-        if films:
-            found += sorted(films, key=natural_order)
-        elif len(stills) > 1:
-            found.append(Path(place))
+        found += films or [Path(place)] * (len(stills) > 1)
     return found
 
 
@@ -85,7 +81,8 @@ def _moves(file: Path) -> bool:
     if file.suffix.lower() not in MAY_MOVE:
         return False
     try:
-        return moves(file)
+        with open_picture(file) as image:
+            return frame_count(image) > 1
     except Exception:  # what is damaged is named where it is read
         return False
 
@@ -100,7 +97,7 @@ def content_digest(path: Path) -> str:
         digest = hashlib.sha256()
         for file in folder_files(path):
             check_path(file)
-            digest.update(f"{file.name}\0{content_digest(file)}\n".encode())
+            digest.update(os.fsencode(file.name) + f"\0{content_digest(file)}\n".encode())
         return digest.hexdigest()
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error

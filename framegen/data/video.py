@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.data.arrays import ARRAYS, array_frames
-from framegen.data.decoding import TruncatedFilm
-from framegen.data.films import FILMS
-from framegen.data.frames import shown_frames
-from framegen.data.pictures import FOREIGN, GREY, PICTURES, Size, fit, middle, to_channels
-from framegen.data.probing import check_path, damage, probe
+from framegen.data.arrays import array_frames
+from framegen.data.frames import broken, shown_frames
+from framegen.data.kinds import ARRAYS, FILMS, FOREIGN, PICTURES, kind_of, visible
+from framegen.data.pictures import GREY, Incomplete, Size, fit, middle, to_channels
+from framegen.data.probing import check_path, probe
 from framegen.errors import UserError
 from framegen.progress import count_of
 
@@ -38,6 +37,7 @@ def read_prompt(
     context: int | None = None,
     following: int = 0,
     start: float = 0.0,
+    strict: bool = False,
 ) -> Prompt:
     """A user's video, brought to the model's resolution and channels.
 
@@ -52,9 +52,11 @@ def read_prompt(
         context: how many frames are needed; None reads all.
         following: how many more to read behind those, as far as they are there and whole.
         start: seconds of a film at which to begin.
+        strict: whether a file of which a part cannot be read is an error; else the notes say so.
 
     Raises:
-        UserError: names the file where it is missing, empty, damaged, not a video or too large.
+        UserError: names the file where it is missing, empty, not a video or too large, or nothing of it can
+            be read.
     """
     limit = None if context is None else min(context + following, MAX_PROMPT_FRAMES)
     check_path(path)
@@ -72,40 +74,42 @@ def read_prompt(
             sizes[f"{width}x{height}"] = None
             changes |= dict.fromkeys(done)
             frames.append(frame)
-    except TruncatedFilm as error:
-        raise UserError(f"{error}: {_first(error.count)}") from error
-    except UserError:
-        raise
+    except UserError as error:
+        faults = [_partly(error, strict)]
     except Exception as error:  # Pillow, NumPy and FFmpeg raise a dozen kinds
-        faults = [damage(path, len(frames), error) + f": {_first(len(frames))}" * bool(frames)]
-        if context is None or len(frames) < context:
-            raise UserError(faults[0]) from error
+        faults = [_partly(broken(path, len(frames), error), strict)]
     if not frames:
         raise UserError(f"{path}: holds no frames" + f" behind {start:g} s" * (start > 0))
-    facts = None if path.is_dir() or path.suffix.lower() in ARRAYS else probe(path)
+    facts = probe(path) if is_film(path) else None
     done = [*changes, *facts.notes, *["audio dropped"] * facts.audio] if facts else list(changes)
     pace = f", {facts.fps:.4g} a second" if facts and facts.fps else ""
     read = f"read {path}: {count_of(len(frames), 'frame')} of {' and '.join(sizes)}{pace}"
     return Prompt(torch.stack(frames), [f"{read}{'; ' * bool(done)}{', '.join(done)}", *faults])
 
 
-def _first(count: int) -> str:
-    return f"--context N, N at most {count}, takes the first N"
+def _partly(error: UserError, strict: bool) -> str:
+    """What to note of a file that can be read in part; else the error is raised."""
+    if strict or not isinstance(error, Incomplete):
+        raise error
+    return str(error)
+
+
+def is_film(path: Path) -> bool:
+    """Whether a path leads to a film or picture, of which `probe` knows more: no folder, and no array."""
+    return path.is_file() and kind_of(path) != "array"
 
 
 def frame_rate(path: Path) -> float | None:
     """Frames a second of what `read_prompt` reads, before it is read; None where that is not known."""
-    if path.suffix.lower() in ARRAYS:
-        return None
     try:
-        return probe(path).fps
+        return probe(path).fps if is_film(path) else None
     except UserError:  # reading it says what is wrong
         return None
 
 
 def is_video(path: Path) -> bool:
     """Whether a path looks like what `read_prompt` reads: by its ending, a folder by what lies in it."""
-    files = path.iterdir() if path.is_dir() else [path]
+    files = visible(path) if path.is_dir() else [path]
     return any(file.suffix.lower() in FILMS | PICTURES | FOREIGN | ARRAYS for file in files)
 
 
@@ -119,7 +123,7 @@ def _fitted(
     """Each frame in the model's shape and range, the size that it had, and what was done to it."""
     low, high = value_range
     channels, height, width = frame_shape
-    if path.suffix.lower() in ARRAYS and not path.is_dir():
+    if path.is_file() and not is_film(path):
         for frame in array_frames(path, value_range):
             size = (frame.shape[1], frame.shape[2])
             done = _scaling(size, (height, width)) + ["made grey"] * (len(frame) == 3 != channels)

@@ -65,8 +65,10 @@ def test_a_part_is_read_where_it_lies(tmp_path: Path, monkeypatch: pytest.Monkey
     path = encode(tmp_path / "a.mp4", shades(200), 25, options={"g": "10"})
     whole = list(read_frames(path, SIZE))
     decoded = []
-    stamp = decoding._stamp
-    monkeypatch.setattr(decoding, "_stamp", lambda frame: (decoded.append(frame.pts), stamp(frame))[1])
+    honest = decoding.decodable
+    monkeypatch.setattr(
+        decoding, "decodable", lambda *given: (decoded.append(1) or frame for frame in honest(*given))
+    )
     for start, stop in ((4.0, 5.0), (6.12, 7.0), (7.96, 99.0), (0.04, 0.2)):
         decoded.clear()
         part = list(read_frames(path, SIZE, start=start, stop=stop))
