@@ -111,7 +111,8 @@ def train(words: list[str]) -> None:
             from framegen.commands.films import import_as_task
 
             brought = (options.films, options.size, options.channels, options.fps, options.data_dir)
-            config = replace(config, task=import_as_task(config.task, *brought))
+            task = import_as_task(config.task, *brought, strict=options.strict)
+            config = replace(config, task=task)
         runs[said] = training.train(
             config,
             options.name,

@@ -11,13 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.commands.data import clock
 from framegen.commands.films import MINUTES, train_on
 from framegen.commands.generation import as_it_plays, check_output
 from framegen.config.data import Film
 from framegen.config.models import MotionFilter
 from framegen.data.clips import to_float
-from framegen.data.dataset import open_split, read_manifest
+from framegen.data.dataset import clock, open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe

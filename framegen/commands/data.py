@@ -12,6 +12,7 @@ from framegen.data.dataset import (
     MANIFEST,
     Manifest,
     Shot,
+    clock,
     describe,
     find_dataset,
     frames_of,
@@ -22,7 +23,7 @@ from framegen.data.dataset import (
 )
 from framegen.data.frames import USUAL_RATE, read_frames
 from framegen.data.importing import check_size
-from framegen.data.pictures import Array, frame_size
+from framegen.data.pictures import Array, Incomplete, frame_size
 from framegen.data.probing import Facts, probe
 from framegen.data.shots import shot_starts
 from framegen.data.sources import find_films
@@ -135,7 +136,7 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
     check_size(size)
     facts = probe(path)
     shape = frame_size((facts.height, facts.width), size)
-    frames, lost = _samples(path, facts, shape)
+    frames = _samples(path, facts, shape)
     label = f"{path.name}  {facts.width}x{facts.height}, at {shape[1]}x{shape[0]}"
     rows = {
         label if first == 0 else f"{label} ({first + 1} on)": frames[first : first + COLUMNS]
@@ -146,34 +147,35 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
     count = f", {count_of(facts.frames, 'frame')}" if facts.frames else ""
     said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
     sheet = write_picture(out / f"{path.stem}-sheet.png", contact_sheet(rows))
-    return [said, _shots(path, facts, shape), *facts.notes, *lost], [sheet]
+    return [said, *_shots(path, facts, shape), *facts.notes], [sheet]
 
 
-def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> str:
-    """The shots that an import of the film would find, and how long they are, in frames."""
-    count = 0
+def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> list[str]:
+    """The shots that an import of the film would find, and how long they are, in frames; and what of it
+    cannot be read."""
+    count, faults = 0, []
 
     def passing() -> Iterator[Array]:
         nonlocal count
-        frames = itertools.islice(read_frames(path, shape), LOOKED_AT)
+        frames = itertools.islice(read_frames(path, shape, complete=True), LOOKED_AT)
         total = min(facts.frames or LOOKED_AT, LOOKED_AT)
-        with suppress(UserError):  # what cannot be read is said of the sheet; shots before it are found
+        try:
             for frame in counted(frames, total, "looking for cuts"):
                 count += 1
                 yield frame
+        except Incomplete as error:
+            faults.append(str(error))
 
     starts = list(shot_starts(passing()))
     lengths = [str(end - start) for start, end in itertools.pairwise([*starts, count])]
     listed = ", ".join(lengths[:LISTED]) + ", …" * (len(lengths) > LISTED)
     where = f" in the first {LOOKED_AT} frames" * (count == LOOKED_AT)
-    return f"{count_of(len(starts), 'shot')} found{where}, of so many frames: {listed}"
+    return [f"{count_of(len(starts), 'shot')} found{where}, of so many frames: {listed}", *faults]
 
 
-def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> tuple[list[Array], list[str]]:
-    """Frames (C, H, W) from all over a film, each looked for where it lies; and what is to be said of those
-    that cannot be read."""
+def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> list[Array]:
+    """Frames (C, H, W) from all over a film, each looked for where it lies, as far as it can be read."""
     frames: list[Array] = []
-    faults: list[UserError] = []
     if facts.fps and facts.seconds and facts.fps * facts.seconds > 2 * COLUMNS:
         starts = np.linspace(0, facts.seconds * 0.99, 2 * COLUMNS)
         reading = (itertools.islice(read_frames(path, shape, start=float(start)), 1) for start in starts)
@@ -182,16 +184,8 @@ def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> tuple[list[Arr
         fps = None if facts.fps else USUAL_RATE
         reading = iter([itertools.islice(read_frames(path, shape, fps=fps), 0, None, every)])
     for part in reading:
-        try:
-            for frame in part:  # those before a damaged one are kept
-                frames.append(frame.transpose(2, 0, 1))
-        except UserError as error:
-            faults.append(error)
+        with suppress(Incomplete):  # those before it are kept
+            frames += [frame.transpose(2, 0, 1) for frame in part]
     if not frames:
-        raise faults[0] if faults else UserError(f"{path}: holds no frames")
-    return frames[: 2 * COLUMNS], [f"not all of it can be read: {error}" for error in faults[:1]]
-
-
-def clock(seconds: float) -> str:
-    """As players show it: "1:02.5"."""
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+        raise UserError(f"{path}: holds no frames")
+    return frames[: 2 * COLUMNS]

@@ -39,6 +39,7 @@ def train_on(
     data_dir: Path | str = "data",
     track: Mode | None = None,
     show: bool = True,
+    strict: bool = False,
     **options: Any,
 ) -> Run:
     """Train a model on films of one's own; a run that is finished is taken up, one that was stopped goes on.
@@ -49,7 +50,7 @@ def train_on(
     Args:
         films: a film or a folder of films, or several.
         minutes: how long the training may take on this machine; None: as the experiment says.
-        size, channels, fps: of the frames; see `import_films`.
+        size, channels, fps, strict: see `import_films`.
         options: values for the fields of the task, the model or the training.
 
     Raises:
@@ -59,7 +60,7 @@ def train_on(
     config = configure(experiment, options=options)
     if not isinstance(config.task, Film):
         raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
-    task = import_as_task(config.task, films, size, channels, fps, data_dir, show)
+    task = import_as_task(config.task, films, size, channels, fps, data_dir, show, strict)
     config = replace(config, task=task)
     if "num_frames" not in options:
         config = _shortened(config, task, Path(data_dir), show)
@@ -124,11 +125,12 @@ def import_as_task(
     fps: float | None = None,
     data_dir: Path | str = "data",
     show: bool = True,
+    strict: bool = False,
 ) -> Film:
     """The task on these films, imported under a name that follows from what they hold; see `import_films`."""
     paths = as_paths(films)
     name = _dataset_name(paths, size, channels, fps)
-    folder = import_films(paths, name, size, channels, fps, data_dir, show)
+    folder = import_films(paths, name, size, channels, fps, data_dir, show, strict)
     return replace(task, dataset=name, digest=digest_of(folder))
 
 

@@ -22,6 +22,8 @@ class Import:
     """1 is grey, 3 is colour."""
     fps: float | None = None
     """Frames a second; None keeps each film's own."""
+    strict: bool = False
+    """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
     data_dir: Path = Path("data")
     """Folder of the data sets."""
 

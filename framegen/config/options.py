@@ -53,6 +53,8 @@ class TrainFilms(Train):
     """Of the films that are imported: 1 is grey, 3 is colour."""
     fps: float | None = None
     """Of the films that are imported: frames a second; None keeps each film's own."""
+    strict: bool = False
+    """Of the films that are imported: leave out one of which a part cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Continue:
     """1 is grey, 3 is colour."""
     fps: float | None = None
     """Frames a second at which films are read; None keeps each film's own."""
+    strict: bool = False
+    """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
     start: str | None = None
     """Where to go on from, as seconds, 0:12 or 1:02:03; None is the film's end."""
     last: int | None = None

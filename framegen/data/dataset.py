@@ -177,18 +177,25 @@ def describe(manifest: Manifest) -> str:
     for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
         said += f"; for {name} {count_of(manifest.frames(split), 'frame')} {_of(manifest, split)}"
     gaps = sum(each.frames for each in sources) - sum(manifest.frames(split) for split in SPLITS)
-    said += f"; {count_of(gaps, 'frame')} between parts of one shot left out" * (gaps > 0)
+    said += f"; {count_of(gaps, 'frame')} before held-out parts left out" * (gaps > 0)
     return said + f"; {count_of(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
 
 
 def _of(manifest: Manifest, split: Split) -> str:
-    """Of what a split is made: whole films, whole shots, or parts of them."""
+    """Of what a split is made: whole films, or shots, and from where to where in the film."""
     shots = [shot for shot in manifest.shots if shot.split == split]
     films = {shot.sha256 for shot in shots}
     elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}
     if not films & elsewhere:
         return f"({count_of(len(films), 'film')})"
-    return f"({count_of(len(shots), 'shot')})"
+    ends = max(shot.time + shot.frames / shot.fps for shot in shots)
+    where = f", {clock(min(shot.time for shot in shots))} to {clock(ends)}" * (len(films) == 1)
+    return f"({count_of(len(shots), 'shot')}{where})"
+
+
+def clock(seconds: float) -> str:
+    """As players show it: "1:02.5"."""
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
 def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:

@@ -11,8 +11,11 @@ from framegen.errors import UserError
 PART = 0.1
 """Of all frames at least so many are held out, twice: for the test and for validation."""
 
-MOST = 0.5
-"""And never more."""
+MOST = 0.4
+"""And of whole shots never more; of a longer one the last part is taken."""
+
+MOST_FILMS = 0.5
+"""The same of whole films."""
 
 TIME_PART = 0.15
 """The same where a single shot is split."""
@@ -22,7 +25,7 @@ LONG = 24
 half of the longest."""
 
 MAX_GAP = 25
-"""Frames that are left out between the parts of a shot, so that they are not almost the same."""
+"""Frames that are left out before a part that is held out, so that the two sides are not almost the same."""
 
 LEAST = 6
 """Frames of a shot that can be split by time."""
@@ -44,15 +47,15 @@ class Piece:
 
 
 def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[Split, list[Piece]]:
-    """The shots of all films by split; what is held out comes from the end.
+    """The shots of all films by split; what is held out is always the end.
 
     Args:
         shots: of all films, in order.
         given: by film, the split that was asked for. Films without one are for training where any film has
             one.
 
-    A split that was not given takes whole films, where there are several; else whole shots; else the last
-    part of the longest shot, with a gap before it.
+    A split that was not given takes the last films, where there are several; else the last shots, or of a
+    long one its last part, with a gap before.
 
     Raises UserError where nothing is for training, or all shots are too short.
     """
@@ -81,41 +84,52 @@ def _shortest_part(frames: int) -> int:
 def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     """What stays, and what is held out, in order."""
     films = sorted({piece.film for piece in pool})
-    by_film = [[piece for piece in pool if piece.film == film] for film in films]
-    for groups in (by_film, [[piece] for piece in pool]):
-        held = _last(groups, PART * _frames(pool), MOST * _frames(pool))
-        if held:
-            return [piece for piece in pool if piece not in held], held
-    longest = max(pool, key=lambda piece: piece.frames)
-    if longest.frames < LEAST:
-        raise UserError(
-            "too few frames to train, validate and test on: the longest shot that is left has "
-            f"{longest.frames}; import a longer film ({frames_needed()} frames of one shot are enough), or"
-            " several"
-        )
-    kept, held_part = _by_time(longest)
-    return [kept if piece is longest else piece for piece in pool], [held_part]
+    for first in films[:0:-1]:
+        held = [piece for piece in pool if piece.film >= first]
+        if _frames(held) > MOST_FILMS * _frames(pool):
+            break
+        if _is_enough(held, pool):
+            return [piece for piece in pool if piece.film < first], held
+    return _last_shots(pool)
 
 
-def _last(groups: list[list[Piece]], least: float, most: float) -> list[Piece]:
-    """The last groups that hold a shot worth it, until they have the least number of frames; never more than
-    the most."""
-    held: list[list[Piece]] = []
-    worth = min(LONG, max(piece.frames for group in groups for piece in group) // 2)
-    for group in reversed(groups):
-        count = sum(map(_frames, held))
-        longest = max(piece.frames for piece in group)
-        if count < least and longest >= worth and count + _frames(group) <= most:
-            held.insert(0, group)
-    return [piece for group in held for piece in group]
+def _is_enough(held: list[Piece], pool: list[Piece]) -> bool:
+    longest = max(piece.frames for piece in pool)
+    worth = min(LONG, longest // 2)
+    return _frames(held) >= PART * _frames(pool) and any(piece.frames >= worth for piece in held)
+
+
+def _last_shots(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
+    """The same of films that cannot be held out whole: shots from the end on, or the last part of one that
+    is too long. Raises UserError where that one is too short to be split."""
+    rest, held = list(pool), []
+    while not _is_enough(held, pool):
+        last = rest.pop()
+        if rest and _frames(held) + last.frames <= MOST * _frames(pool):
+            held.insert(0, last)
+            continue
+        if last.frames < LEAST:
+            raise UserError(
+                f"too few frames to train, validate and test on: the last shot that is left has {last.frames}"
+                f"; import a longer film ({frames_needed()} frames of one shot are enough), or several"
+            )
+        kept, part = _by_time(last)
+        return [*rest, kept], [part, *held]
+    before = rest[-1]
+    if before.film == held[0].film:  # what was taken for a cut may be none
+        rest[-1] = replace(before, frames=before.frames - _gap(before))
+    return rest, held
 
 
 def _by_time(piece: Piece) -> tuple[Piece, Piece]:
     """The beginning of a shot, and its last part."""
     part = max(min(LONG, piece.frames // 4), math.ceil(TIME_PART * piece.frames))
-    gap = min(MAX_GAP, max(1, piece.frames // 20))
     rest = piece.frames - part
-    return replace(piece, frames=rest - gap), Piece(piece.film, piece.first + rest, part)
+    return replace(piece, frames=rest - _gap(piece)), Piece(piece.film, piece.first + rest, part)
+
+
+def _gap(piece: Piece) -> int:
+    return min(MAX_GAP, max(1, piece.frames // 20))
 
 
 def _frames(pieces: list[Piece]) -> int:

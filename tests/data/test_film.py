@@ -22,7 +22,7 @@ from framegen.errors import OptionError, UserError
 from framegen.runs.tracking import Tracker
 from tests.data.films import encode, scene
 
-LENGTHS = (25, 12, 30, 26, 28, 9)
+LENGTHS = (25, 12, 9, 30, 26, 28)
 TASK = Film("set", num_frames=10, context=5)
 
 

@@ -25,6 +25,19 @@ def test_a_dark_scene_that_is_cut_to_another_is_cut() -> None:
     assert list(shot_starts(_cut(15, 15) // 6)) == [0, 15]
 
 
+def test_a_dropped_frame_or_a_jump_of_exposure_is_no_cut() -> None:
+    """Of a disc that moves over a landscape some frames are missing; then it gets brighter at once."""
+    rows, columns = np.indices((36, 64))
+    film = scene(3, 60, speed=0)
+    for t, picture in enumerate(film):
+        picture[np.hypot(rows - 18, columns - 6 - 0.8 * t) < 7] = 20
+    assert list(shot_starts(np.delete(film, range(28, 33), 0))) == [0]
+    brighter = film.astype(float)
+    brighter[30:] = 30 + 0.8 * brighter[30:]
+    assert list(shot_starts(brighter.astype(np.uint8))) == [0]
+    assert list(shot_starts(np.concatenate([film[:30], scene(4, 30)]))) == [0, 30]
+
+
 def test_a_fast_pan_is_no_cut() -> None:
     assert list(shot_starts(scene(0, 40, speed=8))) == [0]
     assert list(shot_starts(np.concatenate([scene(0, 20, speed=0), scene(0, 20, speed=8)]))) == [0]
@@ -74,11 +87,22 @@ def test_several_films_are_split_by_film() -> None:
     }
 
 
-def test_one_film_is_split_by_shot_the_last_for_the_test() -> None:
+def test_the_last_shots_of_a_film_are_held_out_with_a_gap_before_them() -> None:
     splits = _split((30, 46, 61, 50, 55, 8))
-    assert splits["test"] == [(0, 187, 55)]
-    assert splits["val"] == [(0, 137, 50)]
-    assert splits["train"] == [(0, 0, 30), (0, 30, 46), (0, 76, 61), (0, 242, 8)]
+    assert splits["test"] == [(0, 187, 55), (0, 242, 8)]
+    assert splits["val"] == [(0, 137, 48)]
+    assert splits["train"] == [(0, 0, 30), (0, 30, 46), (0, 76, 58)]
+
+
+def test_of_a_long_last_shot_the_last_part_is_held_out() -> None:
+    """Though the shots before it are short."""
+    splits = _split((49, 1000))
+    assert splits["test"] == [(0, 899, 150)]
+    assert splits["train"][0] == (0, 0, 49)
+
+
+def test_of_two_films_the_last_one_is_held_out_or_its_end() -> None:
+    assert _split((100,), (200,))["test"] == [(1, 170, 30)]
 
 
 def test_one_shot_is_split_by_time_with_gaps() -> None:
@@ -132,6 +156,10 @@ def test_any_films_are_split_without_a_frame_in_two_splits() -> None:
             assert any(
                 s.film == film and s.first <= first and first + count <= s.first + s.frames for s in shots
             )
+        ends = [
+            max((f, first + count) for f, first, count in splits[name]) for name in ("train", "val", "test")
+        ]
+        assert ends == sorted(ends)  # what is held out is the end
         total = sum(map(sum, films))
         assert sum(count for _, _, count in splits["train"]) >= total / 5
 
