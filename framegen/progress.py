@@ -3,6 +3,7 @@
 import os
 import sys
 import textwrap
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import TextIOWrapper
@@ -15,6 +16,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
+
+LINE_EVERY = 20.0
+"""Seconds after which work that is under way says so where there is no terminal."""
 
 Item = TypeVar("Item")
 
@@ -57,18 +61,29 @@ def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 @contextmanager
 def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float], None]]:
-    """A bar with the time that is left, on a terminal; the function that it gives moves it on."""
+    """A bar with the time that is left, on a terminal, and now and then a line elsewhere; the function that
+    it gives moves it on."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console, hidden = Console(stderr=True), not (show and sys.stderr.isatty())
+    done, said = 0.0, time.monotonic()
+
+    def advance(amount: float) -> None:
+        nonlocal done, said
+        done += amount
+        bar.advance(task, amount)
+        if hidden and time.monotonic() - said > LINE_EVERY:
+            said = time.monotonic()
+            say(f"{what}: {min(1.0, done / max(total, 1e-9)):.0%}", show)
+
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=total)
-        yield lambda amount: bar.advance(task, amount)
+        yield advance
 
 
 def say(text: str, show: bool) -> None:
-    """One line about what is done now, where it may take a while; a terminal narrower than that gets several,
-    broken between words."""
-    if not show:
+    """One line about what is done now, where there is one; a terminal narrower than that gets several, broken
+    between words."""
+    if not (show and text):
         return
     try:
         print(_wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)

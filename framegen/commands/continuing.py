@@ -19,16 +19,21 @@ from framegen.data.clips import to_float
 from framegen.data.dataset import clock, open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
+from framegen.data.pictures import frame_size
 from framegen.data.probing import probe
+from framegen.data.shots import AROUND, THUMBNAIL, shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
 from framegen.models.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
-from framegen.progress import counted, say
+from framegen.progress import count_of, counted, say
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
 from framegen.training.budget import check_minutes
+
+LAST_SHOT = 10
+"""Frames of a film's last shot; of fewer a model sees too little to go on from."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +140,8 @@ def continue_films(
     for path in (out, compared):
         for each in paths:
             check_output(path, each, force)
+    if start is None:
+        say(_last_shot(film), options.get("show", True))
     run = train_on(paths, minutes, size, channels, **options)
     prompt, rate, loops = _prompt(run, film, start, last)
     say(
@@ -146,6 +153,24 @@ def continue_films(
     value_range = run.config.task.value_range
     write_generated(out, Continuation(prompt, made, frames, value_range), rate, "clean")
     return Continued(run, out, compared, _compare(run, compared, frames))
+
+
+def _last_shot(film: Path) -> str:
+    """What to say where a film ends in a few frames of another shot, such as a black or white end; nothing
+    where it does not."""
+    facts = probe(film)
+    if not facts.fps or not facts.seconds:
+        return ""
+    frames = read_last(film, LAST_SHOT + 2 * AROUND, frame_size((facts.height, facts.width), THUMBNAIL))
+    begins = list(shot_starts(frames))[-1]
+    count = len(frames) - begins
+    if begins == 0 or count >= LAST_SHOT:
+        return ""
+    start = facts.seconds - count / facts.fps
+    return (
+        f"{film}: its last shot has {count_of(count, 'frame')}, and the model goes on from there;"
+        f" --start {start:.2f} goes on from the shot before it"
+    )
 
 
 def _check_start(start: float, film: Path) -> None:

@@ -49,6 +49,7 @@ def generate(
     temperature: float | None = None,
     futures: int | None = None,
     sample_seed: int | None = None,
+    strict: bool = False,
 ) -> Path:
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
@@ -72,6 +73,7 @@ def generate(
         temperature: of what is drawn, above 0; None is 1.
         futures: so many are drawn, side by side; in a .npy they are the second axis. None is 1.
         sample_seed: of what is drawn; None is 0.
+        strict: whether a prompt of which a part cannot be read is an error.
 
     Returns:
         `out`.
@@ -82,6 +84,8 @@ def generate(
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
     if prompt is not None and clip is not None:
         raise OptionError(f"--clip {clip}: stands beside --prompt {prompt}; give one of the two")
+    if strict and prompt is None:
+        raise OptionError("--strict: is about a --prompt; name one")
     check_output(out, prompt, force)
     _check_look(out, look, scale)
     drawing = drawing_of(sample, temperature, futures, sample_seed)
@@ -98,7 +102,7 @@ def generate(
         frames, context = _test_clip(run, data, clip or 0, context)
         best = optimal_predictor(task, data)
     else:
-        frames, context = _from_file(prompt, saved, context, num_frames)
+        frames, context = _from_file(prompt, saved, context, num_frames, strict)
     if len(frames) < context:
         given = prompt or f"--clip {clip or 0}"
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
@@ -204,10 +208,13 @@ def _model(run: Path, saved: Checkpoint, seed: int | None, device: str) -> Predi
     return fast.to(chosen)  # compiled, it stays on the CPU, where it is faster than any device
 
 
-def _from_file(prompt: Path, saved: Checkpoint, context: int | None, num_frames: int) -> tuple[Tensor, int]:
+def _from_file(
+    prompt: Path, saved: Checkpoint, context: int | None, num_frames: int, strict: bool
+) -> tuple[Tensor, int]:
     """A user's video (T, C, H, W), and how many of its frames are the prompt. Says what was read."""
     say(f"reading {prompt}", sys.stderr.isatty())
-    read = read_prompt(prompt, saved.frame_shape, saved.config.task.value_range, context, num_frames)
+    value_range = saved.config.task.value_range
+    read = read_prompt(prompt, saved.frame_shape, value_range, context, num_frames, strict=strict)
     for note in read.notes:
         say(note, True)
     frames = read.frames if context else as_it_plays(saved.config.model, prompt, read.frames)

@@ -215,6 +215,8 @@ class Generate:
     """Seconds to generate, instead of --frames."""
     prompt: Path | None = None
     """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
+    strict: bool = False
+    """Refuse a prompt of which a part cannot be read, instead of taking the rest of it."""
     clip: int | None = None
     """Which test clip to continue, instead of a --prompt; None: the first, 0."""
     context: int | None = None

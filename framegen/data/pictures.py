@@ -157,12 +157,13 @@ def picture_frames(path: Path) -> Iterator[Still]:
         check_size(path, image.width, image.height)
         count, timed = frame_count(image), image.format in TIMED
         for number in range(count):
-            image.seek(number)
-            transparent = "A" in image.getbands() or "transparency" in image.info
-            frame = (
-                image.convert("RGBA" if transparent else "RGB") if image.mode[0] != "I" else _in_8_bits(image)
-            )
-            upright = ImageOps.exif_transpose(frame)
+            try:
+                upright = ImageOps.exif_transpose(_in_colour(image, number))
+            except Exception as error:  # Pillow's plugins raise a dozen kinds
+                if number == 0:
+                    raise
+                fault = f"is truncated or damaged: {number} of {count} pictures can be read"
+                raise Incomplete(f"{path}: {fault}", number) from error
             yield Still(upright, time if timed and count > 1 else None)
             time += shown_for(image.info.get("duration") or 0) / 1000  # known once it is decoded
         if image.format == "GIF" and not gif_is_whole(path):
@@ -180,11 +181,15 @@ def frame_count(image: "Image.Image") -> int:
     return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
 
-def _in_8_bits(image: "Image.Image") -> "Image.Image":
-    """A grey picture of 16 bits: of each level its upper half, as FFmpeg takes it."""
+def _in_colour(image: "Image.Image", number: int) -> "Image.Image":
+    """A frame of a picture file, RGB or RGBA; of 16 bits of grey the upper half, as FFmpeg takes it."""
     from PIL import Image
 
-    return Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)).convert("RGB")
+    image.seek(number)
+    if image.mode.startswith("I"):
+        image = Image.fromarray((np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8))
+    transparent = "A" in image.getbands() or "transparency" in image.info
+    return image.convert("RGBA" if transparent else "RGB")
 
 
 def open_picture(path: Path) -> "Image.Image":

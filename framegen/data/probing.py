@@ -3,6 +3,7 @@
 import itertools
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,14 @@ from framegen.data.decoding import Clock, first_look
 from framegen.data.film_frame import FilmFrame, pixel_aspect, turned
 from framegen.data.films import announced_seconds, aperture_of, open_film, video_of
 from framegen.data.kinds import FILMS, PICTURES, kind_of
-from framegen.data.pictures import folder_files, folder_frames, frame_count, open_picture, picture_frames
+from framegen.data.pictures import (
+    Incomplete,
+    folder_files,
+    folder_frames,
+    frame_count,
+    open_picture,
+    picture_frames,
+)
 from framegen.errors import UserError
 
 if TYPE_CHECKING:
@@ -144,8 +152,10 @@ def _probe_picture(path: Path) -> Facts:
     )
     same = {named, form} <= {"JPEG", "MPO"} or named == form
     notes = () if same else (f"a {form} picture, whatever its ending ({path.suffix}) says",)
-    times = [frame.time for frame in itertools.islice(picture_frames(path), PROBED_PICTURES)]
-    known = [time for time in times if time is not None]
+    known: list[float] = []
+    with suppress(Incomplete):  # reading it will say so
+        for frame in itertools.islice(picture_frames(path), PROBED_PICTURES):
+            known += [] if frame.time is None else [frame.time]
     steps = [later - earlier for earlier, later in itertools.pairwise(known)]
     if not steps:
         return Facts(width, height, None, None, count, False, notes)

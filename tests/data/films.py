@@ -9,6 +9,9 @@ import av
 import numpy as np
 from PIL import Image
 
+from framegen.data.frames import read_frames
+from framegen.data.pictures import Incomplete
+
 Pictures = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -69,3 +72,14 @@ def encode(
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path
+
+
+def read_with_fault(path: Path, size: tuple[int, int] = (8, 8)) -> tuple[list[Pictures], str]:
+    """All frames of a film that can be read, and what is said of the rest, "" where nothing is missing."""
+    frames = []
+    try:
+        for frame in read_frames(path, size, complete=True):
+            frames.append(frame)
+    except Incomplete as error:
+        return frames, str(error)
+    return frames, ""

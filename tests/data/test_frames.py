@@ -1,5 +1,6 @@
 """Films of every kind come out upright, evenly spaced, in true colours; what cannot be read says so."""
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,7 +16,7 @@ from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
 from framegen.data.video import read_prompt
 from framegen.errors import UserError
-from tests.data.films import encode, numbers, scene, shades
+from tests.data.films import encode, numbers, read_with_fault, scene, shades
 
 SIZE = (8, 8)
 COLOURS = np.array([[(200, 30, 40), (20, 180, 60)], [(30, 40, 220), (128, 128, 128)]], np.uint8)
@@ -253,3 +254,121 @@ def test_enormous_frames_are_refused_before_they_are_decoded(
     encode(tmp_path / "a.mp4", shades(2))
     with pytest.raises(UserError, match="48x32 pixels are enormous"):
         list(read_frames(tmp_path / "a.mp4", SIZE))
+
+
+def _gif(path: Path, count: int, durations: list[int], **options: object) -> bytes:
+    """A GIF whose pictures ask to be shown for so many milliseconds, as bytes."""
+    first, *rest = [Image.fromarray(picture) for picture in shades(count)]
+    first.save(path, "GIF", save_all=True, append_images=rest, duration=durations, **options)
+    return path.read_bytes()
+
+
+def test_a_short_delay_is_100_ms_picture_by_picture_as_browsers_show_it(tmp_path: Path) -> None:
+    _gif(tmp_path / "ten.gif", 6, [10] * 6)
+    assert probe(tmp_path / "ten.gif").fps == pytest.approx(10)
+    assert len(_numbers(tmp_path / "ten.gif", 6)) == 6
+    _gif(tmp_path / "first.gif", 6, [0, 50, 50, 50, 50, 50])
+    assert probe(tmp_path / "first.gif").fps == pytest.approx(20)
+    assert _numbers(tmp_path / "first.gif", 6) == [0, 0, 1, 2, 3, 4, 5]
+    iio.imwrite(tmp_path / "a.webp", shades(6), plugin="pillow", duration=[5] * 6, lossless=True)
+    assert probe(tmp_path / "a.webp").fps == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda gif: gif, lambda gif: gif + bytes(4096), lambda gif: gif + b"\r\nGIF", lambda gif: gif[:-1]],
+    ids=["whole", "padded", "something behind it", "no trailer"],
+)
+def test_a_gif_is_whole_where_its_last_block_is(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    path.write_bytes(change(_gif(path, 6, [100] * 6)))
+    assert numbers(list(read_frames(path, SIZE, complete=True)), 6) == list(range(6))
+
+
+def test_a_gif_that_breaks_off_gives_its_pictures_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    whole = _gif(path, 6, [100] * 6)
+    path.write_bytes(whole[: len(whole) - 12])
+    frames, said = read_with_fault(path, SIZE)
+    assert numbers(frames, 6)[:5] == list(range(5))
+    assert said in (
+        f"{path}: is truncated: it breaks off within picture 6",
+        f"{path}: is truncated or damaged: 5 of 6 pictures can be read",
+    )
+
+
+LOOPS = [(0, True), (65535, True), (100, True), (3, False), (None, False)]
+
+
+@pytest.mark.parametrize(("loop", "loops"), LOOPS)
+def test_a_gif_that_plays_a_hundred_times_loops(loop: int | None, loops: bool, tmp_path: Path) -> None:
+    _gif(tmp_path / "a.gif", 4, [100] * 4, **({} if loop is None else {"loop": loop}))
+    assert probe(tmp_path / "a.gif").loops == loops
+
+
+def test_a_file_is_what_its_first_bytes_say_and_that_is_noted(tmp_path: Path) -> None:
+    film = encode(tmp_path / "a.mp4", shades(6)).rename(tmp_path / "film.gif")
+    assert _numbers(film, 6) == list(range(6))
+    assert probe(film).notes == ("a film, whatever its ending (.gif) says",)
+    _gif(tmp_path / "gif.mp4", 6, [100] * 6)
+    assert _numbers(tmp_path / "gif.mp4", 6) == list(range(6))
+    assert probe(tmp_path / "gif.mp4").notes == ("a GIF picture, whatever its ending (.mp4) says",)
+    iio.imwrite(tmp_path / "w.webp", shades(6), plugin="pillow", duration=[100] * 6, lossless=True)
+    (tmp_path / "w.webp").rename(tmp_path / "w.gif")
+    assert _numbers(tmp_path / "w.gif", 6) == list(range(6))
+    assert probe(tmp_path / "w.gif").notes == ("a WEBP picture, whatever its ending (.gif) says",)
+    np.savez(tmp_path / "numbers.npz", shades(3))
+    (tmp_path / "numbers.npz").rename(tmp_path / "numbers.dat")
+    assert len(read_prompt(tmp_path / "numbers.dat", (1, 2, 2), (0.0, 1.0)).frames) == 3
+    with pytest.raises(UserError, match="is an array"):
+        probe(tmp_path / "numbers.dat")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_grey_pictures_of_16_bits_are_read(ending: str, tmp_path: Path) -> None:
+    levels = np.arange(0, 65536, 1024).astype(np.uint16).reshape(8, 8)
+    Image.fromarray(levels).save(tmp_path / f"a.{ending}")
+    (frame,) = read_frames(tmp_path / f"a.{ending}", None)
+    np.testing.assert_array_equal(frame, (levels >> 8)[..., None].repeat(3, 2))
+
+
+def test_a_photograph_with_its_thumbnail_is_one(tmp_path: Path) -> None:
+    photograph, thumbnail = (Image.fromarray(picture) for picture in shades(2))
+    photograph.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[thumbnail])
+    assert len(list(read_frames(tmp_path / "a.jpg", SIZE))) == 1
+    assert probe(tmp_path / "a.jpg").frames == 1
+    assert probe(tmp_path / "a.jpg").notes == ()
+
+
+def test_no_number_in_a_file_has_a_frame_repeated_without_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stamp far off is disbelieved; many that are each believed are bounded together."""
+    times = [0, 0.1, 0.2, 0.3, 4e6, 4e6 + 0.1, 2e6, 2e6 + 0.1]
+    far = encode(tmp_path / "far.mkv", shades(8), times=sorted(times))
+    assert len(_numbers(far, 8)) == 8
+    monkeypatch.setattr("framegen.data.frames.MOST_HELD", 100)
+    monkeypatch.setattr("framegen.data.frames.MOST_REPEATS", 2)
+    held = encode(tmp_path / "held.mkv", shades(9), times=[*(t / 10 for t in range(8)), 200])
+    with pytest.raises(UserError, match=r"its time stamps ask for \d+ frames where it holds"):
+        _numbers(held, 9)
+
+
+def test_a_frame_that_is_held_is_shown_for_as_long(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.mkv", shades(4), times=[0, 0.1, 45.1, 45.2])
+    assert _numbers(path, 4) == [0, *[1] * 450, 2, 3]
+
+
+def test_stamps_far_from_zero_or_far_apart_are_not_taken_for_a_truncated_film(tmp_path: Path) -> None:
+    epoch = encode(tmp_path / "epoch.mkv", shades(40), times=[1.7e6 + t / 10 for t in range(40)])
+    assert numbers(list(read_frames(epoch, SIZE, complete=True)), 40) == list(range(40))
+    apart = encode(tmp_path / "apart.mkv", shades(30), times=[9.0 * t for t in range(30)])
+    assert numbers(list(read_frames(apart, SIZE, complete=True)), 30) == list(range(30))
+
+
+def test_a_name_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9 \xff.mp4")
+    encode(tmp_path / "a.mp4", shades(6)).rename(path)
+    assert _numbers(path, 6) == list(range(6))
+    read = read_prompt(path, (1, 2, 2), (0.0, 1.0))
+    assert len(read.frames) == 6

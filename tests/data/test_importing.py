@@ -148,6 +148,75 @@ def test_a_broken_film_is_named_and_left_out(tmp_path: Path, capsys: pytest.Capt
     assert "holds these films already" in capsys.readouterr().err
 
 
+def test_the_rest_of_a_truncated_film_is_taken_unless_strict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = encode(tmp_path / "whole.mkv", scene(3, 60), codec="ffv1", pix_fmt="bgr0").read_bytes()
+    path = tmp_path / "a.mkv"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+    folder = import_films([path], "set", 16, data_dir=tmp_path / "data")
+    (source,) = read_manifest(folder).sources
+    assert 20 < source.frames < 50
+    assert source.missing == f"is truncated: {source.frames / 10:.4g} of 6 s can be read"
+    said = capsys.readouterr().err
+    assert f"{path}: {source.missing}; the rest is taken, which --strict refuses" in said
+    with pytest.raises(UserError, match=r"a\.mkv is truncated: .*without --strict"):
+        _import([path], tmp_path / "data", strict=True)
+    with pytest.raises(UserError, match=r"a\.mkv: is truncated"):
+        _import([path], tmp_path / "data", name="strict", strict=True)
+
+
+def test_what_the_system_fails_at_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drive drops out while the first of two films is read: nothing is remembered of the second."""
+    films = [_film(tmp_path / f"{n}.mp4", 40, seed=n) for n in range(2)]
+    away = tmp_path / "away"
+
+    def reading(path: Path, *arguments: Any, **options: Any) -> object:
+        if path == films[0]:
+            films[1].rename(away)
+        return read_frames(path, *arguments, **options)
+
+    monkeypatch.setattr(parts, "read_frames", reading)
+    with pytest.raises(UserError, match=rf"^{films[1]}: no such file or folder; what was read is kept"):
+        _import(films, tmp_path / "data")
+    monkeypatch.undo()
+    away.rename(films[1])
+    assert len(_import(films, tmp_path / "data").sources) == 2
+
+
+def test_hidden_files_are_left_out_whatever_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    for number, picture in enumerate(scene(0, 30)):
+        Image.fromarray(picture).save(folder / f"frame{number}.png")
+        (folder / f"._frame{number}.png").write_bytes(b"\0\5\x16\7")
+    (folder / "._frame0.heic").write_bytes(b"\0\5\x16\7")
+    (folder / ".DS_Store").write_bytes(b"\0")
+    assert [source.frames for source in _import([folder], tmp_path / "data").sources] == [30]
+
+
+def test_names_that_are_no_utf_8_are_kept_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    _film(folder / os.fsdecode(b"\xff.mp4"), 40)
+    (folder / "still").mkdir()
+    for number, picture in enumerate(scene(0, 30)):
+        Image.fromarray(picture).save(folder / "still" / os.fsdecode(b"\xe9%d.png" % number))
+    manifest = _import([folder], tmp_path / "data")
+    assert [source.name for source in manifest.sources] == [r"caf\xe9/\xff.mp4", r"caf\xe9/still"]
+
+
+def test_a_film_without_a_frame_that_can_be_decoded_is_named(tmp_path: Path) -> None:
+    path = encode(tmp_path / "a.ts", scene(0, 30))
+    content = path.read_bytes()
+    blind = bytearray(content)
+    for place in range(0, len(content), 188):
+        if content[place + 1] & 0x1F or content[place + 2] > 0x20:  # packets of the video
+            blind[place + 12 : place + 188] = bytes(176)
+    path.write_bytes(blind)
+    with pytest.raises(UserError, match=r"a\.ts: "):
+        _import([path], tmp_path / "data")
+
+
 NOTHING: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda path: None, "no such file or folder"),  # noqa: ARG005
     "an empty folder": (lambda path: path.mkdir(), "a folder without films"),
@@ -372,15 +441,42 @@ def test_where_nothing_can_be_written_it_does_not_wait(tmp_path: Path) -> None:
         import_films([_film(tmp_path / "a.mp4", 30)], "set", data_dir="/proc/self")
 
 
-@pytest.mark.parametrize("damage", ["manifest", "array", "missing"])
-def test_a_damaged_data_set_is_named(damage: str, tmp_path: Path) -> None:
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 4
+    path.write_bytes(content)
+
+
+def _as_pickle(path: Path) -> None:
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "another shape": lambda path: np.save(path, np.zeros((3, 2, 2))),
+    "a bit": _flip,
+    "no bytes": lambda path: path.write_bytes(b""),
+    "missing": Path.unlink,
+    "a pickle": _as_pickle,
+    "a pipe": lambda path: (path.unlink(), os.mkfifo(path)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_array_is_named_and_importing_again_mends_it(damage: str, tmp_path: Path) -> None:
+    film, folder = _film(tmp_path / "a.mp4", 60), tmp_path / "data" / "set"
+    before = _import([film], tmp_path / "data")
+    whole = {split: (folder / f"{split}.npy").read_bytes() for split in SPLITS}
+    DAMAGES[damage](folder / "train.npy")
+    with pytest.raises(UserError, match=r"train\.npy: is damaged .*importing the same films again mends it"):
+        open_split(folder, before, "train")
+    assert _import([film], tmp_path / "data") == before
+    assert {split: (folder / f"{split}.npy").read_bytes() for split in SPLITS} == whole
+
+
+@pytest.mark.parametrize("content", ["{", None])
+def test_a_damaged_manifest_is_named(content: str | None, tmp_path: Path) -> None:
     _import([_film(tmp_path / "a.mp4", 60)], tmp_path / "data")
-    folder = tmp_path / "data" / "set"
-    if damage == "manifest":
-        (folder / MANIFEST).write_text("{")
-    elif damage == "array":
-        np.save(folder / "train.npy", np.zeros((3, 2, 2)))
-    else:
-        (folder / "train.npy").unlink()
-    with pytest.raises(UserError, match=str(folder)):
-        open_split(folder, read_manifest(folder), "train")
+    path = tmp_path / "data" / "set" / MANIFEST
+    path.write_text(content or path.read_text().replace('"time": 0.0', '"time": 1e400'))
+    with pytest.raises(UserError, match=f"{path}: is damaged"):
+        read_manifest(path.parent)
