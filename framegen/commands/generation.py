@@ -82,10 +82,7 @@ def generate(
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
     """
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
-    if prompt is not None and clip is not None:
-        raise OptionError(f"--clip {clip}: stands beside --prompt {prompt}; give one of the two")
-    if strict and prompt is None:
-        raise OptionError("--strict: is about a --prompt; name one")
+    _check_prompt(prompt, clip, strict)
     check_output(out, prompt, force)
     _check_look(out, look, scale)
     drawing = drawing_of(sample, temperature, futures, sample_seed)
@@ -113,6 +110,14 @@ def generate(
     rows = known, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     return write_generated(out, continued, fps, look, scale)
+
+
+def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:
+    """Raises OptionError where options contradict each other."""
+    if prompt is not None and clip is not None:
+        raise OptionError(f"--clip {clip}: is given beside --prompt {prompt}; give one of the two")
+    if strict and prompt is None:
+        raise OptionError("--strict: is about a --prompt; name one")
 
 
 def _rate(fps: float | None, prompt: Path | None) -> float:
