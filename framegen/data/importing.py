@@ -24,7 +24,7 @@ from framegen.data.probing import Facts, probe
 from framegen.data.shots import shot_starts
 from framegen.data.sources import Found, as_paths, content_digest, find_films
 from framegen.errors import UserError
-from framegen.files import read_json, remove_leftovers, replacing, to_json, write_bytes
+from framegen.files import make_parents, read_json, remove_leftovers, replacing, to_json, write_bytes
 from framegen.progress import advancing, count_of, say
 
 MAX_SIZE, MAX_FPS = 1024, 240.0
@@ -81,6 +81,7 @@ def import_films(
     with _alone(folder, show):
         known, skipped = _identify(films, show)
         if not _is_there(folder, (size, channels, fps), known):
+            make_parents(parts / "set")
             remove_leftovers(parts)
             shape, read, skipped = _read_films(parts, known, skipped, size, channels, fps, show)
             assemble(parts, folder, (size, fps, shape), read, skipped)
