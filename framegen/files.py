@@ -226,9 +226,7 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
     Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
     """
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    tensors, metadata = _tensors(path)
     if DIGEST not in metadata:
         raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
     if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
@@ -239,19 +237,33 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 def load_metadata(path: Path) -> dict[str, str]:
     """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
     `load_tensors`."""
-    with _opened(path) as file:
+    import safetensors
+
+    with _readable(path), safetensors.safe_open(path, framework="numpy") as file:
         return file.metadata() or {}
 
 
+def _tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Tensors and metadata out of one reading, since another file may take the name at any moment."""
+    import json
+
+    import safetensors.torch
+
+    with _readable(path):
+        content = path.read_bytes()
+        tensors = safetensors.torch.load(content)  # it has checked the header
+        length = int.from_bytes(content[:8], "little")
+        return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A safetensors file. Raises UserError that names it where it cannot be read."""
+def _readable(path: Path) -> Iterator[None]:
+    """For reading a safetensors file. Raises UserError that names it where that cannot be done."""
     import safetensors
 
     check_file(path, MAX_TENSOR_BYTES)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            yield file
+        yield
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
@@ -272,5 +284,5 @@ def _digest(tensors: Mapping[str, "Tensor"]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
