@@ -6,6 +6,7 @@ them.
 """
 
 import hashlib
+import itertools
 import os
 import shutil
 import stat
@@ -28,17 +29,33 @@ LETTERS = 40
 T = TypeVar("T")
 
 
+class Taken(UserError):
+    """A name that was free when the work began has been taken since; what was made is `kept` beside it."""
+
+    def __init__(self, path: Path, kept: Path) -> None:
+        super().__init__(f"{path}: is there by now, and stays; what was made here is {kept}")
+        self.kept = kept
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
     """A temporary path of the same ending beside `path`; renamed to `path` on success, removed on failure.
 
-    Whoever is killed meanwhile leaves the old file whole. Raises UserError where the disk refuses.
+    Whoever is killed meanwhile leaves the old file whole. The folder is there already.
+
+    Args:
+        exclusive: whether nothing may be replaced, not even what appeared since the work began.
+
+    Raises:
+        UserError: the disk refuses. Taken: see there.
     """
     temporary = path.with_name(f".{path.stem[-LETTERS:]}.{os.getpid()}.tmp{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.replace(path)
+        if exclusive:
+            _name(temporary, path)
+        else:
+            temporary.replace(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -48,8 +65,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """`replacing` for a folder: the temporary one is made, and takes the place of all that `path` holds.
+def replacing_folder(path: Path, exclusive: bool = False) -> Iterator[Path]:
+    """`replacing` for a folder: the temporary one is made, and takes the place of all that `path` holds, or
+    where it is exclusive that of an empty folder alone.
 
     Whoever is killed between the two renames leaves the old one beside, under a hidden name.
     """
@@ -58,11 +76,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     )
     try:
         shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
-        temporary.mkdir(parents=True)
+        temporary.mkdir()
         yield temporary
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
+        if exclusive:
+            _name(temporary, path)
+        else:
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
@@ -72,6 +93,50 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _name(made: Path, path: Path) -> None:
+    """Give what was made its name, or the next free one; raises Taken then."""
+    for name in numbered(path):
+        with suppress(FileExistsError):
+            rename_new(made, name)
+            if name != path:
+                raise Taken(path, name)
+            return
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path, NAME-2.ending, NAME-3.ending and so on."""
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+
+
+def rename_new(made: Path, path: Path) -> None:
+    """Rename a file or a folder in one step that replaces nothing but an empty folder.
+
+    Raises FileExistsError where the name is taken.
+    """
+    try:
+        if made.is_dir():
+            made.rename(path)
+        else:
+            os.link(made, path)
+            made.unlink()
+    except OSError as error:
+        if os.path.lexists(path):
+            raise FileExistsError(f"{path}: is there") from error
+        if made.is_dir():
+            raise
+        path.touch(exist_ok=False)  # a file system without links
+        made.replace(path)
+
+
+def make_parents(path: Path) -> None:
+    """Make the folders in which a file is to lie. Raises UserError where that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the
     folder."""
@@ -79,15 +144,15 @@ def remove_leftovers(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write the whole content or leave what was there. Raises UserError where the disk refuses."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, content: bytes, exclusive: bool = False) -> None:
+    """Write the whole content or leave what was there; see `replacing`."""
+    with replacing(path, exclusive) as temporary:
         temporary.write_bytes(content)
 
 
-def write_text(path: Path, content: str) -> None:
+def write_text(path: Path, content: str, exclusive: bool = False) -> None:
     """`write_bytes` for text, in UTF-8."""
-    write_bytes(path, content.encode())
+    write_bytes(path, content.encode(), exclusive)
 
 
 def check_file(path: Path, limit: int) -> None:
@@ -161,9 +226,7 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
     Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
     """
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    tensors, metadata = _tensors(path)
     if DIGEST not in metadata:
         raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
     if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
@@ -174,19 +237,33 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 def load_metadata(path: Path) -> dict[str, str]:
     """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
     `load_tensors`."""
-    with _opened(path) as file:
+    import safetensors
+
+    with _readable(path), safetensors.safe_open(path, framework="numpy") as file:
         return file.metadata() or {}
 
 
+def _tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Tensors and metadata out of one reading, since another file may take the name at any moment."""
+    import json
+
+    import safetensors.torch
+
+    with _readable(path):
+        content = path.read_bytes()
+        tensors = safetensors.torch.load(content)  # it has checked the header
+        length = int.from_bytes(content[:8], "little")
+        return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """A safetensors file. Raises UserError that names it where it cannot be read."""
+def _readable(path: Path) -> Iterator[None]:
+    """For reading a safetensors file. Raises UserError that names it where that cannot be done."""
     import safetensors
 
     check_file(path, MAX_TENSOR_BYTES)
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            yield file
+        yield
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     except safetensors.SafetensorError as error:
@@ -207,5 +284,5 @@ def _digest(tensors: Mapping[str, "Tensor"]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()

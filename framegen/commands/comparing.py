@@ -5,6 +5,7 @@ from pathlib import Path
 
 from framegen.errors import OptionError
 from framegen.evaluation.results import Results, read_results
+from framegen.files import make_parents
 from framegen.report.figures import style
 from framegen.report.figures.compared import compared
 from framegen.report.writers import check_new
@@ -34,7 +35,8 @@ def compare(
     if out is not None:
         check_new(Path(out), (".png",), force)
         _check(out, folders)
-        style.save(compared(results), Path(out))
+        make_parents(Path(out))
+        style.save(compared(results), Path(out), exclusive=not force)
     return results
 
 

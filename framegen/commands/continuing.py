@@ -2,7 +2,8 @@
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from framegen.data.pictures import frame_size
 from framegen.data.probing import probe
 from framegen.data.shots import AROUND, THUMBNAIL, shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
-from framegen.errors import OptionError
+from framegen.errors import OptionError, UserError
+from framegen.files import Taken, make_parents, numbered, rename_new
 from framegen.models.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.progress import count_of, counted, say
@@ -136,23 +138,55 @@ def continue_films(
     film = find_films(paths[:1])[0].path
     if start is not None:
         _check_start(start, film)
-    out, compared = _names(film, out, force, options.get("show", True))
-    for path in (out, compared):
+    show = options.get("show", True)
+    pairs = _named(film, out)
+    wanted = next(pairs) if force or out is not None else _first_free(film, pairs, show)
+    for path in wanted:
         for each in paths:
             check_output(path, each, force)
     if start is None:
         say(_last_shot(film), options.get("show", True))
     run = train_on(paths, minutes, size, channels, **options)
     prompt, rate, loops = _prompt(run, film, start, last)
-    say(
-        f"{film}: repeats itself, so the model sees {len(prompt)} frames of it",
-        loops and options.get("show", True),
-    )
+    say(f"{film}: repeats itself, so the model sees {len(prompt)} frames of it", loops and show)
     frames = max(1, round(seconds * rate))
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
-    value_range = run.config.task.value_range
-    write_generated(out, Continuation(prompt, made, frames, value_range), rate, "clean")
-    return Continued(run, out, compared, _compare(run, compared, frames))
+    continued = Continuation(prompt, made, frames, run.config.task.value_range)
+    shown, shot_fps, part = _unseen(run, frames)
+    make_parents(wanted[0])
+    written = (
+        _kept(wanted[0], lambda path: write_generated(path, continued, rate, "clean", exclusive=not force)),
+        _kept(wanted[1], lambda path: write_generated(path, shown, shot_fps, exclusive=not force)),
+    )
+    if written != wanted:  # somebody took a name while this was made
+        written = _together(written, pairs)
+        said = f"{' or '.join(map(str, wanted))} is there by now, and stays"
+        if out is not None:
+            raise UserError(f"{said}; what was made here is {' and '.join(map(str, written))}")
+        say(f"{said}: this one becomes {written[0]}", show)
+    return Continued(run, *written, part)
+
+
+def _kept(path: Path, write: Callable[[Path], object]) -> Path:
+    """Where that lies which was to be written to a path: there, or beside what has come to be there."""
+    try:
+        write(path)
+    except Taken as taken:
+        return taken.kept
+    return path
+
+
+def _together(written: tuple[Path, Path], pairs: Iterator[tuple[Path, Path]]) -> tuple[Path, Path]:
+    """Give two files the first two names of which both are free."""
+    one, other = written
+    for first, second in pairs:
+        with suppress(FileExistsError):
+            if one != first:
+                rename_new(one, first)
+            one = first
+            rename_new(other, second)
+            return first, second
+    raise AssertionError("numbers do not end")
 
 
 def _last_shot(film: Path) -> str:
@@ -181,30 +215,38 @@ def _check_start(start: float, film: Path) -> None:
         raise OptionError(f"--start {start:g}: {film} has frames after 0 s{lasts}; give a time between")
 
 
-def _names(film: Path, out: Path | None, force: bool, show: bool) -> tuple[Path, Path]:
-    """The files to write: after the film's name the first that are free, or where `out` says."""
-    if out is not None and not out.name:
+def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
+    """The files to write, first those that are wanted: where `out` says, or after the film's name; then the
+    same numbered."""
+    if out is None:
+        stems = (film.stem + f"-{number}" * (number > 1) for number in itertools.count(1))
+        return ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in stems)
+    if not out.name:
         raise OptionError(f"--out {out}: is a folder that is there; name a file, or a new folder")
-    if out is not None and out.suffix.lower() not in ANIMATIONS:
+    if out.suffix.lower() not in ANIMATIONS:
         endings = ", ".join(ending for ending in ANIMATIONS if ending)
         raise OptionError(
             f"--out {out}: the ending says what to write: {endings}; without one, a folder of PNG"
         )
-    if out is not None:
-        name = f"{out.stem.removesuffix('-continued')}-compare{out.suffix or '.mp4'}"
-        return out, out.with_name(name)
-    numbered = (film.stem + f"-{number}" * (number > 1) for number in itertools.count(1))
-    pairs = ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in numbered)
-    free = next(pair for pair in pairs if force or not any(map(os.path.lexists, pair)))
+    ending = out.suffix or ".mp4"
+    return (
+        (path, path.with_name(f"{path.stem.removesuffix('-continued')}-compare{ending}"))
+        for path in numbered(out)
+    )
+
+
+def _first_free(film: Path, pairs: Iterator[tuple[Path, Path]], show: bool) -> tuple[Path, Path]:
+    """The first two names of which both are free."""
+    free = next(pair for pair in pairs if not any(map(os.path.lexists, pair)))
     if free[0].stem != f"{film.stem}-continued":
         there = f"{film.stem}-continued.mp4 or {film.stem}-compare.mp4 is there already"
         say(f"{there}: this one becomes {free[0]}; --force would replace what is there", show)
     return free
 
 
-def _compare(run: Run, out: Path, num_frames: int) -> str:
-    """The end of the last test shot, continued for so many frames, or as many as it has. Returns which part
-    of which film that is."""
+def _unseen(run: Run, num_frames: int) -> tuple[Continuation, float, str]:
+    """The end of the last test shot, continued for so many frames, or as many as it has; its frames a second,
+    and which part of which film that is."""
     data, task = run.data, run.config.task
     assert data.file is not None
     assert isinstance(task, Film)
@@ -217,5 +259,4 @@ def _compare(run: Run, out: Path, num_frames: int) -> str:
     prompt, truth = clip[:context], clip[context:]
     made = continuation(run.model, prompt, len(truth))
     shown = Continuation(prompt, made, len(truth), task.value_range, truth, error=True)
-    write_generated(out, shown, shot.fps)
-    return f"{shot.source} from {clock(shot.time + (shot.frames - length) / shot.fps)} on"
+    return shown, shot.fps, f"{shot.source} from {clock(shot.time + (shot.frames - length) / shot.fps)} on"

@@ -1,8 +1,9 @@
 """Data sets of films: bring them in, list them, look at one."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from filecmp import cmp
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from framegen.data.probing import Facts, probe
 from framegen.data.shots import shot_starts
 from framegen.data.sources import find_films
 from framegen.errors import UserError
+from framegen.files import Taken, make_parents, numbered
 from framegen.progress import count_of, counted, duration
 from framegen.report.gif import write_gif
 from framegen.report.sheets import contact_sheet, side_by_side
@@ -67,7 +69,8 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
 
     Args:
         size: the longer side at which a film is shown; a data set has its own.
-        out: folder for the pictures; None: the data set's own, or `data_dir` for a film.
+        out: folder for the pictures; None: the data set's own, or `data_dir` for a film. What is there stays:
+            another picture takes the next free name.
 
     Raises:
         UserError: it is neither, or cannot be read.
@@ -93,10 +96,29 @@ def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]
         rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
     fps = float(np.median([shot.fps for shot in manifest.shots]))
     clips = [arrays[shot.split][shot.row : shot.row + shot.frames] for shot in shots[:TILES]]
+    own = out is None  # the data set's own pictures are made anew
     out = out or folder
-    sheet = write_picture(out / SHEET, contact_sheet(rows))
-    write_gif(out / GIF, side_by_side(clips, min(round(SECONDS * fps), max(map(len, clips)))), min(fps, 50))
-    return [*_statistics(manifest, arrays), *_skipped(manifest)], [sheet, out / GIF]
+    make_parents(out / SHEET)
+    sheet, moving = contact_sheet(rows), side_by_side(clips, min(round(SECONDS * fps), max(map(len, clips))))
+    made = [
+        _new(out / SHEET, lambda path: write_picture(path, sheet, exclusive=not own)),
+        _new(out / GIF, lambda path: write_gif(path, moving, min(fps, 50), exclusive=not own)),
+    ]
+    return [*_statistics(manifest, arrays), *_skipped(manifest)], made
+
+
+def _new(path: Path, write: Callable[[Path], object]) -> Path:
+    """Where a picture is that was to be written to a path: there, or, since what lies there is somebody's,
+    under the first numbered name that is free or holds the same picture."""
+    try:
+        write(path)
+    except Taken as taken:
+        kept = taken.kept
+        earlier = itertools.takewhile(lambda each: each != kept, numbered(path))
+        if same := next((each for each in earlier if each.is_file() and cmp(each, kept, False)), None):
+            kept.unlink()
+        return same or kept
+    return path
 
 
 def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
@@ -146,8 +168,10 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
     length = f", {facts.seconds:.1f} s" if facts.seconds else ""
     count = f", {count_of(facts.frames, 'frame')}" if facts.frames else ""
     said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
-    sheet = write_picture(out / f"{path.stem}-sheet.png", contact_sheet(rows))
-    return [said, *_shots(path, facts, shape), *facts.notes], [sheet]
+    sheet, wanted = contact_sheet(rows), out / f"{path.stem}-sheet.png"
+    make_parents(wanted)
+    made = _new(wanted, lambda out: write_picture(out, sheet, exclusive=True))
+    return [said, *_shots(path, facts, shape), *facts.notes], [made]
 
 
 def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> list[str]:

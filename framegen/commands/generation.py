@@ -14,6 +14,7 @@ from framegen.data.looping import played_again
 from framegen.data.video import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
 from framegen.errors import OptionError, UserError
 from framegen.evaluation.references import optimal_predictor
+from framegen.files import make_parents
 from framegen.models import fused
 from framegen.models.device import choose_device
 from framegen.models.predictor import Predictor
@@ -80,6 +81,7 @@ def generate(
 
     Raises:
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
+        `framegen.files.Taken`: something came to be at `out` meanwhile; what was made is beside it.
     """
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
     _check_prompt(prompt, clip, strict)
@@ -109,7 +111,8 @@ def generate(
     known = truth if len(truth) else None
     rows = known, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
-    return write_generated(out, continued, fps, look, scale)
+    make_parents(out)
+    return write_generated(out, continued, fps, look, scale, exclusive=not force)
 
 
 def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from framegen.files import write_text
+from framegen.files import make_parents, write_text
 from framegen.report.live.page import live_page
 from framegen.report.writers import check_new
 from framegen.runs.run import load
@@ -29,6 +29,10 @@ def play(run: Path | str, out: Path | str | None = None, force: bool = False) ->
     if out is not None:
         check_new(Path(out), ENDINGS, force)
     opened = load(run)
-    path = opened.folder / PAGE if out is None else Path(out)
-    write_text(path, live_page(opened, opened.results))
+    page = live_page(opened, opened.results)
+    if out is None:
+        write_text(path := opened.folder / PAGE, page)
+    else:
+        make_parents(path := Path(out))
+        write_text(path, page, exclusive=not force)
     return path

@@ -246,6 +246,7 @@ def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch
         ):
             try:
                 for epoch in fit(training, bar):
+                    _check_there(run.folder)
                     run.models, run.shown = epoch.models, epoch.shown
                     if every and (epoch.number == 1 or epoch.number % every == 0):
                         tracker.log_media(epoch.step, draw_epoch(run, epoch.number, epoch.windows))
@@ -261,12 +262,19 @@ def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured = replace(measure(run), training=facts)
         run.shown = measured.median_seed
+        _check_there(run.folder)
         training.save(run.shown)
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)
         made = draw_run(run, measured) if draw else []
         _track_results(training, run, measured, made)
     return run
+
+
+def _check_there(run_dir: Path) -> None:
+    """Raises UserError where a run's folder was taken from under it."""
+    if not (run_dir / CONFIG).exists():
+        raise UserError(f"{run_dir / CONFIG}: was removed while the run was trained; train anew")
 
 
 def _track_results(training: OngoingTraining, run: Run, measured: Results, made: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ from framegen.data.parts import Part
 from framegen.data.sources import content_digest
 from framegen.data.splits import Piece, split_pieces
 from framegen.errors import UserError
-from framegen.files import replacing, to_json, write_bytes
+from framegen.files import make_parents, replacing, to_json, write_bytes
 
 ROWS = 256
 """Frames that are copied at once."""
@@ -44,6 +44,7 @@ def assemble(
         raise UserError(f"{folder}: {error}") from error
     unfinished = parts / "set"
     shutil.rmtree(unfinished, ignore_errors=True)
+    make_parents(unfinished / MANIFEST)
     for split, pieces in splits.items():
         _write_frames(unfinished / f"{split}.npy", pieces, films, parts, shape)
     manifest = Manifest(

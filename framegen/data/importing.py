@@ -30,7 +30,7 @@ from framegen.data.pictures import MULTIPLE, frame_size
 from framegen.data.probing import by_system, probe
 from framegen.data.sources import Found, as_paths, content_digest, find_films
 from framegen.errors import UserError
-from framegen.files import remove_leftovers
+from framegen.files import make_parents, remove_leftovers
 from framegen.progress import advancing, count_of, say
 
 MAX_SIZE, MAX_FPS = 1024, 240.0
@@ -75,6 +75,7 @@ def import_films(
     with _alone(folder, show):
         known, skipped = _identify(films, show)
         if not _is_there(folder, (size, channels, fps), known, strict, show):
+            make_parents(parts / "set")
             remove_leftovers(parts)
             options = Reading(size, channels, fps, strict)
             shape, read, skipped = _read_films(parts, known, skipped, options, show)

@@ -13,7 +13,7 @@ from torch import Tensor
 from framegen.config.worlds import World
 from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.errors import UserError
-from framegen.files import load_tensors, parse_json, save_tensors
+from framegen.files import load_tensors, make_parents, parse_json, save_tensors
 
 LATER = {"bar": 0}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""
@@ -38,6 +38,7 @@ def load_kept(
     """
     path = data_file(config, folder)
     if not os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
+        make_parents(path)
         save_tensors(path, {split: sample(split) for split in SPLITS}, {"config": asdict(config)})
     try:
         clips, metadata = load_tensors(path)

@@ -46,6 +46,7 @@ def write_clip_films(run: Run, folder: Path) -> list[ClipFilms]:
     of its own."""
     data, value_range = run.data, run.config.task.value_range
     assert data.test_frames is not None
+    folder.mkdir(exist_ok=True)
     made = []
     for number in evenly(len(data.test_frames), SHOWN).tolist():
         shown = continued_clip(run, number, error=True)

@@ -90,6 +90,7 @@ def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str,
 def write_continuations(run: Run, outs: list[Path]) -> None:
     """The first test clip, continued to its end by the model and by the optimum, in each of the files."""
     shown = continued_clip(run, 0)
+    outs[0].parent.mkdir(exist_ok=True)
     for out in outs:
         write_generated(out, shown)
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from framegen.errors import UserError
+from framegen.files import make_parents
 from framegen.report.video import CLEAN, to_picture
 from framegen.report.writers import ANIMATIONS, FPS_RANGE, refusal, write_animation, write_array
 
@@ -37,7 +38,8 @@ def save(
         `path`.
 
     Raises:
-        UserError: names `path`; what was there is whole.
+        UserError: names `path`; what was there is whole. `framegen.files.Taken`: something came to be there
+            meanwhile; what was made is beside it.
     """
     path = Path(path)
     low, high = FPS_RANGE
@@ -48,11 +50,12 @@ def save(
         raise UserError(f"{path}: the ending says what to write: {known}, or none for a folder of PNG")
     if reason := refusal(path, force):
         raise UserError(f"{path}: {reason}")
+    make_parents(path)
     checked = _checked(path, frames)
     if path.suffix.lower() == ".npy":
-        write_array(path, checked)
+        write_array(path, checked, exclusive=not force)
     else:
-        write_animation(path, (_picture(frame, scale) for frame in checked), fps)
+        write_animation(path, (_picture(frame, scale) for frame in checked), fps, exclusive=not force)
     return path
 
 

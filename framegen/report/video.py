@@ -101,7 +101,12 @@ class Continuation:
 
 
 def write_generated(
-    out: Path, shown: Continuation, fps: float = FPS, look: Look = "compare", scale: int | None = None
+    out: Path,
+    shown: Continuation,
+    fps: float = FPS,
+    look: Look = "compare",
+    scale: int | None = None,
+    exclusive: bool = False,
 ) -> Path:
     """Write generated frames as the ending of `out` says, one of ENDINGS.
 
@@ -112,24 +117,24 @@ def write_generated(
 
     Args:
         scale: by how much frames are enlarged; None: up to a size that is good to look at.
+        exclusive: see `framegen.files.replacing`.
     """
     match ending := out.suffix.lower():
         case ".npy":
-            write_array(out, itertools.islice(shown.generated, shown.num_frames))
+            write_array(out, itertools.islice(shown.generated, shown.num_frames), exclusive)
         case ".png" if shown.prompt[0].numel() == 1:
-            style.save(_curve(shown), out)
+            style.save(_curve(shown), out, exclusive)
         case ".png":
-            _write_strip(out, shown)
+            _write_strip(out, shown, exclusive)
         case _ if look == "clean":
             frames = itertools.islice(shown.generated, shown.num_frames)
             pictures = (_alone(frame, shown, scale) for frame in frames)
-            write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1)
+            write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1, exclusive)
         case _:
             layout = _layout(shown, strips.GIF_SCREEN if ending == ".gif" else strips.SCREEN)
             rows = (_panels(frames, shown, layout.side, scale) for frames in shown.frames())
-            write_animation(
-                out, strips.animate(rows, *shown.counts, shown.first, layout), fps, shown.first + 1
-            )
+            pictures = strips.animate(rows, *shown.counts, shown.first, layout)
+            write_animation(out, pictures, fps, shown.first + 1, exclusive)
     return out
 
 
@@ -189,16 +194,16 @@ def _chosen(shown: Continuation, columns: list[int], side: int) -> dict[str, lis
     return chosen
 
 
-def _write_strip(out: Path, shown: Continuation) -> None:
+def _write_strip(out: Path, shown: Continuation, exclusive: bool) -> None:
     prompt_frames, total = shown.counts
     if shown.of_film:
         columns = strips.moments(total, prompt_frames)
         rows = _chosen(shown, columns, strips.SIDE)
-        write_picture(out, strips.film_sheet(rows, columns, prompt_frames, shown.first))
+        write_picture(out, strips.film_sheet(rows, columns, prompt_frames, shown.first), exclusive)
     else:
         columns = strips.spread(total, prompt_frames)
         rows = _chosen(shown, columns, strips.PANEL)
-        style.save(strips.film_strip(rows, columns, prompt_frames, shown.first), out)
+        style.save(strips.film_strip(rows, columns, prompt_frames, shown.first), out, exclusive)
 
 
 def to_levels(frame: Tensor, value_range: Range) -> Array:

@@ -54,11 +54,14 @@ ANIMATIONS = (".gif", *FILMS, "")
 """Endings of what moves; a name without one is a folder of PNG."""
 
 
-def write_animation(path: Path, pictures: Iterable[Array], fps: float, first: int = 1) -> None:
+def write_animation(
+    path: Path, pictures: Iterable[Array], fps: float, first: int = 1, exclusive: bool = False
+) -> None:
     """(H, W, 3) uint8 pictures of one size, as one of ANIMATIONS. The rate is said where it cannot be met.
 
     Args:
         first: the number of the first picture, in the names of PNG files.
+        exclusive: see `framegen.files.replacing`, as for every writer here.
 
     Raises:
         UserError: the disk refuses; what was there before is whole.
@@ -68,11 +71,11 @@ def write_animation(path: Path, pictures: Iterable[Array], fps: float, first: in
         say(f"{path}: plays {playable(fps, ending):.4g} frames a second, its clock knows no {fps:.4g}", True)
     match ending:
         case ".gif":
-            write_gif(path, pictures, fps)
+            write_gif(path, pictures, fps, exclusive)
         case "":
-            write_pictures(path, pictures, first)
+            write_pictures(path, pictures, first, exclusive)
         case _:
-            write_film(path, pictures, playable(fps, ending))
+            write_film(path, pictures, playable(fps, ending), exclusive)
 
 
 def check_new(out: Path, endings: Sequence[str], force: bool) -> None:
@@ -94,7 +97,7 @@ def playable(fps: float, ending: str) -> float:
             return fps
 
 
-def write_film(path: Path, pictures: Iterable[Array], fps: float) -> None:
+def write_film(path: Path, pictures: Iterable[Array], fps: float, exclusive: bool = False) -> None:
     """(H, W, 3) uint8 pictures of one size as H.264 (.mp4), VP9 (.webm) or lossless WebP.
 
     The first two have one colour for 2x2 pixels, so odd sides grow by a copy of their last row or column.
@@ -103,7 +106,7 @@ def write_film(path: Path, pictures: Iterable[Array], fps: float) -> None:
     from av.error import FFmpegError
 
     coding = FILMS[path.suffix.lower()]
-    with replacing(path) as temporary:
+    with replacing(path, exclusive) as temporary:
         try:
             # "file:" keeps a name such as concat:x from being an instruction.
             with av.open(
@@ -148,18 +151,18 @@ def _stream(film: "OutputContainer", coding: Coding, picture: Array, rate: Fract
     return stream
 
 
-def write_picture(path: Path, picture: Array) -> Path:
+def write_picture(path: Path, picture: Array, exclusive: bool = False) -> Path:
     """(H, W, 3) uint8 as a PNG, whole or not at all."""
-    with replacing(path) as temporary:
+    with replacing(path, exclusive) as temporary:
         Image.fromarray(picture).save(temporary)
     return path
 
 
-def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1) -> None:
+def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1, exclusive: bool = False) -> None:
     """(H, W, 3) uint8 pictures as a folder of PNG, frame-000001.png, …, by their number."""
     import imageio.v3 as iio
 
-    with replacing_folder(folder) as temporary:
+    with replacing_folder(folder, exclusive) as temporary:
         for number, picture in enumerate(pictures, first):
             content = iio.imwrite(
                 "<bytes>", picture, extension=".png"
@@ -167,9 +170,9 @@ def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1) -> N
             (temporary / f"frame-{number:06}.png").write_bytes(content)
 
 
-def write_array(path: Path, frames: Iterable[Tensor]) -> None:
+def write_array(path: Path, frames: Iterable[Tensor], exclusive: bool = False) -> None:
     """Frames (C, H, W) as they are, (T, C, H, W): uint8, or float32 for every other kind."""
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path, exclusive) as temporary, temporary.open("wb") as file:
         count, header = 0, {}
         for count, frame in enumerate(frames, 1):
             values = frame.numpy() if frame.dtype == torch.uint8 else frame.float().numpy().astype("<f4")
@@ -187,6 +190,8 @@ def refusal(path: Path, force: bool) -> str | None:
     A folder is replaced where it is empty, or where it holds frames that were written here and `force` says
     so; never one that holds anything else.
     """
+    if path.name in ("", ".."):
+        return "is a folder that is there; name a file, or a new folder"
     if not os.path.lexists(path):  # a link to nowhere is something that stands there
         return None
     if path.suffix and path.is_dir():

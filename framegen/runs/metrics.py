@@ -3,8 +3,10 @@ line."""
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from framegen.errors import UserError
@@ -84,6 +86,16 @@ def read_metrics(folder: Path) -> Metrics:
     epochs = [row for row in rows if "epoch" in row]
     steps = [row for row in rows if "epoch" not in row]
     return Metrics(steps, epochs, _rows(folder / MEMBERS, ("epoch", "seed")))
+
+
+def whole_epochs(folder: Path, members: int) -> list[Row]:
+    """The epochs that a run has behind it, up to the first in which not all of so many nets were left; none
+    where it has not begun. Raises UserError like `read_metrics`."""
+    if not (folder / MEMBERS).exists():
+        return []
+    metrics = read_metrics(folder)
+    left = Counter(row["epoch"] for row in metrics.members)
+    return list(takewhile(lambda row: left[row["epoch"]] == members, metrics.epochs))
 
 
 def _rows(path: Path, keys: Sequence[str]) -> list[Row]:

@@ -239,8 +239,14 @@ def _import_wandb(run_dir: Path, mode: Mode) -> Any:
     root = run_dir.parent.absolute() / "wandb"
     root.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("WANDB_SILENT", "true")
+    if mode != "online":  # W&B would tell its server of its own errors and counts, whatever a run's mode
+        os.environ["WANDB_ERROR_REPORTING"] = "false"
     for name in ("DATA", "CACHE", "ARTIFACT"):
         os.environ[f"WANDB_{name}_DIR"] = str(root / name.lower())
+    try:
+        Path.home()
+    except RuntimeError:  # neither HOME nor an entry in passwd: W&B would look for its settings there
+        os.environ.setdefault("WANDB_CONFIG_DIR", str(root / "config"))
     try:
         import wandb
         import wandb.errors

@@ -25,7 +25,8 @@ from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.space import Choice, Space, command
 from framegen.config.training import Mode
 from framegen.errors import OptionError, UserError
-from framegen.runs.metrics import Row, read_metrics
+from framegen.runs.folder import CONFIG, read_config
+from framegen.runs.metrics import Row, whole_epochs
 from framegen.runs.trials import Metric, State, Trial, Trials
 from framegen.studies.pool import interruptible, stopped
 from framegen.studies.search import LOCKS
@@ -226,28 +227,37 @@ def _train(study: optuna.Study, trial: optuna.Trial, plan: Plan) -> None:
     config = plan.config_of(trial.params)
     config = replace(config, training=replace(config.training, media_every=0))  # it shows test clips
     told = dict(study.get_trials(deepcopy=False)[trial.number].intermediate_values)
-    rows: list[Row] = read_metrics(folder).epochs if told and folder.exists() else []
+    if (folder / CONFIG).exists() and read_config(folder).config != config:
+        raise UserError(f"{folder}: holds a run of other options than those of the trial; move it away")
+    rows = whole_epochs(folder, len(config.members))
 
     def ended() -> State | None:
         if config.training.epochs in told:
             return "complete"
         return "pruned" if plan.prune and told and trial.should_prune() else None
 
+    def tell(number: int) -> None:
+        if number not in told:
+            told[number] = _value(config, rows[:number], plan.metric)
+            trial.report(told[number], number)
+
     def on_epoch(epoch: Epoch) -> None:
-        rows.append(dict(epoch.metrics))
+        rows[epoch.number - 1 :] = [dict(epoch.metrics)]
         if len(epoch.members) < len(config.members):
             raise Diverged(f"{folder}: {len(config.members) - len(epoch.members)} nets diverged")
-        if epoch.number not in told:
-            told[epoch.number] = _value(config, rows, plan.metric)
-            trial.report(told[epoch.number], epoch.number)
+        tell(epoch.number)
         if ended() or stopped():
             raise Enough
 
+    for number in range(1, len(rows) + 1):  # what the study has lost
+        tell(number)
     state = ended()
     try:
         if state is None:
             _run(config, folder, plan, on_epoch)
             state = ended()
+            if state is None and not stopped():
+                raise UserError(f"{folder}: its metrics are not those of its training; move it away")
     except Diverged as error:
         trial.set_user_attr(DIVERGED, error.line)
         state = "diverged"

@@ -176,7 +176,7 @@ def test_clips_are_as_short_as_a_short_film_needs(
     assert (task.num_frames, task.context, trained.config.training.closed_loop) == (5, 2, 2)
     said = "clips have 5 frames, where 20 are usual, and prompts 2: the longest shot of the val split"
     assert said in capsys.readouterr().err
-    assert continuing._compare(trained, tmp_path / "on.gif", 10) == "ball.mp4 from 0:02.3 on"
+    assert continuing._unseen(trained, 10)[2] == "ball.mp4 from 0:02.3 on"
     with pytest.raises(OptionError, match="--num-frames 20"):
         framegen.train_on(short, None, 32, show=False, num_frames=20, **places)
     for count in (21, 9):
@@ -239,6 +239,63 @@ def test_without_a_name_nothing_is_replaced(
         assert ("is there already: this one becomes my holiday-2-continued.mp4" in err) == (number == 1)
     names = ("my holiday-continued", "my holiday-compare", "my holiday-2-continued", "my holiday-2-compare")
     assert {path.name for path in tmp_path.iterdir()} == {f"{name}.mp4" for name in names}
+
+
+MINE = b"the user's own"
+
+
+@pytest.mark.parametrize("taken", ["my holiday-continued.mp4", "my holiday-compare.mp4"])
+def test_a_name_that_is_taken_during_the_training_costs_nobody_a_film(
+    taken: str,
+    film: Path,
+    run: framegen.Run,
+    framegen: Runner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train_on(*_: object, **__: object) -> object:
+        Path(taken).write_bytes(MINE)
+        Path("my holiday-2-compare.mp4").write_bytes(MINE)
+        return run
+
+    monkeypatch.setattr(continuing, "train_on", train_on)
+    monkeypatch.chdir(tmp_path)
+    code, said, err = framegen("continue", film, "--seconds", "0.5")
+    assert (code, f"{taken}" in err) == (0, True)
+    made = {f"my holiday-3-{kind}.mp4" for kind in ("continued", "compare")}
+    assert {path.name for path in tmp_path.iterdir()} == {taken, "my holiday-2-compare.mp4", *made}
+    assert (tmp_path / taken).read_bytes() == (tmp_path / "my holiday-2-compare.mp4").read_bytes() == MINE
+    assert all(name in said and len(list(read_frames(Path(name), None))) >= 6 for name in made)
+
+
+@pytest.mark.parametrize(("out", "compared"), [("on.mp4", "on-compare.mp4"), ("on", "on-compare.mp4")])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
+    out: str,
+    compared: str,
+    force: bool,
+    film: Path,
+    run: framegen.Run,
+    framegen: Runner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def train_on(*_: object, **__: object) -> object:
+        (tmp_path / compared).write_bytes(MINE)
+        return run
+
+    monkeypatch.setattr(continuing, "train_on", train_on)
+    more = ["--force"] if force else []
+    code, _, err = framegen("continue", film, "--seconds", "0.5", "--out", tmp_path / out, *more)
+    again = out.replace("on", "on-2")
+    kept = {again, "on-2-compare.mp4"} if not force else {out}
+    assert {path.name for path in tmp_path.iterdir()} == kept | {compared}
+    assert ((tmp_path / compared).read_bytes() == MINE) == (not force)
+    assert code == (0 if force else 1)
+    assert force or err.endswith(
+        f"{tmp_path / compared} is there by now, and stays; "
+        f"what was made here is {tmp_path / again} and {tmp_path / 'on-2-compare.mp4'}\n"
+    )
 
 
 @pytest.mark.parametrize(

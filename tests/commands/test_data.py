@@ -124,3 +124,21 @@ def test_a_damaged_data_set_is_listed_with_its_fault(tmp_path: Path) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "manifest.json").write_text("{")
     assert "is damaged" in list_datasets(tmp_path)["bad"]
+
+
+def test_what_lies_where_pictures_are_shown_stays(places: tuple[Path, Path], tmp_path: Path) -> None:
+    film, data = places
+    other = film.with_suffix(".mkv")
+    other.write_bytes(film.read_bytes())
+    mine = [tmp_path / name for name in ("my-sheet.png", "sheet.png", "clips.gif")]
+    for path in mine:
+        path.write_bytes(b"mine")
+    for _ in range(2):  # the same picture is made once
+        for what, made in (
+            (film, ["my-sheet-2.png"]),
+            (other, ["my-sheet-3.png"]),
+            ("mine", ["sheet-2.png", "clips-2.gif"]),
+        ):
+            assert show(str(what), data, out=tmp_path)[1] == [tmp_path / name for name in made]
+    assert [path.read_bytes() for path in mine] == [b"mine"] * 3
+    assert len(list(tmp_path.iterdir())) == 7

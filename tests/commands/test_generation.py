@@ -1,7 +1,7 @@
 import json
 import shutil
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import av
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from framegen.commands import generation
 from framegen.commands.generation import generate as continue_prompt
@@ -17,12 +18,13 @@ from framegen.commands.training import train
 from framegen.config.data import Sine
 from framegen.config.models import Recurrent
 from framegen.config.training import Training
-from framegen.errors import OptionError
+from framegen.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate, rollout
 from framegen.report.figures import strips
 from framegen.report.save import save
+from framegen.report.video import ENDINGS
 from framegen.runs import checkpoint
 from framegen.runs.run import load
 
@@ -245,6 +247,51 @@ def test_the_device_option_is_used(framegen: Runner, small_run: Path, tmp_path: 
 def test_options_are_checked_by_the_function_too(small_run: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--frames"):
         continue_prompt(small_run, -1, tmp_path / "a.gif")
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", [f"o{ending}" for ending in ENDINGS])
+def test_what_appears_while_it_is_generated_is_kept(
+    name: str,
+    force: bool,
+    framegen: Runner,
+    small_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / name
+    there = out if out.suffix else out / "frame-000001.png"
+
+    def counted(frames: Iterable[Tensor], *_: object) -> Iterator[Tensor]:
+        there.parent.mkdir(exist_ok=True)
+        there.write_bytes(b"mine")
+        yield from frames
+
+    monkeypatch.setattr(generation, "counted", counted)
+    more = ["--force"] if force else []
+    code, said, err = framegen("generate", small_run, "--frames", 3, "--out", out, *more)
+    other = out.with_stem("o-2")
+    assert {path.name for path in tmp_path.iterdir()} == {name} if force else {name, other.name}
+    assert (there.exists() and there.read_bytes() == b"mine") == (not force)
+    if force:
+        assert (code, said) == (0, f"{out}\n")
+    else:
+        assert code == 1
+        assert err.endswith(f"framegen: {out}: is there by now, and stays; what was made here is {other}\n")
+
+
+@pytest.mark.parametrize("out", [".", "..", "/"])
+def test_a_folder_without_a_name_of_its_own_is_refused(
+    out: str, framegen: Runner, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = framegen("generate", small_run, "--out", out)
+    assert (code, err) == (
+        2,
+        f"framegen: --out {out}: is a folder that is there; name a file, or a new folder\n",
+    )
+    with pytest.raises(UserError, match="is a folder that is there"):
+        save(out, torch.zeros(2, 1, 2, 2))
 
 
 def test_a_file_that_is_there_is_kept(framegen: Runner, small_run: Path, tmp_path: Path) -> None:

@@ -182,3 +182,33 @@ def test_a_folder_in_a_files_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.safetensors").mkdir()
     with pytest.raises(UserError, match=r"checkpoint.safetensors: is not a regular file"):
         checkpoint.load(tmp_path)
+
+
+def test_a_file_that_is_replaced_while_it_is_read_is_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, other = tmp_path / "file", tmp_path / "other"
+    contents = {file: {"a": torch.full((3,), float(n))} for n, file in enumerate((path, other), 1)}
+    for file, content in contents.items():
+        files.save_tensors(file, content, {"number": file.name})
+
+    def then_replaced(read: Callable[..., Any], first: bool) -> Callable[..., Any]:
+        def hooked(*arguments: Any, **options: Any) -> Any:
+            if first and other.exists():  # between the header's opening and the tensors'
+                other.replace(path)
+            found = read(*arguments, **options)
+            if other.exists():
+                other.replace(path)
+            return found
+
+        return hooked
+
+    monkeypatch.setattr(
+        torch.UntypedStorage, "from_file", then_replaced(torch.UntypedStorage.from_file, True)
+    )
+    monkeypatch.setattr(Path, "read_bytes", then_replaced(Path.read_bytes, False))
+    for name, number in (("file", 1.0), ("other", 2.0)):
+        tensors, metadata = files.load_tensors(path)
+        assert metadata == {"number": f'"{name}"'}
+        assert tensors["a"].tolist() == [number] * 3
+    assert not other.exists(), "it was replaced between the two"

@@ -16,6 +16,7 @@ from framegen.commands.training import resume, train
 from framegen.errors import UserError
 from framegen.runs.folder import create
 from framegen.runs.run import load
+from framegen.training.loop import Epoch
 from tests.conftest import CLOCKS, SMALL_CONFIG, replaced, rows_of, sparse
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -222,3 +223,21 @@ def test_a_run_is_opened_by_text_too(small_run: Path) -> None:
     metrics = run.metrics()
     assert len(metrics.steps) == 8
     assert [set(row) for row in metrics.epochs] == [{"step", "epoch", "val/mse", "val/skill", *CLOCKS}] * 2
+
+
+@pytest.mark.parametrize("gone", ["config.json", "the folder"])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_run_that_is_removed_while_it_is_trained_is_not_made_anew(
+    gone: str, epoch: int, tmp_path: Path
+) -> None:
+    def remove(at: Epoch) -> None:
+        if at.number == epoch:
+            (tmp_path / "run" / "config.json").unlink() if gone == "config.json" else shutil.rmtree(
+                tmp_path / "run"
+            )
+
+    with pytest.raises(UserError, match=r"run/(config.json: was removed|metrics.jsonl: cannot be written)"):
+        train(SMALL_CONFIG, "run", "disabled", tmp_path, tmp_path / "data", show=False, on_epoch=remove)
+    assert (tmp_path / "run").exists() == (gone == "config.json")
+    assert not (tmp_path / "run" / "results.json").exists()
+    assert not (tmp_path / "run" / "figures").exists()

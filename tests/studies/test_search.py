@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import pytest
 import torch
@@ -26,6 +26,7 @@ from framegen.runs.metrics import read_metrics
 from framegen.runs.trials import Trials
 from framegen.studies import pool
 from framegen.studies.search import Found, search
+from framegen.studies.searching import _measured
 from framegen.studies.trials import JOURNAL, Plan, open_study, tried, work
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
@@ -222,6 +223,42 @@ def test_half_a_line_that_a_killed_process_left_harms_nobody(tmp_path: Path) -> 
         file.write(b'{"op_code":4,"worker_')
     assert _options(_worked(replace(plan, trials=2)))[:1] == before
     assert all(json.loads(line) for line in (plan.folder / JOURNAL).read_text().splitlines())
+
+
+@pytest.mark.parametrize("left_over", ["nothing", "half"])
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_trials_that_a_lost_journal_forgot_are_told_again_and_not_trained(
+    left_over: str, keep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_in(tmp_path, config=replace(CONFIG, training=replace(CONFIG.training, keep=keep)))
+    expected = _worked(plan)
+    _measured(expected.ranking[0], plan)  # one has results
+    journal = plan.folder / JOURNAL
+    lines = journal.read_bytes().splitlines(True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]) if left_over == "half" else b"")
+
+    def fit(*_: object) -> Never:
+        raise AssertionError("was trained again")
+
+    monkeypatch.setattr(training, "fit", fit)
+    assert _worked(plan) == expected
+
+
+def test_a_run_of_other_options_in_a_trials_place_is_named(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, trials=1)
+    _worked(plan)
+    (plan.folder / JOURNAL).write_bytes(b"")
+    with pytest.raises(UserError, match=r"trial-0: holds a run of other options .*; move it away"):
+        _worked(replace(plan, sampler_seed=1))
+
+
+def test_a_run_whose_metrics_were_cut_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, trials=1)
+    _measured(_worked(plan).trials[0], plan)
+    (plan.folder / JOURNAL).write_bytes(b"")
+    (plan.run_dir(0) / "members.jsonl").write_bytes(b"")
+    with pytest.raises(UserError, match=r"trial-0: its metrics are not those of its training; move it away"):
+        _worked(plan)
 
 
 def test_a_trial_of_a_machine_that_shares_a_database_alone_is_left_to_it(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import functools
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,9 @@ FLAGS = (
     "-O3", "-march=native", "-fno-math-errno", "-std=c++17", "-shared", "-fPIC",
     "--param=avoid-fma-max-bits=0",  # GCC: the same sums for any number of rows
 )  # fmt: skip
+
+FUNCTIONS = "gradient", "train", "predict"
+"""That the source exports."""
 
 DIGEST_BYTES = 32
 
@@ -77,28 +82,52 @@ def library(shape: Shape) -> ctypes.CDLL:
     sources = [SOURCE, *sorted(SOURCE.parent.glob("*.hpp"))]
     content = [each.read_bytes() for each in sources]
     key = hashlib.sha256(b"\0".join([*content, said, machine])).hexdigest()[:24]
-    path = platformdirs.user_cache_path("framegen") / f"{key}.so"
-    if _whole(path):
-        return _load(path)
+    if (cache := _cache()) is not None:
+        if _whole(path := cache / f"{key}.so"):
+            return _load(path)
+        with suppress(UserError):  # a full disk
+            return _load(_compile(command, path))
+    with tempfile.TemporaryDirectory(prefix="framegen-") as own:  # what is loaded needs no file
+        return _load(_compile(command, Path(own) / f"{key}.so"))
+
+
+def _cache() -> Path | None:
+    """The folder of compiled code, made where it is missing; None where there is none that is ours alone:
+    this process compiles for itself then."""
     try:
-        return _load(_compile(command, path))
-    except UserError:  # an unwritable cache folder: this process compiles for itself
-        with tempfile.TemporaryDirectory(prefix="framegen-") as own:  # what is loaded needs no file
-            return _load(_compile(command, Path(own) / path.name))
+        folder = platformdirs.user_cache_path("framegen")
+        folder.mkdir(0o700, parents=True, exist_ok=True)
+        return folder if _is_ours(folder) else None
+    except (OSError, RuntimeError):  # RuntimeError: neither HOME nor an entry in passwd says where it is
+        return None
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether nobody else can have written what lies there: code that is loaded runs as us."""
+    if not hasattr(os, "geteuid"):  # Windows, where a user's cache is closed to others
+        return True
+    status = path.lstat()
+    writable = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode) and not writable
 
 
 def _load(path: Path) -> ctypes.CDLL:
     try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:  # of a compiler that only said that it was done
+        loaded = ctypes.CDLL(str(path))
+        for name in FUNCTIONS:
+            getattr(loaded, name)
+    except (OSError, AttributeError) as error:  # of a compiler that only said that it was done
         path.unlink()
         raise FusedUnavailable(f"what was compiled cannot be loaded ({error})") from error
+    return loaded
 
 
 def _whole(path: Path) -> bool:
-    """Whether a cached library is there and is what was once compiled: it ends in the SHA-256 of what stands
+    """Whether a library of ours is there and is what was once compiled: it ends in the SHA-256 of what stands
     before."""
     try:
+        if not _is_ours(path):
+            return False
         content = path.read_bytes()
     except OSError:
         return False
@@ -126,6 +155,7 @@ def _compile(command: list[str], path: Path) -> Path:
             if done.returncode == 0:
                 content = temporary.read_bytes()
                 temporary.write_bytes(content + hashlib.sha256(content).digest())
+                temporary.chmod(0o700)  # whatever the umask lets others do
                 return path
         raise FusedUnavailable(
             f"does not compile with {command[0]} ({done.stderr.strip().splitlines()[-1:]})"

@@ -57,9 +57,10 @@ def log_axis(axes: Axes, bottom: float | None = None) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG, whole or not at all."""
+def save(figure: Figure, path: Path, exclusive: bool = False) -> Path:
+    """Write a PNG, whole or not at all; of its folder no more than the last is made where it is missing."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=DPI, format="png")
-    write_bytes(path, buffer.getvalue())
+    path.parent.mkdir(exist_ok=True)
+    write_bytes(path, buffer.getvalue(), exclusive)
     return path
