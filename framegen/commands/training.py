@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from framegen.commands.evaluation import log_results, measure
+from framegen.commands.evaluation import log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
@@ -20,14 +20,13 @@ from framegen.data.sources import content_digest
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
-from framegen.evaluation.results import Results, TrainingFacts, write_results
+from framegen.evaluation.results import TrainingFacts, write_results
 from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, peak_memory, threads_for
 from framegen.models.predictor import num_parameters
 from framegen.progress import TrainingBar, say
-from framegen.report.clip_films import write_clip_films
-from framegen.report.draw import could_make, draw_epoch, draw_run
+from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import CONFIG, Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
@@ -50,10 +49,6 @@ OnEpoch = Callable[[Epoch], object]
 class Enough(Exception):
     """Raised by `on_epoch`: the training ends after this epoch, saved, and not measured on the test clips;
     `resume` goes on with it, and measures it."""
-
-
-CLIPS = "clips"
-"""Folder of test clips as films, where W&B is told of the run."""
 
 
 def train(
@@ -265,34 +260,5 @@ def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)
         made = draw_run(run, measured) if draw else []
-        _track_results(training, run, measured, made)
+        log_run(run, measured, made, tracker, training.place.step)
     return run
-
-
-def _track_results(training: OngoingTraining, run: Run, measured: Results, made: Sequence[Path]) -> None:
-    """Leave what was measured and drawn, the checkpoint and the data in W&B."""
-    tracker, step = training.tracker, training.place.step
-    tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
-    log_results(measured, step, tracker)
-    if len(measured.members) > 1:
-        rows = [list(row.values()) for row in run.metrics().members]
-        tracker.log_table(step, "val/members", ["epoch", "seed", "train/loss", "val/mse"], rows)
-    metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
-    if measured.has_skill:
-        metadata["skill"] = measured.median.one_step["skill"]
-    metadata["sha256"] = content_digest(run.folder / CHECKPOINT)
-    name = run.config.experiment
-    tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
-    if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:
-        could_make(run.folder / CLIPS, lambda: _track_clips(training, run, metadata["sha256"]))
-
-
-def _track_clips(training: OngoingTraining, run: Run, model: str) -> None:
-    """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
-    that names the model by its SHA-256."""
-    folder, name = run.folder / CLIPS, run.config.experiment
-    clips = write_clip_films(run, folder)
-    rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
-    training.tracker.log_table(training.place.step, "test/clips", ["clip", "mse", *clips[0].films], rows)
-    metadata = {"model": name, "model_sha256": model, "seed": run.shown}
-    training.tracker.log_file(f"{name}-clips", "clips", folder, metadata, alias=run.folder.name)
