@@ -3,7 +3,7 @@
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -126,13 +126,8 @@ class TrainingBar:
         """So many more training steps are done."""
         self.bar.advance(self.task, count)
 
-    def epoch(self, done: int, loss: float, metrics: Mapping[str, float]) -> None:
-        """An epoch is done; `loss` is its mean training loss, `metrics` has val/mse and perhaps val/skill."""
-        text = f"loss {loss:.5f}  val mse {metrics['val/mse']:.5f}"
-        if "val/skill" in metrics:
-            text = f"loss {loss:.5f}  val skill {metrics['val/skill']:.3f}"
-        elif "val/over_copying" in metrics:
-            text = f"loss {loss:.5f}  val {metrics['val/over_copying']:.3f} of copying's error"
+    def epoch(self, done: int, text: str) -> None:
+        """An epoch is done; `text` says what came of it."""
         self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):

@@ -217,16 +217,18 @@ def _facts(run: Run, engine: Engine) -> dict[str, Any]:
 def _facts_of(training: OngoingTraining, run: Run) -> TrainingFacts:
     """What results.json says of a training that has ended."""
     config, place = training.config, training.place
-    clips = config.training.epochs * clips_per_epoch(config, training.data) * len(place.seeds)
+    epochs, rest = divmod(place.step, steps_per_epoch(config, training.data))
+    clips = epochs * clips_per_epoch(config, training.data) + rest * config.training.batch_size
     return TrainingFacts(
         **_facts(run, training.engine),
         seconds=place.seconds,
         dropped=place.dropped,
-        clips_per_second=clips / place.seconds,
+        clips_per_second=clips * len(place.seeds) / place.seconds,
         waiting=place.waited / place.seconds,
         peak_memory=peak_memory(training.engine.device),
         processes=ranks.current().count,
         options=config.training.changed,
+        epochs=epochs + (rest > 0),
     )
 
 
@@ -254,8 +256,9 @@ def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch
         facts = _facts_of(training, run)
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        measured = replace(measure(run), training=facts)
+        measured = measure(run)
         run.shown = measured.median_seed
+        measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))
         training.save(run.shown)
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)

@@ -10,7 +10,7 @@ from torch import Tensor
 from framegen.errors import UserError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.evaluation.likelihood import one_step_bits
-from framegen.evaluation.metrics import median_index, over_members, skill
+from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.models.device import peak_memory
 from framegen.models.predictor import Predictor, device_of
@@ -26,6 +26,12 @@ from framegen.training.schedule import (
 )
 from framegen.training.under_way import OngoingTraining
 
+OVER_COPYING = {
+    "val/mse": "val/over_copying",
+    "val/closed_loop_mse": "val/closed_loop_over_copying",
+}
+"""By an error of the validation clips, what it is called as a multiple of copying's."""
+
 
 class Diverged(UserError):
     """No net is left whose loss is finite."""
@@ -40,9 +46,10 @@ class Epoch:
     step: int
     """Optimizer steps taken."""
     metrics: Mapping[str, float]
-    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill, and val/bits
-    of nets with a density head; of a population the mean, and with _sd, _min and _max behind the name how its
-    members vary."""
+    """What metrics.jsonl and W&B have of it: val/mse, and val/closed_loop_mse of nets trained in a closed
+    loop; where the optimum is known val/skill, else errors over copying's, unless nothing moves in the
+    validation clips; val/bits of nets with a density head. Of a population the mean, and with _sd, _min and
+    _max behind the name how its members vary."""
     members: Sequence[Mapping[str, float]]
     """By member: seed, train/loss (the mean over the epoch), val/mse."""
     models: Mapping[int, Predictor]
@@ -58,7 +65,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     if training.place.step == 0:
         if config.training.keep == "best":
-            training.look(_validation_mse(training, config.training.closed_loop > 0))
+            training.look(_validation_mse(training, config.training.closed_loop > 0), 0)
         training.save()
     with training.interrupts.held():
         # A place at the end of an epoch is one whose epoch was handed out already.
@@ -80,7 +87,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
             yield epoch
             training.save(epoch.shown)
-            bar.epoch(epoch.number, training.losses.mean().item() / last, epoch.metrics)
+            bar.epoch(epoch.number, _told(training, training.losses.mean().item() / last, epoch.metrics))
             training.interrupts.check()
 
 
@@ -190,7 +197,7 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     metrics: dict[str, Tensor] = {}
     for name, values in errors.items():
         metrics |= over_members(name, values)
-    training.look(list(errors.values())[-1])
+    training.look(list(errors.values())[-1], number)
     mse = errors["val/mse"]
     if training.engine.kept[0].has_density:
         bits = [one_step_bits(each, training.data.val).mean() for each in training.engine.kept]
@@ -201,7 +208,10 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
         if None not in skills:
             metrics |= over_members("val/skill", torch.tensor(skills))
     else:
-        metrics |= over_members("val/over_copying", mse / training.references[COPY_LAST])
+        for name, values in errors.items():
+            shares = [ratio(value, training.copying[name]) for value in values.tolist()]
+            if None not in shares:
+                metrics |= over_members(OVER_COPYING[name], torch.tensor(shares, dtype=torch.float64))
     seeds = training.place.seeds
     losses = (training.losses / steps).tolist()
     return Epoch(
@@ -216,6 +226,24 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
         seeds[median_index(mse.tolist())],
         training.windows,
     )
+
+
+def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) -> str:
+    """An epoch in a few words: loss and skill; where no optimum is known validation errors, as multiples of
+    copying's unless nothing moves there. First comes what decides which weights are kept, and its best."""
+    if "val/skill" in metrics:
+        return f"loss {loss:.5f}  val skill {metrics['val/skill']:.3f}"
+    names = {"val/closed_loop_mse": "closed loop ", "val/mse": "1 step "}
+    values = {name: metrics[name] for name in names if name in metrics}
+    moves = all(OVER_COPYING[name] in metrics for name in values)
+    told = []
+    for name, mse in values.items():
+        best = training.best["mse"].mean().item() if training.best and not told else mse
+        unit = training.copying[name] if moves else 1
+        here, lowest = (f"{each / unit:{'.3f' if moves else '.3g'}}" for each in (mse, best))
+        told.append((names[name] if len(values) > 1 else "") + here + f" (best {lowest})" * (lowest != here))
+    errors = ", ".join(told)
+    return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 
 
 def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:
