@@ -93,8 +93,8 @@ class TrainingBar:
         show: False prints nothing at all.
     """
 
-    def __init__(self, epochs: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
-        self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
+    def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
+        self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch
         self.show = show
         self.terminal = sys.stderr.isatty()
         blank = " " * 35  # what comes there later, so that the bar keeps its length
@@ -108,9 +108,9 @@ class TrainingBar:
             expand=True,
             disable=not (show and self.terminal),
         )
-        epoch = min(first_step // steps_per_epoch + 1, epochs)
+        epoch = min(first_step // steps_per_epoch + 1, self.epochs)
         self.task = self.bar.add_task(
-            f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text=blank
+            f"epoch {epoch}/{self.epochs}", total=total_steps, completed=first_step, text=blank
         )
 
     def __enter__(self) -> "TrainingBar":
@@ -121,6 +121,11 @@ class TrainingBar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.bar.stop()
+
+    def plan(self, total_steps: int) -> None:
+        """How many steps the whole training has, as foreseen now."""
+        self.epochs = -(-total_steps // self.steps_per_epoch)
+        self.bar.update(self.task, total=total_steps)
 
     def step(self, count: int) -> None:
         """So many more training steps are done."""

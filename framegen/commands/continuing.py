@@ -29,7 +29,6 @@ from framegen.progress import counted, say
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
-from framegen.training.budget import check_minutes
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
 def continue_films(
     films: Sequence[Path | str] | Path | str,
     seconds: float = 2.0,
-    minutes: float = MINUTES,
+    minutes: float | None = MINUTES,
     size: int = 64,
     channels: int = 3,
     out: Path | None = None,
@@ -125,7 +124,6 @@ def continue_films(
     """
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
-    check_minutes(minutes)
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
     paths = as_paths(films)

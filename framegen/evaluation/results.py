@@ -88,6 +88,8 @@ class Kept:
     mse: float
     lowest_mse: float
     """Of all epochs, without the untrained model."""
+    copying_mse: float
+    """Copying's."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from framegen.evaluation.metrics import AT_REST, ratio
+from framegen.evaluation.metrics import AT_REST
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Results
 
@@ -49,8 +49,8 @@ def kept_weights(results: Results) -> list[str]:
     if kept.epoch == 0:
         found = f"{what} {kept.mse:.3g}, and {kept.lowest_mse:.3g} after the best epoch"
         told = [f"Kept the untrained model: none of {epochs} was better on validation ({found})."]
-    if ratio(kept.mse, results.validation[COPY_LAST]) is None:
-        told.append("Nothing moves in the validation clips: copying has no error there.")
+    if kept.copying_mse <= AT_REST:
+        told.append("Nothing moves in what is to be predicted there: copying has no error.")
     return told
 
 

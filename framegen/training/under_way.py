@@ -1,6 +1,7 @@
 """A training under way, and how it is kept on disk."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
 from framegen.training.interrupts import Interrupts
+from framegen.training.schedule import total_steps
 
 CHOSEN_BY = ("mse", "epoch", "lowest")
 """What stands beside the best weights; see `OngoingTraining.best`."""
@@ -47,6 +49,21 @@ class OngoingTraining:
     """Of each member the weights that were best on validation, (K, …) by name; their "mse" and "epoch", and
     the "lowest" mse of all epochs, (K,)."""
     saved_step: int = 0
+    clock: Callable[[], float] = time.perf_counter
+    """Seconds, by which --minutes are kept."""
+    counted: float = 0.0
+    """Up to when on the clock the time is in `place.spent`."""
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole training; with --minutes as foreseen now."""
+        return self.place.planned or total_steps(self.config, self.data)
+
+    def count_time(self) -> None:
+        """Add to the time that is spent what has passed since it was counted last."""
+        now = self.clock()
+        self.move(spent=self.place.spent + now - self.counted)
+        self.counted = now
 
     def move(self, **changes: object) -> None:
         """Change where it stands."""
@@ -94,7 +111,7 @@ class OngoingTraining:
         if not self.best:
             return None
         mse, epoch, lowest = (self.best[name][self.place.seeds.index(seed)].item() for name in CHOSEN_BY)
-        return Kept(int(epoch), mse, lowest)
+        return Kept(int(epoch), mse, lowest, list(self.copying.values())[-1])
 
     @cached_property
     def copying(self) -> Mapping[str, float]:

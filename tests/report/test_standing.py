@@ -62,22 +62,20 @@ def test_an_error_that_is_no_number_is_said() -> None:
     assert _said([math.inf] * 3).count("is no number") == 3
 
 
-def _kept(kept: Kept | None, copying: float = 0.01, **options: bool | float | str | None) -> str:
+def _kept(kept: Kept | None, **options: bool | float | str | None) -> str:
     facts = TrainingFacts(9, "cpu", "torch", 1.0, options={**options}, epochs=5, kept=kept)
-    results = Results(CONVENTION, {COPY: copying}, {}, None, (), 0, {}, training=facts)
+    results = Results(CONVENTION, {}, {}, None, (), 0, {}, training=facts)
     assert kept_weights(replace(results, training=None)) == []
     return " ".join(kept_weights(results))
 
 
 def test_what_was_kept_is_said_with_the_number_that_decided() -> None:
     assert _kept(None) == ""
-    said = _kept(Kept(3, 0.0071, 0.0071), closed_loop=9)
+    said = _kept(Kept(3, 0.0071, 0.0071, 0.01), closed_loop=9)
     assert said == "Kept epoch 3 of 5, the best on validation: closed-loop mse 0.0071."
-    said = _kept(Kept(0, 0.00093, 0.0013), closed_loop=9)
-    found = "(closed-loop mse 0.00093, and 0.0013 after the best epoch)"
-    assert said == f"Kept the untrained model: none of 5 epochs was better on validation {found}."
-    said = _kept(Kept(0, 0.0, 1e-6), copying=0.0)
-    assert said.endswith(
-        "(mse 0, and 1e-06 after the best epoch). Nothing moves in the validation clips: copying "
-        "has no error there."
-    )
+    untrained = "Kept the untrained model: none of 5 epochs was better on validation"
+    said = _kept(Kept(0, 0.00093, 0.0013, 0.00093), closed_loop=9)
+    assert said == f"{untrained} (closed-loop mse 0.00093, and 0.0013 after the best epoch)."
+    said = _kept(Kept(0, 0.0, 1e-6, 0.0))
+    still = "Nothing moves in what is to be predicted there: copying has no error."
+    assert said == f"{untrained} (mse 0, and 1e-06 after the best epoch). {still}"
