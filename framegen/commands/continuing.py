@@ -21,14 +21,18 @@ from framegen.data.dataset import open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
+from framegen.data.shots import shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError
 from framegen.models.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
-from framegen.progress import counted, say
+from framegen.progress import count_of, counted, say
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
+
+SEEN = 10
+"""Frames of a shot from which it can be known how it moves."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +144,24 @@ def continue_films(
         f"{film}: repeats itself, so the model sees {len(prompt)} frames of it",
         loops and options.get("show", True),
     )
+    if not loops and (behind := _behind_a_cut(prompt)):
+        length = probe(film).seconds if start is None else start
+        seen = f"{film}: the model sees {count_of(behind, 'frame')} behind a cut, too few to know what moves"
+        if length is not None:
+            seen += f"; --start {length - behind / rate:.2f} goes on from before it, and trains no more"
+        say(seen, options.get("show", True))
     frames = max(1, round(seconds * rate))
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
     value_range = run.config.task.value_range
     write_generated(out, Continuation(prompt, made, frames, value_range), rate, "clean")
     return Continued(run, out, compared, _compare(run, compared, frames))
+
+
+def _behind_a_cut(prompt: Tensor) -> int:
+    """How many frames a prompt's last shot has, of (T, C, H, W) in [0, 1]; 0 where they are enough."""
+    *_, begins = shot_starts((255 * prompt).permute(0, 2, 3, 1).numpy())
+    behind = len(prompt) - begins
+    return behind if begins and behind < SEEN else 0
 
 
 def _check_start(start: float, film: Path) -> None:
