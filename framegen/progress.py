@@ -4,7 +4,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
@@ -108,8 +108,8 @@ class TrainingBar:
         show: False prints nothing at all.
     """
 
-    def __init__(self, epochs: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
-        self.epochs, self.steps_per_epoch = epochs, steps_per_epoch
+    def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
+        self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch
         self.show = show
         self.terminal = sys.stderr.isatty()
         blank = " " * 35  # what comes there later, so that the bar keeps its length
@@ -123,9 +123,9 @@ class TrainingBar:
             expand=True,
             disable=not (show and self.terminal),
         )
-        epoch = min(first_step // steps_per_epoch + 1, epochs)
+        epoch = min(first_step // steps_per_epoch + 1, self.epochs)
         self.task = self.bar.add_task(
-            f"epoch {epoch}/{epochs}", total=epochs * steps_per_epoch, completed=first_step, text=blank
+            f"epoch {epoch}/{self.epochs}", total=total_steps, completed=first_step, text=blank
         )
 
     def __enter__(self) -> "TrainingBar":
@@ -137,17 +137,17 @@ class TrainingBar:
     ) -> None:
         self.bar.stop()
 
+    def plan(self, total_steps: int) -> None:
+        """How many steps the whole training has, as foreseen now."""
+        self.epochs = -(-total_steps // self.steps_per_epoch)
+        self.bar.update(self.task, total=total_steps)
+
     def step(self, count: int) -> None:
         """So many more training steps are done."""
         self.bar.advance(self.task, count)
 
-    def epoch(self, done: int, loss: float, metrics: Mapping[str, float]) -> None:
-        """An epoch is done; `loss` is its mean training loss, `metrics` has val/mse and perhaps val/skill."""
-        text = f"loss {loss:.5f}  val mse {metrics['val/mse']:.5f}"
-        if "val/skill" in metrics:
-            text = f"loss {loss:.5f}  val skill {metrics['val/skill']:.3f}"
-        elif "val/over_copying" in metrics:
-            text = f"loss {loss:.5f}  val {metrics['val/over_copying']:.3f} of copying's error"
+    def epoch(self, done: int, text: str) -> None:
+        """An epoch is done; `text` says what came of it."""
         self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,7 +107,7 @@ def train(words: list[str]) -> None:
         said = label.replace("-", " ").strip()
         if len(chosen) > 1:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
-        places = (options.runs_dir, options.data_dir)
+        places, began = (options.runs_dir, options.data_dir), time.perf_counter()
         if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
             from framegen.commands.films import import_as_task
 
@@ -119,9 +120,9 @@ def train(words: list[str]) -> None:
             options.track,
             *places,
             label=label,
-            minutes=options.minutes,
             group=options.group,
             tags=options.tags,
+            began=began,
         )
     if len(runs) == 1:
         _report(next(iter(runs.values())))

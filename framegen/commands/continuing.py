@@ -20,9 +20,8 @@ from framegen.data.clips import to_float
 from framegen.data.dataset import clock, open_split, read_manifest
 from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
-from framegen.data.pictures import frame_size
 from framegen.data.probing import probe
-from framegen.data.shots import AROUND, THUMBNAIL, shot_starts
+from framegen.data.shots import shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
 from framegen.errors import OptionError, UserError
 from framegen.files import Taken, make_parents, numbered, rename_new
@@ -32,10 +31,9 @@ from framegen.progress import count_of, counted, say
 from framegen.report.video import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
-from framegen.training.budget import check_minutes
 
-LAST_SHOT = 10
-"""Frames of a film's last shot; of fewer a model sees too little to go on from."""
+SEEN = 10
+"""Frames of a shot from which it can be known how it moves."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
 def continue_films(
     films: Sequence[Path | str] | Path | str,
     seconds: float = 2.0,
-    minutes: float = MINUTES,
+    minutes: float | None = MINUTES,
     size: int = 64,
     channels: int = 3,
     out: Path | None = None,
@@ -131,7 +129,6 @@ def continue_films(
     """
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
-    check_minutes(minutes)
     if last is not None and last < 1:
         raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
     paths = as_paths(films)
@@ -144,11 +141,9 @@ def continue_films(
     for path in wanted:
         for each in paths:
             check_output(path, each, force)
-    if start is None:
-        say(_last_shot(film), options.get("show", True))
     run = train_on(paths, minutes, size, channels, **options)
     prompt, rate, loops = _prompt(run, film, start, last)
-    say(f"{film}: repeats itself, so the model sees {len(prompt)} frames of it", loops and show)
+    say(_seen(film, prompt, rate, loops, start), show)
     frames = max(1, round(seconds * rate))
     made = counted(continuation(run.model, prompt, frames), frames, "generating")
     continued = Continuation(prompt, made, frames, run.config.task.value_range)
@@ -189,22 +184,20 @@ def _together(written: tuple[Path, Path], pairs: Iterator[tuple[Path, Path]]) ->
     raise AssertionError("numbers do not end")
 
 
-def _last_shot(film: Path) -> str:
-    """What to say where a film ends in a few frames of another shot, such as a black or white end; nothing
-    where it does not."""
-    facts = probe(film)
-    if not facts.fps or not facts.seconds:
+def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | None) -> str:
+    """What to say of a prompt, (T, C, H, W) in [0, 1], that is not as usual: that it repeats itself, or ends
+    in a shot of too few frames, such as a black or white end."""
+    if loops:
+        return f"{film}: repeats itself, so the model sees {len(prompt)} frames of it"
+    *_, begins = shot_starts((255 * prompt).permute(0, 2, 3, 1).numpy())
+    behind = len(prompt) - begins
+    if not begins or behind >= SEEN:
         return ""
-    frames = read_last(film, LAST_SHOT + 2 * AROUND, frame_size((facts.height, facts.width), THUMBNAIL))
-    begins = list(shot_starts(frames))[-1]
-    count = len(frames) - begins
-    if begins == 0 or count >= LAST_SHOT:
-        return ""
-    start = facts.seconds - count / facts.fps
-    return (
-        f"{film}: its last shot has {count_of(count, 'frame')}, and the model goes on from there;"
-        f" --start {start:.2f} goes on from the shot before it"
-    )
+    said = f"{film}: the model sees {count_of(behind, 'frame')} behind a cut, too few to know what moves"
+    length = probe(film).seconds if start is None else start
+    if length is None:
+        return said
+    return f"{said}; --start {length - behind / rate:.2f} goes on from before it, and trains no more"
 
 
 def _check_start(start: float, film: Path) -> None:

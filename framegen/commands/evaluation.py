@@ -1,18 +1,25 @@
 """Measure and draw a finished run."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from framegen.data.sources import content_digest
 from framegen.errors import UserError
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.models import fused
-from framegen.report.draw import draw_run
+from framegen.report.clip_films import write_clip_films
+from framegen.report.draw import could_make, draw_run
+from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker
+
+CLIPS = "clips"
+"""Folder of test clips as films, where W&B is told of the run."""
 
 
 def evaluate(run: Path | str, device: str = "auto") -> Run:
@@ -49,6 +56,34 @@ def measure(run: Run) -> Results:
     """Evaluate a run's models and its references on the test clips."""
     models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
     return measure_all(models, run.config.task, run.data, run.references, run.validation)
+
+
+def log_run(run: Run, measured: Results, made: Sequence[Path], tracker: Tracker, step: int) -> None:
+    """Leave what was measured and drawn of a trained run, and its checkpoint, in W&B."""
+    tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
+    log_results(measured, step, tracker)
+    if len(measured.members) > 1:
+        rows = [list(row.values()) for row in run.metrics().members]
+        tracker.log_table(step, "val/members", ["epoch", "seed", "train/loss", "val/mse"], rows)
+    metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
+    if measured.has_skill:
+        metadata["skill"] = measured.median.one_step["skill"]
+    metadata["sha256"] = content_digest(run.folder / CHECKPOINT)
+    name = run.config.experiment
+    tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
+    if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:
+        could_make(run.folder / CLIPS, lambda: _log_clips(run, metadata["sha256"], tracker, step))
+
+
+def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
+    """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
+    that names the model by its SHA-256."""
+    folder, name = run.folder / CLIPS, run.config.experiment
+    clips = write_clip_films(run, folder)
+    rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
+    tracker.log_table(step, "test/clips", ["clip", "mse", *clips[0].films], rows)
+    metadata = {"model": name, "model_sha256": model, "seed": run.shown}
+    tracker.log_file(f"{name}-clips", "clips", folder, metadata, alias=run.folder.name)
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +50,8 @@ def train_on(
 
     Args:
         films: a film or a folder of films, or several.
-        minutes: how long the training may take on this machine; None: as the experiment says.
+        minutes: how long the training may take on this machine; reading, measuring and drawing come on top.
+            None: as the experiment says.
         size, channels, fps, strict: see `import_films`.
         options: values for the fields of the task, the model or the training.
 
@@ -57,7 +59,9 @@ def train_on(
         UserError: no film can be read, they are too short, an option that cannot work, or a disk that
             refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
     """
-    config = configure(experiment, options=options)
+    began = time.perf_counter()
+    limit = {} if minutes is None else {"minutes": minutes}
+    config = configure(experiment, options={**options, **limit})
     if not isinstance(config.task, Film):
         raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
     task = import_as_task(config.task, films, size, channels, fps, data_dir, show, strict)
@@ -71,19 +75,19 @@ def train_on(
         say(f"{run_dir}: was trained on this film already", show)
         return load(run_dir)
     try:
-        return _train(config, run_dir, track, data_dir, show, minutes)
+        return _train(config, run_dir, track, data_dir, show, began)
     except Interrupted as interrupt:
         raise Interrupted(interrupt.number, "; all is saved, and the same command goes on") from interrupt
 
 
 def _train(
-    config: Config, run_dir: Path, track: Mode | None, data_dir: Path | str, show: bool, minutes: float | None
+    config: Config, run_dir: Path, track: Mode | None, data_dir: Path | str, show: bool, began: float
 ) -> Run:
     """Train, or go on with what was begun in the folder."""
     if begun := (run_dir / CONFIG).exists():
         say(f"{run_dir}: going on where its training was stopped", show)
     try:
-        return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, minutes=minutes)
+        return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, began=began)
     except OptionError as error:
         if begun or not (run_dir / CONFIG).exists():
             raise

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 
-from framegen.commands.evaluation import log_results, measure
+from framegen.commands.evaluation import log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.training import Mode
@@ -20,20 +21,19 @@ from framegen.data.sources import content_digest
 from framegen.errors import UserError
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
-from framegen.evaluation.results import Results, TrainingFacts, write_results
+from framegen.evaluation.results import TrainingFacts, write_results
 from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, peak_memory, threads_for
 from framegen.models.predictor import num_parameters
-from framegen.progress import TrainingBar, say
-from framegen.report.clip_films import write_clip_films
-from framegen.report.draw import could_make, draw_epoch, draw_run
+from framegen.progress import TrainingBar, duration, say
+from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import CONFIG, Description, create, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import About, Tracker, resolve_again, resolve_mode
 from framegen.training import ranks
-from framegen.training.budget import check_minutes, fit_to_minutes
+from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
 from framegen.training.distributed import load_data_everywhere
 from framegen.training.engine import Engine
@@ -52,10 +52,6 @@ class Enough(Exception):
     `resume` goes on with it, and measures it."""
 
 
-CLIPS = "clips"
-"""Folder of test clips as films, where W&B is told of the run."""
-
-
 def train(
     experiment: str | Config,
     name: str | None = None,
@@ -68,9 +64,10 @@ def train(
     *,
     seeds: int | Sequence[int] | None = None,
     on_epoch: OnEpoch | None = None,
-    minutes: float | None = None,
     group: str | None = None,
     tags: Sequence[str] = (),
+    clock: Clock = time.perf_counter,
+    began: float | None = None,
     **options: Any,
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
@@ -85,11 +82,13 @@ def train(
         label: what the folder's name says beside that.
         draw: whether to make the pictures of the trained model.
         seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
-        minutes: how long the training may take on this machine; epochs, clips and pictures follow.
         on_epoch: called after each epoch with its numbers and the models as they are then; `Enough`, raised
             there, ends the training.
         group, tags: W&B's; None asks WANDB_RUN_GROUP, else the experiment. A resumed run keeps them.
-        options: values for the fields of the task, the model or the training, such as hidden_size=8.
+        clock: seconds, by which minutes are kept.
+        began: when on that clock the work began, where something was read before.
+        options: values for the fields of the task, the model or the training, such as hidden_size=8
+            or minutes=5.
 
     Returns:
         The run. Its folder holds config.json, metrics.jsonl, members.jsonl, checkpoint.safetensors,
@@ -101,26 +100,25 @@ def train(
             not finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     check_together()
+    began = clock() if began is None else began
     config = configure(experiment, seeds, options)
-    if minutes is not None:
-        check_minutes(minutes)
     config = replace(config, task=determine(config.task, Path(data_dir)))
     choose_device(config.training.device)
     mode = resolve_mode(track)
-    data = None
-    if minutes is not None:
+    data, place = None, Place(config.members)
+    if config.training.minutes is not None:
         data = load_data_everywhere(config, Path(data_dir))
-        config = fit_to_minutes(config, minutes, data, show)
+        config, place = fit_to_minutes(config, data, show, clock)
     run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
     with lock(run_dir), Interrupts() as interrupts:
         try:
             group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
             write_config(run_dir, config, mode, Path(data_dir), group, tuple(tags))
-            training, run = _begin(run_dir, mode, show, interrupts, data)
+            training, run = _begin(run_dir, mode, show, interrupts, clock, data, place)
         except BaseException:
             shutil.rmtree(run_dir)
             raise
-        return _go_on(training, run, show, draw, on_epoch)
+        return _go_on(training, run, show, draw, on_epoch, began + place.spent)
 
 
 def resume(
@@ -129,12 +127,15 @@ def resume(
     show: bool = True,
     draw: bool = True,
     on_epoch: OnEpoch | None = None,
+    clock: Clock = time.perf_counter,
+    began: float | None = None,
 ) -> Run:
     """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
+    Minutes are what is left of them.
 
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
-    run_dir = Path(run_dir)
+    run_dir, began = Path(run_dir), clock() if began is None else began
     stored = read_config(run_dir).track
     mode = resolve_again(track, stored)
     with lock(run_dir), Interrupts() as interrupts:
@@ -147,8 +148,8 @@ def resume(
             lost = f"{progress}: is missing, so the training cannot go on where it was"
             raise UserError(f"{lost}; the checkpoint is untouched")
         remove_leftovers(run_dir)
-        training, run = _begin(run_dir, mode, show, interrupts)
-        return _go_on(training, run, show, draw, on_epoch)
+        training, run = _begin(run_dir, mode, show, interrupts, clock)
+        return _go_on(training, run, show, draw, on_epoch, began)
 
 
 def begin_or_go_on(
@@ -156,21 +157,27 @@ def begin_or_go_on(
 ) -> Run:
     """The run of that folder: begun, or taken up where it was stopped; `more` as for `train`."""
     if (run_dir / CONFIG).exists():
-        again = {name: value for name, value in more.items() if name in ("show", "draw", "on_epoch")}
+        again = {name: value for name, value in more.items() if name not in ("group", "tags")}
         return resume(run_dir, track, **again)
     return train(config, run_dir.name, track, run_dir.parent, data_dir, **more)
 
 
 def _begin(
-    run_dir: Path, mode: Mode, show: bool, interrupts: Interrupts, data: Data | None = None
+    run_dir: Path,
+    mode: Mode,
+    show: bool,
+    interrupts: Interrupts,
+    clock: Clock,
+    data: Data | None = None,
+    place: Place | None = None,
 ) -> tuple[OngoingTraining, Run]:
-    """Everything that stands before the first step, or where the training was stopped; `data` where it is
-    loaded already."""
+    """Everything that stands before the first step, or where the training was stopped; `data` and the `place`
+    where a training begins are given where they are known already."""
     description = read_config(run_dir)
     config = description.config
     say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
     data = data or load_data_everywhere(config, description.data_dir)
-    tensors, place = {}, Place(config.members)
+    tensors, place = {}, place or Place(config.members)
     if (run_dir / RESUME).exists():
         tensors, place = load_progress(run_dir / RESUME, config, total_steps(config, data))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in place.seeds}
@@ -189,8 +196,9 @@ def _begin(
         tracker.use_file(name, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
     training = OngoingTraining(
-        run_dir, config, data, references, engine, tracker, interrupts, place, losses, saved_step=place.step
+        run_dir, config, data, references, engine, tracker, interrupts, place, losses, clock=clock
     )
+    training.saved_step = place.step
     if tensors:
         training.restore(tensors)
     interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
@@ -222,27 +230,33 @@ def _facts(run: Run, engine: Engine) -> dict[str, Any]:
 def _facts_of(training: OngoingTraining, run: Run) -> TrainingFacts:
     """What results.json says of a training that has ended."""
     config, place = training.config, training.place
-    clips = config.training.epochs * clips_per_epoch(config, training.data) * len(place.seeds)
+    epochs, rest = divmod(place.step, steps_per_epoch(config, training.data))
+    clips = epochs * clips_per_epoch(config, training.data) + rest * config.training.batch_size
     return TrainingFacts(
         **_facts(run, training.engine),
         seconds=place.seconds,
         dropped=place.dropped,
-        clips_per_second=clips / place.seconds,
+        clips_per_second=clips * len(place.seeds) / place.seconds,
         waiting=place.waited / place.seconds,
         peak_memory=peak_memory(training.engine.device),
         processes=ranks.current().count,
         options=config.training.changed,
+        epochs=epochs + (rest > 0),
     )
 
 
-def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None) -> Run:
-    """Train to the end, measure, and leave results and pictures in the run folder and in W&B."""
+def _go_on(
+    training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None, began: float
+) -> Run:
+    """Train to the end, measure, and leave results and pictures in the run folder and in W&B; what stands
+    before began to be made at a time on the clock."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
-    every = config.training.media_every
+    every, clock = config.training.media_every, training.clock
+    times = {"reading": clock() - began}
     with training.tracker as tracker:
         with (
             threads_for(run.model),
-            TrainingBar(config.training.epochs, per_epoch, training.place.step, show) as bar,
+            TrainingBar(training.total_steps, per_epoch, training.place.step, show) as bar,
         ):
             try:
                 for epoch in fit(training, bar):
@@ -257,17 +271,23 @@ def _go_on(training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch
                 training.interrupts.check()
                 return run
         say("measuring every predictor on the test clips", show)
-        facts = _facts_of(training, run)
+        facts, started = _facts_of(training, run), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        measured = replace(measure(run), training=facts)
+        measured = measure(run)
         run.shown = measured.median_seed
         _check_there(run.folder)
+        measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))
         training.save(run.shown)
+        times["measuring"], started = clock() - started, clock()
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)
         made = draw_run(run, measured) if draw else []
-        _track_results(training, run, measured, made)
+        times["drawing"] = clock() - started
+        on_top = ", ".join(f"{what} {duration(seconds)}" for what, seconds in times.items())
+        took = f"training took {duration(training.place.spent)}; on top of it {on_top}"
+        say(took, show and config.training.minutes is not None)
+        log_run(run, measured, made, tracker, training.place.step)
     return run
 
 
@@ -275,32 +295,3 @@ def _check_there(run_dir: Path) -> None:
     """Raises UserError where a run's folder was taken from under it."""
     if not (run_dir / CONFIG).exists():
         raise UserError(f"{run_dir / CONFIG}: was removed while the run was trained; train anew")
-
-
-def _track_results(training: OngoingTraining, run: Run, measured: Results, made: Sequence[Path]) -> None:
-    """Leave what was measured and drawn, the checkpoint and the data in W&B."""
-    tracker, step = training.tracker, training.place.step
-    tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
-    log_results(measured, step, tracker)
-    if len(measured.members) > 1:
-        rows = [list(row.values()) for row in run.metrics().members]
-        tracker.log_table(step, "val/members", ["epoch", "seed", "train/loss", "val/mse"], rows)
-    metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
-    if measured.has_skill:
-        metadata["skill"] = measured.median.one_step["skill"]
-    metadata["sha256"] = content_digest(run.folder / CHECKPOINT)
-    name = run.config.experiment
-    tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
-    if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:
-        could_make(run.folder / CLIPS, lambda: _track_clips(training, run, metadata["sha256"]))
-
-
-def _track_clips(training: OngoingTraining, run: Run, model: str) -> None:
-    """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
-    that names the model by its SHA-256."""
-    folder, name = run.folder / CLIPS, run.config.experiment
-    clips = write_clip_films(run, folder)
-    rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
-    training.tracker.log_table(training.place.step, "test/clips", ["clip", "mse", *clips[0].films], rows)
-    metadata = {"model": name, "model_sha256": model, "seed": run.shown}
-    training.tracker.log_file(f"{name}-clips", "clips", folder, metadata, alias=run.folder.name)

@@ -8,7 +8,7 @@ from typing import Any
 from framegen.config.config import Config, population
 from framegen.config.data import Film, MovingMNIST, Orbit, Sine
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
-from framegen.config.training import Training
+from framegen.config.training import Training, check_given
 from framegen.config.worlds import Drift, Sprites
 from framegen.errors import OptionError
 
@@ -207,6 +207,7 @@ def configure(
         )
     if options:
         raise OptionError(f"{next(iter(options))}: {config.experiment} has no such option")
+    check_given(parts["training"], given)
     if isinstance(experiment, str) and "learning_rate" not in given:
         parts["training"] = suited(parts["training"], parts["model"], config.model)
     if seeds is not None:

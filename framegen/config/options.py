@@ -24,8 +24,6 @@ class Train:
     seeds: tuple[int, ...] = ()
     """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of
     seeds."""
-    minutes: float | None = None
-    """How long the training may take on this machine: epochs, clips an epoch and pictures follow from it."""
     name: str | None = None
     """Name of the run; None takes the experiment's with the next free number."""
     track: Mode | None = None
@@ -105,7 +103,7 @@ class Continue:
     seconds: float = 2.0
     """Seconds to generate, at the film's own rate."""
     minutes: float = 5.0
-    """How long the training may take on this machine."""
+    """How long the training may take on this machine; reading, measuring and drawing come on top."""
     size: int = 64
     """Longer side of a frame in pixels, a multiple of 4."""
     channels: Literal[1, 3] = 3

@@ -12,7 +12,7 @@ from framegen.config.config import Config, population
 from framegen.config.data import Film
 from framegen.config.experiments import EXPERIMENTS, suited
 from framegen.config.options import Generate, Search, Train, TrainFilms
-from framegen.config.training import Training
+from framegen.config.training import Training, check_given
 from framegen.errors import OptionError
 
 
@@ -82,7 +82,10 @@ def parse_search(name: str, arguments: Sequence[str]) -> tuple[Search, Config]:
 
 
 def _suited(options: Train | Search, arguments: Sequence[str], default: Config) -> Training:
-    """The training that the options say, at a rate that suits the model where none was given."""
+    """The training that the options say, at a rate that suits the model where none was given. Raises
+    OptionError where others are given that follow from --minutes."""
+    words = (argument.partition("=")[0] for argument in arguments)
+    check_given(options.training, [word.removeprefix("--").replace("-", "_") for word in words])
     if any(re.match(r"--learning[-_]rate(=|$)", argument) for argument in arguments):
         return options.training
     return suited(options.training, options.model, default.model)

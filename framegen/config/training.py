@@ -1,14 +1,21 @@
 """The knobs of training."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from framegen.config.checks import MAX_SEED, check
+from framegen.errors import OptionError
 
 Device = Literal["auto", "cpu", "cuda"]
 
 Engine = Literal["auto", "fused", "torch"]
+
+MAX_MINUTES = 60.0 * 24 * 365
+
+FOLLOWING = ("epochs", "clips_per_epoch", "media_every")
+"""Options that follow from --minutes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,10 @@ class Training:
     media_every: int = 20
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 
+    minutes: float | None = None
+    """How long the training may take on this machine, from the timing of its steps to its last validation;
+    epochs, clips an epoch and pictures follow. Reading, measuring and drawing come on top. Not for a search,
+    whose trials are compared epoch by epoch."""
     clips_per_epoch: int = 0
     """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
     closed_loop: int = 0
@@ -107,6 +118,10 @@ class Training:
         check(
             self.max_grad_norm > 0, f"--max-grad-norm {self.max_grad_norm}: must be positive; inf never clips"
         )
+        check(
+            self.minutes is None or 0 < self.minutes <= MAX_MINUTES,
+            f"--minutes {self.minutes}: must be more than 0, and at most a year",
+        )
         check(self.clips_per_epoch >= 0, f"--clips-per-epoch {self.clips_per_epoch}: must not be negative")
         check(self.closed_loop >= 0, f"--closed-loop {self.closed_loop}: must not be negative")
         check(
@@ -130,6 +145,18 @@ class Training:
         check(0 <= self.ema < 1, f"--ema {self.ema}: lies between 0 and 1")
         check(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: lies between 0 and {MAX_SEED}")
         check(self.media_every >= 0, f"--media-every {self.media_every}: must not be negative; 0 makes none")
+
+
+def check_given(training: Training, given: Iterable[str]) -> None:
+    """Raises OptionError where --minutes stand beside options, by the names of their fields, that follow from
+    it."""
+    for name in FOLLOWING:
+        if training.minutes is not None and name in given:
+            option = f"--{name.replace('_', '-')}"
+            raise OptionError(
+                f"{option}: follows from --minutes {training.minutes:g}; leave one of the two out"
+                " (in Python minutes=None)"
+            )
 
 
 Mode = Literal["online", "offline", "disabled"]

@@ -15,6 +15,9 @@ from torch import Tensor
 Range = tuple[float, float]
 """Lowest and highest value of a pixel."""
 
+AT_REST = 1e-9
+"""Squared error below which nothing moves: less than one grey level at one pixel of a small frame."""
+
 CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
     "mse_se": "standard error of mse over the clips",
@@ -39,14 +42,24 @@ def psnr(mse: float, value_range: Range) -> float | None:
     return 10 * math.log10((value_range[1] - value_range[0]) ** 2 / mse)
 
 
+def ratio(error: float | None, reference: float | None) -> float | None:
+    """An error over that of a reference, such as copying's or the optimum's.
+
+    None where one of them is no number, or where the reference has no error to speak of: there the error
+    itself has to say it.
+    """
+    if error is None or reference is None or not reference > AT_REST:
+        return None
+    return number(error / reference)
+
+
 def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float | None:
     """How far a predictor has come from copying the last frame (0) to the best possible (1); below 0 it is
     worse.
 
     None where there is nothing to gain, since copying is optimal.
     """
-    gain = mse_copy_last - mse_optimal
-    return number((mse_copy_last - mse) / gain) if gain > 0 else None
+    return ratio(mse_copy_last - mse, mse_copy_last - mse_optimal)
 
 
 def numbers(values: Sequence[float | None]) -> list[float]:
@@ -64,10 +77,10 @@ def skill_standard_error(errors: Tensor, copy_last: Tensor, optimal: Tensor) -> 
 
     A clip that is hard for all of them moves skill little, which errors of unpaired means would not know.
     """
-    gain = (copy_last - optimal).mean()
-    if gain <= 0:
+    gain = (copy_last - optimal).mean().item()
+    reached = ratio((copy_last - errors).mean().item(), gain)
+    if reached is None:
         return None
-    reached = (copy_last - errors).mean() / gain
     return standard_error((copy_last - errors - reached * (copy_last - optimal)) / gain)
 
 

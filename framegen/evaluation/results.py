@@ -77,6 +77,22 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Of --keep best, the epoch whose weights a model ended with, and the validation mse that decided:
+    closed-loop where that is trained, else one step ahead."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    epoch: int
+    """0 is the untrained model."""
+    mse: float
+    lowest_mse: float
+    """Of all epochs, without the untrained model."""
+    copying_mse: float
+    """Copying's."""
+
+
+@dataclass(frozen=True)
 class TrainingFacts:
     """Facts of a training that was finished."""
 
@@ -99,6 +115,10 @@ class TrainingFacts:
     """Of the training, those that are not as usual: precision, compile, ema, accumulate, ..."""
     dropped: dict[int, int] = field(default_factory=dict)
     """Members whose loss was no longer finite: seed, and the step at which it was dropped."""
+    epochs: int | None = None
+    """So many were trained."""
+    kept: Kept | None = None
+    """Of the median member; None where the last weights were kept."""
 
 
 @dataclass(frozen=True)

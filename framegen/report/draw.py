@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from framegen.data.clips import Data, to_float
 from framegen.errors import UserError
-from framegen.evaluation.metrics import numbers
+from framegen.evaluation.metrics import numbers, ratio
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
 from framegen.models import FullyConnected
@@ -150,23 +150,27 @@ def _pictures(results: Results) -> Figure:
 
 def _members(results: Results) -> Figure:
     """Every seed's skill, beside the references that come near; without a known optimum, its error over
-    copying's."""
+    copying's, or where nothing moves the error itself."""
     titles = {"one_step": "one step ahead", "closed_loop": "closed loop"}
     ranking = results.by_validation
     marked = {"best": ranking[0].seed, "median": results.median_seed, "worst": ranking[-1].seed}
     order = [member.seed for member in reversed(ranking)]
+    metric, label = ("skill", "skill") if results.has_skill else ("mse", "mean squared error")
+    copied = [scores[COPY_LAST]["mse"] for scores in results.parts().values()]
+    if over_copying := not results.has_skill and all(ratio(1, each) for each in copied):
+        label += " over copy last's"
     values: dict[str, dict[int, float]] = {}
     references: dict[str, dict[str, float]] = {}
-    for part, scores in results.parts().items():
+    for (part, scores), unit in zip(results.parts().items(), copied, strict=True):
         seeds = [member.seed for member in results.members]
         near = [name for name in scores if name.startswith("linear")][-1:]
-        metric = "skill" if results.has_skill else "mse"
-        unit = 1.0 if results.has_skill else scores[COPY_LAST]["mse"] or math.nan
-        of_seeds = dict(zip(seeds, numbers(results.values(part, metric)), strict=True))
-        values[titles[part]] = {seed: of_seeds[seed] / unit for seed in order}
         near += [OPTIMUM] if results.has_skill else [COPY_LAST]
-        references[titles[part]] = {name: numbers([scores[name][metric]])[0] / unit for name in near}
-    label = "skill" if results.has_skill else "mean squared error over copy last's"
+        of_seeds, levels = results.values(part, metric), [scores[name][metric] for name in near]
+        if over_copying:
+            of_seeds, levels = ([ratio(each, unit) for each in some] for some in (of_seeds, levels))
+        by_seed = dict(zip(seeds, numbers(of_seeds), strict=True))
+        values[titles[part]] = {seed: by_seed[seed] for seed in order}
+        references[titles[part]] = dict(zip(near, numbers(levels), strict=True))
     return curves.members(values, references, marked, label)
 
 

@@ -9,9 +9,10 @@ from rich.table import Table
 from framegen.evaluation.likelihood import COVERAGE_CONVENTION
 from framegen.evaluation.metrics import spread
 from framegen.evaluation.pictures import PICTURE_CONVENTION
-from framegen.evaluation.references import COPY_LAST, MEAN_FRAME
+from framegen.evaluation.references import MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results, Scores
 from framegen.progress import count_of
+from framegen.report.standing import kept_weights, standing
 from framegen.runs.trials import Trials, shown
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
@@ -58,9 +59,11 @@ def print_results(results: Results, console: Console) -> None:
     if model is None or (mean and model > LEARNED_LITTLE * mean):
         console.print(
             "This model is no better than the mean frame, which is always the same: it has not learned to "
-            "predict. A smaller --learning-rate or more --epochs may help.",
+            "predict.",
             highlight=False,
         )
+    for sentence in kept_weights(results):
+        console.print(sentence, highlight=False)
 
 
 def print_bits(results: Results, console: Console) -> None:
@@ -78,24 +81,22 @@ def print_bits(results: Results, console: Console) -> None:
 def print_horizons(results: Results, console: Console) -> None:
     """One line a predictor: psnr 1, 5 and 10 generated frames after the prompt, as far as the horizon goes.
 
-    Says where the model is worse than copying the last frame, or no more than that.
+    Says to which references the model loses, or which comes next to it.
     """
     if (loop := results.closed_loop) is None:
         return
     horizons = [horizon for horizon in HORIZONS if horizon <= loop.horizon]
     rows = {
-        "this model" if name == "model" else name: [_show("psnr", curves["psnr"][h - 1]) for h in horizons]
+        "this model" if name == "model" else name: [
+            "exact" if curves["mse"][h - 1] == 0 else _show("psnr", curves["psnr"][h - 1]) for h in horizons
+        ]
         for name, curves in loop.per_horizon.items()
     }
     title = f"psnr so many frames after a prompt of {loop.context}, test clips; higher is better"
     _print(console, title, [f"+{horizon}" for horizon in horizons], rows)
-    model, copied = (loop.per_horizon[name]["mse"] for name in ("model", COPY_LAST))
-    worse = [f"+{h}" for h in horizons if _error(model[h - 1]) > _error(copied[h - 1])]
-    if worse:
-        found = "this model is worse than repeating the last frame"
-        console.print(f"At {', '.join(worse)}: {found}.", highlight=False)
-    elif model == copied:
-        console.print("This model only repeats the last frame; it needs a longer training.", highlight=False)
+    errors = {n: {h: _error(c["mse"][h - 1]) for h in horizons} for n, c in loop.per_horizon.items()}
+    for sentence in standing(errors):
+        console.print(sentence, highlight=False)
 
 
 def print_all_metrics(results: Results, console: Console) -> None:

@@ -125,6 +125,12 @@ class Place:
     """By seed, the step at which a net was left behind, since its loss was no longer finite."""
     waited: float = 0.0
     """The part of `seconds` for which steps waited for their clips."""
+    spent: float = 0.0
+    """Seconds of --minutes that are behind: timing, steps, validations, pictures made meanwhile."""
+    planned: int = 0
+    """With --minutes, the optimizer steps of the whole training as foreseen now; 0: as the config says."""
+    validation: float = 0.0
+    """With --minutes, seconds that the validation of an epoch took last."""
 
 
 def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, place: Place) -> None:
@@ -133,7 +139,8 @@ def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, pla
 
 
 def load_progress(path: Path, config: Config, steps: int) -> tuple[dict[str, Tensor], Place]:
-    """What `save_progress` wrote for a run of this config, which takes so many steps in all.
+    """What `save_progress` wrote for a run of this config, which takes so many steps in all unless the place
+    says otherwise.
 
     Raises UserError that names the file where it is damaged or of another run.
     """
@@ -145,8 +152,9 @@ def load_progress(path: Path, config: Config, steps: int) -> tuple[dict[str, Ten
     place = parse_json(metadata["place"], Place, str(path))
     everyone = (*place.seeds, *place.dropped)
     possible = (
-        0 <= place.step <= steps
+        0 <= place.step <= (place.planned or steps)
         and 0 <= place.waited <= place.seconds < math.inf
+        and all(0 <= each < math.inf for each in (place.spent, place.validation))
         and min(place.lengths.values(), default=0) >= 0
     )
     if not possible or not place.seeds or sorted(everyone) != sorted(config.members):

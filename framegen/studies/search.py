@@ -89,6 +89,8 @@ def search(
     from framegen.studies import searching
 
     config = configure(experiment, seeds, options)
+    if (minutes := config.training.minutes) is not None:
+        raise OptionError(f"--minutes {minutes:g}: trials are compared epoch by epoch; give --epochs")
     choose_device(config.training.device)
     named = {
         n: each if isinstance(each, Range | Choice) else Choice(tuple(each)) for n, each in space.items()

@@ -1,88 +1,120 @@
-"""A training that lasts about as long as one has time: its epochs follow from what a step takes here."""
+"""A training that ends after so many minutes: how many steps fit is foreseen, and foreseen again after each
+epoch; the clock decides."""
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from statistics import mean, median
 
 from framegen.config.config import Config
-from framegen.data.clips import Data
-from framegen.errors import OptionError
+from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.models import build
 from framegen.models.device import peak_memory, threads_for
 from framegen.progress import count_of, duration, say
+from framegen.runs.checkpoint import Place
 from framegen.training.choosing import choose_engine
 from framegen.training.schedule import epoch_order, steps_per_epoch
 
 LONGEST_EPOCH = 30.0
 """Seconds between two validations, at most, where an epoch can be a part of the clips."""
 
-MAX_MINUTES = 60.0 * 24 * 365
-
 MEASURED = 3.0
-"""Seconds for which steps are tried out, beside the first."""
+TIMING = 0.1
+"""Seconds for which steps are tried out, beside the first, and which part of the minutes at most."""
 
 FEWEST = 100
 """Steps below which a model has hardly begun to learn."""
 
+Clock = Callable[[], float]
+"""Seconds since whenever."""
 
-def fit_to_minutes(config: Config, minutes: float, data: Data, show: bool) -> Config:
-    """The config with as many epochs, and clips in each, as fit into a time; a picture about every minute.
 
-    Some steps are taken on models that are thrown away. What comes after training, measuring and pictures, is
-    not counted; one epoch is always trained.
+def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tuple[Config, Place]:
+    """A config with minutes, with clips of an epoch and a picture about every minute that suit this machine,
+    and epochs as they are foreseen; and the place where its training begins, which has the time that this
+    took behind it.
+
+    Some steps are taken on models that are thrown away. At least one step is foreseen.
     """
-    budget = 60 * minutes
+    assert config.training.minutes is not None
+    budget, began = 60 * config.training.minutes, clock()
     say("timing a training step, to see how many fit", show)
-    step, validation = _measure(config, data)
+    step, validation = _measure(config, data, TIMING * budget, clock)
     # An epoch may be a part of all clips, whatever part the config takes.
     whole = steps_per_epoch(replace(config, training=replace(config.training, clips_per_epoch=0)), data)
     wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
     steps = whole if data.carry_state else min(whole, wanted)
-    epochs = max(1, round(budget / (steps * step + validation)))
-    every = max(1, round(60 / (steps * step + validation)))
-    clips = 0 if steps == whole else steps * config.training.batch_size
+    spent = clock() - began
+    planned = max(1, steps_within(budget - spent, steps, step, validation))
     say(
-        f"--minutes {minutes:g}: {count_of(epochs, 'epoch')} of {count_of(steps, 'step')},"
+        f"--minutes {config.training.minutes:g}: about {count_of(planned, 'step')}, {steps} an epoch,"
         f" {duration(step)} a step on this machine, {peak_memory() / 1e9:.1f} GB of memory",
         show,
     )
-    if epochs * steps < FEWEST:
+    passes = (1 + (data.test_frames is not None)) / (1 + (config.training.closed_loop > 0))
+    measuring = validation * passes * len(data.test) / len(data.val)
+    clips = f"{count_of(len(data.test), 'test clip')} (the model alone about {duration(measuring)})"
+    say(f"on top of the minutes come measuring on {clips} and drawing", show)
+    if planned < FEWEST:
         say("so few steps teach little: more --minutes help, or smaller frames", show)
-    training = replace(config.training, epochs=epochs, clips_per_epoch=clips, media_every=every)
-    return replace(config, training=training)
+    training = replace(
+        config.training,
+        epochs=-(-planned // steps),
+        clips_per_epoch=0 if steps == whole else steps * config.training.batch_size,
+        media_every=max(1, round(60 / (steps * step + validation))),
+    )
+    place = Place(config.members, spent=spent, planned=planned, validation=validation)
+    return replace(config, training=training), place
 
 
-def check_minutes(minutes: float) -> None:
-    """Raises OptionError where a training cannot last so long."""
-    if not 0 < minutes <= MAX_MINUTES:
-        raise OptionError(f"--minutes {minutes:g}: must be more than 0, and at most a year")
+def steps_within(seconds: float, per_epoch: int, step: float, validation: float) -> int:
+    """How many steps of so many seconds fit, with a validation after each epoch and after the last step."""
+    epochs, rest = divmod(max(0.0, seconds), per_epoch * step + validation)
+    return int(epochs) * per_epoch + max(0, int((rest - validation) / step))
 
 
-def _measure(config: Config, data: Data) -> tuple[float, float]:
-    """Seconds of an optimizer step of all members, and of their validation after an epoch."""
-    # Of a single batch the end is reached at once, where a model is fed its own frames most.
-    short = replace(config, training=replace(config.training, epochs=1, clips_per_epoch=1, compile=False))
+def is_over(place: Place, minutes: float | None) -> bool:
+    """Whether the minutes have no room for more than the validation that ends them."""
+    return minutes is not None and place.spent + place.validation >= 60 * minutes
+
+
+def planned_again(place: Place, minutes: float | None, per_epoch: int, step: float) -> Place:
+    """The same place after an epoch, with as many steps as are foreseen now that a step takes so many
+    seconds. What has come to its end, with its learning rate, stays there."""
+    if minutes is None or place.step >= place.planned:
+        return place
+    more = steps_within(60 * minutes - place.spent, per_epoch, step, place.validation)
+    return replace(place, planned=place.step + more)
+
+
+def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[float, float]:
+    """Seconds of an optimizer step of all members, and of their validation after an epoch; steps are tried
+    out for about so many seconds at most."""
+    # An engine without a plan is at its end, where a model is fed its own frames most.
+    short = replace(config, training=replace(config.training, compile=False))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
+
+    def timed(action: Callable[[], object]) -> float:
+        started = clock()
+        action()
+        return clock() - started
+
     with threads_for(models[config.members[0]]):
         engine = choose_engine(short, models, data, show=False)
         order = epoch_order(0, 0, len(data.train), data.carry_state)
         order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
         rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
         times: list[float] = []
-        while len(times) < 4 or (sum(times[1:]) < MEASURED and len(times) < 20):
-            times.append(_seconds(lambda: engine.run(order, rates)))
-        validation = _seconds(lambda: one_step_mse(engine.predictors[0], data.val))
+        while len(times) < 2 or (
+            sum(times) < seconds and (len(times) < 4 or (sum(times[1:]) < MEASURED and len(times) < 20))
+        ):
+            times.append(timed(lambda: engine.run(order, rates)))
+        few = TensorClips(*data.val.batch(slice(0, config.training.batch_size)), data.val.burn_in)
+        validation = timed(lambda: one_step_mse(engine.predictors[0], few))
         if steps := config.training.closed_loop:
-            validation += _seconds(lambda: closed_loop_mse(engine.predictors[0], data.val, steps))
+            validation += timed(lambda: closed_loop_mse(engine.predictors[0], few, steps))
     # A median leaves out when the machine was busy with something else; but where a share of the steps is
     # closed-loop it would be that of one kind.
     of_two_kinds = config.training.closed_loop and config.training.closed_loop_share < 1
-    return (mean if of_two_kinds else median)(times[1:]) / len(rates), validation * len(models)
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+    step = (mean if of_two_kinds else median)(times[1:]) / len(rates)
+    return step, validation * len(models) * len(data.val) / len(few)

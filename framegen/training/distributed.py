@@ -27,7 +27,6 @@ from framegen.training import ranks
 from framegen.training.engine import TorchEngine
 from framegen.training.interrupts import SIGNALS
 from framegen.training.ranks import Lost, tell
-from framegen.training.schedule import total_steps
 
 
 def together(lead: Callable[[], None]) -> None:
@@ -72,15 +71,19 @@ def torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) ->
         )
     device = choose_device(training.device)
     clips = data.train.to(device) if isinstance(data.train, TensorClips) else data.train
-    nets, total = [model.to(device) for model in models.values()], total_steps(config, data)
+    nets = [model.to(device) for model in models.values()]
     if leads := here.count > 1 and here.rank == 0:
         tell("begin", config=to_dict(config), seeds=list(models))
     kind = LeadingEngine if leads else TorchEngine
-    return kind(nets, clips, training, data.carry_state, device, list(models), total, here)
+    return kind(nets, clips, training, data.carry_state, device, list(models), here)
 
 
 class LeadingEngine(TorchEngine):
     """Rank 0's engine: what is done with it, the others are told to do too."""
+
+    def plan(self, total_steps: int) -> None:
+        tell("plan", total_steps=total_steps)
+        super().plan(total_steps)
 
     def announce(self, order: Tensor) -> None:
         tell("announce", order=order.tolist())
@@ -125,6 +128,8 @@ def _follow() -> None:
 def _do(engine: TorchEngine, word: str, said: Mapping[str, Any]) -> None:
     """What rank 0 has done with its engine."""
     match word:
+        case "plan":
+            engine.plan(said["total_steps"])
         case "announce":
             engine.announce(torch.tensor(said["order"]))
         case "run":

@@ -42,6 +42,7 @@ class Engine(Protocol):
     def chunk(self) -> int: ...
     @property
     def waited(self) -> float: ...
+    def plan(self, total_steps: int) -> None: ...
     def announce(self, order: Tensor) -> None: ...
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]: ...
     def keep(self, members: Sequence[int]) -> None: ...
@@ -58,7 +59,6 @@ class TorchEngine:
         carry_state: the clips are one stream: what a model carries goes on, detached, from batch to batch.
         device: where the models are.
         seeds: of the models, for what is drawn by chance while they are trained.
-        total_steps: of the whole training, by which `feeding` goes on.
         ranks: the processes that train these models together.
     """
 
@@ -73,7 +73,6 @@ class TorchEngine:
         carry_state: bool,
         device: torch.device = torch.device("cpu"),  # noqa: B008 (it cannot be changed)
         seeds: Sequence[int] = (),
-        total_steps: int = 1,
         ranks: Ranks = Ranks(),  # noqa: B008
     ) -> None:
         self.models, self.clips, self.training, self.carry_state = list(models), clips, training, carry_state
@@ -84,7 +83,7 @@ class TorchEngine:
         if training.channels_last:
             for model in models:
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        self.seeds, self.total_steps = list(seeds or range(len(models))), total_steps
+        self.seeds, self.total_steps = list(seeds or range(len(models))), 1
         self.optimizers = [torch.optim.Adam(model.parameters(), fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
         calls = [model.density if model.has_density else model for model in models]
@@ -105,6 +104,10 @@ class TorchEngine:
     def waited(self) -> float:
         """Seconds for which steps have waited for their clips."""
         return self.reader.waited
+
+    def plan(self, total_steps: int) -> None:
+        """How many steps the whole training has, as foreseen now: by them `feeding` goes on."""
+        self.total_steps = total_steps
 
     def announce(self, order: Tensor) -> None:
         """Which clips `run` will be handed, (K, N), so that they can be read ahead."""

@@ -83,6 +83,9 @@ class FusedEngine:
     waited = 0.0
     """Seconds for which steps have waited for their clips: all lie in memory."""
 
+    def plan(self, total_steps: int) -> None:
+        """Clips are always fed as they are; see `engine.TorchEngine.plan`."""
+
     def announce(self, order: Tensor) -> None:
         """All clips are at hand; see `engine.TorchEngine.announce`."""
 

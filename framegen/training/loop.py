@@ -1,6 +1,5 @@
 """Training: one loop for every task and model."""
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,21 +9,27 @@ from torch import Tensor
 from framegen.errors import UserError
 from framegen.evaluation.errors import closed_loop_mse, one_step_mse
 from framegen.evaluation.likelihood import one_step_bits
-from framegen.evaluation.metrics import median_index, over_members, skill
+from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.models.device import peak_memory
 from framegen.models.predictor import Predictor, device_of
 from framegen.progress import TrainingBar, say
 from framegen.runs.checkpoint import CHECKPOINT, Place
+from framegen.training.budget import is_over, planned_again
 from framegen.training.ranks import Lost
 from framegen.training.schedule import (
     clips_per_epoch,
     epoch_order,
     learning_rate_at,
     steps_per_epoch,
-    total_steps,
 )
 from framegen.training.under_way import OngoingTraining
+
+OVER_COPYING = {
+    "val/mse": "val/over_copying",
+    "val/closed_loop_mse": "val/closed_loop_over_copying",
+}
+"""By an error of the validation clips, what it is called as a multiple of copying's."""
 
 
 class Diverged(UserError):
@@ -40,9 +45,10 @@ class Epoch:
     step: int
     """Optimizer steps taken."""
     metrics: Mapping[str, float]
-    """What metrics.jsonl and W&B have of it: val/mse and, where the optimum is known, val/skill, and val/bits
-    of nets with a density head; of a population the mean, and with _sd, _min and _max behind the name how its
-    members vary."""
+    """What metrics.jsonl and W&B have of it: val/mse, and val/closed_loop_mse of nets trained in a closed
+    loop; where the optimum is known val/skill, else errors over copying's, unless nothing moves in the
+    validation clips; val/bits of nets with a density head. Of a population the mean, and with _sd, _min and
+    _max behind the name how its members vary."""
     members: Sequence[Mapping[str, float]]
     """By member: seed, train/loss (the mean over the epoch), val/mse."""
     models: Mapping[int, Predictor]
@@ -56,13 +62,17 @@ class Epoch:
 def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
     """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
+    training.counted = training.clock()
     if training.place.step == 0:
         if config.training.keep == "best":
-            training.look(_validation_mse(training, config.training.closed_loop > 0))
+            training.look(_validation_mse(training, config.training.closed_loop > 0), 0)
         training.save()
     with training.interrupts.held():
         # A place at the end of an epoch is one whose epoch was handed out already.
-        for number in range(training.place.step // per_epoch, config.training.epochs):
+        while training.place.step < training.total_steps:
+            number = training.place.step // per_epoch
+            training.engine.plan(training.total_steps)
+            training.count_time()
             if training.place.step % per_epoch == 0:
                 training.losses, training.windows = torch.zeros_like(training.losses), {}
                 training.engine.states = [None] * len(training.place.seeds)
@@ -73,21 +83,28 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
                 saved = f"step {training.saved_step} is saved, go on from there with"
                 way_out = f"uv run framegen train --resume {training.folder}"
                 raise UserError(f"{training.folder}: {lost}; {saved}: {way_out}") from lost
-            last = training.place.step - number * per_epoch
-            pace = _pace(training, before, before.step - number * per_epoch)
+            trained, last = training.place, training.place.step - number * per_epoch
+            pace = _pace(training, before, number * per_epoch)
             epoch = _validate(training, number + 1, last)
+            training.count_time()
+            training.move(validation=training.place.spent - trained.spent)
             training.tracker.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
             training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
             yield epoch
+            training.count_time()
+            step = (trained.spent - before.spent) / (trained.step - before.step)
+            training.place = planned_again(training.place, config.training.minutes, per_epoch, step)
             training.save(epoch.shown)
-            bar.epoch(epoch.number, training.losses.mean().item() / last, epoch.metrics)
+            bar.plan(training.total_steps)
+            bar.epoch(epoch.number, _told(training, training.losses.mean().item() / last, epoch.metrics))
             training.interrupts.check()
 
 
-def _pace(training: OngoingTraining, before: Place, behind: int) -> dict[str, float]:
-    """How fast the steps went since a place of this epoch that had some of them behind it."""
+def _pace(training: OngoingTraining, before: Place, first: int) -> dict[str, float]:
+    """How fast the steps went since a place of the epoch that began at a step."""
     seconds, waited = training.place.seconds - before.seconds, training.place.waited - before.waited
-    clips = clips_per_epoch(training.config, training.data) - behind * training.config.training.batch_size
+    batch, whole = training.config.training.batch_size, clips_per_epoch(training.config, training.data)
+    clips = min(whole, (training.place.step - first) * batch) - (before.step - first) * batch
     return {
         "train/clips_per_second": len(training.place.seeds) * clips / seconds,
         "train/waiting": waited / seconds,
@@ -96,19 +113,22 @@ def _pace(training: OngoingTraining, before: Place, behind: int) -> dict[str, fl
 
 
 def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
-    """Take the steps of an epoch that are not taken yet. Saves and stops where a signal has come."""
+    """Take the steps of an epoch that are not taken yet. Ends it, and with it the training, where the minutes
+    are over; saves and stops where a signal has come."""
     config, data, engine = training.config, training.data, training.engine
-    batch, total = config.training.batch_size, total_steps(config, data)
+    batch, total = config.training.batch_size, training.total_steps
+    steps = min(per_epoch, total - epoch * per_epoch)
+    clips = min(clips_per_epoch(config, data), steps * batch)
     orders = {
-        seed: epoch_order(seed, epoch, len(data.train), data.carry_state)[: clips_per_epoch(config, data)]
+        seed: epoch_order(seed, epoch, len(data.train), data.carry_state)[:clips]
         for seed in training.place.seeds
     }
     for model in engine.models:
         model.train()
     taken = (training.place.step - epoch * per_epoch) * batch
     engine.announce(torch.stack([orders[seed][taken:] for seed in training.place.seeds]))
-    while (begin := training.place.step - epoch * per_epoch) < per_epoch:
-        end = min(begin + engine.chunk, per_epoch)
+    while (begin := training.place.step - epoch * per_epoch) < steps:
+        end = min(begin + engine.chunk, steps)
         if data.carry_state:  # stop where the next window is to be shown
             end = min(end, (begin // data.windows_apart + 1) * data.windows_apart)
             if begin % data.windows_apart == 0:
@@ -118,19 +138,23 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
         rates = [
             learning_rate_at(config.training, training.place.step + k, total) for k in range(end - begin)
         ]
-        started, waited = time.perf_counter(), engine.waited
+        started, waited = training.clock(), engine.waited
         try:
             losses, norms = engine.run(order, rates)
         except Lost:  # no net has taken this step: what was reached before it is not lost
             training.save()
             raise
         training.move(
-            seconds=training.place.seconds + time.perf_counter() - started,
+            seconds=training.place.seconds + training.clock() - started,
             waited=training.place.waited + engine.waited - waited,
         )
         _log_steps(training, losses, norms, rates)
         bar.step(end - begin)
-        if training.interrupts.received is not None and end < per_epoch:
+        training.count_time()
+        if is_over(training.place, config.training.minutes):
+            training.move(planned=training.place.step)
+            return
+        if training.interrupts.received is not None and end < steps:
             training.save()
             training.interrupts.check()
 
@@ -190,7 +214,7 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     metrics: dict[str, Tensor] = {}
     for name, values in errors.items():
         metrics |= over_members(name, values)
-    training.look(list(errors.values())[-1])
+    training.look(list(errors.values())[-1], number)
     mse = errors["val/mse"]
     if training.engine.kept[0].has_density:
         bits = [one_step_bits(each, training.data.val).mean() for each in training.engine.kept]
@@ -201,7 +225,10 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
         if None not in skills:
             metrics |= over_members("val/skill", torch.tensor(skills))
     else:
-        metrics |= over_members("val/over_copying", mse / training.references[COPY_LAST])
+        for name, values in errors.items():
+            shares = [ratio(value, training.copying[name]) for value in values.tolist()]
+            if None not in shares:
+                metrics |= over_members(OVER_COPYING[name], torch.tensor(shares, dtype=torch.float64))
     seeds = training.place.seeds
     losses = (training.losses / steps).tolist()
     return Epoch(
@@ -216,6 +243,24 @@ def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
         seeds[median_index(mse.tolist())],
         training.windows,
     )
+
+
+def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) -> str:
+    """An epoch in a few words: loss and skill; where no optimum is known validation errors, as multiples of
+    copying's unless nothing moves there. First comes what decides which weights are kept, and its best."""
+    if "val/skill" in metrics:
+        return f"loss {loss:.5f}  val skill {metrics['val/skill']:.3f}"
+    names = {"val/closed_loop_mse": "closed loop ", "val/mse": "1 step "}
+    values = {name: metrics[name] for name in names if name in metrics}
+    moves = all(OVER_COPYING[name] in metrics for name in values)
+    told = []
+    for name, mse in values.items():
+        best = training.best["mse"].mean().item() if training.best and not told else mse
+        unit = training.copying[name] if moves else 1
+        here, lowest = (f"{each / unit:{'.3f' if moves else '.3g'}}" for each in (mse, best))
+        told.append((names[name] if len(values) > 1 else "") + here + f" (best {lowest})" * (lowest != here))
+    errors = ", ".join(told)
+    return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 
 
 def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:

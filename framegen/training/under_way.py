@@ -1,7 +1,9 @@
 """A training under way, and how it is kept on disk."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -10,12 +12,20 @@ from torch import Tensor
 from framegen.config.config import Config
 from framegen.data.clips import Data
 from framegen.errors import UserError
+from framegen.evaluation.errors import closed_loop_mse
+from framegen.evaluation.references import COPY_LAST
+from framegen.evaluation.results import Kept
+from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
 from framegen.training.interrupts import Interrupts
+from framegen.training.schedule import total_steps
+
+CHOSEN_BY = ("mse", "epoch", "lowest")
+"""What stands beside the best weights; see `OngoingTraining.best`."""
 
 
 @dataclass
@@ -36,8 +46,24 @@ class OngoingTraining:
     windows: dict[int, Tensor] = field(default_factory=dict)
     """As in `Epoch`, of this epoch so far."""
     best: dict[str, Tensor] = field(default_factory=dict)
-    """Of each member the weights that were best on validation, (K, …) by name, and their "mse", (K,)."""
+    """Of each member the weights that were best on validation, (K, …) by name; their "mse" and "epoch", and
+    the "lowest" mse of all epochs, (K,)."""
     saved_step: int = 0
+    clock: Callable[[], float] = time.perf_counter
+    """Seconds, by which --minutes are kept."""
+    counted: float = 0.0
+    """Up to when on the clock the time is in `place.spent`."""
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole training; with --minutes as foreseen now."""
+        return self.place.planned or total_steps(self.config, self.data)
+
+    def count_time(self) -> None:
+        """Add to the time that is spent what has passed since it was counted last."""
+        now = self.clock()
+        self.move(spent=self.place.spent + now - self.counted)
+        self.counted = now
 
     def move(self, **changes: object) -> None:
         """Change where it stands."""
@@ -60,21 +86,39 @@ class OngoingTraining:
     def _weights(self) -> dict[str, Tensor]:
         """What the checkpoint holds: the best weights where they are asked for, else those of now."""
         if self.config.training.keep == "best" and self.best:
-            return {name: value for name, value in self.best.items() if name != "mse"}
+            return {name: value for name, value in self.best.items() if name not in CHOSEN_BY}
         return stack(self.engine.kept)
 
-    def look(self, mse: Tensor) -> None:
-        """Keep the weights of the members whose validation mse, (K,), is lower than ever before."""
+    def look(self, mse: Tensor, epoch: int) -> None:
+        """Keep the weights of the members whose validation mse, (K,), is lower than ever before; epoch 0 is
+        the untrained model."""
         if self.config.training.keep == "last":
             return
-        mse = mse.nan_to_num(torch.finfo(mse.dtype).max)  # an untrained net may run out of all numbers
-        now = {"mse": mse, **{name: value.clone() for name, value in stack(self.engine.kept).items()}}
+        highest = torch.finfo(mse.dtype).max
+        mse = mse.nan_to_num(highest)  # an untrained net may run out of all numbers
+        now = {"mse": mse, "epoch": torch.full(mse.shape, epoch)}
+        now |= {name: value.clone() for name, value in stack(self.engine.kept).items()}
         better = mse < self.best["mse"] if self.best else torch.ones(len(mse), dtype=torch.bool)
         for name, value in now.items():
             chosen = better.view(-1, *[1] * (value.dim() - 1)).to(value.device)
             kept = self.best.get(name, value).to(value.device)  # where it was read from a file, the CPU
             now[name] = torch.where(chosen, value, kept)
-        self.best = now
+        lowest = self.best.get("lowest", torch.full_like(mse, highest))
+        self.best = {**now, "lowest": lowest.minimum(mse) if epoch else lowest}
+
+    def kept(self, seed: int) -> Kept | None:
+        """Which weights a member ends with; None where they are the last."""
+        if not self.best:
+            return None
+        mse, epoch, lowest = (self.best[name][self.place.seeds.index(seed)].item() for name in CHOSEN_BY)
+        return Kept(int(epoch), mse, lowest, list(self.copying.values())[-1])
+
+    @cached_property
+    def copying(self) -> Mapping[str, float]:
+        """Copying's mse on the validation clips, by the metric that is the model's."""
+        steps = self.config.training.closed_loop
+        loop = {"val/closed_loop_mse": closed_loop_mse(CopyLast(), self.data.val, steps)} if steps else {}
+        return {"val/mse": self.references[COPY_LAST], **loop}
 
     def finish(self) -> None:
         """The engine's models take the weights that are kept."""

@@ -298,6 +298,25 @@ def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
     )
 
 
+@pytest.mark.parametrize("behind", [1, 3])
+def test_a_last_shot_too_short_to_go_on_from_is_said(
+    behind: int, run: framegen.Run, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "train_on", lambda *_, **__: run)
+    film = encode(tmp_path / "cut.mp4", np.concatenate([SHOTS[0], 255 - SHOTS[1][:behind]]), rate=12)
+    said = (
+        f"sees {behind} frame{'s' * (behind > 1)} behind a cut, too few to know what moves; --start 2.00 goes"
+    )
+    code, _, err = framegen("continue", film, "--seconds", "0.5", "--out", tmp_path / "one.mp4")
+    assert code == 0, err
+    assert said in err
+    code, _, err = framegen(
+        "continue", film, "--seconds", "0.5", "--start", "2.00", "--out", tmp_path / "on.mp4"
+    )
+    assert code == 0, err
+    assert "behind a cut" not in err
+
+
 @pytest.mark.parametrize(
     ("options", "named"),
     [

@@ -41,6 +41,18 @@ def test_metrics_by_hand() -> None:
     assert metrics.skill(0.2, 0.1, 0.1) is None
 
 
+@pytest.mark.parametrize("nothing", [0.0, 1e-300, metrics.AT_REST, math.nan, None])
+def test_there_is_no_ratio_to_what_has_no_error(nothing: float | None) -> None:
+    assert metrics.ratio(0.3, 0.1) == pytest.approx(3)
+    assert metrics.ratio(0.3, nothing) is None
+    assert metrics.ratio(None, 0.1) is None
+    assert metrics.ratio(math.inf, 0.1) is None
+    if nothing is not None:
+        assert metrics.skill(0.1, nothing, 0.0) is None
+        gain = torch.full((4,), nothing, dtype=torch.float64)
+        assert metrics.skill_standard_error(torch.rand(4), gain, torch.zeros(4)) is None
+
+
 def test_what_is_not_finite_is_the_worst_and_stops_nothing() -> None:
     assert metrics.psnr(math.inf, (0.0, 1.0)) is None
     assert metrics.psnr(math.nan, (0.0, 1.0)) is None

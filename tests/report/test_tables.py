@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
 from rich.console import Console
 
 from framegen.evaluation.metrics import CONVENTION, SKILL_CONVENTION
@@ -58,40 +57,31 @@ def test_psnr_stands_one_five_and_ten_frames_on_as_far_as_the_horizon_goes() -> 
     assert _printed(print_horizons, replace(_results(7), closed_loop=None)) == ""
 
 
-@pytest.mark.parametrize(
-    ("mse", "where"),
-    [(0.02, "At +1: "), (0.06, "At +1, +5: "), (0.2, "At +1, +5, +10: "), (math.nan, "At +1"), (0.01, None)],
-)
-def test_it_is_said_where_copying_wins(mse: float, where: str | None) -> None:
-    results = _results(10)
-    assert results.closed_loop is not None
-    model: list[float | None] = [None if math.isnan(mse) else mse] * 10
-    results.closed_loop.per_horizon["model"]["mse"] = model
-    text = _printed(print_horizons, results)
-    sentence = "this model is worse than repeating the last frame"
-    assert (sentence in text) == (where is not None)
-    assert where is None or where in text
+def test_what_a_model_loses_to_stands_under_the_horizons_that_are_shown() -> None:
+    results = _results(7, {"model": 0.05, "copy last": 0.01, "mean frame": 0.1})
+    said = " ".join(_printed(print_horizons, results).split())
+    assert said.endswith("This model is worse than copy last at +1 by 6.99 dB.")
 
 
-def test_it_is_said_where_a_model_does_no_more_than_copy() -> None:
-    results = _results(10)
+def test_a_prediction_without_an_error_is_exact() -> None:
+    results = _results(5)
     assert results.closed_loop is not None
-    curves = results.closed_loop.per_horizon
-    curves["model"]["mse"] = list(curves["copy last"]["mse"])
-    assert "only repeats the last frame" in _printed(print_horizons, results)
+    curves = results.closed_loop.per_horizon["copy last"]
+    curves["mse"][0], curves["psnr"][0] = 0.0, None
+    assert _row(_printed(print_horizons, results), "copy last") == ["exact", "13.01 dB"]
 
 
 def test_without_an_optimum_the_horizons_follow_the_table() -> None:
     text = _printed(print_results, _results(10))
     assert "ssim, │" in text.replace("┃", "│")
-    assert "At +1: this model is worse than repeating the last frame" in text
+    assert "This model is worse than copy last at +1 by 3.01 dB" in text
     known = _results(10)
     for table in known.parts().values():
         for scores in table.values():
             scores["skill"] = 0.5
     text = _printed(print_results, replace(known, convention=known.convention | SKILL_CONVENTION))
     assert "ssim" not in text
-    assert "repeating" not in text
+    assert "This model is" not in text
 
 
 def test_every_metric_fits_into_80_columns() -> None:

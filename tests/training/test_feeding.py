@@ -3,7 +3,7 @@
 import math
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,13 @@ import torch
 from framegen.commands.training import resume, train
 from framegen.config.models import ConvRecurrent
 from framegen.config.training import Training
-from framegen.data import load_data
 from framegen.data.clips import TensorClips
 from framegen.errors import OptionError
 from framegen.models import build
 from framegen.models.parameters import flatten
 from framegen.runs import checkpoint
 from framegen.runs.tracking import Tracker
-from framegen.training import budget, schedule
+from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.feeding import own_frames, unroll
 from framegen.training.interrupts import Interrupted
@@ -88,7 +87,9 @@ def _engine(**options: Any) -> TorchEngine:
     inputs, targets = torch.rand(2, 12, 6, 1, 2, 2, generator=random)
     clips = TensorClips(inputs, targets)
     training = replace(SMALL_CONFIG.training, max_grad_norm=math.inf, **options)
-    return TorchEngine([build(SMALL_CONFIG.model, (1, 2, 2), 0)], clips, training, False, total_steps=3)
+    engine = TorchEngine([build(SMALL_CONFIG.model, (1, 2, 2), 0)], clips, training, False)
+    engine.plan(3)
+    return engine
 
 
 def _weights(engine: TorchEngine, steps: int = 3) -> torch.Tensor:
@@ -244,59 +245,3 @@ def test_what_only_pytorch_can_do_is_not_asked_of_the_fused_engine(tmp_path: Pat
 def test_what_cannot_work_is_named(change: dict[str, Any], named: str) -> None:
     with pytest.raises(OptionError, match=named):
         replace(SMALL_CONFIG.training, **change)
-
-
-@pytest.mark.parametrize(
-    ("options", "times", "told"),
-    [
-        ({"closed_loop": 3, "closed_loop_share": 0.5}, [1.0, 1.0, 5.0], "2.33 s"),
-        ({}, [1.0, 60.0, 1.0], "1 s"),  # once the machine was busy
-    ],
-)
-def test_a_step_takes_as_long_as_steps_do(
-    options: dict[str, Any],
-    times: list[float],
-    told: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """The first, which compiles, is left out; some may be closed-loop, and take longer."""
-    said_of = iter([100.0, *times, 1.0, 1.0])
-
-    def timed(action: Callable[[], object]) -> float:
-        action()
-        return next(said_of)
-
-    monkeypatch.setattr(budget, "_seconds", timed)
-    data, config = load_data(SMALL_CONFIG.task, tmp_path), replace(SMALL_CONFIG.training, **options)
-    fitted = budget.fit_to_minutes(replace(SMALL_CONFIG, training=config), 1 / 60, data, show=True).training
-    assert (fitted.epochs, fitted.clips_per_epoch) == (1, 10)
-    timing, said, _ = capsys.readouterr().err.splitlines()
-    assert timing.startswith("timing a training step")
-    assert said.startswith("--minutes 0.0166667: 1 epoch of 1 step, " + told)
-
-
-def test_minutes_become_epochs_and_clips(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    data = load_data(SMALL_CONFIG.task, tmp_path)
-    monkeypatch.setattr(budget, "_measure", lambda *_: (15.0, 0.0))
-    fitted = budget.fit_to_minutes(SMALL_CONFIG, 10, data, show=False).training
-    assert (fitted.epochs, fitted.clips_per_epoch, fitted.media_every) == (20, 20, 2)
-    monkeypatch.setattr(budget, "_measure", lambda *_: (0.001, 0.006))
-    fitted = budget.fit_to_minutes(SMALL_CONFIG, 1, data, show=False).training
-    assert (fitted.epochs, fitted.clips_per_epoch, fitted.media_every) == (6000, 0, 6000)
-    part = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, clips_per_epoch=20))
-    assert budget.fit_to_minutes(part, 1, data, show=False).training == fitted  # the time alone counts
-    monkeypatch.setattr(budget, "_measure", lambda *_: (7.0, 0.0))
-    budget.fit_to_minutes(SMALL_CONFIG, 1, data, show=True)
-    assert "so few steps teach little" in capsys.readouterr().err
-    monkeypatch.undo()
-    for minutes in (0, math.nan, -1):
-        with pytest.raises(OptionError, match="--minutes"):
-            train(SMALL_CONFIG, "m", "disabled", tmp_path, tmp_path / "none", show=False, minutes=minutes)
-    assert not (tmp_path / "none").exists()  # no clip was made for a training that cannot be
-    run = train(SMALL_CONFIG, "m", "disabled", tmp_path, tmp_path, show=False, draw=False, minutes=0.001)
-    assert run.config.training.epochs >= 1
-    assert run.results.training is not None

@@ -51,7 +51,7 @@ def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:
 def _floor(curves: dict[str, Sequence[float]]) -> float | None:
     """Where the axis of errors ends: what is a hundred times below the model would only squeeze the rest
     together."""
-    model = min(value for value in curves["model"] if value > 0)
+    model = min((value for value in curves["model"] if value > 0), default=0)
     return model / 100 if min(map(min, curves.values())) < model / 100 else None
 
 
