@@ -88,8 +88,9 @@ def chunk_size(clip_shape: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data. The three splits share no clip; those of a sine are windows of one stream, one after
-    another."""
+    """A task's data. The three splits are made apart, from draws or parts of a film of their own (two draws
+    of a small world with next to no noise may come out the same); those of a sine are windows of one stream,
+    one after another."""
 
     train: Clips
     val: Clips

@@ -1,5 +1,6 @@
 """Every predictor of a task side by side, one step ahead and closed-loop."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
 
@@ -71,7 +72,11 @@ def evaluate(
     shown = {median: "model", **{name: name for name in references}}
     return Results(
         convention=convention,
-        validation=dict(validation or validate_references(references, data.val)),
+        validation={
+            name: mse
+            for name, mse in (validation or validate_references(references, data.val)).items()
+            if math.isfinite(mse)
+        },
         one_step={name: one_step[key] for key, name in shown.items()},
         closed_loop=None
         if not loop

@@ -1,5 +1,6 @@
 """The claim that a world goes on in a recurrent net where it cannot be seen."""
 
+from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import Permanence
 from framegen.report.figures import style
@@ -52,7 +53,7 @@ PERMANENCE = Claim(
 def _known(net: Permanence, without: Permanence) -> float:
     """The part of the possible gain over a net without memory, over all comings back together."""
     worst, own, best = (
-        sum(count * error for count, error in zip(found.events, found.squared_error[name], strict=True))
+        sum(a * b for a, b in zip(found.events, numbers(found.squared_error[name]), strict=True))
         for found, name in ((without, "model"), (net, "model"), (net, OPTIMUM))
     )
     return (worst - own) / (worst - best)
