@@ -196,7 +196,10 @@ def evaluate(words: list[str]) -> None:
     from framegen.runs.folder import find
 
     folder = find(options.run, options.runs_dir)
-    print_all_metrics(evaluation.evaluate(folder, options.device).results, Console())
+    run = evaluation.evaluate(folder, options.device)
+    print_all_metrics(run.results, Console())
+    if run.config.task.reservation:
+        print(run.config.task.reservation)
     print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
 
 

@@ -15,6 +15,22 @@ def stored_deviation(noise: float) -> float:
     return math.sqrt(noise**2 + LEVEL**2 / 12)
 
 
+LEAST_DEVIATION = stored_deviation(LEVEL)
+"""Of a stored pixel whose rounding may be taken for noise of its own. With less noise than a level the same
+picture is rounded the same way each time: who leaves that out of account still knows what comes, to a level,
+but not how probable a level is."""
+
+
+def rounding_reservation(noise: float) -> str:
+    """The reservation of a world whose optimum takes rounding for noise."""
+    if stored_deviation(noise) >= LEAST_DEVIATION:
+        return ""
+    taken = "is less than a level of 1/255, and the optimum takes rounding for noise"
+    return (
+        f"--noise {noise:g}: {taken}; up to {LEVEL**2 / 12:.1e} of its mse could be saved, and it has no bits"
+    )
+
+
 @dataclass(frozen=True)
 class Task:
     """What is predicted from what: the base of every task's knobs. A subclass is known by its name in
@@ -30,7 +46,8 @@ class Task:
 
     @property
     def reservation(self) -> str:
-        """What its optimum's numbers are to be read with, in a line; mostly nothing."""
+        """What its optimum's numbers are to be read with, or why some are not offered, in a line; mostly
+        nothing."""
         return ""
 
     def check_batch_size(self, batch_size: int) -> None:
@@ -92,10 +109,7 @@ class Orbit(Task):
 
     @property
     def reservation(self) -> str:
-        if self.noise >= LEVEL:
-            return ""
-        taken = "is less than a level of 1/255, and the optimum takes rounding for noise"
-        return f"--noise {self.noise:g}: {taken}; up to {LEVEL**2 / 12:.1e} of its mse could be saved"
+        return rounding_reservation(self.noise)
 
 
 @dataclass(frozen=True)

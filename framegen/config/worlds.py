@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from framegen.config.checks import MAX_SEED, check, check_bar, check_batch, check_bytes, check_clips
-from framegen.config.data import Orbit, Task, stored_deviation
+from framegen.config.data import Orbit, Task, rounding_reservation, stored_deviation
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,16 @@ class Drift(_OnTorus):
     def deviation(self) -> float:
         return stored_deviation(self.noise)
 
+    @property
+    def reservation(self) -> str:
+        return rounding_reservation(self.noise)
+
 
 @dataclass(frozen=True)
 class Sprites(_OnTorus):
     """One of four known shapes moves across a torus, its velocity of whole pixels a frame drawn anew now and
-    then, seen through pixel noise; a bar may hide a part of the picture."""
+    then, seen through pixel noise; a bar may hide a part of the picture. Its optimum takes each level for
+    what it is, so it is exact however little noise there is."""
 
     reach: int = 2
     noise: float = 0.1

@@ -68,12 +68,13 @@ class TensorClips:
         return to_float(self.inputs[index]), to_float(self.targets[index])
 
 
-def chunks(clips: Clips) -> Iterator[tuple[Tensor, Tensor]]:
-    """All clips in order, a few at a time: inputs and targets (B, T, C, H, W)."""
+def chunks(clips: Clips, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    """All clips in order, or the first `count`, a few at a time: inputs and targets (B, T, C, H, W)."""
+    count = len(clips) if count is None else count
     first, _ = clips.batch(slice(0, 1))
     size = chunk_size(first.shape[1:])
-    for start in range(0, len(clips), size):
-        yield clips.batch(slice(start, min(start + size, len(clips))))
+    for start in range(0, count, size):
+        yield clips.batch(slice(start, min(start + size, count)))
 
 
 def evenly(count: int, most: int) -> Tensor:
@@ -88,12 +89,16 @@ def chunk_size(clip_shape: Sequence[int]) -> int:
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data. The three splits share no clip; those of a sine are windows of one stream, one after
-    another."""
+    """A task's data. The three splits are made apart, from draws or parts of a film of their own (two draws
+    of a small world with next to no noise may come out the same); those of a sine are windows of one stream,
+    one after another."""
 
     train: Clips
     val: Clips
     test: Clips
+    originals: int | None = None
+    """So many of the training clips, the first ones, are as they were filmed; what follows are the same clips
+    mirrored, turned round or cropped elsewhere. None: all are."""
     carry_state: bool = False
     """True: the training clips are one stream, gone through in order, and the state is carried (detached)
     on."""

@@ -1,6 +1,7 @@
 """Drift: an unseen texture slides across a torus at an unknown velocity."""
 
 import itertools
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,19 +41,26 @@ def sample(config: Drift, split: Split) -> Tensor:
 
     The same config gives the same clips; splits draw from independent streams of `data_seed`.
     """
+    made = [(noisy.clip(0, 1) * 255).round().astype(np.uint8) for _, noisy in _made(config, split)]
+    return torch.from_numpy(np.stack(made)[:, :, None])
+
+
+def clean(config: Drift, split: Split) -> Iterator[Tensor]:
+    """The same clips without noise, one at a time: (num_frames, 1, size, size) float64."""
+    return (torch.from_numpy(frames)[:, None] for frames, _ in _made(config, split))
+
+
+def _made(config: Drift, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each clip without noise and with it, (num_frames, size, size) float64 each."""
     random, num_clips = draws(config, split)
     amplitude, ways = spectrum(config).sqrt().numpy(), velocities(config).numpy()
     shape = (config.size, config.size)
-    clips = np.empty((num_clips, config.num_frames, 1, *shape), np.uint8)
-    for clip in clips:
+    for _ in range(num_clips):
         white = np.fft.fft2(random.standard_normal(shape), norm="ortho")
         texture = MIDDLE + np.fft.ifft2(white * amplitude, norm="ortho").real
         way = random.choice(ways)
-        for time, frame in enumerate(clip):
-            clean = np.roll(texture, tuple(way * time), (0, 1))
-            noisy = clean + config.noise * random.standard_normal(shape)
-            frame[0] = (noisy.clip(0, 1) * 255).round()
-    return torch.from_numpy(clips)
+        frames = np.stack([np.roll(texture, tuple(way * t), (0, 1)) for t in range(config.num_frames)])
+        yield frames, frames + config.noise * random.standard_normal(frames.shape)
 
 
 def load(config: Drift, folder: Path) -> Data:

@@ -138,6 +138,7 @@ def load(config: Film, data_dir: Path) -> Data:
         train,
         TensorClips(val[:, :-1], val[:, 1:]),
         TensorClips(test[:, :-1], test[:, 1:]),
+        originals=len(train.starts),
         test_frames=test,
         context=config.context,
         overlapping=True,

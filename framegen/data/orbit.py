@@ -1,6 +1,7 @@
 """Orbit: a light circles a small picture. One frame tells where it is, but not which way it goes."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +61,18 @@ def sample(config: Orbit, split: Split) -> Tensor:
     The same config gives the same clips; splits draw from independent streams of `data_seed`. What a bar
     hides is 0.
     """
-    random, start, velocity = _beginnings(config, split)
+    random, start, _ = _beginnings(config, split)
     clips = torch.empty(len(start), config.num_frames, 1, config.size, config.size, dtype=torch.uint8)
-    for clip, phase, step in zip(clips, start, velocity, strict=True):
-        clean = render(config, phase + step * torch.arange(config.num_frames))  # (T, 1, size, size)
-        noisy = clean + config.noise * torch.from_numpy(random.standard_normal(clean.shape))
+    for clip, picture in zip(clips, clean(config, split), strict=True):
+        noisy = picture + config.noise * torch.from_numpy(random.standard_normal(picture.shape))
         clip.copy_((noisy.clamp(0, 1) * 255).round())
     clips[..., hidden(config.size, config.bar)] = 0
     return clips
+
+
+def clean(config: Orbit, split: Split) -> Iterator[Tensor]:
+    """The same clips without noise and without a bar, one at a time: (num_frames, 1, size, size) float64."""
+    return (render(config, phase) for phase in phases(config, split))
 
 
 def phases(config: Orbit, split: Split) -> Tensor:

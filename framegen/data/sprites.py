@@ -1,5 +1,6 @@
 """Sprites: a known shape moves across a torus and now and then turns; a bar may hide a part of it."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,15 +57,22 @@ def sample(config: Sprites, split: Split) -> Tensor:
 
     The same config gives the same clips; splits draw from independent streams of `data_seed`.
     """
-    random, shape, places = paths(config, split)
-    masks, covered = shapes(config).numpy(), hidden(config.size, config.bar).numpy()
+    random, shape, _ = paths(config, split)
     clips = np.empty((len(shape), config.num_frames, 1, config.size, config.size), np.uint8)
-    for clip, kind, way in zip(clips, shape.tolist(), places.numpy(), strict=True):
-        for frame, place in zip(clip, way, strict=True):
-            clean = np.where(np.roll(masks[kind], tuple(place), (0, 1)), BRIGHT, DARK)
-            noisy = clean + config.noise * random.standard_normal(clean.shape)
-            frame[0] = np.where(covered, 0, (noisy.clip(0, 1) * 255).round())
+    for clip, frames in zip(clips, clean(config, split), strict=True):
+        noisy = frames.numpy() + config.noise * random.standard_normal(frames.shape)
+        clip[...] = (noisy.clip(0, 1) * 255).round()
+    clips[..., hidden(config.size, config.bar).numpy()] = 0
     return torch.from_numpy(clips)
+
+
+def clean(config: Sprites, split: Split) -> Iterator[Tensor]:
+    """The same clips without noise and without a bar, one at a time: (num_frames, 1, size, size) float64."""
+    _, shape, places = paths(config, split)
+    masks = shapes(config)
+    for kind, way in zip(shape.tolist(), places.tolist(), strict=True):
+        covers = torch.stack([masks[kind].roll(place, (0, 1)) for place in way])
+        yield torch.where(covers, BRIGHT, DARK).double()[:, None]
 
 
 def unseen(config: Sprites, split: Split) -> Tensor:

@@ -32,6 +32,12 @@ SKILL_CONVENTION = {
     "together",
 }
 """Of a task whose optimum is known."""
+EXCESS_CONVENTION = {
+    "excess": "closed-loop (mse - floor) / (mse of the optimum - floor), the floor the mse of who knows the "
+    "frames without noise: 1 is optimal",
+    "excess_se": "standard error of excess over the clips, each clip's errors of the three taken together",
+}
+"""Of a task whose frames are known without noise too."""
 
 
 def psnr(mse: float, value_range: Range) -> float | None:
@@ -77,11 +83,26 @@ def skill_standard_error(errors: Tensor, copy_last: Tensor, optimal: Tensor) -> 
 
     A clip that is hard for all of them moves skill little, which errors of unpaired means would not know.
     """
-    gain = (copy_last - optimal).mean().item()
-    reached = ratio((copy_last - errors).mean().item(), gain)
-    if reached is None:
-        return None
-    return standard_error((copy_last - errors - reached * (copy_last - optimal)) / gain)
+    return _ratio_standard_error(copy_last - errors, copy_last - optimal)
+
+
+def excess(errors: Tensor, optimal: Tensor, floor: Tensor) -> tuple[float | None, float | None]:
+    """How many times the optimum's error a predictor's is, each less what noise alone makes; and its standard
+    error, paired as that of skill. None where the optimum's is no more than that.
+
+    Args:
+        errors, optimal, floor: each clip's mse (N,); `floor` of who knows the frames without noise.
+    """
+    over, least = errors - floor, optimal - floor
+    times = ratio(over.mean().item(), least.mean().item())
+    return times, None if times is None else _ratio_standard_error(over, least)
+
+
+def _ratio_standard_error(part: Tensor, whole: Tensor) -> float | None:
+    """Of the ratio of two means over the same clips, (N,) each; None where there is none."""
+    mean = whole.mean().item()
+    reached = ratio(part.mean().item(), mean)
+    return None if reached is None else standard_error((part - reached * whole) / mean)
 
 
 def number(value: float) -> float | None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from framegen.data.clips import Data
+from framegen.evaluation.metrics import number
 from framegen.evaluation.results import Permanence
 
 LONGEST = 8
@@ -35,9 +36,9 @@ def permanence(squared: Mapping[str, Tensor], data: Data) -> Permanence | None:
     return Permanence(
         frames,
         [int(counts[n]) for n in frames],
-        {name: [each[unseen == n].mean().item() for n in frames] for name, each in errors.items()},
+        {name: [number(each[unseen == n].mean().item()) for n in frames] for name, each in errors.items()},
         {
-            name: [(each[unseen == n].std() / counts[n].sqrt()).item() for n in frames]
+            name: [number((each[unseen == n].std() / counts[n].sqrt()).item()) for n in frames]
             for name, each in errors.items()
         },
     )

@@ -80,7 +80,8 @@ optimal_predictor.register(
 
 
 def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
-    """Every reference predictor by its name, fitted on the training clips; the first is copy last.
+    """Every reference predictor by its name, fitted on the training clips as they were filmed; the first is
+    copy last.
 
     The last is the optimum, where it is known.
     """
@@ -101,11 +102,12 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
 
 
 def _clips(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training clips, a few at a time; of more than FITTED so many, evenly spread."""
-    if data.carry_state or len(data.train) <= FITTED:
-        yield from chunks(data.train)
+    """The training clips as they were filmed, a few at a time; of more than FITTED so many, evenly spread."""
+    count = len(data.train) if data.originals is None else data.originals
+    if data.carry_state or count <= FITTED:
+        yield from chunks(data.train, count)
         return
-    for few in evenly(len(data.train), FITTED).split(FITTED // 40):
+    for few in evenly(count, FITTED).split(FITTED // 40):
         yield data.train.batch(few)
 
 

@@ -57,9 +57,9 @@ class Permanence:
     """For so many frames it had been out of sight; the last number stands for more as well."""
     events: list[int]
     """So often that happened in the test clips."""
-    squared_error: dict[str, list[float]]
+    squared_error: Curves
     """By predictor, the mean squared error summed over that frame, at each of `frames`."""
-    standard_error: dict[str, list[float]]
+    standard_error: Curves
     """Of those means, over the events."""
 
 
@@ -130,7 +130,8 @@ class Results:
     convention: dict[str, str]
     """What each metric means."""
     validation: dict[str, float]
-    """One-step mse of references on the validation clips: copy last, and the optimum where it is known."""
+    """One-step mse of references on the validation clips: copy last, and the optimum where it is known; those
+    that are finite."""
     one_step: dict[str, Scores]
     """By predictor, one step ahead; "model" is the median member."""
     closed_loop: ClosedLoop | None

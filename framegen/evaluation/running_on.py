@@ -92,9 +92,14 @@ def run_on(model: Predictor, task: Orbit, prompts: Tensor, truth: Tensor) -> Lig
             phases.append(phase)
             amplitudes.append(amplitude)
             waiting = []
-    ahead = torch.cat(phases).T - truth
-    velocity = torch.rad2deg(truth[:, 1] - truth[:, 0])
-    return Light(torch.rad2deg(gone_after(ahead)), torch.cat(amplitudes).T, velocity)
+    return light(torch.cat(phases).T, torch.cat(amplitudes).T, truth)
+
+
+def light(phase: Tensor, amplitude: Tensor, truth: Tensor) -> Light:
+    """What `decode` found in frames, beside the true phase, radians: (N, T) each."""
+    return Light(
+        torch.rad2deg(gone_after(phase - truth)), amplitude, torch.rad2deg(truth[:, 1] - truth[:, 0])
+    )
 
 
 def gone_after(angles: Tensor) -> Tensor:

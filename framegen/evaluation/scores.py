@@ -1,17 +1,23 @@
 """Every predictor of a task side by side, one step ahead and closed-loop."""
 
+import math
 from collections.abc import Mapping
 from functools import partial
+
+from torch import Tensor
 
 from framegen.config.data import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.irreducible import irreducible
 from framegen.evaluation.known import reference_errors
 from framegen.evaluation.likelihood import calibrate, likelihood_convention, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
+    EXCESS_CONVENTION,
     SKILL_CONVENTION,
     Range,
+    excess,
     median_index,
     number,
     psnr,
@@ -59,19 +65,20 @@ def evaluate(
     one_step = _scores({name: each["one_step"].of_clips() for name, each in errors.items()}, task.value_range)
     sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
-    loop, curves = _closed_loop(errors, data, task.value_range)
+    floor = irreducible(task, data) if OPTIMUM in references else None
+    loop, curves = _closed_loop(errors, data, task.value_range, floor)
     one_step, loop = (_as_sure_as_known(each, data) for each in (one_step, loop))
     members = tuple(
         Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
         for name, seed in names.items()
     )
-    convention = _convention(OPTIMUM in references, picture_range is not None) | likelihood_convention(sure)
+    convention = _convention(references, floor, picture_range) | likelihood_convention(sure)
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
     median = f"seed {median_seed}"
     shown = {median: "model", **{name: name for name in references}}
     return Results(
         convention=convention,
-        validation=dict(validation or validate_references(references, data.val)),
+        validation=_finite(validation or validate_references(references, data.val)),
         one_step={name: one_step[key] for key, name in shown.items()},
         closed_loop=None
         if not loop
@@ -93,8 +100,16 @@ def evaluate(
     )
 
 
-def _convention(with_skill: bool, of_pictures: bool) -> dict[str, str]:
-    return CONVENTION | (SKILL_CONVENTION if with_skill else {}) | (PICTURE_CONVENTION if of_pictures else {})
+def _convention(
+    references: Mapping[str, Predictor], floor: Tensor | None, picture_range: Range | None
+) -> dict[str, str]:
+    gain = SKILL_CONVENTION if OPTIMUM in references else {}
+    over = {} if floor is None else EXCESS_CONVENTION
+    return CONVENTION | gain | over | ({} if picture_range is None else PICTURE_CONVENTION)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 def _as_sure_as_known(scores: dict[str, Scores], data: Data) -> dict[str, Scores]:
@@ -116,7 +131,7 @@ def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[s
 
 
 def _closed_loop(
-    found: Mapping[str, Mapping[str, Errors]], data: Data, value_range: Range
+    found: Mapping[str, Mapping[str, Errors]], data: Data, value_range: Range, floor: Tensor | None
 ) -> tuple[dict[str, Scores], dict[str, Curves]]:
     """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next
     frame."""
@@ -128,7 +143,7 @@ def _closed_loop(
     curves = {
         name: {metric: [s[name][metric] for s in steps] for metric in steps[0][name]} for name in errors
     }
-    return _scores({name: each.of_clips() for name, each in errors.items()}, value_range), curves
+    return _scores({name: each.of_clips() for name, each in errors.items()}, value_range, floor), curves
 
 
 def _means(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores]:
@@ -146,8 +161,10 @@ def _means(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores
     }
 
 
-def _scores(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores]:
-    """Every metric, by predictor."""
+def _scores(
+    errors: Mapping[str, Errors], value_range: Range, floor: Tensor | None = None
+) -> dict[str, Scores]:
+    """Every metric, by predictor; excess where each clip's floor (N,) is known."""
     means = _means(errors, value_range)
     scores: dict[str, Scores] = {}
     for name, each in errors.items():
@@ -157,5 +174,8 @@ def _scores(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Score
         if OPTIMUM in errors:
             paired = (each.squared, errors[COPY_LAST].squared, errors[OPTIMUM].squared)
             scores[name] |= {"skill": mean["skill"], "skill_se": skill_standard_error(*paired)}
+        if floor is not None:
+            over = excess(each.squared, errors[OPTIMUM].squared, floor)
+            scores[name] |= dict(zip(EXCESS_CONVENTION, over, strict=True))
         scores[name] |= {metric: mean[metric] for metric in PICTURE_CONVENTION if metric in mean}
     return scores

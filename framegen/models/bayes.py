@@ -7,7 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from framegen.config.data import LEVEL
+from framegen.config.data import LEAST_DEVIATION, LEVEL
 from framegen.models.censored import censored_mean
 from framegen.models.predictor import Forecaster, State
 
@@ -70,7 +70,7 @@ class BayesFilter(Forecaster):
     @property
     def has_bits(self) -> bool:
         """Not where the noise is less than a level: rounding is then no noise of its own."""
-        return self.deviation >= LEVEL
+        return self.deviation >= LEAST_DEVIATION
 
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ from torch import Tensor
 from framegen.models.predictor import Forecaster, State
 
 LEVELS = 256
+IMPOSSIBLE = -1e6
+"""No log probability of a pixel's level is less: whatever has one such pixel has no weight, and sums of many
+keep float64's last digits for what has some."""
 
 
 class SpriteFilter(Forecaster):
@@ -45,9 +48,11 @@ class SpriteFilter(Forecaster):
         super().__init__()
         self.turning, self.ways = turning, [tuple(way) for way in velocities.tolist()]
         self.shape = len(shapes), len(velocities), *shapes.shape[1:]
-        self.transformed = torch.fft.rfft2(shapes.float())  # (K, H, W // 2 + 1)
+        # Log odds of many pixels lose in float32 what tells places apart; probabilities do not.
+        self.transformed = torch.fft.rfft2(shapes.double())  # (K, H, W // 2 + 1)
+        self.covering = self.transformed.to(torch.complex64)
         dark, bright = (_log_probabilities(level, noise) for level in levels)
-        self.odds, self.log_dark = (bright - dark).float(), dark  # (256,) each
+        self.odds, self.log_dark = bright - dark, dark  # (256,) each
         values = torch.arange(LEVELS, dtype=torch.float64) / (LEVELS - 1)
         self.dark, self.bright = (float(each.exp() @ values) for each in (dark, bright))
         self.visible = (~hidden).float()
@@ -67,7 +72,7 @@ class SpriteFilter(Forecaster):
             state = torch.stack(moved, 2)  # (B, K, V, H, W)
             places = state.sum(2)
             waves = torch.fft.rfft2(places)  # (B, K, H, W // 2 + 1)
-            covered = torch.fft.irfft2((waves * self.transformed).sum(1), (height, width))
+            covered = torch.fft.irfft2((waves * self.covering).sum(1), (height, width))
             mean = self.dark + (self.bright - self.dark) * covered  # (B, H, W)
             predictions.append(mean * self.visible)
         return torch.stack(predictions, 1)[:, :, None].to(frames), state
@@ -75,9 +80,9 @@ class SpriteFilter(Forecaster):
     def _gain(self, places: Tensor, frame: Tensor) -> Tensor:
         """By how much a frame (B, H, W) makes each shape and place (B, K, H, W) more probable."""
         evidence = self._evidence(frame)
-        logs = places.log() + evidence
+        logs = places.log() + evidence  # float64, as the evidence is
         # Where it was held for all but impossible, the gain may be beyond float32: no more than that.
-        gain = (evidence - logs.amax((1, 2, 3), keepdim=True)).clamp(max=85).exp()
+        gain = (evidence - logs.amax((1, 2, 3), keepdim=True)).float().clamp(max=85).exp()
         return gain / (gain * places).sum((1, 2, 3), keepdim=True)
 
     @property
@@ -92,16 +97,17 @@ class SpriteFilter(Forecaster):
         for step, target in enumerate(targets.cpu()[:, :, 0].unbind(1)):
             levels = (target * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
             empty = (self.log_dark[levels] * self.visible).sum((1, 2))  # (B,): as if no shape were there
-            chances = state.sum(2).double().log() + self._evidence(target.double())  # (B, K, H, W)
+            chances = state.sum(2).double().log() + self._evidence(target)  # (B, K, H, W)
             found.append(empty + chances.logsumexp((1, 2, 3)))
             if step + 1 < frames.shape[1]:
                 _, state = self(frames[:, step + 1 : step + 2], state)
         return torch.stack(found, 1)
 
     def _evidence(self, frame: Tensor) -> Tensor:
-        """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)."""
+        """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)
+        float64."""
         levels = (frame.nan_to_num(0) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
-        odds = self.odds[levels].to(frame.dtype) * self.visible * ~frame.isnan()
+        odds = self.odds[levels] * self.visible * ~frame.isnan()
         seen = torch.fft.rfft2(odds)[:, None] * self.transformed.conj()
         return torch.fft.irfft2(seen, odds.shape[1:])
 
@@ -111,9 +117,9 @@ def _log_probabilities(value: float, noise: float) -> Tensor:
     cut."""
     edges = (torch.arange(LEVELS - 1, dtype=torch.float64) + 0.5) / (LEVELS - 1)  # between levels
     standard = (edges - value) / noise
-    below, above = torch.special.log_ndtr(standard), torch.special.log_ndtr(-standard)
+    below, above = (torch.special.log_ndtr(z).clamp(min=IMPOSSIBLE) for z in (standard, -standard))
     # Between two edges: of the two tails the one that is not near 1, so that nothing cancels.
     left = below[1:] + torch.log1p(-(below[:-1] - below[1:]).exp())
     right = above[:-1] + torch.log1p(-(above[1:] - above[:-1]).exp())
     between = torch.where(standard[1:] < 0, left, right)
-    return torch.cat([below[:1], between, above[-1:]])
+    return torch.cat([below[:1], between, above[-1:]]).clamp(min=IMPOSSIBLE)

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from framegen.config.data import LEVEL
+from framegen.config.data import LEAST_DEVIATION, LEVEL
 from framegen.models.predictor import Forecaster, State
 
 
@@ -81,7 +81,8 @@ class TextureFilter(Forecaster):
 
     @property
     def has_bits(self) -> bool:
-        return True
+        """Not where the noise is less than a level: rounding is then no noise of its own."""
+        return self.variance >= LEAST_DEVIATION**2
 
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:

@@ -16,9 +16,11 @@ from framegen.report.standing import kept_weights, standing
 from framegen.runs.trials import Trials, shown
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
+EXCESS_NOTE = "excess: times the optimum's error, each less what noise alone makes"
 
 FORMATS = {
     **dict.fromkeys(("mse", "mae"), "{:#.3g}"),
+    "excess": "{:.1f}",
     **dict.fromkeys(("mse_frame", "mae_frame"), "{:.1f}"),
     "psnr": "{:.2f} dB",
     **dict.fromkeys(("bits", "regret"), "{:.2f}"),
@@ -40,12 +42,14 @@ def print_results(results: Results, console: Console) -> None:
 
     Without a known optimum, of pictures mse and ssim, and closed-loop how it goes on.
     """
-    headings = {"one_step": "1 step", "closed_loop": "closed loop"}
-    metrics = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1]]
-    columns = [f"{metric},\n{headings[part]}" for part in results.parts() for metric in metrics]
-    parts = {part: _rows(results, part, metrics) for part in results.parts()}
+    headings = {"one_step": "1 step", "closed_loop": "closed\nloop"}
+    wanted = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1], "excess"]
+    metrics = {part: [m for m in wanted if m in results.metrics(part)] for part in results.parts()}
+    columns = [f"{metric},\n{headings[part]}" for part, each in metrics.items() for metric in each]
+    parts = {part: _rows(results, part, each) for part, each in metrics.items()}
     rows = {name: [cell for part in parts.values() for cell in part[name]] for name in parts["one_step"]}
-    note = f" {NOTE}; ±: standard error over the clips." if results.has_skill else ""
+    of_excess = f"; {EXCESS_NOTE}" if "excess" in results.convention else ""
+    note = f" {NOTE}{of_excess}; ±: standard error over the clips." if results.has_skill else ""
     _print(console, f"Test clips.{note}", columns, rows)
     if len(results.members) > 1:
         console.print("Best, median and worst: one step ahead, on the validation clips", highlight=False)
@@ -127,9 +131,12 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
     is bold."""
     skilled = all(each.has_skill for each in results.values())
     metric = "skill" if skilled else "mse"
-    table = Table(title=f"Test clips.{f' {NOTE}.' if skilled else ''}", title_justify="left", title_style="")
+    known = all("excess" in each.convention for each in results.values())
+    note = f" {NOTE}.{f' {EXCESS_NOTE}.' * known}" if skilled else ""
+    table = Table(title=f"Test clips.{note}", title_justify="left", title_style="", padding=(0, 1, 0, 0))
     table.add_column("run", overflow="fold")
-    for column in ("val mse", f"{metric},\n1 step", "best\nseed", f"{metric},\nclosed loop", "best\nseed"):
+    both = (f"{metric},\n1 step", "best\nseed", f"{metric},\nclosed loop", "best\nseed")
+    for column in ("val mse", *both, *["excess,\nclosed loop"] * known):
         table.add_column(column, justify="right", no_wrap=True)
     validation = {
         name: _mean([member.validation_mse for member in each.members]) for name, each in results.items()
@@ -141,10 +148,9 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
             if part not in each.parts():
                 cells += ["-"] * 2
                 continue
-            values, over_seeds = each.values(part, metric), spread(each.values(part, metric))
-            deviation = "" if over_seeds.sd is None else f" ± {_show(metric, over_seeds.sd)}"
             chosen = getattr(each.by_validation[0], part)[metric]
-            cells += [f"{_show(metric, _mean(values))}{deviation}", _show(metric, chosen)]
+            cells += [_over_seeds(metric, each.values(part, metric)), _show(metric, chosen)]
+        cells += [_over_seeds("excess", each.values("closed_loop", "excess"))] * known
         table.add_row(name, *cells, style="bold" if name == best else None)
     console.print(table)
     console.print(
@@ -170,6 +176,13 @@ def print_trials(trials: Trials, console: Console) -> None:
     said |= {"diverged": "diverged", "under way": "under way elsewhere"}
     counts = [f"{states.count(state)} {text}" for state, text in said.items() if state in states]
     console.print(f"{count_of(len(states), 'trial')}: {', '.join(counts)}", highlight=False)
+
+
+def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
+    """Mean and standard deviation of a population's values; of one net its value."""
+    deviation = spread(values).sd
+    behind = "" if deviation is None else f" ± {_show(metric, deviation)}"
+    return f"{_show(metric, _mean(values))}{behind}"
 
 
 def _mean(values: Sequence[float | None]) -> float:
@@ -216,7 +229,7 @@ def _show(metric: str, value: float | None, error: float | None = None) -> str:
 
 def _print(console: Console, title: str, columns: Sequence[str], rows: dict[str, list[str]]) -> None:
     console.print(f"\n{title}", highlight=False)
-    table = Table()
+    table = Table(padding=(0, 1, 0, 0))
     table.add_column("predictor", no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)

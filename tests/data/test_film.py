@@ -15,10 +15,13 @@ from framegen.config.data import Film
 from framegen.config.models import Recurrent
 from framegen.config.training import Training
 from framegen.data import determine, load_data
+from framegen.data.clips import evenly
 from framegen.data.dataset import frames_of, read_manifest
 from framegen.data.film import Windows
 from framegen.data.importing import import_films
 from framegen.errors import OptionError, UserError
+from framegen.evaluation import references
+from framegen.models.baselines import MeanFrame
 from framegen.runs.tracking import Tracker
 from tests.data.films import encode, scene
 
@@ -63,6 +66,33 @@ def test_training_clips_are_all_windows_and_none_crosses_a_shot(data_dir: Path) 
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(0))
     assert torch.equal(clips.batch(order)[0], inputs[order])
     assert torch.equal(clips.batch(slice(3, 9, 2))[1], targets[3:9:2])
+
+
+@pytest.mark.parametrize("fitted", [1000, 40])
+def test_references_know_the_film_as_it_is_whatever_training_makes_of_it(
+    fitted: int, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean frame is that of the windows' own pixels, and no reference changes with what is trained on."""
+    monkeypatch.setattr(references, "FITTED", fitted)
+    short = replace(TASK, num_frames=6)
+    turned = replace(short, flip=True, flip_vertical=True, reverse=True)
+    for task in (short, replace(short, crop=2)):
+        windows = _windows(replace(task, crop=0), data_dir).frames(slice(None)).double() / 255
+        assert 40 < len(windows) < 1000
+        chosen = windows[evenly(len(windows), fitted)][:, 1:]
+        middle = slice(1, -1) if task.crop else slice(None)
+        expected = chosen.mean((0, 1))[:, middle, middle]
+        found = [
+            references.fit_references(each, load_data(each, data_dir))
+            for each in (task, replace(turned, crop=task.crop))
+        ]
+        for each in found:
+            mean = each["mean frame"]
+            assert isinstance(mean, MeanFrame)
+            torch.testing.assert_close(mean.mean, expected.float())
+        frames = load_data(task, data_dir).test.batch(slice(None))[0]
+        for name, ours in found[0].items():
+            assert torch.equal(ours(frames)[0], found[1][name](frames)[0]), name
 
 
 def test_mirrored_windows_are_clips_behind_the_others(data_dir: Path) -> None:

@@ -1,5 +1,6 @@
 """What the references' errors are is measured once a data set."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from framegen.config.data import Orbit
 from framegen.data import load_data
 from framegen.data.clips import Data
-from framegen.evaluation import scores
+from framegen.evaluation import known, scores
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results
 from framegen.models.baselines import CopyLast
@@ -46,6 +47,20 @@ def test_the_references_are_measured_once_and_found_again(
     del measured[:]
     assert _evaluated(replace(data, file=None)) == first
     assert len(measured) == len(first.one_step)
+
+
+@pytest.mark.parametrize("room", known.ROOMS)
+def test_what_other_code_measured_is_not_believed(
+    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_data(WORLD, tmp_path / "data")
+    before = known._digest(WORLD, data)
+    shutil.copytree(known.PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(known, "PACKAGE", tmp_path / "package")
+    assert known._digest(WORLD, data) == before
+    changed = next((tmp_path / "package" / room).rglob("*.py"))
+    changed.write_text(changed.read_text() + "\n")
+    assert known._digest(WORLD, data) != before
 
 
 def test_other_clips_have_errors_of_their_own(tmp_path: Path) -> None:

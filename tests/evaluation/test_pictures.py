@@ -88,7 +88,7 @@ def test_results_hold_them_for_every_predictor_and_horizon(results: Results, dat
     ]
     for part in results.parts().values():
         for name, scores in part.items():
-            assert set(scores) == set(results.convention)
+            assert set(scores) | {"excess", "excess_se"} == set(results.convention)
             assert scores["mse_frame"] == pytest.approx((scores["mse"] or 0) * 256)
             assert scores["mae_frame"] == pytest.approx((scores["mae"] or 0) * 256)
             assert (scores["motion_ratio"] == 0) == (name in ("model", "copy last"))

@@ -1,8 +1,9 @@
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from framegen.data.clips import Data, TensorClips, to_float
 from framegen.evaluation import metrics
 from framegen.evaluation.errors import closed_loop_errors, one_step_errors, one_step_mse
 from framegen.evaluation.references import fit_references
-from framegen.evaluation.results import read_results, write_results
+from framegen.evaluation.results import Permanence, TrainingFacts, read_results, write_results
 from framegen.evaluation.scores import evaluate
 from framegen.files import to_json
 from framegen.models import build
@@ -21,7 +22,7 @@ from framegen.models.rollout import generate
 from framegen.runs import checkpoint
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
-from tests.conftest import SMALL, tensors
+from tests.conftest import SMALL, smallest, tensors
 
 Runner = Callable[..., tuple[int, str, str]]
 
@@ -108,9 +109,9 @@ def test_results_are_calibrated_between_copying_and_the_optimum(run: Run) -> Non
         assert scores["copy last"]["skill_se"] == pytest.approx(0, abs=1e-12)
         assert scores["optimum"]["mse"] == min(row["mse"] or math.inf for row in scores.values())
         for row in scores.values():
-            assert (
-                set(row) == set(results.convention) == {"mse", "mse_se", "mae", "psnr", "skill", "skill_se"}
-            )
+            known = {"mse", "mse_se", "mae", "psnr", "skill", "skill_se"}
+            assert set(row) - {"excess", "excess_se"} == known
+            assert set(results.convention) == known | {"excess", "excess_se"}
             assert row["psnr"] == pytest.approx(-10 * math.log10(row["mse"] or math.nan))
     loop = results.closed_loop
     assert loop is not None
@@ -165,6 +166,60 @@ def test_results_survive_strict_json(run: Run, tmp_path: Path) -> None:
     assert json.loads(text)["one_step"]["model"] == {"mse": None, "skill": None}
     write_results(tmp_path, results)
     assert read_results(tmp_path) == results
+
+
+def test_what_is_no_number_can_be_written_and_read_again(run: Run, dense_run: Path, tmp_path: Path) -> None:
+    """Whatever was measured, however it went: a file that was just written is never damaged."""
+
+    def broken(value: Any) -> Any:
+        match value:
+            case float():
+                return math.nan
+            case dict():
+                return {key: broken(each) for key, each in value.items()}
+            case list() | tuple():
+                return type(value)(map(broken, value))
+            case _ if is_dataclass(value) and not isinstance(value, type | TrainingFacts):
+                return replace(
+                    value, **{each.name: broken(getattr(value, each.name)) for each in fields(value)}
+                )
+            case _:
+                return value
+
+    hidden = Permanence([1], [12], {"model": [0.1]}, {"model": [0.1]})
+    measured = replace(broken(replace(load(dense_run).results, permanence=hidden)), validation={})
+    assert measured.calibration is not None
+    write_results(tmp_path, measured)
+    assert read_results(tmp_path).one_step["model"]["bits"] is None
+    lost = evaluate(
+        run.models, run.config.task, run.data, run.references, {"copy last": 0.1, "optimum": math.nan}
+    )
+    assert lost.validation == {"copy last": 0.1}
+
+
+def test_a_world_of_next_to_no_noise_is_trained_and_measured(framegen: Runner, tmp_path: Path) -> None:
+    small = ["--num-clips", "20", "--num-test-clips", "40", "--clips-per-epoch", "0", "--hidden-size", "4"]
+    where = ["--epochs", "1", "--name", "still", "--runs-dir", tmp_path, "--data-dir", tmp_path]
+    code, _, err = framegen("train", "sprites-small", "--noise", "1e-6", "--media-every", "0", *small, *where)
+    assert code == 0, err
+    assert "damaged" not in err
+    results = read_results(tmp_path / "still")
+    optimum, copying = (results.one_step[name]["mse"] or math.nan for name in ("optimum", "copy last"))
+    assert 0 < optimum < copying
+    assert results.one_step["model"]["skill"] is not None
+
+
+def test_what_a_worlds_numbers_are_to_be_read_with_is_said_again(framegen: Runner, tmp_path: Path) -> None:
+    world = ["--noise", "0.001", "--size", "4", "--reach", "1", "--name", "still"]
+    code, _, err = framegen(
+        "train", "drift", *world, "--patch", "1", "--clips-per-epoch", "0", *smallest(tmp_path)
+    )
+    assert code == 0, err
+    said = "--noise 0.001: is less than a level"
+    assert [line[: len(said)] for line in err.splitlines()].count(said) == 1
+    code, out, err = framegen("evaluate", tmp_path / "runs" / "still")
+    assert code == 0, err
+    assert [line[: len(said)] for line in out.splitlines()].count(said) == 1
 
 
 def test_the_device_option_is_used(framegen: Runner, small_run: Path) -> None:

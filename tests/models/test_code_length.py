@@ -101,8 +101,9 @@ def _drift(task: Drift, frames: np.ndarray) -> float:
         (replace(SPEEDS, noise=0.4), _orbit, 5, 1e-3),  # many a pixel is cut
         (SPRITES, _sprites, 2, 1e-4),
         (DRIFT, _drift, 4, 1e-4),
+        (replace(DRIFT, noise=LEVEL), _drift, 4, 1e-3),
     ],
-    ids=["orbit", "orbit, much noise", "sprites", "drift"],
+    ids=["orbit", "orbit, much noise", "sprites", "drift", "drift, little noise"],
 )
 def test_the_code_length_is_that_of_brute_force(task, probability, last: int, error: float, tmp_path: Path):
     optimum, clips = _world(task, tmp_path)
@@ -129,8 +130,18 @@ def test_the_target_may_be_any_frame(tmp_path: Path) -> None:
         assert ours[count - 1] == pytest.approx(_orbit(SPEEDS, both) - _orbit(SPEEDS, both[:-1]), abs=5e-3)
 
 
-def test_where_a_level_is_more_than_the_noise_there_are_no_bits(tmp_path: Path) -> None:
-    assert not _world(replace(SPEEDS, noise=0.0), tmp_path)[0].has_bits
+@pytest.mark.parametrize("part", [1e-6, 0.96, 0.999, 1.0, 3.0])
+@pytest.mark.parametrize("task", [SPEEDS, SPRITES, DRIFT], ids=["orbit", "sprites", "drift"])
+def test_where_there_are_no_bits_the_world_says_so(
+    task: Orbit | Drift | Sprites, part: float, tmp_path: Path
+) -> None:
+    """Rounding is noise from a level on; the optimum of sprites needs no such assumption."""
+    world = replace(task, noise=part * LEVEL)
+    optimum, _ = _world(world, tmp_path)
+    assert optimum.has_bits == (part >= 1 or isinstance(task, Sprites))
+    assert ("it has no bits" in world.reservation) == (not optimum.has_bits)
+    assert bool(world.reservation) == (not optimum.has_bits)
+    assert "\n" not in world.reservation
 
 
 @pytest.mark.parametrize("task", [SPEEDS, SPRITES, DRIFT], ids=["orbit", "sprites", "drift"])

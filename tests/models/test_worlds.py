@@ -135,6 +135,66 @@ def test_the_sprite_is_forecast_as_all_its_courses_are(task: Sprites, tmp_path: 
         np.testing.assert_allclose(made, _paths(task, clip[:count].numpy(), horizon), atol=2e-5)
 
 
+def _hidden_markov(task: Sprites, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of a clip (T, H, W) in levels by the forward algorithm over a list of shapes, velocities and places,
+    pixel by pixel in logarithms: each next frame's mean (T - 1, H, W), and log p of it (T - 1,)."""
+    every = np.arange(256.0)
+    log_levels, means = [], []
+    for clean in (DARK, BRIGHT):
+        edges = torch.from_numpy((every - 0.5) / 255 - clean) / task.noise
+        below = torch.special.log_ndtr(edges).numpy()
+        below[0] = -np.inf
+        above = torch.special.log_ndtr(-edges).numpy()
+        above[0] = 0.0
+        # Of a level below the clean value from the tail below it, else from the one above: p = e^a - e^b.
+        a = np.where(every / 255 < clean, np.append(below[1:], 0.0), above)
+        b = np.where(every / 255 < clean, below, np.append(above[1:], -np.inf))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log = np.where(a > b, a + np.log1p(-np.exp(np.minimum(b - a, 0.0))), -np.inf)
+        log_levels.append(np.maximum(log, -1e9))  # a sum of these is a number too
+        means.append(float(np.exp(log) @ every) / 255)
+    visible = ~hidden(task.size, task.bar).numpy()
+    places = list(itertools.product(range(task.size), repeat=2))
+    scenes = [np.roll(mask, place, (0, 1)) for mask in sprites.shapes(task).numpy() for place in places]
+    covers = np.array(scenes).reshape(4, len(places), task.size, task.size)  # (4, P, H, W)
+    ways = list(itertools.product(range(-task.reach, task.reach + 1), repeat=2))
+    goes = np.array([[places.index(tuple(np.add(p, w) % task.size)) for p in places] for w in ways])
+    chance = np.full((4, len(ways), len(places)), 1 / (4 * len(ways) * len(places)))
+    predicted, found = [], []
+    for time, levels in enumerate(clip.astype(int)):
+        each = np.where(covers, log_levels[1][levels], log_levels[0][levels])
+        seen = (each * visible).sum((2, 3))  # (4, P)
+        with np.errstate(divide="ignore"):
+            joint = np.log(chance) + seen[:, None]
+        best = joint.max()
+        if time:
+            found.append(best + np.log(np.exp(joint - best).sum()))
+        chance = np.exp(joint - best) / np.exp(joint - best).sum()
+        chance = (1 - task.turning) * chance + task.turning * chance.mean(1, keepdims=True)
+        moved = np.empty_like(chance)
+        for way, to in enumerate(goes):
+            moved[:, way, to] = chance[:, way]
+        chance = moved
+        covered = np.einsum("kvp,kphw->hw", chance, covers)
+        predicted.append((means[0] + (means[1] - means[0]) * covered) * visible)
+    return np.array(predicted[:-1]), np.array(found)
+
+
+@pytest.mark.parametrize("noise", [1e-9, 1e-6, 1e-5, 1e-4, 1e-3, 4e-3, 0.1])
+@pytest.mark.parametrize("bar", [0, 5])
+def test_the_sprite_is_known_exactly_however_little_noise_there_is(
+    noise: float, bar: int, tmp_path: Path
+) -> None:
+    task = Sprites(size=8, bar=bar, reach=1, noise=noise, num_frames=16, num_clips=1, num_test_clips=8)
+    optimum, clips = _optimum(task, tmp_path), _clips(task, tmp_path)
+    made, _ = optimum(clips[:, :-1])
+    bits = optimum.log_prob(clips[:, :-1], clips[:, 1:]).numpy()
+    for clip, means, logs in zip(clips[:, :, 0].numpy(), made[:, :, 0].numpy(), bits, strict=True):
+        expected, probability = _hidden_markov(task, np.round(clip * 255))
+        np.testing.assert_allclose(means, expected, atol=1e-5)
+        np.testing.assert_allclose(logs, probability, atol=1e-4, rtol=1e-6)
+
+
 @pytest.mark.parametrize("task", WORLDS)
 def test_nobody_beats_the_optimum(task: Any, tmp_path: Path) -> None:
     data = load_data(task, tmp_path)

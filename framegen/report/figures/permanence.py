@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from framegen.evaluation.metrics import numbers
 from framegen.evaluation.permanence import LONGEST
 from framegen.evaluation.references import MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Permanence
@@ -34,7 +35,7 @@ def when_back(nets: Mapping[str, Permanence]) -> Panel:
 
 
 def _line(found: Permanence, predictor: str) -> Line:
-    errors, margins = found.squared_error[predictor], found.standard_error[predictor]
+    errors, margins = (numbers(each[predictor]) for each in (found.squared_error, found.standard_error))
     low, high = (
         [error + sign * margin for error, margin in zip(errors, margins, strict=True)] for sign in (-1, 1)
     )

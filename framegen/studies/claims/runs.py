@@ -5,13 +5,16 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+import numpy as np
 
 from framegen.config.config import Config
 from framegen.config.experiments import configure
-from framegen.evaluation.metrics import spread
+from framegen.evaluation.metrics import numbers, spread
 from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import Results, read_results
+from framegen.studies.claims.rules import Verdict
 
 HIDDEN_SIZES = (1, 2, 4, 8, 16, 32, 64)
 DEPTHS = {
@@ -24,7 +27,8 @@ DEPTHS = {
 """Nets of claim 3 by their runs, of which other claims have two as well: layers and units a layer; the last
 two have about the parameters of the deep ones."""
 
-Verdict = Literal["holds", "holds in part", "does not hold"]
+OTHER_RATES = (0.003, 0.03)
+"""Learning rates of claim 2, beside that of the article's experiments."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,11 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
     runs = {
         "video": Planned("video", seeds),
         "relu": Planned("video-relu", seeds),
+        **{
+            f"{name}-{rate:g}": Planned(experiment, seeds, {"learning_rate": rate})
+            for name, experiment in (("video", "video"), ("relu", "video-relu"))
+            for rate in OTHER_RATES
+        },
         "mlp": Planned("video-mlp", seeds),
         "gru": Planned("video-gru", seeds),
         "lstm": Planned("video-gru", seeds, {"cell": "lstm"}),
@@ -145,18 +154,17 @@ def over_optimum(results: Results) -> list[float]:
     return [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]
 
 
-def above(better: Sequence[float], worse: Sequence[float]) -> bool:
-    """Whether the first mean lies above the second by more than two standard errors of their difference over
-    seeds."""
-    variances = (statistics.variance(values) / len(values) for values in (better, worse))
-    return statistics.fmean(better) - statistics.fmean(worse) > 2 * math.sqrt(sum(variances))
+def excess_of(results: Results) -> float:
+    """The median over the nets; NaN where a run has none."""
+    if "excess" not in results.convention:
+        return math.nan
+    return statistics.median(numbers(results.values("closed_loop", "excess")))
 
 
-def compared(one: Sequence[float], other: Sequence[float]) -> str:
-    """How the first mean lies to the second, by that rule."""
-    if above(one, other):
-        return "better than"
-    return "worse than" if above(other, one) else "not to be told from"
+def middle_half(values: Sequence[float]) -> str:
+    """Median, and between which values the middle half of the nets lie."""
+    low, median, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{median:.3g} ({low:.3g} to {high:.3g})"
 
 
 def spread_text(values: Sequence[float], digits: int = 3) -> str:

@@ -2,8 +2,10 @@
 
 import math
 
+from framegen.evaluation.metrics import numbers
 from framegen.report.draw import draw_run
 from framegen.runs.run import load
+from framegen.studies.claims.rules import doubt, judge, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
 
 SINE_RUNS = {"sine-lag": "one sample behind", "sine-next": "one sample ahead"}
@@ -18,15 +20,17 @@ def _sines(runs: Runs) -> Finding:
         found.append(
             f"{what}: {over_seeds.mean:.1e} ± {over_seeds.sd:.0e} (without memory at best {memoryless:.1e})"
         )
-        learned.append((over_seeds.max or math.inf) < (memoryless or 0) / 10)
+        learned.append(
+            share(mse < (memoryless or 0) / 10 for mse in numbers(results.values("one_step", "mse")))
+        )
         values[f"sine/{name}"] = over_seeds.mean or math.nan
         shown = sorted((runs.folder / name / "figures").glob("windows-epoch-*.png"))[-1]
         pictures.append(
             (shown, f"{name}: every 15th window as it was trained on in the last epoch (first seed).")
         )
     return Finding(
-        "Mean squared error, target " + "; ".join(found) + ".",
-        "holds" if all(learned) else "holds in part" if any(learned) else "does not hold",
+        "Mean squared error, target " + "; ".join(found) + "." + doubt(*learned),
+        judge(learned),
         pictures,
         values,
     )
@@ -36,7 +40,8 @@ SINES = Claim(
     "An RNN turns a sine into a lagged one",
     "The article's second example: samples of a sine go in, the same sine shifted by one sample is the "
     "target. From one sample alone a rising and a falling sine look alike. The state is carried from window "
-    "to window.",
+    "to window. It holds where most nets have less than a tenth of the error without memory, in part where "
+    "that is so of one target alone.",
     list(SINE_RUNS),
     _sines,
 )

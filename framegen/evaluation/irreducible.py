@@ -1,0 +1,43 @@
+"""What nobody can predict: how far stored frames lie from what they are without noise."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from framegen.config.data import LEVEL, Orbit, Task
+from framegen.config.worlds import Drift, Sprites
+from framegen.data import drift, orbit, sprites
+from framegen.data.bar import hidden
+from framegen.data.clips import Data, to_float
+from framegen.models.censored import censored_mean
+
+
+def expected_frames(task: Task) -> Iterator[Tensor] | None:
+    """What who knows the scene expects of each test clip's stored frames, (T, C, H, W) float64, one clip at a
+    time; None where nobody knows that, and where noise is less than a level, which is rounded away."""
+    match task:
+        case Orbit():
+            clean, bar = orbit.clean(task, "test"), task.bar
+        case Sprites():
+            clean, bar = sprites.clean(task, "test"), task.bar
+        case Drift():
+            clean, bar = drift.clean(task, "test"), 0
+        case _:
+            return None
+    visible = ~hidden(task.size, bar)
+    return (censored_mean(f, task.noise) * visible for f in clean) if task.noise >= LEVEL else None
+
+
+def irreducible(task: Task, data: Data) -> Tensor | None:
+    """The mse of each test clip's frames behind the prompt of who knows the scene, (N,) float64; None where
+    nobody does.
+
+    It is that of the very noise that is in these frames, not of what noise makes on average: what is left of
+    a predictor's error depends less on the clips.
+    """
+    expected = expected_frames(task)
+    if expected is None or data.test_frames is None:
+        return None
+    pairs = zip(data.test_frames, expected, strict=True)
+    return torch.stack([(to_float(a) - b)[data.context :].square().mean() for a, b in pairs])
