@@ -184,14 +184,23 @@ def write_array(path: Path, frames: Iterable[Tensor], exclusive: bool = False) -
         np.lib.format.write_array_header_1_0(file, {**header, "shape": (count, *header["shape"][1:])})
 
 
+LONGEST_NAME = 255
+"""Bytes of a file's name on the file systems of Linux, macOS and Windows."""
+
+
 def refusal(path: Path, force: bool) -> str | None:
-    """Why writing to `path` would cost something that nobody gave up; None where it does not.
+    """Why `path` cannot be written, or would cost something that nobody gave up; None where it can.
 
     A folder is replaced where it is empty, or where it holds frames that were written here and `force` says
     so; never one that holds anything else.
     """
     if path.name in ("", ".."):
         return "is a folder that is there; name a file, or a new folder"
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        return f"has a name of more than {LONGEST_NAME} bytes; --out gives it a shorter one"
+    place = next(each for each in path.absolute().parents if os.path.lexists(each))
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        return f"cannot be written: {place} is no folder that can be written to"
     if not os.path.lexists(path):  # a link to nowhere is something that stands there
         return None
     if path.suffix and path.is_dir():

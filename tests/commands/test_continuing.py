@@ -1,6 +1,7 @@
 """From a film to its continuation in one command."""
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -380,3 +381,23 @@ def test_without_a_film_it_says_what_it_needs(framegen: Runner) -> None:
     code, _, err = framegen("continue")
     assert code == 2
     assert "name a film" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "out", "reason"),
+    [
+        (f"{'a' * 245}.mp4", None, "has a name of more than 255 bytes; --out gives it a shorter one"),
+        ("a.mp4", f"{'é' * 126}.mp4", "has a name of more than 255 bytes"),
+        ("a.mp4", "a.mp4/b.mp4", "cannot be written: .*a.mp4 is no folder that can be written to"),
+    ],
+)
+def test_where_a_result_cannot_be_written_nothing_is_trained(
+    name: str, out: str | None, reason: str, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(continuing, "train_on", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.chdir(tmp_path)
+    encode(Path("film.mp4"), SHOTS[0]).rename(name)
+    code, _, err = framegen("continue", name, *(["--out", out] if out else []))
+    assert code == 2
+    assert re.search(reason, err)
+    assert len(err.splitlines()) == 1

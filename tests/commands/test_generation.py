@@ -180,7 +180,7 @@ def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, t
         (("--frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
         (("--frames", 5, "--out", "a.gif", "--context", 10_001), "--context 10001: lies between 1 and 10000"),
         (("--frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
-        (("--frames", 5, "--out", "a.gif", "--clip", 0, "--prompt", "p.gif"), "--clip 0: stands beside"),
+        (("--frames", 5, "--out", "a.gif", "--clip", 0, "--prompt", "p.gif"), "--clip 0: is given beside"),
         (("--frames", 5, "--out", "a.gif", "--fps", 0), "--fps 0"),
     ],
 )
