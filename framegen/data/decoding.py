@@ -9,7 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from framegen.data.film_frame import FilmFrame, pixel_aspect
-from framegen.data.films import announced_seconds, aperture_of, open_film, video_of
+from framegen.data.films import aperture_of, length_of, may_jump, open_film, video_of
 from framegen.data.pictures import Incomplete, check_size
 
 if TYPE_CHECKING:
@@ -72,13 +72,12 @@ def film_frames(path: Path, clock: Clock, start: float = 0.0, complete: bool = F
 def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator[FilmFrame]:
     with open_film(path) as container:
         stream = video_of(container)
-        if stream.width * stream.height >= LARGE:
-            stream.thread_type = "AUTO"
         if start > 0 and stream.time_base:  # to the last key frame before it
             container.seek(int((clock.origin + start) / stream.time_base), stream=stream)
         aspect, aperture, graphs = pixel_aspect(stream), aperture_of(container, stream), {}
         count, ends, lost = 0, 0.0, []
-        for time, frame in _timed(decodable(container, stream, lost), clock, _longest_hold(container)):
+        longest = LONGEST_GAP if may_jump(container) else LONGEST_HOLD
+        for time, frame in _timed(decodable(container, stream, lost), clock, longest):
             check_size(path, frame.width, frame.height)
             count, ends = count + 1, (time or 0.0) + 1 / (clock.rate or math.inf)
             yield FilmFrame(frame, time, aspect, aperture, graphs)
@@ -88,30 +87,27 @@ def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator
         raise Incomplete(f"{path}: {'; '.join(filter(None, (fault, undecoded)))}", count)
 
 
-def _longest_hold(container: "InputContainer") -> float:
-    from av.format import Flags
-
-    return LONGEST_GAP if container.format.flags & Flags.ts_discont.value else LONGEST_HOLD
-
-
 def decodable(
-    container: "InputContainer", stream: "VideoStream", lost: list[object]
+    container: "InputContainer", stream: "VideoStream", lost: list[object], most: int | None = None
 ) -> "Iterator[av.VideoFrame]":
-    """All frames that FFmpeg decodes, as its program does: what cannot be decoded is passed over, and
-    appended to `lost`; where no more packets are found the film ends. Frames without a size are no frames."""
-    from av.error import InvalidDataError
+    """All frames that FFmpeg decodes, as its program does, of so many packets at the most: what cannot be
+    decoded is passed over, and appended to `lost`; where no more packets are found the film ends. Frames
+    without a size are no frames."""
+    from av.error import FFmpegError, InvalidDataError
 
-    packets, reading = container.demux(stream), True
+    if stream.width * stream.height >= LARGE:
+        stream.thread_type = "AUTO"
+    packets, reading = itertools.islice(container.demux(stream), most), True
     while reading:
         try:
-            packet = next(packets)  # the last one is empty: the decoder gives what it has kept
-            reading = packet.size > 0
+            packet = next(packets, None)  # the last one is empty: the decoder gives what it has kept
+            reading = packet is not None and packet.size > 0
         except InvalidDataError as error:
             lost.append(error)
             packet, reading = None, False
         try:
             yield from (frame for frame in stream.decode(packet) if frame.width and frame.height)
-        except InvalidDataError as error:
+        except FFmpegError as error:
             lost.append(error)
 
 
@@ -144,8 +140,8 @@ def _shortfall(
 ) -> str:
     """What a film lacks at its end, in words: by what its header says is shown, unless all samples that its
     index names are there. Stamps that do not begin at zero may be counted in its header, or not."""
-    announced = announced_seconds(container, stream)
-    if announced is None or clock.rate is None:
+    announced, promised = length_of(container, stream)
+    if announced is None or not promised or clock.rate is None:
         return ""
     index = stream.index_entries
     if 0 < count <= len(index):
@@ -161,7 +157,8 @@ def _shortfall(
 def first_look(container: "InputContainer", stream: "VideoStream") -> "tuple[Clock, av.VideoFrame | None]":
     """The clock of a film that was just opened, told by its first frames; and the first of them, None where
     none can be decoded."""
-    frames = list(itertools.islice(decodable(container, stream, []), PROBED_FRAMES))
+    decoded = decodable(container, stream, [], PROBED_PACKETS)
+    frames = list(itertools.islice(decoded, PROBED_FRAMES))
     return _clock(frames, float(stream.average_rate or 0)), next(iter(frames), None)
 
 

@@ -127,18 +127,24 @@ def _lacks_index(path: Path) -> bool:
     return True
 
 
-def announced_seconds(container: "InputContainer", stream: "VideoStream") -> float | None:
-    """How long the header says that the video is; None where it does not, as in an MPEG stream, whose length
-    is that of what is there."""
+def length_of(container: "InputContainer", stream: "VideoStream") -> tuple[float | None, bool]:
+    """How long a film is, seconds, and whether its header promises that. It does not where the length is that
+    of what is there, as in an MPEG stream, or of the whole file, which something else may make longer."""
     import av
+
+    seconds, promised = None, True
+    if stream.duration and stream.time_base:
+        seconds = float(stream.duration * stream.time_base)
+    elif clock := re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", "")):  # MKV
+        hours, minutes, rest = map(float, clock.groups())
+        seconds = 3600 * hours + 60 * minutes + rest
+    elif container.duration:
+        seconds, promised = container.duration / av.time_base, len(container.streams) == 1
+    return seconds, promised and seconds is not None and not may_jump(container)
+
+
+def may_jump(container: "InputContainer") -> bool:
+    """Whether a container's time stamps may jump, as where recordings were joined: those of MPEG streams."""
     from av.format import Flags
 
-    if container.format.flags & Flags.ts_discont.value:
-        return None
-    if stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if clock := re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", "")):  # MKV
-        hours, minutes, seconds = map(float, clock.groups())
-        return 3600 * hours + 60 * minutes + seconds
-    # of the whole file, so only where nothing but the video can make it long
-    return container.duration / av.time_base if container.duration and len(container.streams) == 1 else None
+    return bool(container.format.flags & Flags.ts_discont.value)

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 from framegen.data.decoding import Clock, first_look
 from framegen.data.film_frame import FilmFrame, pixel_aspect, turned
-from framegen.data.films import announced_seconds, aperture_of, open_film, video_of
+from framegen.data.films import aperture_of, length_of, open_film, video_of
 from framegen.data.kinds import FILMS, PICTURES, kind_of
 from framegen.data.pictures import (
     Incomplete,
@@ -23,10 +22,6 @@ from framegen.data.pictures import (
     picture_frames,
 )
 from framegen.errors import UserError
-
-if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
 
 PROBED_PICTURES = 50
 
@@ -107,7 +102,7 @@ def _probe_film(path: Path) -> Facts:
             "its transparency is not read" * (stream.metadata.get("alpha_mode") == "1"),
             _said(clock),
         ]
-        seconds, audio, lead = _seconds(container, stream), bool(container.streams.audio), 0.0
+        (seconds, _), audio, lead = length_of(container, stream), bool(container.streams.audio), 0.0
         if clock.stamp == "pts" and stream.start_time is not None and stream.time_base:
             lead = max(0.0, clock.origin - float(stream.start_time * stream.time_base))
     if seconds and clock.rate and lead > 1.5 / clock.rate:
@@ -115,18 +110,6 @@ def _probe_film(path: Path) -> Facts:
         notes.append(f"its first {lead:.3g} s lack a key frame and cannot be decoded")
     count = round(seconds * clock.rate) if seconds and clock.rate else None
     return Facts(width, height, clock.rate, seconds, count, audio, tuple(filter(None, notes)), clock)
-
-
-def _seconds(container: "InputContainer", stream: "VideoStream") -> float | None:
-    """How long a film is, by its header, or by the last stamp that FFmpeg finds."""
-    import av
-
-    announced = announced_seconds(container, stream)
-    if announced is None and stream.duration and stream.time_base:
-        return float(stream.duration * stream.time_base)
-    if announced is None and container.duration:
-        return container.duration / av.time_base
-    return announced
 
 
 def _said(clock: Clock) -> str:

@@ -36,7 +36,8 @@ def _encoded(*words: str, rate: int = RATE) -> Callable[[Path], object]:
 
 def _whole(path: Path, *words: str) -> Path:
     """H.264 with B frames, of which every 40th is a key frame."""
-    _ffmpeg(*_source(), "-c:v", "libx264", "-g", "40", "-bf", "2", "-pix_fmt", "yuv420p", *words, path)
+    coded = ["-c:v", "libx264", "-g", "40", "-bf", "2", "-pix_fmt", "yuv420p", "-fflags", "+bitexact"]
+    _ffmpeg(*_source(), *coded, *words, path)
     return path
 
 
@@ -76,7 +77,7 @@ def _holes(path: Path) -> None:
     """Some packets' bytes are damaged."""
     content = bytearray(_whole(path.with_name("whole.mkv")).read_bytes())
     for place in (len(content) // 3, len(content) // 2):
-        content[place : place + 60] = bytes(60)
+        content[place : place + 400] = bytes(400)
     path.write_bytes(content)
 
 
