@@ -19,8 +19,7 @@ VERDICT_TEXTS = {
 }
 CAUSES = {
     "in step": "Most clips stay in step.",
-    "drifts": "What is lost at long horizons is mostly the phase: the light goes on, but at a speed that is "
-    "slightly wrong.",
+    "drifts": "What is lost at long horizons is mostly the phase: the light goes on, away from the true one.",
     "another motion": "What is lost at long horizons is mostly the motion: the light goes on at another "
     "speed, or the other way.",
     "fades": "What is lost at long horizons is mostly the light itself: it fades.",

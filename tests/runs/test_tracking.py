@@ -122,9 +122,9 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
             summary |= record["summary"].get("update", {})
     results = json.loads((tracked / "seen" / "results.json").read_text())
     assert summary["test/skill"] == pytest.approx(results["one_step"]["model"]["skill"])
-    assert summary["test/closed_loop_mse"] == pytest.approx(
-        results["closed_loop"]["predictors"]["model"]["mse"]
-    )
+    for metric in ("mse", "excess"):
+        expected = results["closed_loop"]["predictors"]["model"][metric]
+        assert summary[f"test/closed_loop_{metric}"] == pytest.approx(expected)
 
 
 def test_test_clips_stand_side_by_side_as_films(tracked: Path) -> None:

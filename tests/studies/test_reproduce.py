@@ -311,7 +311,7 @@ if __name__ == "__main__":
         reproduce.part_done = stop_when_two_have_begun
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[3])
     try:
-        reproduce.reproduce(folder / "runs", folder / "data", [2, 8], 2, "offline", **options)
+        reproduce.reproduce(folder / "runs", folder / "data", [12], 2, "offline", **options)
     except Interrupted as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.exit_code)
@@ -328,22 +328,22 @@ def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     said = stopped.stderr.splitlines()
     assert said[-1] == "stopped by SIGINT; all is saved, and the same command goes on"
     assert "Traceback" not in stopped.stderr
-    before = {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
+    before = {name: (folder / name / "config.json").read_bytes() for name in CLAIMS[12].needs}
     assert len(list(folder.glob("*/results.json"))) < 2  # one may be done before the other begins
     assert not (folder / "report.html").exists()
     with pytest.raises(UserError, match="was made with other options"):
-        reproduce(tmp_path / "runs", tmp_path / "data", [8], 3, "disabled", show=False, **LONG)
+        reproduce(tmp_path / "runs", tmp_path / "data", [12], 3, "disabled", show=False, **LONG)
 
     Forked(PROGRAM, tmp_path, "go on", json.dumps(LONG)).succeeded()
-    assert before == {name: (folder / name / "config.json").read_bytes() for name in ("video", "relu")}
+    assert before == {name: (folder / name / "config.json").read_bytes() for name in CLAIMS[12].needs}
     assert (folder / "report.html").exists()
-    steps = [row["step"] for row in rows_of(folder / "relu") if "train/loss" in row]
+    steps = [row["step"] for row in rows_of(folder / "bits") if "train/loss" in row]
     assert steps == list(range(1, 241))
     # In W&B the runs of the claims are one group, and the report is one run, begun twice.
     records = [each for file in tmp_path.rglob("offline-run-*/*.wandb") for each in records_of(file)]
     runs = [each["run"] for each in records if each["type"] == "run" and "config" in each["run"]]
     assert [run["job_type"] for run in runs].count("reproduce") == 2
-    assert {run["display_name"] for run in runs if run["job_type"] == "population"} == {"video", "relu"}
+    assert {run["display_name"] for run in runs if run["job_type"] == "population"} == set(CLAIMS[12].needs)
     (group,) = {run["run_group"] for run in runs}
     assert {run["run_id"] for run in runs if run["job_type"] == "reproduce"} == {group}
 

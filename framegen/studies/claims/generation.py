@@ -138,7 +138,8 @@ def _length(runs: Runs) -> Finding:
             (
                 pictures[1],
                 f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated "
-                "light is from the true one. A speed that is slightly wrong grows in proportion to the time.",
+                "light is from the true one. It grows in proportion to the time where a speed is slightly "
+                "wrong.",
             ),
         ],
         {f"length/{count}": statistics.fmean(values) for count, values in skills.items()}

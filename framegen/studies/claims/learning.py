@@ -104,8 +104,8 @@ def _activation(runs: Runs) -> Finding:
     )
     return Finding(
         f"Skill {spread_text(tanh)} with tanh and {spread_text(relu)} with relu, each at the learning rate "
-        f"that is best on validation; {LEARNED:g} or more have {learned[0].part:.0%} of the tanh nets and "
-        f"{learned[1].part:.0%} of the relu nets. By rate: {tried}. A unit is dead that is 0 in every frame "
+        f"that is best on validation; {learned[0].part:.0%} of the tanh nets and {learned[1].part:.0%} of "
+        f"the relu nets reach {LEARNED:g}. By rate: {tried}. A unit is dead that is 0 in every frame "
         f"of the test clips: {with_dead} of {len(relu)} relu nets have one or more ({at_start} before "
         f"training). By dead units: {groups}.{doubt(*learned)}",
         judge(learned),
