@@ -248,7 +248,7 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def save(_: object, path: Path) -> Path:  # a figure that is made need not be painted
+    def save(_: object, path: Path, *_more: bool) -> Path:  # a figure that is made need not be painted
         path.parent.mkdir(exist_ok=True)
         path.touch()
         return path
@@ -285,6 +285,23 @@ def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) 
     assert code == 0
     assert "is finished already" in err
     assert (small_run / "results.json").stat().st_mtime_ns == before
+
+
+def test_pictures_that_a_killed_run_did_not_make_are_made_by_a_resume(
+    framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    gone = [run / "generated.gif", run / "figures" / "filmstrip.png", run / "figures" / "horizon.png"]
+    whole = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    for path in gone:
+        path.unlink()
+    kept = run / "figures" / "loss.png"
+    kept.write_bytes(b"kept")
+    code, _, err = framegen("train", "--resume", run)
+    assert code == 0, err
+    assert "is finished already; 3 missing pictures made" in err
+    assert kept.read_bytes() == b"kept"
+    assert all(path.read_bytes() == whole[path] for path in whole if path != kept)
 
 
 def test_a_model_that_learned_nothing_but_the_mean_is_told_so(
