@@ -3,12 +3,15 @@
 import os
 import signal
 import sys
+import tempfile
+import traceback
+from contextlib import suppress
 from functools import partial
 
 from framegen import verbs
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.reading import refuse_empty
-from framegen.errors import OptionError, UserError
+from framegen.errors import OptionError, UserError, printable
 from framegen.progress import prepare_streams
 
 COMMANDS = {
@@ -71,7 +74,7 @@ def main() -> None:
     except Interrupted as interrupt:
         for number in SIGNALS:  # all is saved: one more must not spoil the last line
             signal.signal(number, signal.SIG_IGN)
-        print(f"framegen: {interrupt}", file=sys.stderr)
+        print(f"framegen: {printable(interrupt)}", file=sys.stderr)
         sys.exit(interrupt.exit_code)
     except KeyboardInterrupt:
         print("framegen: interrupted", file=sys.stderr)
@@ -80,8 +83,24 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:  # a name too long, a full disk: the place it names says more than a traceback
-        print(f"framegen: {error.filename or 'output'}: {error.strerror or error}", file=sys.stderr)
+        line = f"{error.filename or 'output'}: {error.strerror or error}"
+        print(f"framegen: {printable(line)}", file=sys.stderr)
         sys.exit(1)
+    except Exception as error:
+        print(f"framegen: {printable(_fault(error))}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _fault(error: Exception) -> str:
+    """What is said of an error that nobody foresaw; its traceback is kept in a file for ourselves alone."""
+    place = "its traceback could not be saved"
+    with suppress(OSError):
+        number, name = tempfile.mkstemp(".txt", "framegen-")
+        with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            traceback.print_exception(error, file=file)
+        place = f"its traceback is in {name}"
+    said = next(iter(str(error).splitlines()), "no more is known")
+    return f"{type(error).__name__}: {said}: this is a fault of framegen; {place}; please report it"
 
 
 def _main(arguments: list[str]) -> None:

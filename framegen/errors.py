@@ -1,4 +1,10 @@
-"""The one exception that a user is meant to see."""
+"""The one exception that a user is meant to see, and how lines are made that anyone may read."""
+
+
+def printable(text: object) -> str:
+    """The text as one line of printable letters: a name in it may hold any, and a terminal does what some of
+    them say."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 
 class UserError(Exception):
@@ -11,8 +17,8 @@ class UserError(Exception):
 
     @property
     def line(self) -> str:
-        """The message as one line of printable letters: a name in it may hold any."""
-        return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(self))
+        """The message as one line of printable letters."""
+        return printable(self)
 
 
 class OptionError(UserError):

@@ -152,7 +152,7 @@ def write_bytes(path: Path, content: bytes, exclusive: bool = False) -> None:
 
 def write_text(path: Path, content: str, exclusive: bool = False) -> None:
     """`write_bytes` for text, in UTF-8."""
-    write_bytes(path, content.encode(), exclusive)
+    write_bytes(path, content.encode(errors="backslashreplace"), exclusive)  # a name may be no text
 
 
 def check_file(path: Path, limit: int) -> None:

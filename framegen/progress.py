@@ -14,6 +14,8 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
 
+from framegen.errors import printable
+
 PLAIN_LINES = 20
 """About how many lines a whole training prints where there is no terminal."""
 
@@ -37,6 +39,11 @@ def prepare_streams() -> None:
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def answer(*lines: object) -> None:
+    """What a command has to say in the end, on stdout."""
+    print(*map(printable, lines), sep="\n")
 
 
 def count_of(number: int, what: str) -> str:
@@ -86,6 +93,7 @@ def say(text: str, show: bool) -> None:
     if not (show and text):
         return
     try:
+        text = printable(text)
         print(_wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
     except OSError:  # whoever read it is gone, or its disk is full: no reason to stop a training
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -26,7 +26,8 @@ from framegen.config.options import (
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
 from framegen.config.space import read_search
-from framegen.errors import OptionError
+from framegen.errors import OptionError, printable
+from framegen.progress import answer
 
 if TYPE_CHECKING:
     from framegen.runs.run import Run
@@ -45,9 +46,12 @@ def continue_films(words: list[str]) -> None:
 
     made = continuing.continue_films(options.films, start=start, **values)
     print_results(made.run.results, Console())
-    print(f"\nHow it goes on:           {made.continued}")
-    print(f"With the truth, unseen:   {made.compared} ({made.part})")
-    print(f"The run, to generate more: {made.run.folder}")
+    answer(
+        "",
+        f"How it goes on:           {made.continued}",
+        f"With the truth, unseen:   {made.compared} ({made.part})",
+        f"The run, to generate more: {made.run.folder}",
+    )
 
 
 def data(words: list[str]) -> None:
@@ -58,23 +62,23 @@ def data(words: list[str]) -> None:
 
             values = {name: value for name, value in vars(options).items() if name != "paths"}
             folder = import_films(options.paths, **values)
-            print(f"{folder}\nNext: uv run framegen data show {options.name}")
+            answer(folder, f"Next: uv run framegen data show {options.name}")
         case ["list", *rest]:
             place: ListData = parse(ListData, "data list", rest)
             from framegen.commands.data import list_datasets
 
             listed = list_datasets(place.data_dir)
             for name, text in listed.items():
-                print(f"{name}: {text}")
+                answer(f"{name}: {text}")
             if not listed:
                 way_out = "framegen data import FILM --name NAME brings some in"
-                print(f"{place.data_dir}: holds no films; {way_out}")
+                answer(f"{place.data_dir}: holds no films; {way_out}")
         case ["show", *rest]:
             shown: ShowData = parse(ShowData, "data show", rest)
             from framegen.commands.data import show
 
             lines, pictures = show(**vars(shown))
-            print(*lines, *pictures, sep="\n")
+            answer(*lines, *pictures)
         case [] | ["-h" | "--help", *_]:
             print("framegen data import PATH... --name NAME [--size 64] [--channels 1|3] [--fps F]")
             print("framegen data list", "framegen data show NAME-or-FILE", sep="\n")
@@ -151,22 +155,22 @@ def _report(run: "Run") -> None:
     folder, results = run.folder, run.results
     print_results(results, Console())
     made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
-    print(f"\nEverything is in {folder}. To look at:", *(f"  {path}" for path in made), sep="\n")
+    answer("", f"Everything is in {folder}. To look at:", *(f"  {path}" for path in made))
     if len(results.members) > 1:
         shown = f"seed {results.median_seed}, the median one on the validation clips"
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --frames 100 --out {clip}"
-    print(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    answer(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
     if is_playable(run):
-        print(f"Or play with it in a browser: uv run framegen play {folder}")
+        answer(f"Or play with it in a browser: uv run framegen play {folder}")
 
 
 def _compare(runs: "dict[str, Run]") -> None:
     from framegen.report.tables import print_comparison
 
-    print_comparison({label: run.results for label, run in runs.items()}, Console())
-    print("\nEverything is in", *(f"  {run.folder}" for run in runs.values()), sep="\n")
+    print_comparison({printable(label): run.results for label, run in runs.items()}, Console())
+    answer("", "Everything is in", *(f"  {run.folder}" for run in runs.values()))
 
 
 def search(words: list[str]) -> None:
@@ -185,8 +189,8 @@ def search(words: list[str]) -> None:
     print_trials(found.trials, Console())
     print_results(found.run.results, Console())
     made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
-    print("\nThe best one, and the search:", *(f"  {path}" for path in made), sep="\n")
-    print(f"The best one again: uv run {found.trials.command}")
+    answer("", "The best one, and the search:", *(f"  {path}" for path in made))
+    answer(f"The best one again: uv run {found.trials.command}")
 
 
 def evaluate(words: list[str]) -> None:
@@ -200,7 +204,7 @@ def evaluate(words: list[str]) -> None:
     print_all_metrics(run.results, Console())
     if run.config.task.reservation:
         print(run.config.task.reservation)
-    print(f"\n{folder / 'results.json'}\n{folder / 'figures'}")
+    answer("", folder / "results.json", folder / "figures")
 
 
 def compare(words: list[str]) -> None:
@@ -210,9 +214,10 @@ def compare(words: list[str]) -> None:
     from framegen.runs.folder import find
 
     folders = [find(run, options.runs_dir) for run in options.runs]
-    print_comparison(comparing.compare(folders, options.out, options.force), Console())
+    compared = comparing.compare(folders, options.out, options.force)
+    print_comparison({printable(name): results for name, results in compared.items()}, Console())
     if options.out is not None:
-        print(options.out)
+        answer(options.out)
 
 
 def generate(words: list[str]) -> None:
@@ -223,7 +228,7 @@ def generate(words: list[str]) -> None:
     values = {
         name: value for name, value in vars(options).items() if name not in ("run", "runs_dir", "frames")
     }
-    print(generation.generate(find(options.run, options.runs_dir), options.frames, **values))
+    answer(generation.generate(find(options.run, options.runs_dir), options.frames, **values))
 
 
 def probe(words: list[str]) -> None:
@@ -236,7 +241,7 @@ def probe(words: list[str]) -> None:
     folder = find(options.run, options.runs_dir)
     print_probe(probing.probe(folder, options.frames, options.track), Console())
     made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
-    print(f"\n{folder / PROBE}", *(path for path in made if path.exists()), sep="\n")
+    answer("", folder / PROBE, *(path for path in made if path.exists()))
 
 
 def draw(words: list[str]) -> None:
@@ -244,8 +249,7 @@ def draw(words: list[str]) -> None:
     from framegen.commands import evaluation
     from framegen.runs.folder import find
 
-    for path in evaluation.draw(find(options.run, options.runs_dir)):
-        print(path)
+    answer(*evaluation.draw(find(options.run, options.runs_dir)))
 
 
 def play(words: list[str]) -> None:
@@ -254,7 +258,7 @@ def play(words: list[str]) -> None:
     from framegen.runs.folder import find
 
     path = playing.play(find(options.run, options.runs_dir), options.out, options.force)
-    print(f"{path}\nOpen it in a browser: it needs nothing else, not even a network.")
+    answer(path, "Open it in a browser: it needs nothing else, not even a network.")
 
 
 def reproduce(words: list[str]) -> None:
@@ -268,7 +272,7 @@ def reproduce(words: list[str]) -> None:
     for number, finding in findings.items():
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
         Console().print(text, highlight=False, markup=False)
-    print(f"\nThe report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
+    answer("", f"The report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
 
 
 def bench(words: list[str]) -> None:
@@ -276,4 +280,4 @@ def bench(words: list[str]) -> None:
     from framegen.studies import bench
 
     bench.print_tables(bench.bench(options.out), Console())
-    print(f"\n{options.out / 'bench.json'}\n{options.out / 'bench.md'}")
+    answer("", options.out / "bench.json", options.out / "bench.md")

@@ -21,8 +21,9 @@ FLOORS = [  # from the ground up; what stands together does not know each other
     ["__main__", "__init__"],
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-GROUND = {("files", "errors")}
-"""Beside each other on the ground: files say in an error what is wrong with them."""
+GROUND = {("files", "errors"), ("progress", "errors")}
+"""Beside each other on the ground: files say in an error what is wrong with them, and lines are
+made alike."""
 
 
 def _room(name: str) -> str:

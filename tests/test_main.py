@@ -1,8 +1,10 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO, TextIOWrapper
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from framegen import __main__
 from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
@@ -18,6 +21,7 @@ from framegen.progress import say
 from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
+from framegen.training import distributed
 from tests.conftest import smallest
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -248,7 +252,7 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def save(_: object, path: Path) -> Path:  # a figure that is made need not be painted
+    def save(_: object, path: Path, *_more: bool) -> Path:  # a figure that is made need not be painted
         path.parent.mkdir(exist_ok=True)
         path.touch()
         return path
@@ -285,6 +289,68 @@ def test_a_finished_run_is_not_trained_again(framegen: Runner, small_run: Path) 
     assert code == 0
     assert "is finished already" in err
     assert (small_run / "results.json").stat().st_mtime_ns == before
+
+
+def test_pictures_that_a_killed_run_did_not_make_are_made_by_a_resume(
+    framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    gone = [run / "generated.gif", run / "figures" / "filmstrip.png", run / "figures" / "horizon.png"]
+    whole = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != ".lock"}
+    for path in gone:
+        path.unlink()
+    kept = run / "figures" / "loss.png"
+    kept.write_bytes(b"kept")
+    code, _, err = framegen("train", "--resume", run)
+    assert code == 0, err
+    assert "is finished already; 3 missing pictures made" in err
+    assert kept.read_bytes() == b"kept"
+    assert all(path.read_bytes() == whole[path] for path in whole if path != kept)
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_what_nobody_foresaw_is_a_line_with_the_place_of_its_traceback(
+    processes: str, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(words: list[str]) -> None:
+        raise ValueError("of \x1b[31m it\nmore")
+
+    monkeypatch.setitem(__main__.COMMANDS, "draw", (fail, ""))
+    monkeypatch.setattr(distributed, "together", lambda lead: lead())
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    code, out, err = framegen("draw", "x")
+    (saved,) = tmp_path.iterdir()
+    line = r"framegen: ValueError: of \x1b[31m it: this is a fault of framegen; its traceback is in "
+    assert (code, out, err) == (1, "", f"{line}{saved}; please report it\n")
+    assert "in fail" in saved.read_text()
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    code, _, err = framegen("draw", "x")
+    assert (code, err.endswith("; its traceback could not be saved; please report it\n")) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["\x1b]0;owned\x07", os.fsdecode(b"caf\xe9"), "two\nlines"])
+def test_a_name_tells_a_terminal_nothing(
+    name: str, framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(small_run, tmp_path / name))
+    other = Path(shutil.copytree(small_run, tmp_path / f"{name}2"))
+    for words in (
+        ["evaluate", run],
+        ["draw", run],
+        ["play", run],
+        ["compare", run, other],
+        ["generate", run, "--frames", 2, "--out", run / "o.npy"],
+        ["train", "--resume", run],
+        ["data", "list", "--data-dir", run],
+        ["generate", run / "none", "--out", "o.gif"],
+    ):
+        _, *streams = framegen(*words)
+        said = "".join(streams)
+        assert "owned" in said or "caf" in said or "two" in said
+        assert all(letter.isprintable() or letter == "\n" for letter in said), said
+        assert "two\nlines" not in said
 
 
 def test_a_model_that_learned_nothing_but_the_mean_is_told_so(

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from framegen.commands.training import about_run
 from framegen.config.config import to_dict
 from framegen.config.data import Orbit
 from framegen.config.training import Mode
@@ -46,7 +45,7 @@ from framegen.report.figures import probed, style
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
 from framegen.runs.folder import lock, read_config
 from framegen.runs.run import Run, load
-from framegen.runs.tracking import Tracker, resolve_again
+from framegen.runs.tracking import Tracker, about_run, resolve_again
 
 UNTRAINED = 8
 """Untrained nets beside a population of so many or more."""

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 
 from framegen.commands.evaluation import log_run, measure
 from framegen.config.config import Config, to_dict
-from framegen.config.experiments import EXPERIMENTS, configure
+from framegen.config.experiments import configure
 from framegen.config.training import Mode
 from framegen.data import determine
 from framegen.data.clips import Data
@@ -26,12 +26,12 @@ from framegen.files import remove_leftovers
 from framegen.models import build
 from framegen.models.device import choose_device, peak_memory, threads_for
 from framegen.models.predictor import num_parameters
-from framegen.progress import TrainingBar, duration, say
+from framegen.progress import TrainingBar, count_of, duration, say
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
-from framegen.runs.folder import CONFIG, Description, create, lock, read_config, write_config
+from framegen.runs.folder import CONFIG, create, lock, read_config, write_config
 from framegen.runs.run import Run
-from framegen.runs.tracking import About, Tracker, resolve_again, resolve_mode
+from framegen.runs.tracking import Tracker, about_run, resolve_again, resolve_mode
 from framegen.training import ranks
 from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
@@ -131,7 +131,7 @@ def resume(
     began: float | None = None,
 ) -> Run:
     """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
-    Minutes are what is left of them.
+    Minutes are what is left of them. Of a finished run missing pictures are made, where `draw` says so.
 
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
@@ -140,9 +140,12 @@ def resume(
     mode = resolve_again(track, stored)
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
-            say(f"{run_dir}: is finished already; nothing was changed", show)
             saved = load(run_dir)
-            return Run(run_dir, saved.config, saved.models, saved.shown)
+            run = Run(run_dir, saved.config, saved.models, saved.shown)
+            missing = draw_run(run, run.results, missing=True) if draw else []  # it was killed as it drew
+            done = f"{count_of(len(missing), 'missing picture')} made" if missing else "nothing was changed"
+            say(f"{run_dir}: is finished already; {done}", show)
+            return run
         checkpoint, progress = run_dir / CHECKPOINT, run_dir / RESUME
         if checkpoint.exists() and not progress.exists() and steps_taken(checkpoint) > 0:
             lost = f"{progress}: is missing, so the training cannot go on where it was"
@@ -203,22 +206,6 @@ def _begin(
         training.restore(tensors)
     interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
     return training, run
-
-
-def about_run(description: Description, shown: Mapping[str, Any]) -> About:
-    """What W&B says of a run; `shown` is its config there."""
-    config = description.config
-    kinds = (type(part).__name__.lower() for part in (config.task, config.model))
-    return About(
-        description.wandb_id,
-        shown,
-        group=description.group or config.experiment,
-        tags=tuple(dict.fromkeys((*kinds, *description.tags))),
-        job_type="population" if config.seeds else "train",
-        notes=f"{config.experiment}: {EXPERIMENTS[config.experiment].description}"
-        if config.experiment in EXPERIMENTS
-        else config.description,
-    )
 
 
 def _facts(run: Run, engine: Engine) -> dict[str, Any]:

@@ -29,9 +29,10 @@ from framegen.runs.run import Run
 SHOWN_CLIPS = 20
 
 
-def draw_run(run: Run, results: Results) -> list[Path]:
+def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
     """Make every picture that fits the run: in `figures` and, where it can generate, `generated.gif`.
 
+    With `missing` no more than what is not there; then no data is loaded where all is.
     Returns the paths of what was made. A picture that fails is named in one line and stops nothing.
     """
     folder = run.folder / "figures"
@@ -54,11 +55,12 @@ def draw_run(run: Run, results: Results) -> list[Path]:
     made = [
         path
         for path, figure in figures.items()
-        if could_make(path, lambda f=figure, p=path: style.save(f(), p))
+        if not (missing and path.exists()) and could_make(path, lambda f=figure, p=path: style.save(f(), p))
     ]
-    if results.closed_loop is not None:
-        video = [folder / "filmstrip.png", run.folder / "generated.gif"]
-        outs = [folder / "continuation.png"] if run.data.carry_state else video
+    last = run.folder / "generated.gif", folder / "continuation.png"
+    if results.closed_loop is not None and not (missing and any(path.exists() for path in last)):
+        video = [folder / "filmstrip.png", last[0]]
+        outs = [last[1]] if run.data.carry_state else video
         made += outs if could_make(outs[0], lambda: write_continuations(run, outs)) else []
     return made
 

@@ -132,8 +132,14 @@ def write_config(
     tags: tuple[str, ...] = (),
 ) -> None:
     """Write config.json: everything needed to make the run again. W&B's group and tags go on with a resumed
-    run."""
+    run. Raises OptionError where JSON cannot hold the name of `data_dir`."""
     commit, diff = _git()
+    try:
+        str(data_dir).encode()
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"--data-dir {data_dir}: is no UTF-8, so that {CONFIG} cannot name it; choose another"
+        ) from error
     content = _Content(
         **to_dict(config),
         track=track,
@@ -141,7 +147,7 @@ def write_config(
         data_dir=str(data_dir),
         group=group,
         tags=tags,
-        command=sys.argv,
+        command=[word.encode(errors="backslashreplace").decode() for word in sys.argv],
         versions={
             "python": platform.python_version(),
             **{package: _version(package) for package in PACKAGES},

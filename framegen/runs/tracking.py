@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from framegen.config.experiments import EXPERIMENTS
 from framegen.config.training import Mode
 from framegen.errors import UserError
+from framegen.runs.folder import Description
 from framegen.runs.metrics import MEMBERS, METRICS, MetricsFiles
 
 PROJECT = "framegen"
@@ -54,6 +56,22 @@ class About:
     """Train, population or reproduce."""
     notes: str = ""
     """A line that says what the run is, where WANDB_NOTES does not."""
+
+
+def about_run(description: Description, shown: Mapping[str, Any]) -> About:
+    """What W&B says of a run; `shown` is its config there."""
+    config = description.config
+    kinds = (type(part).__name__.lower() for part in (config.task, config.model))
+    return About(
+        description.wandb_id,
+        shown,
+        group=description.group or config.experiment,
+        tags=tuple(dict.fromkeys((*kinds, *description.tags))),
+        job_type="population" if config.seeds else "train",
+        notes=f"{config.experiment}: {EXPERIMENTS[config.experiment].description}"
+        if config.experiment in EXPERIMENTS
+        else config.description,
+    )
 
 
 class Tracker:

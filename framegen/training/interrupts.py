@@ -1,8 +1,9 @@
 """SIGINT, SIGTERM and SIGHUP as something that a training can end well from."""
 
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
@@ -30,6 +31,7 @@ class Interrupts:
         self.advice = ""
         self._holding = False
         self._previous: dict[int, object] = {}
+        self._swallowed: Callable[[sys.UnraisableHookArgs], object] = sys.unraisablehook
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
@@ -40,6 +42,7 @@ class Interrupts:
                 ):
                     continue  # nohup: the user wants it to go on when the terminal is closed
                 self._previous[number] = signal.signal(number, self._receive)
+            self._swallowed, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(
@@ -47,6 +50,16 @@ class Interrupts:
     ) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
+        if self._previous:
+            sys.unraisablehook = self._swallowed
+        if kind is None:
+            self.check()
+
+    def _unraisable(self, thrown: "sys.UnraisableHookArgs") -> None:
+        """What is raised where nothing can be, such as in a `__del__`, goes no further, and is printed; of a
+        signal that came there `received` tells."""
+        if not isinstance(thrown.exc_value, Interrupted):
+            self._swallowed(thrown)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         second, self.received = self.received is not None, number

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from framegen import files
 from framegen.commands.training import resume, train
-from framegen.errors import UserError
+from framegen.errors import OptionError, UserError
 from framegen.runs.folder import create
 from framegen.runs.run import load
 from framegen.training.loop import Epoch
@@ -241,3 +242,16 @@ def test_a_run_that_is_removed_while_it_is_trained_is_not_made_anew(
     assert (tmp_path / "run").exists() == (gone == "config.json")
     assert not (tmp_path / "run" / "results.json").exists()
     assert not (tmp_path / "run" / "figures").exists()
+
+
+def test_a_run_lies_where_no_name_is_text_and_a_data_set_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / os.fsdecode(b"caf\xe9")
+    monkeypatch.setattr(sys, "argv", ["framegen", "train", "--runs-dir", str(runs)])
+    run = train(SMALL_CONFIG, "run", "disabled", runs, tmp_path / "data", show=False, draw=False)
+    assert json.loads((run.folder / "config.json").read_text())["command"][-1].endswith(r"caf\udce9")
+    assert resume(run.folder, show=False, draw=False).config == SMALL_CONFIG
+    with pytest.raises(OptionError, match="is no UTF-8"):
+        train(SMALL_CONFIG, "two", "disabled", tmp_path, runs, show=False)
+    assert not (tmp_path / "two").exists()

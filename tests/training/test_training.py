@@ -1,7 +1,9 @@
 import json
 import math
+import os
 import resource
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ from framegen.models import build
 from framegen.runs import checkpoint
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
+from framegen.training.interrupts import Interrupted
 from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, tensors
 from tests.forked import STOPPED, Forked
 
@@ -455,3 +458,24 @@ def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
             training.resume(run, show=False, draw=False)
     training.resume(run, show=False, draw=False)
     assert (run / "results.json").exists()
+
+
+def test_a_signal_where_nothing_can_be_raised_is_told_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Last:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def draw_run(*_: object) -> list[Path]:
+        Last()
+        return []
+
+    thrown: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", thrown.append)
+    monkeypatch.setattr(training, "draw_run", draw_run)
+    with pytest.raises(Interrupted, match="stopped by SIGINT; all is saved"):
+        training.train(SMALL_CONFIG, "run", "disabled", tmp_path, tmp_path, show=False)
+    assert thrown == []
+    assert (tmp_path / "run" / "results.json").exists()
+    assert sys.unraisablehook == thrown.append
