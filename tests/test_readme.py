@@ -96,8 +96,8 @@ def test_every_command_runs(folder: Path, framegen: Runner, monkeypatch: pytest.
         code, out, err = framegen(*shortened(arguments))
         assert code == 0, f"{command}: {out}{err}"
         if arguments == ["train"]:  # its pictures are made; those of the others would take a minute
-            monkeypatch.setattr(training, "draw_run", lambda *_: [])
-            monkeypatch.setattr(evaluation, "draw_run", lambda *_: [Path("none.png")])
+            monkeypatch.setattr(training, "draw_run", lambda *_, **__: [])
+            monkeypatch.setattr(evaluation, "draw_run", lambda *_, **__: [Path("none.png")])
         if "--out" in arguments:
             assert Path(arguments[arguments.index("--out") + 1]).stat().st_size > 0
 

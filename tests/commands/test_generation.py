@@ -229,7 +229,7 @@ def test_a_sine_runs_on_as_a_line(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_named(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     code, _, err = framegen("generate", small_run, "--frames", 5, "--out", tmp_path / "file" / "a.gif")
-    assert code == 1
+    assert code == 2
     assert str(tmp_path / "file" / "a.gif") in err
     assert len(err.splitlines()) == 1
 

@@ -112,10 +112,9 @@ def _length(runs: Runs) -> Finding:
     ratios = {
         count: (drift.nets[:, :count].mean(1) / drift.optimum[:count].mean()).tolist() for count in HORIZONS
     }
+    over_time = comparisons.line_plot([_over_time(nets, optimum, task.num_frames)])
     pictures = [
-        style.save(
-            comparisons.line_plot([_over_time(nets, optimum, task.num_frames)]), runs.picture("length")
-        ),
+        style.save(over_time, runs.picture("length")),
         style.save(comparisons.line_plot(_drift_panels(drift)), runs.picture("drift")),
     ]
     longest, last = max(skills), max(HORIZONS)
