@@ -23,6 +23,7 @@ from framegen.data.film import Windows, cropped
 from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
 from framegen.data.sources import as_paths, content_digest, find_films
+from framegen.data.video import MAX_PROMPT_FRAMES
 from framegen.errors import OptionError, UserError
 from framegen.files import Taken, make_parents, numbered, rename_new
 from framegen.models.recall import MEMORY, repeats
@@ -63,6 +64,7 @@ def continue_film(
         last: frames before that which the model sees; None: as many as its training clips have, or of a film
             that repeats itself as many as show that.
     """
+    _check_last(last)
     path = Path(film)
     prompt, rate, _ = _prompt(run, path, start, last)
     return generate(run.model, prompt, max(1, round(seconds * rate)))
@@ -128,8 +130,7 @@ def continue_films(
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
     check_minutes(minutes)
-    if last is not None and last < 1:
-        raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
+    _check_last(last)
     paths = as_paths(films)
     film = find_films(paths[:1])[0].path
     if start is not None:
@@ -181,6 +182,11 @@ def _together(written: tuple[Path, Path], pairs: Iterator[tuple[Path, Path]]) ->
             rename_new(other, second)
             return first, second
     raise AssertionError("numbers do not end")
+
+
+def _check_last(last: int | None) -> None:
+    if last is not None and not 1 <= last <= MAX_PROMPT_FRAMES:
+        raise OptionError(f"--last {last}: lies between 1 and {MAX_PROMPT_FRAMES} frames to go on from")
 
 
 def _check_start(start: float, film: Path) -> None:

@@ -303,6 +303,7 @@ def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
     [
         (["--seconds", "0"], "--seconds 0"),
         (["--last", "0"], "--last 0"),
+        (["--last", "9" * 30], "--last 99"),
         (["--start", "noon"], "--start noon"),
         (["--start", "0"], "--start 0"),
         (["--start", "0:09"], "lasts 8 s"),
