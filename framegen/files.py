@@ -217,7 +217,7 @@ def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[
     import safetensors.torch
 
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    texts = {name: json.dumps(value) for name, value in metadata.items()}
+    texts = {name: json.dumps(value, allow_nan=False) for name, value in metadata.items()}
     write_bytes(path, safetensors.torch.save(content, {**texts, DIGEST: json.dumps(_digest(content))}))
 
 

@@ -23,6 +23,7 @@ from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
 from framegen.data.shots import shot_starts
 from framegen.data.sources import as_paths, content_digest, find_films
+from framegen.data.video import MAX_PROMPT_FRAMES
 from framegen.errors import OptionError, UserError
 from framegen.files import Taken, make_parents, numbered, rename_new
 from framegen.models.recall import MEMORY, repeats
@@ -65,6 +66,7 @@ def continue_film(
         last: frames before that which the model sees; None: as many as its training clips have, or of a film
             that repeats itself as many as show that.
     """
+    _check_last(last)
     path = Path(film)
     prompt, rate, _ = _prompt(run, path, start, last)
     return generate(run.model, prompt, max(1, round(seconds * rate)))
@@ -129,8 +131,7 @@ def continue_films(
     """
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
-    if last is not None and last < 1:
-        raise OptionError(f"--last {last}: a model needs at least 1 frame to go on from")
+    _check_last(last)
     paths = as_paths(films)
     film = find_films(paths[:1])[0].path
     if start is not None:
@@ -198,6 +199,11 @@ def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | N
     if length is None:
         return said
     return f"{said}; --start {length - behind / rate:.2f} goes on from before it, and trains no more"
+
+
+def _check_last(last: int | None) -> None:
+    if last is not None and not 1 <= last <= MAX_PROMPT_FRAMES:
+        raise OptionError(f"--last {last}: lies between 1 and {MAX_PROMPT_FRAMES} frames to go on from")
 
 
 def _check_start(start: float, film: Path) -> None:

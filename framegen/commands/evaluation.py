@@ -63,8 +63,9 @@ def log_run(run: Run, measured: Results, made: Sequence[Path], tracker: Tracker,
     tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
     log_results(measured, step, tracker)
     if len(measured.members) > 1:
-        rows = [list(row.values()) for row in run.metrics().members]
-        tracker.log_table(step, "val/members", ["epoch", "seed", "train/loss", "val/mse"], rows)
+        columns = ["epoch", "seed", "train/loss", "val/mse"]
+        rows = [[row.get(column) for column in columns] for row in run.metrics().members]
+        tracker.log_table(step, "val/members", columns, rows)
     metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
     if measured.has_skill:
         metadata["skill"] = measured.median.one_step["skill"]

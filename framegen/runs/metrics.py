@@ -29,6 +29,11 @@ class Metrics:
     """One an epoch and member: epoch, seed, train/loss (the epoch's mean), val/mse."""
 
 
+def finite(values: Mapping[str, float]) -> dict[str, float]:
+    """Those of the values that JSON has numbers for."""
+    return {name: value for name, value in values.items() if math.isfinite(value)}
+
+
 class MetricsFiles:
     """Writes both files of a run; rows wait in memory until `flush`.
 
@@ -45,8 +50,8 @@ class MetricsFiles:
             _cut(folder / name, lengths.get(name, 0))
 
     def add(self, name: str, row: Mapping[str, float]) -> None:
-        """A row for one of the files."""
-        self.pending[name].append(json.dumps(row).encode() + b"\n")
+        """A row for one of the files, of finite values."""
+        self.pending[name].append(json.dumps(row, allow_nan=False).encode() + b"\n")
 
     def flush(self) -> dict[str, int]:
         """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk

@@ -12,7 +12,7 @@ from framegen.config.experiments import EXPERIMENTS
 from framegen.config.training import Mode
 from framegen.errors import UserError
 from framegen.runs.folder import Description
-from framegen.runs.metrics import MEMBERS, METRICS, MetricsFiles
+from framegen.runs.metrics import MEMBERS, METRICS, MetricsFiles, finite
 
 PROJECT = "framegen"
 
@@ -111,15 +111,15 @@ class Tracker:
         return self.wandb_run is not None
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write one row of values that belong to an optimizer step."""
-        row = {"step": step, **values}
+        """Write one row of values that belong to an optimizer step; one that is not finite is left out."""
+        row = {"step": step, **finite(values)}
         self.files.add(METRICS, row)
         self._wandb(lambda run: run.log(row))
 
     def log_members(self, rows: Iterable[Mapping[str, float]]) -> None:
-        """Write rows of values that belong to an epoch and a member."""
+        """Write rows of values that belong to an epoch and a member, like `log`."""
         for row in rows:
-            self.files.add(MEMBERS, row)
+            self.files.add(MEMBERS, finite(row))
 
     def flush(self) -> dict[str, int]:
         """Write all rows to the run's files and return their lengths in bytes. Raises UserError where the
@@ -145,7 +145,7 @@ class Tracker:
 
     def log_summary(self, values: Mapping[str, float]) -> None:
         """Set the values by which W&B compares runs."""
-        self._wandb(lambda run: run.summary.update(dict(values)))
+        self._wandb(lambda run: run.summary.update(finite(values)))
 
     def log_file(
         self, name: str, kind: str, path: Path, metadata: Mapping[str, Any], alias: str | None = None

@@ -5,6 +5,7 @@ before it is measured on the test clips.
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,14 +127,12 @@ def open_study(plan: Plan) -> optuna.Study:
     except OSError:
         raise
     except Exception as error:  # whatever a database or a damaged journal raises
-        url = (
-            plan.storage and f"--storage {plan.storage.partition('://')[0]}"
-        )  # there may be a password behind
-        place = url or str(plan.folder / JOURNAL)
+        scheme = plan.storage and plan.storage.partition("://")[0]  # there may be a password behind
+        place = f"--storage {scheme}" if scheme else plan.folder / JOURNAL
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{place}: no trials can be kept there: {reason}") from error
     searched = {name: asdict(each) for name, each in plan.space.items()}
-    ours = json.loads(json.dumps({"config": to_dict(plan.config), "space": searched}))
+    ours = json.loads(json.dumps({"config": to_dict(plan.config), "space": searched}, allow_nan=False))
     with plan.lock(TAKING):
         if PLAN not in study.user_attrs:
             study.set_user_attr(PLAN, ours)
@@ -249,14 +248,12 @@ def _train(study: optuna.Study, trial: optuna.Trial, plan: Plan) -> None:
         if ended() or stopped():
             raise Enough
 
-    for number in range(1, len(rows) + 1):  # what the study has lost
-        tell(number)
-    state = ended()
     try:
-        if state is None:
+        for number in range(1, len(rows) + 1):  # what the study has lost
+            tell(number)
+        if (state := ended()) is None:
             _run(config, folder, plan, on_epoch)
-            state = ended()
-            if state is None and not stopped():
+            if (state := ended()) is None and not stopped():
                 raise UserError(f"{folder}: its metrics are not those of its training; move it away")
     except Diverged as error:
         trial.set_user_attr(DIVERGED, error.line)
@@ -269,12 +266,14 @@ def _train(study: optuna.Study, trial: optuna.Trial, plan: Plan) -> None:
 
 def _value(config: Config, rows: list[Row], metric: Metric) -> float:
     """What a trial is worth after these epochs: what its kept weights reach on validation one step ahead, of
-    a population the mean; with --keep best that of the best epoch."""
+    a population the mean; with --keep best that of the best epoch. Raises Diverged where it is not finite."""
     kept = rows[-1]
     if config.training.keep == "best":
         criterion = "val/closed_loop_mse" if config.training.closed_loop else "val/mse"
-        kept = min(rows, key=lambda row: row[criterion])
-    return kept[f"val/{metric}"]
+        kept = min(rows, key=lambda row: row.get(criterion, math.inf))
+    if not math.isfinite(value := kept.get(f"val/{metric}", math.nan)):
+        raise Diverged(f"epoch {len(rows)}: the {metric} on validation is not finite")
+    return value
 
 
 def _run(config: Config, folder: Path, plan: Plan, on_epoch: training.OnEpoch) -> None:

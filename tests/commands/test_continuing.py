@@ -323,6 +323,7 @@ def test_a_last_shot_too_short_to_go_on_from_is_said(
     [
         (["--seconds", "0"], "--seconds 0"),
         (["--last", "0"], "--last 0"),
+        (["--last", "9" * 30], "--last 99"),
         (["--start", "noon"], "--start noon"),
         (["--start", "0"], "--start 0"),
         (["--start", "0:09"], "lasts 8 s"),

@@ -255,3 +255,25 @@ def test_a_run_lies_where_no_name_is_text_and_a_data_set_does_not(
     with pytest.raises(OptionError, match="is no UTF-8"):
         train(SMALL_CONFIG, "two", "disabled", tmp_path, runs, show=False)
     assert not (tmp_path / "two").exists()
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        ("one_step", "model", "mse"),
+        ("closed_loop", "per_horizon", "model", "mse", 0),
+        ("members", 0, "validation_mse"),
+        ("training", "seconds"),
+    ],
+    ids=str,
+)
+def test_a_number_that_no_float_holds_is_no_traceback(
+    inside: tuple[str | int, ...], run: Path, framegen: Runner
+) -> None:
+    path, other = run / "results.json", run.with_name("other")
+    _set(*inside, value=1.25e300)(path)
+    path.write_text(path.read_text().replace("1.25e+300", "1e400"))
+    shutil.copytree(run, other)
+    for words in (["compare", run, other, "--out", run / "o.png"], ["draw", run], ["play", run]):
+        code, _, err = framegen(*words)
+        assert (code in (0, 1), "fault of framegen" in err) == (True, False), err

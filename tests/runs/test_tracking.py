@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import re
 import subprocess
@@ -245,6 +246,17 @@ def test_rows_behind_the_resume_point_are_cut_off(tmp_path: Path) -> None:
         second.log(2, {"a": 3.0})
     assert read_metrics(tmp_path).members == [{"epoch": 1, "seed": 0}]
     assert rows_of(tmp_path) == [{"step": 1, "a": 1.0}, {"step": 2, "a": 3.0}]
+
+
+def test_what_is_not_finite_leaves_its_row_and_not_the_run(tmp_path: Path) -> None:
+    with Tracker(tmp_path, "disabled", About("id", {}, "group", (), "train")) as tracker:
+        for step, value in enumerate((math.nan, math.inf, -math.inf, 0.5)):
+            tracker.log(step, {"epoch": step, "val/mse": value, "val/bits": 2.0})
+            tracker.log_members([{"epoch": step, "seed": 0, "val/mse": value}])
+    metrics = read_metrics(tmp_path)
+    assert [row.get("val/mse") for row in metrics.epochs] == [None, None, None, 0.5]
+    assert [row.get("val/mse") for row in metrics.members] == [None, None, None, 0.5]
+    assert all(row["val/bits"] == 2.0 for row in metrics.epochs)
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere(

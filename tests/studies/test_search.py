@@ -1,6 +1,7 @@
 """Searches: trials that processes share, one of which is killed; what is chosen, and by what."""
 
 import json
+import math
 import os
 import signal
 import statistics
@@ -27,7 +28,8 @@ from framegen.runs.trials import Trials
 from framegen.studies import pool
 from framegen.studies.search import Found, search
 from framegen.studies.searching import _measured
-from framegen.studies.trials import JOURNAL, Plan, open_study, tried, work
+from framegen.studies.trials import JOURNAL, Plan, _value, open_study, tried, work
+from framegen.training.loop import Diverged
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
 from tests.runs.test_tracking import read_records
@@ -193,6 +195,18 @@ def test_what_diverges_is_no_reason_to_stop_and_never_the_best(tmp_path: Path) -
     states = {trial.options["learning_rate"]: trial.state for trial in trials.trials}
     assert states == {1e-2: "complete", 1e30: "diverged"}
     assert trials.ranking[0].options["learning_rate"] == 1e-2
+
+
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_what_is_not_finite_on_validation_is_no_value(keep: str) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, keep=keep))
+    rows = [{"val/mse": 0.5, "val/skill": 0.25}, {"val/mse": math.inf, "val/skill": -math.inf}, {}]
+    for count in (2, 3):
+        if keep == "best":
+            assert _value(config, rows[:count], "skill") == 0.25
+        else:
+            with pytest.raises(Diverged, match=f"epoch {count}: the skill on validation is not finite"):
+                _value(config, rows[:count], "skill")
 
 
 def test_the_value_of_a_population_is_its_mean(tmp_path: Path) -> None:

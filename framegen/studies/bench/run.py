@@ -97,7 +97,7 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
             for group in all_groups
         ],
     }
-    write_text(out / "bench.json", json.dumps(content, indent=2))
+    write_text(out / "bench.json", json.dumps(content, indent=2, allow_nan=False))
     write_text(out / "bench.md", table.markdown(content))
     return content
 
