@@ -7,13 +7,13 @@ import numpy as np
 from PIL.GifImagePlugin import getdata, getheader
 from PIL.Image import Dither, Quantize, fromarray
 
-from framegen.data.pictures import Array
+from framegen.data.pictures import SHORTEST, Array
 from framegen.files import replacing
 
 
 def frame_time(fps: float) -> int:
-    """Hundredths of a second that a GIF shows a picture: at least two, since players take one for ten."""
-    return max(2, round(100 / fps))
+    """Hundredths of a second that a GIF shows a picture: more than what players take for ten."""
+    return max(SHORTEST // 10 + 1, round(100 / fps))
 
 
 def write_gif(path: Path, pictures: Iterable[Array], fps: float, exclusive: bool = False) -> None:
