@@ -210,15 +210,20 @@ def to_json(value: Any) -> bytes:
     return TypeAdapter(type(value)).dump_json(value, indent=2)
 
 
-def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any]) -> None:
-    """Write tensors and JSON metadata atomically. Raises UserError where the disk refuses."""
+def json_text(value: Any) -> str:
+    """Strict JSON. Raises ValueError where a number is not finite."""
     import json
 
+    return json.dumps(value, allow_nan=False)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and JSON metadata atomically. Raises UserError where the disk refuses."""
     import safetensors.torch
 
     content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    texts = {name: json.dumps(value, allow_nan=False) for name, value in metadata.items()}
-    write_bytes(path, safetensors.torch.save(content, {**texts, DIGEST: json.dumps(_digest(content))}))
+    texts = {name: json_text(value) for name, value in metadata.items()}
+    write_bytes(path, safetensors.torch.save(content, {**texts, DIGEST: json_text(_digest(content))}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:

@@ -1,6 +1,5 @@
 """One experiment as a whole: what determines a run, to JSON and back."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -11,7 +10,7 @@ from framegen.config.data import Task
 from framegen.config.models import Model
 from framegen.config.training import Training
 from framegen.errors import OptionError, UserError
-from framegen.files import parse_json
+from framegen.files import json_text, parse_json
 
 MAX_SEEDS = 4096
 MAX_WEIGHTS = 2**31
@@ -19,6 +18,7 @@ MAX_WEIGHTS = 2**31
 MAX_DENSITY = 64
 """Components of a mixture."""
 Kind = TypeVar("Kind", Task, Model)
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -109,16 +109,24 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 def from_dict(values: Mapping[str, Any], source: str) -> Config:
     """The inverse of `to_dict`. Raises UserError that names `source` where the values are not a config."""
-    saved = parse_json(json.dumps(values), _Saved, source)
+    saved = _parsed(values, _Saved, source)
     unclipped = "max_grad_norm" in saved.training and saved.training["max_grad_norm"] is None
     training = {**saved.training, "max_grad_norm": 1.0} if unclipped else saved.training
     try:
         task, model = _part(saved.task, Task, source), _part(saved.model, Model, source)
-        trained = parse_json(json.dumps(training), Training, f"{source}: training")
+        trained = _parsed(training, Training, f"{source}: training")
         trained = replace(trained, max_grad_norm=math.inf) if unclipped else trained
         return Config(task, model, trained, saved.experiment, saved.seeds)
     except OptionError as error:
         raise UserError(f"{source}: holds an impossible config: {error}") from error
+
+
+def _parsed(values: Mapping[str, Any], kind: type[Parsed], source: str) -> Parsed:
+    """Values that came from JSON as what they describe, types checked strictly. Raises UserError."""
+    try:
+        return parse_json(json_text(values), kind, source)
+    except ValueError as error:  # 1e400
+        raise UserError(f"{source}: is damaged: {error}") from error
 
 
 def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
@@ -130,7 +138,7 @@ def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
             f"{source}: holds a {base.__name__.lower()} {name!r}; known here are {', '.join(known)}"
         )
     options = {key: value for key, value in values.items() if key != "kind"}
-    return parse_json(json.dumps(options), known[name], f"{source}: {base.__name__.lower()}")
+    return _parsed(options, known[name], f"{source}: {base.__name__.lower()}")
 
 
 def _subclasses(base: type[Any]) -> Iterator[type[Any]]:

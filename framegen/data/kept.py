@@ -1,7 +1,6 @@
 """Clips that a formula gives: made once, and kept in a file beside which their config stands."""
 
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -13,7 +12,7 @@ from torch import Tensor
 from framegen.config.worlds import World
 from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.errors import UserError
-from framegen.files import load_tensors, make_parents, parse_json, save_tensors
+from framegen.files import json_text, load_tensors, make_parents, parse_json, save_tensors
 
 LATER = {"bar": 0}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""
@@ -62,6 +61,6 @@ def draws(config: World, split: Split) -> tuple[np.random.Generator, int]:
 def data_file(config: World, folder: Path) -> Path:
     """Where the clips of this config are kept: its name ends in a digest of the config."""
     values = {name: value for name, value in asdict(config).items() if LATER.get(name, ...) != value}
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+    digest = hashlib.sha256(json_text(dict(sorted(values.items()))).encode()).hexdigest()[:8]
     name = type(config).__name__.lower()
     return folder / f"{name}-{config.size}x{config.size}-{digest}.safetensors"

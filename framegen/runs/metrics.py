@@ -1,7 +1,6 @@
 """The values of a training over its steps and epochs, on disk: metrics.jsonl and members.jsonl, a row a
 line."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from framegen.errors import UserError
-from framegen.files import MAX_JSON_BYTES, check_file, parse_json
+from framegen.files import MAX_JSON_BYTES, check_file, json_text, parse_json
 
 METRICS, MEMBERS = "metrics.jsonl", "members.jsonl"
 Row = dict[str, int | float]
@@ -51,7 +50,7 @@ class MetricsFiles:
 
     def add(self, name: str, row: Mapping[str, float]) -> None:
         """A row for one of the files, of finite values."""
-        self.pending[name].append(json.dumps(row, allow_nan=False).encode() + b"\n")
+        self.pending[name].append(json_text(row).encode() + b"\n")
 
     def flush(self) -> dict[str, int]:
         """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk

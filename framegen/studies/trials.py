@@ -26,6 +26,7 @@ from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.space import Choice, Space, command
 from framegen.config.training import Mode
 from framegen.errors import OptionError, UserError
+from framegen.files import json_text
 from framegen.runs.folder import CONFIG, read_config
 from framegen.runs.metrics import Row, whole_epochs
 from framegen.runs.trials import Metric, State, Trial, Trials
@@ -132,7 +133,7 @@ def open_study(plan: Plan) -> optuna.Study:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{place}: no trials can be kept there: {reason}") from error
     searched = {name: asdict(each) for name, each in plan.space.items()}
-    ours = json.loads(json.dumps({"config": to_dict(plan.config), "space": searched}, allow_nan=False))
+    ours = json.loads(json_text({"config": to_dict(plan.config), "space": searched}))
     with plan.lock(TAKING):
         if PLAN not in study.user_attrs:
             study.set_user_attr(PLAN, ours)

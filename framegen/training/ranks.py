@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from framegen.errors import UserError
+from framegen.files import json_text
 
 PATIENCE = timedelta(days=1)
 """How long a process waits for a word: as long as rank 0 measures, draws and writes between two of them. One
@@ -89,7 +90,7 @@ def part() -> None:
 def tell(word: str, **values: Any) -> None:
     """Rank 0 says something to all others, who `hear` it; values are what JSON can hold."""
     if current().count > 1:
-        content = torch.frombuffer(bytearray(json.dumps([word, values]).encode()), dtype=torch.uint8)
+        content = torch.frombuffer(bytearray(json_text([word, values]).encode()), dtype=torch.uint8)
         with whole():
             _broadcast(torch.tensor(len(content)))
             _broadcast(content)
