@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from framegen.data.kinds import MJPEG
 from framegen.data.pictures import check_size
 from framegen.errors import UserError
 
@@ -44,7 +45,9 @@ def open_film(path: Path) -> "InputContainer":
     try:
         # "file:" keeps a name such as concat:x from being an instruction.
         container = av.open(
-            f"file:{path}", options={"protocol_whitelist": "file", "format_whitelist": FORMATS}
+            f"file:{path}",
+            format="mjpeg" if path.suffix.lower() == MJPEG else None,
+            options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
         )
     except ArgumentError as error:  # a format that is not on the list
         raise UserError(f"{path}: {OTHER_KIND}") from error
@@ -132,14 +135,17 @@ def length_of(container: "InputContainer", stream: "VideoStream") -> tuple[float
     of what is there, as in an MPEG stream, or of the whole file, which something else may make longer."""
     import av
 
-    seconds, promised = None, True
-    if stream.duration and stream.time_base:
-        seconds = float(stream.duration * stream.time_base)
-    elif clock := re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", "")):  # MKV
+    seconds, promised, tick = None, True, float(stream.time_base or 0)
+    if stream.duration and tick:
+        return stream.duration * tick, not may_jump(container)
+    if clock := re.fullmatch(r"(\d+):(\d+):([\d.]+)", stream.metadata.get("DURATION", "")):  # MKV
         hours, minutes, rest = map(float, clock.groups())
         seconds = 3600 * hours + 60 * minutes + rest
     elif container.duration:
         seconds, promised = container.duration / av.time_base, len(container.streams) == 1
+    start = max(0, stream.start_time or 0) * tick  # which these count too
+    if seconds is not None and start < seconds:
+        seconds -= start
     return seconds, promised and seconds is not None and not may_jump(container)
 
 
