@@ -8,6 +8,7 @@ import termios
 
 import pytest
 
+from framegen import progress
 from framegen.progress import duration, say
 
 PATH = "/a/long/path-with-hyphens/that-is-wider/than-the-terminal/my-film.mp4"
@@ -34,3 +35,17 @@ def test_a_duration_has_the_unit_that_suits_it() -> None:
     times = [0.0123, 0.25, 3, 19.84, 75, 3599, 5400, 360_000]
     said = ["12.3 ms", "0.25 s", "3 s", "19.8 s", "1.25 min", "60 min", "1.5 h", "100 h"]
     assert [duration(seconds) for seconds in times] == said
+
+
+def test_long_work_says_where_it_stands_where_there_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_EVERY", -1.0)
+    with progress.advancing(4, "reading the films", show=True) as advance:
+        for _ in range(4):
+            advance(1)
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"reading the films: {part}%" for part in (25, 50, 75, 100)]
+    with progress.advancing(4, "reading the films", show=False) as advance:
+        advance(1)
+    assert capsys.readouterr().err == ""
