@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from framegen.data.film_frame import FilmFrame, pixel_aspect
 from framegen.data.films import aperture_of, length_of, may_jump, open_film, video_of
 from framegen.data.pictures import Incomplete, check_size
+from framegen.progress import count_of
 
 if TYPE_CHECKING:
     import av
@@ -83,7 +84,7 @@ def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator
             yield FilmFrame(frame, time, aspect, aperture, graphs)
         fault = _shortfall(path, container, stream, clock, count, ends)
     if complete and (fault or lost):
-        undecoded = f"{len(lost)} packets of its video cannot be decoded" if lost else ""
+        undecoded = f"{count_of(len(lost), 'packet')} of its video cannot be decoded" if lost else ""
         raise Incomplete(f"{path}: {'; '.join(filter(None, (fault, undecoded)))}", count)
 
 
