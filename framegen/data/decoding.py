@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from framegen.data.film_frame import FilmFrame, pixel_aspect
+from framegen.data.film_frame import AS_STORED, FilmFrame, matrix_of, pixel_aspect
 from framegen.data.films import aperture_of, length_of, may_jump, open_film, video_of
 from framegen.data.pictures import Incomplete, check_size
 from framegen.progress import count_of
@@ -76,12 +76,13 @@ def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator
         if start > 0 and stream.time_base:  # to the last key frame before it
             container.seek(int((clock.origin + start) / stream.time_base), stream=stream)
         aspect, aperture, graphs = pixel_aspect(stream), aperture_of(container, stream), {}
-        count, ends, lost = 0, 0.0, []
+        count, ends, lost, matrix = 0, 0.0, [], AS_STORED
         longest = LONGEST_GAP if may_jump(container) else LONGEST_HOLD
         for time, frame in _timed(decodable(container, stream, lost), clock, longest):
             check_size(path, frame.width, frame.height)
             count, ends = count + 1, (time or 0.0) + 1 / (clock.rate or math.inf)
-            yield FilmFrame(frame, time, aspect, aperture, graphs)
+            matrix = matrix_of(frame) or matrix  # some films tell it once
+            yield FilmFrame(frame, time, aspect, aperture, matrix, graphs)
         fault = _shortfall(path, container, stream, clock, count, ends)
     if complete and (fault or lost):
         undecoded = f"{count_of(len(lost), 'packet')} of its video cannot be decoded" if lost else ""
@@ -94,8 +95,10 @@ def decodable(
     """All frames that FFmpeg decodes, as its program does, of so many packets at the most: what cannot be
     decoded is passed over, and appended to `lost`; where no more packets are found the film ends. Frames
     without a size are no frames."""
+    from av.codec.context import Flags
     from av.error import FFmpegError, InvalidDataError
 
+    stream.codec_context.flags |= Flags.unaligned  # what the coding cuts off at the left is cut to the pixel
     if stream.width * stream.height >= LARGE:
         stream.thread_type = "AUTO"
     packets, reading = itertools.islice(container.demux(stream), most), True
@@ -160,7 +163,7 @@ def first_look(container: "InputContainer", stream: "VideoStream") -> "tuple[Clo
     none can be decoded."""
     decoded = decodable(container, stream, [], PROBED_PACKETS)
     frames = list(itertools.islice(decoded, PROBED_FRAMES))
-    return _clock(frames, float(stream.average_rate or 0)), next(iter(frames), None)
+    return _clock(frames, float(stream.guessed_rate or stream.average_rate or 0)), next(iter(frames), None)
 
 
 def _clock(frames: "Sequence[av.VideoFrame]", named: float) -> Clock:
@@ -183,4 +186,5 @@ def _clock(frames: "Sequence[av.VideoFrame]", named: float) -> Clock:
         rate = len(near) / sum(near)
         rate = named if abs(named - rate) < 0.005 * rate else rate
         return Clock(origin, rate, kind) if rate <= MAX_RATE else Clock(origin, None, "none")
-    return Clock(origin, named if 0 < named <= MAX_RATE else None, "none")
+    known = named if 0 < named <= MAX_RATE else None
+    return Clock(origin, known, "none" if len(frames) > 1 else "pts")

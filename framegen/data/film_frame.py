@@ -28,6 +28,13 @@ MOST_AT_ONCE = 16
 """So many times FFmpeg's scaler shrinks a side exactly; by 360 it is wrong by 9 levels of 255."""
 
 
+Matrix = tuple[float, float, float, float]
+"""a, b, c, d of a display matrix: what is stored at (x, y), y downwards, is shown at (a x + c y, b x + d y);
+each as a part of its column's length."""
+
+AS_STORED: Matrix = (1.0, 0.0, 0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class FilmFrame:
     """A decoded frame, not scaled yet."""
@@ -38,6 +45,8 @@ class FilmFrame:
     aspect: float
     """Width of a stored pixel over its height."""
     aperture: Aperture
+    matrix: Matrix
+    """How it is to be turned."""
     graphs: dict[Any, "Graph"] = field(repr=False)
     """FFmpeg's scalers, kept from frame to frame."""
 
@@ -62,7 +71,7 @@ class FilmFrame:
         left, right, top, bottom = self.aperture
         height, width = self.frame.height - top - bottom, self.frame.width - left - right
         shown = (height, max(1, round(width * self.aspect)))
-        if transposes(self.frame):
+        if transposes(self.matrix):
             return (width, height), (shown[1], shown[0])
         return (height, width), shown
 
@@ -73,13 +82,13 @@ class FilmFrame:
 
         frame, lines = self.frame, 1 + self.frame.interlaced_frame
         matrix = frame.colorspace == UNSPECIFIED and frame.height >= HD_HEIGHT and not frame.format.is_rgb
-        turns = tuple(upright(frame))
+        turns = tuple(upright(self.matrix))
         key = (frame.format.name, frame.width, frame.height, self.aspect, lines, matrix, turns, wanted)
         if key in self.graphs:
             return self.graphs[key]
         stored, shown = self._shown
         kept = middle(shown, wanted)
-        fields = (1, lines) if transposes(frame) else (lines, 1)
+        fields = (1, lines) if transposes(self.matrix) else (lines, 1)
         rows, columns = (
             max(1, min(have // lost, round(part / lost * have / whole)))
             for have, lost, part, whole in zip(stored, fields, kept, shown, strict=True)
@@ -114,28 +123,27 @@ class FilmFrame:
         return graph
 
 
-def _matrix(frame: "av.VideoFrame") -> tuple[float, float, float, float]:
-    """a, b, c, d of a frame's display matrix: what is stored at (x, y), y downwards, is shown at
-    (a x + c y, b x + d y), each as a part of its column's length."""
+def matrix_of(frame: "av.VideoFrame") -> Matrix | None:
+    """A frame's display matrix; None where it has none of its own."""
     matrix = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
-        return 1.0, 0.0, 0.0, 1.0
+        return None
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
     across, down = math.hypot(a, c) or 1.0, math.hypot(b, d) or 1.0
     return a / across, b / down, c / across, d / down
 
 
-def transposes(frame: "av.VideoFrame") -> bool:
+def transposes(matrix: Matrix) -> bool:
     """Whether rows become columns where a frame is set upright."""
-    a, _, _, d = _matrix(frame)
+    a, _, _, d = matrix
     return max(abs(a), abs(d)) < STRAIGHT
 
 
-def upright(frame: "av.VideoFrame") -> list[tuple[str, str]]:
+def upright(matrix: Matrix) -> list[tuple[str, str]]:
     """FFmpeg's filters, by name and options, that show a frame as its display matrix says: by quarter turns,
     mirrored where its determinant is negative, and by any other angle as players turn it."""
-    a, b, c, d = _matrix(frame)
-    if transposes(frame):
+    a, b, c, d = matrix
+    if transposes(matrix):
         kind = {(True, True): "cclock_flip", (True, False): "clock", (False, True): "cclock"}
         return [("transpose", kind.get((b > 0, c > 0), "clock_flip"))]
     if max(abs(b), abs(c)) < STRAIGHT:
@@ -143,11 +151,11 @@ def upright(frame: "av.VideoFrame") -> list[tuple[str, str]]:
     return [("rotate", f"{math.atan2(b, a):.6f}")]
 
 
-def turned(frame: "av.VideoFrame") -> str:
+def turned(matrix: Matrix) -> str:
     """What `upright` does, in words; nothing where the frame stands."""
-    a, b, c, d = _matrix(frame)
+    a, b, c, d = matrix
     angle, mirrored = round(math.degrees(math.atan2(-b, a))) % 360, a * d - b * c < 0
-    match [name for name, _ in upright(frame)]:
+    match [name for name, _ in upright(matrix)]:
         case []:
             return ""
         case ["hflip"]:

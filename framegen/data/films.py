@@ -2,6 +2,7 @@
 
 import os
 import re
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,ogg,nut,mxf,rm,dv,yuv4mpegpipe,ivf,"
-    "h264,hevc,m4v,mpegvideo,mjpeg,obu"
+    "h264,hevc,vvc,m4v,mpegvideo,mjpeg,mpjpeg,obu,h261,h263,gxf,wtv,roq,swf,flic,smk,bink,dirac,nsv"
 )
 """Of FFmpeg's demuxers. Playlists (concat, HLS, DASH, SDP) would have it read other files; text would be a
 film of a terminal, an SVG or a numbered file name a film of pictures."""
@@ -39,14 +40,16 @@ def open_film(path: Path) -> "InputContainer":
     none."""
     import av
     from av.error import ArgumentError, FFmpegError, InvalidDataError
+    from av.sidedata.sidedata import Type
 
+    Type._missing_ = classmethod(_unnamed)  # pyright: ignore[reportAttributeAccessIssue]
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty (0 bytes)")
     try:
         # "file:" keeps a name such as concat:x from being an instruction.
         container = av.open(
             f"file:{path}",
-            format="mjpeg" if path.suffix.lower() == MJPEG else None,
+            format="mjpeg" if path.suffix.lower() in MJPEG else None,
             options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
         )
     except ArgumentError as error:  # a format that is not on the list
@@ -64,6 +67,14 @@ def open_film(path: Path) -> "InputContainer":
         container.close()
         raise
     return container
+
+
+def _unnamed(kinds: type[Enum], value: object) -> Enum:
+    """A kind of side data for which PyAV has no name, such as EXIF: a frame that has one is read all the
+    same, where PyAV would raise ValueError."""
+    made = object.__new__(kinds)
+    made._name_, made._value_ = f"UNNAMED_{value}", value
+    return made
 
 
 def _stream_fault(videos: "tuple[VideoStream, ...]") -> str | None:

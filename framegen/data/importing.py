@@ -120,7 +120,8 @@ def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Ski
                     say(f"{film.path}: is the same film as {same}; it is taken once", show)
                 known.setdefault(digest, Known(film, digest, facts))
             except UserError as error:
-                _check_fault(error)
+                if not film.path.is_symlink():  # which leads nowhere
+                    _check_fault(error)
                 skipped.append(Skipped(film.name, "", printable(str(error))))
             advance(1)
     return list(known.values()), skipped

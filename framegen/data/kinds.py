@@ -10,12 +10,14 @@ from typing import Literal
 from framegen.errors import UserError
 from framegen.files import check_file
 
-MJPEG = ".mjpeg"
-"""A film of JPEGs, one behind the other: its first bytes are those of a picture."""
+MJPEG = {".mjpeg", ".mjpg"}
+"""Films of JPEGs, one behind the other: their first bytes are those of a picture."""
 
 FILMS = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".mpg", ".mpeg"),
-    *(".ts", ".mts", ".m2ts", ".ogv", ".mxf", ".y4m", ".ivf", ".h264", ".hevc", MJPEG),
+    *(".ts", ".mts", ".m2ts", ".ogv", ".mxf", ".y4m", ".ivf", ".vob", ".dv", ".nut", ".rm", ".3g2", ".f4v"),
+    *(".qt", ".divx", ".mod", ".gxf", ".wtv", ".m2v", ".m2p", ".h264", ".h265", ".265", ".hevc", ".obu"),
+    *MJPEG,
 }
 """Endings by which a film is found in a folder."""
 
@@ -54,7 +56,7 @@ def kind_of(path: Path) -> Kind:
     sign = next((name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL)), "")
     if sign in ("HEIC", "AVIF", "JXL") or ending in FOREIGN:
         raise UserError(f"{path}: {foreign(sign or ending[1:].upper())}")
-    if sign == "picture" and ending != MJPEG:
+    if sign == "picture" and ending not in MJPEG:
         return "picture"
     return "array" if sign == "npy" or (sign == "zip" and _holds_array(path)) or ending in ARRAYS else "film"
 

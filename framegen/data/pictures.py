@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,15 +137,24 @@ def folder_files(path: Path) -> list[Path]:
 
 
 def folder_frames(path: Path) -> Iterator[Still]:
-    """The first frame of each picture in a folder, in natural order."""
-    for file in folder_files(path):
+    """The first frame of each picture in a folder, in natural order; what cannot be read is passed over.
+
+    Raises UserError where none can be read; Incomplete, behind the last frame, where some cannot.
+    """
+    files, faults = folder_files(path), dict[str, Exception]()
+    for file in files:
         try:
             frame = next(picture_frames(file))
-        except UserError:
-            raise
         except Exception as error:  # Pillow's plugins raise a dozen kinds, and do not name the file
-            raise ValueError(f"{file.name}: {error}") from error
-        yield Still(frame.image, None)
+            faults[str(error) if isinstance(error, UserError) else f"{file}: {error}"] = error
+        else:
+            yield Still(frame.image, None)
+    if faults:
+        first, error = next(iter(faults.items()))
+        if len(faults) == len(files):
+            raise UserError(first) from error
+        fault = f"{len(faults)} of {len(files)} pictures cannot be read ({first})"
+        raise Incomplete(f"{path}: {fault}", len(files) - len(faults)) from error.__cause__
 
 
 def picture_frames(path: Path) -> Iterator[Still]:
@@ -156,9 +166,10 @@ def picture_frames(path: Path) -> Iterator[Still]:
     with open_picture(path) as image:
         check_size(path, image.width, image.height)
         count, timed = frame_count(image), image.format in TIMED
+        stray = bool(getattr(image, "default_image", False))  # shown where an APNG is not played
         for number in range(count):
             try:
-                upright = ImageOps.exif_transpose(_in_colour(image, number))
+                upright = ImageOps.exif_transpose(_in_colour(image, number + stray))
             except Exception as error:  # Pillow's plugins raise a dozen kinds
                 if number == 0:
                     raise
@@ -166,8 +177,8 @@ def picture_frames(path: Path) -> Iterator[Still]:
                 raise Incomplete(f"{path}: {fault}", number) from error
             yield Still(upright, time if timed and count > 1 else None)
             time += shown_for(image.info.get("duration") or 0) / 1000  # known once it is decoded
-        if image.format == "GIF" and not gif_is_whole(path):
-            raise Incomplete(f"{path}: is truncated: it breaks off within picture {count}", count)
+        if (image.format == "GIF" and not gif_is_whole(path)) or _whole_webp(path):
+            raise Incomplete(f"{path}: is truncated: it breaks off behind picture {count}", count)
 
 
 def shown_for(milliseconds: float) -> float:
@@ -177,8 +188,10 @@ def shown_for(milliseconds: float) -> float:
 
 
 def frame_count(image: "Image.Image") -> int:
-    """How many frames a picture has; a photograph with its thumbnail behind it (MPO) is one."""
-    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    """How many frames a picture has: a photograph with its thumbnail behind it (MPO) is one, and what an APNG
+    shows where it is not played is none."""
+    stray = bool(getattr(image, "default_image", False))
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1) - stray
 
 
 def _in_colour(image: "Image.Image", number: int) -> "Image.Image":
@@ -201,7 +214,7 @@ def open_picture(path: Path) -> "Image.Image":
         raise UserError(f"{path}: is empty (0 bytes)")
     try:
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            image = Image.open(path)
+            image = Image.open(_whole_webp(path) or path)
     except Image.DecompressionBombError as error:
         raise UserError(f"{path}: is enormous; pictures of at most {MAX_PIXELS} pixels are read") from error
     except UnidentifiedImageError as error:
@@ -210,6 +223,23 @@ def open_picture(path: Path) -> "Image.Image":
         image.close()
         raise UserError(f"{path}: has 32 bits a pixel; save it with 8 or 16, or its numbers as .npy")
     return image
+
+
+def _whole_webp(path: Path) -> BytesIO | None:
+    """What is whole of a WebP that is truncated, which Pillow would not open; None of any other file."""
+    with path.open("rb") as file:
+        start = file.read(12)
+        size = int.from_bytes(start[4:8], "little") + 8
+        if start[:4] + start[8:] != b"RIFFWEBP" or path.stat().st_size >= size:
+            return None
+        content = start + file.read()
+    end = 12
+    while (after := end + 8 + int.from_bytes(content[end + 4 : end + 8], "little")) <= len(content) and (
+        end + 8 <= len(content)
+    ):
+        end = after + after % 2
+    whole = content[8:end]
+    return BytesIO(b"RIFF" + len(whole).to_bytes(4, "little") + whole)
 
 
 def gif_is_whole(path: Path) -> bool:

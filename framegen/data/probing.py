@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from framegen.data.decoding import Clock, first_look
-from framegen.data.film_frame import FilmFrame, pixel_aspect, turned
+from framegen.data.film_frame import AS_STORED, FilmFrame, matrix_of, pixel_aspect, turned
 from framegen.data.films import aperture_of, length_of, open_film, video_of
 from framegen.data.kinds import FILMS, PICTURES, kind_of
 from framegen.data.pictures import (
@@ -91,10 +91,11 @@ def _probe_film(path: Path) -> Facts:
         if frame is None:
             raise UserError(f"{path}: is damaged or cut off: no frame of its video can be decoded")
         aspect, aperture = pixel_aspect(stream), aperture_of(container, stream)
-        height, width = FilmFrame(frame, 0.0, aspect, aperture, {}).size
+        matrix = matrix_of(frame) or AS_STORED
+        height, width = FilmFrame(frame, 0.0, aspect, aperture, matrix, {}).size
         notes = [
             f"a film, whatever its ending ({path.suffix}) says" * (path.suffix.lower() in PICTURES),
-            turned(frame),
+            turned(matrix),
             f"cut to its clean aperture of {width}x{height}" * any(aperture),
             "interlaced: one field of each frame is taken" * frame.interlaced_frame,
             "high dynamic range: its colours come out pale" * (frame.color_trc in HDR),

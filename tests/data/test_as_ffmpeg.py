@@ -9,11 +9,12 @@ import av
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from PIL import Image
 
 from framegen.data.decoding import film_frames
 from framegen.data.frames import read_frames, read_last
 from framegen.data.probing import probe
-from tests.data.films import read_with_fault
+from tests.data.films import read_with_fault, scene
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 SECONDS, RATE = 3, 25
@@ -125,11 +126,22 @@ def _cover(path: Path) -> None:
     _ffmpeg("-i", _whole(path.with_name("whole.mp4")), "-i", picture, *which, path)
 
 
+def _exif(path: Path) -> None:
+    """Frames of a camera, each with what it noted, held upright."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number, picture in enumerate(scene(0, 20, (48, 64))):
+        Image.fromarray(picture).save(path.with_name(f"{number:03}.jpg"), exif=exif)
+    _ffmpeg("-framerate", "25", "-i", path.with_name("%03d.jpg"), "-c", "copy", path)
+
+
 def _trailing(path: Path) -> None:
     path.write_bytes(_whole(path.with_name("whole.mp4")).read_bytes() + bytes(5000) + b"\r\n")
 
 
 H264 = ("-c:v", "libx264", "-pix_fmt", "yuv420p")
+CROPPED = "h264_metadata=crop_left=8:crop_right=16:crop_top=4:crop_bottom=12"
+TURNED = "h264_metadata=rotate=90:display_orientation=insert"
 MOTLEY = "select='lt(mod(n,7),4)+gt(mod(n,11),8)'"
 """Some frames are dropped, so that the others are shown for longer."""
 
@@ -141,6 +153,16 @@ FILES: dict[str, Callable[[Path], object]] = {
     "fragmented.mp4": lambda path: _whole(path, "-movflags", "frag_keyframe+empty_moov"),
     "mjpeg.mov": _encoded("-c:v", "mjpeg", "-q:v", "3"),
     "bare.mjpeg": _encoded("-c:v", "mjpeg", "-q:v", "3"),
+    "bare.mjpg": lambda path: _ffmpeg(*_source(), "-c:v", "mjpeg", "-q:v", "3", "-f", "mjpeg", path),
+    "exif.avi": _exif,
+    "exif.mov": _exif,
+    "cropped.mp4": _copied(after=("-bsf:v", CROPPED)),
+    "turned once.mp4": _copied(after=("-bsf:v", TURNED)),
+    "turned once.ts": _copied(after=("-bsf:v", TURNED)),
+    "bare, 30 a second.h264": _encoded(*H264, rate=30),
+    "one frame.mp4": _encoded("-frames:v", "1", *H264),
+    "gxf.gxf": _encoded("-c:v", "mpeg2video", "-s", "720x576", "-r", "25"),
+    "wtv.wtv": _encoded("-c:v", "mpeg2video"),
     "vp8.webm": _encoded("-c:v", "libvpx"),
     "vp9.webm": _encoded("-c:v", "libvpx-vp9", "-pix_fmt", "yuv444p"),
     "mpeg2.mpg": _encoded("-c:v", "mpeg2video", "-bf", "2"),

@@ -292,7 +292,7 @@ def test_a_gif_that_breaks_off_gives_its_pictures_and_says_so(tmp_path: Path) ->
     frames, said = read_with_fault(path, SIZE)
     assert numbers(frames, 6)[:5] == list(range(5))
     assert said in (
-        f"{path}: is truncated: it breaks off within picture 6",
+        f"{path}: is truncated: it breaks off behind picture 6",
         f"{path}: is truncated or damaged: 5 of 6 pictures can be read",
     )
 
@@ -372,3 +372,32 @@ def test_a_name_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
     assert _numbers(path, 6) == list(range(6))
     read = read_prompt(path, (1, 2, 2), (0.0, 1.0))
     assert len(read.frames) == 6
+
+
+def test_what_an_apng_shows_where_it_is_not_played_is_no_frame(tmp_path: Path) -> None:
+    first, *rest = [Image.fromarray(picture) for picture in shades(7)]
+    first.save(tmp_path / "a.png", save_all=True, append_images=rest, duration=100, default_image=True)
+    assert probe(tmp_path / "a.png").frames == 6
+    assert _numbers(tmp_path / "a.png", 7) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("keep", [0.4, 0.7, 0.97])
+def test_of_a_truncated_webp_the_whole_pictures_are_read(keep: float, tmp_path: Path) -> None:
+    path = tmp_path / "a.webp"
+    iio.imwrite(path, scene(0, 20), plugin="pillow", duration=[100] * 20, lossless=True)
+    whole = list(read_frames(path, SIZE))
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    frames, said = read_with_fault(path, SIZE)
+    assert 20 * keep - 3 < len(frames) < 20
+    np.testing.assert_array_equal(frames, whole[: len(frames)])
+    assert said == f"{path}: is truncated: it breaks off behind picture {len(frames)}"
+
+
+def test_of_a_folder_a_picture_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    for number, picture in enumerate(shades(6)):
+        Image.fromarray(picture).save(tmp_path / f"{number}.png")
+    (tmp_path / "0.png").write_bytes((tmp_path / "0.png").read_bytes()[:60])
+    (tmp_path / "3.png").write_bytes(b"")
+    frames, said = read_with_fault(tmp_path, SIZE)
+    assert numbers(frames, 6) == [1, 2, 4, 5]
+    assert said.startswith(f"{tmp_path}: 2 of 6 pictures cannot be read ({tmp_path}/0.png: ")

@@ -184,6 +184,13 @@ def test_what_the_system_fails_at_is_tried_again(tmp_path: Path, monkeypatch: py
     assert len(_import(films, tmp_path / "data").sources) == 2
 
 
+def test_a_link_that_leads_nowhere_is_left_out(tmp_path: Path) -> None:
+    _film(tmp_path / "films" / "a.mp4", 40)
+    (tmp_path / "films" / "b.mp4").symlink_to("nowhere.mp4")
+    manifest = _import([tmp_path / "films"], tmp_path / "data")
+    assert [each.name for each in manifest.skipped] == ["films/b.mp4"]
+
+
 def test_hidden_files_are_left_out_whatever_they_are(tmp_path: Path) -> None:
     folder = tmp_path / "walk"
     folder.mkdir()
