@@ -24,6 +24,10 @@ MOST_HELD, MOST_REPEATS = 100_000, 100
 fills no disk."""
 
 
+MOST_LEFT_OUT = 0.05
+"""Part of a film's frames that may be left out at its own rate without a word: stamps are rounded."""
+
+
 class Frame(Protocol):
     """A frame before it is scaled."""
 
@@ -134,13 +138,19 @@ def shown_frames(
             frames, round(start * rate), None if stop is None else max(0, round(stop * rate))
         )
         return
-    yield from _at_rate(frames, fps or own, 1 / own, start, float("inf") if stop is None else stop)
+    rate, left_out = fps or own, [0, 0]
+    yield from _at_rate(frames, rate, 1 / own, start, float("inf") if stop is None else stop, left_out)
+    skipped, count = left_out
+    if whole and rate >= 0.99 * own and skipped > MOST_LEFT_OUT * count:
+        fault = f"its rate changes: {skipped} of {count} frames come too fast for {rate:.4g} a second"
+        raise Incomplete(f"{path}: {fault} (--fps keeps more)", count - skipped)
 
 
 def _at_rate(
-    frames: Iterator[Frame], fps: float, interval: float, start: float, stop: float
+    frames: Iterator[Frame], fps: float, interval: float, start: float, stop: float, left_out: list[int]
 ) -> Iterator[Frame]:
-    """Chooses frames by their time. Where reading fails, what is sure to be shown until then comes first."""
+    """Chooses frames by their time; `left_out` gets how many were not chosen, and of how many. Where reading
+    fails, what is sure to be shown until then comes first."""
     number, shown, fault = 0, None, None
     for decoded in itertools.count(1):
         try:
@@ -148,6 +158,7 @@ def _at_rate(
         except Exception as error:
             following, fault = None, error
         if shown is not None:
+            before = number
             ends = _time(following) if following else _time(shown) + interval
             while (time := start + number / fps) < ends - BELIEVED * interval:
                 if time >= stop - 1e-9:
@@ -156,6 +167,7 @@ def _at_rate(
                 number += 1
                 if number > MOST_HELD + MOST_REPEATS * decoded:
                     raise ValueError(f"its time stamps ask for {number} frames where it holds {decoded}")
+            left_out[:] = [left_out[0] + (number == before), decoded - 1]
         if following is None:
             break
         shown = following

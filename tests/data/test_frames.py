@@ -1,6 +1,7 @@
 """Films of every kind come out upright, evenly spaced, in true colours; what cannot be read says so."""
 
 import os
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -401,3 +402,15 @@ def test_of_a_folder_a_picture_that_cannot_be_read_is_passed_over(tmp_path: Path
     frames, said = read_with_fault(tmp_path, SIZE)
     assert numbers(frames, 6) == [1, 2, 4, 5]
     assert said.startswith(f"{tmp_path}: 2 of 6 pictures cannot be read ({tmp_path}/0.png: ")
+
+
+def test_frames_that_come_too_fast_for_the_films_rate_are_told(tmp_path: Path) -> None:
+    times = [*(t / 10 for t in range(70)), *(7 + t / 40 for t in range(60))]
+    path = encode(tmp_path / "a.mkv", shades(130), times=times)
+    frames, said = read_with_fault(path, SIZE)
+    assert len(frames) == pytest.approx(85, abs=1)
+    assert re.fullmatch(
+        rf"{path}: its rate changes: 4\d of 130 frames come too fast for 10 a second \(--fps keeps more\)",
+        said,
+    )
+    assert len(list(read_frames(path, SIZE, fps=40, complete=True))) == pytest.approx(340, abs=4)

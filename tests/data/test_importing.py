@@ -159,7 +159,7 @@ def test_the_rest_of_a_truncated_film_is_taken_unless_strict(
     assert 20 < source.frames < 50
     assert source.missing == f"is truncated: {source.frames / 10:.4g} of 6 s can be read"
     said = capsys.readouterr().err
-    assert f"{path}: {source.missing}; the rest is taken, which --strict refuses" in said
+    assert f"{path}: {source.missing}; what can be read is taken, which --strict refuses" in said
     with pytest.raises(UserError, match=r"a\.mkv is truncated: .*without --strict"):
         _import([path], tmp_path / "data", strict=True)
     with pytest.raises(UserError, match=r"a\.mkv: is truncated"):
