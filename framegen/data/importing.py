@@ -195,7 +195,9 @@ def _read_films(
                 count = f"{count_of(part.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
                 notes = "".join(f"; {note}" for note in film.facts.notes)
                 say(f"{len(read)} of {len(known)}: {film.found.path}: {count}{notes}", show)
-                taken = f"{film.found.path}: {part.missing}; what can be read is taken, which --strict refuses"
+                taken = (
+                    f"{film.found.path}: {part.missing}; what can be read is taken, which --strict refuses"
+                )
                 say(taken, show and bool(part.missing))
             except UserError as error:
                 _check_fault(error)
