@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from framegen.commands.continuing import continue_film, continue_films
     from framegen.commands.evaluation import draw, evaluate
-    from framegen.commands.films import train_on
     from framegen.commands.generation import generate
+    from framegen.commands.own_films import train_on
     from framegen.commands.playing import play
-    from framegen.commands.probing import probe
     from framegen.commands.training import Enough, resume, train
     from framegen.config.config import Config
-    from framegen.config.data import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.experiments import EXPERIMENTS
     from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
-    from framegen.config.space import Choice, Range
+    from framegen.config.tasks import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.training import Training
-    from framegen.errors import OptionError, UserError
-    from framegen.evaluation.probes import Probe
     from framegen.evaluation.results import Results
+    from framegen.machine.errors import OptionError, UserError
+    from framegen.machine.interrupts import Interrupted
     from framegen.models.predictor import Predictor
     from framegen.models.rollout import rollout
     from framegen.report.save import save
     from framegen.runs.run import Run, load
-    from framegen.studies.search import Found, search
-    from framegen.training.interrupts import Interrupted
+    from framegen.studies.probe.results import Probe
+    from framegen.studies.probe.run import probe
+    from framegen.studies.search.space import Choice, Range
+    from framegen.studies.search.start import Found, search
     from framegen.training.loop import Epoch
 
     __version__: str
@@ -42,42 +42,42 @@ if TYPE_CHECKING:
 _PLACES = {
     "continue_film": "commands.continuing.continue_film",
     "continue_films": "commands.continuing.continue_films",
-    "train_on": "commands.films.train_on",
+    "train_on": "commands.own_films.train_on",
     "draw": "commands.evaluation.draw",
     "evaluate": "commands.evaluation.evaluate",
     "generate": "commands.generation.generate",
     "play": "commands.playing.play",
-    "probe": "commands.probing.probe",
+    "probe": "studies.probe.run.probe",
     "Enough": "commands.training.Enough",
     "resume": "commands.training.resume",
     "train": "commands.training.train",
     "Config": "config.config.Config",
-    "Film": "config.data.Film",
-    "MovingMNIST": "config.data.MovingMNIST",
-    "Orbit": "config.data.Orbit",
-    "Sine": "config.data.Sine",
-    "Task": "config.data.Task",
+    "Film": "config.tasks.Film",
+    "MovingMNIST": "config.tasks.MovingMNIST",
+    "Orbit": "config.tasks.Orbit",
+    "Sine": "config.tasks.Sine",
+    "Task": "config.tasks.Task",
     "EXPERIMENTS": "config.experiments.EXPERIMENTS",
     "ConvRecurrent": "config.models.ConvRecurrent",
     "MLP": "config.models.MLP",
     "Model": "config.models.Model",
     "MotionFilter": "config.models.MotionFilter",
     "Recurrent": "config.models.Recurrent",
-    "Choice": "config.space.Choice",
-    "Range": "config.space.Range",
+    "Choice": "studies.search.space.Choice",
+    "Range": "studies.search.space.Range",
     "Training": "config.training.Training",
-    "OptionError": "errors.OptionError",
-    "UserError": "errors.UserError",
-    "Probe": "evaluation.probes.Probe",
+    "OptionError": "machine.errors.OptionError",
+    "UserError": "machine.errors.UserError",
+    "Probe": "studies.probe.results.Probe",
     "Results": "evaluation.results.Results",
     "Predictor": "models.predictor.Predictor",
     "rollout": "models.rollout.rollout",
     "save": "report.save.save",
     "Run": "runs.run.Run",
     "load": "runs.run.load",
-    "Found": "studies.search.Found",
-    "search": "studies.search.search",
-    "Interrupted": "training.interrupts.Interrupted",
+    "Found": "studies.search.start.Found",
+    "search": "studies.search.start.search",
+    "Interrupted": "machine.interrupts.Interrupted",
     "Epoch": "training.loop.Epoch",
 }
 """Where each public name lives."""

@@ -11,8 +11,8 @@ from functools import partial
 from framegen import verbs
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.reading import refuse_empty
-from framegen.errors import OptionError, UserError, printable
-from framegen.progress import prepare_streams
+from framegen.machine.errors import OptionError, UserError, printable
+from framegen.machine.progress import prepare_streams
 
 COMMANDS = {
     "continue": (verbs.continue_films, "let a film of your own go on: framegen continue my.mp4 --seconds 2"),
@@ -58,7 +58,7 @@ COMMANDS = {
 def main() -> None:
     """Entry point of `framegen`. Exits with 0, with 2 for an option that cannot work, else with 1 (or 128 +
     signal)."""
-    from framegen.training.interrupts import SIGNALS, Interrupted
+    from framegen.machine.interrupts import SIGNALS, Interrupted
 
     prepare_streams()
     try:

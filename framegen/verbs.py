@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from framegen.config.data import Film
 from framegen.config.data_options import Import, ListData, ShowData
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
@@ -25,9 +24,10 @@ from framegen.config.options import (
     TrainFilms,
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
-from framegen.config.space import read_search
-from framegen.errors import OptionError, printable
-from framegen.progress import answer
+from framegen.config.tasks import Film
+from framegen.machine.errors import OptionError, printable
+from framegen.machine.progress import answer
+from framegen.studies.search.space import read_search
 
 if TYPE_CHECKING:
     from framegen.runs.run import Run
@@ -58,14 +58,14 @@ def data(words: list[str]) -> None:
     match words:
         case ["import", *rest]:
             options: Import = parse(Import, "data import", rest)
-            from framegen.data.importing import import_films
+            from framegen.data.films.importing import import_films
 
             values = {name: value for name, value in vars(options).items() if name != "paths"}
             folder = import_films(options.paths, **values)
             answer(folder, f"Next: uv run framegen data show {options.name}")
         case ["list", *rest]:
             place: ListData = parse(ListData, "data list", rest)
-            from framegen.commands.data import list_datasets
+            from framegen.commands.datasets import list_datasets
 
             listed = list_datasets(place.data_dir)
             for name, text in listed.items():
@@ -75,7 +75,7 @@ def data(words: list[str]) -> None:
                 answer(f"{place.data_dir}: holds no films; {way_out}")
         case ["show", *rest]:
             shown: ShowData = parse(ShowData, "data show", rest)
-            from framegen.commands.data import show
+            from framegen.commands.datasets import show
 
             lines, pictures = show(**vars(shown))
             answer(*lines, *pictures)
@@ -113,7 +113,7 @@ def train(words: list[str]) -> None:
             print(f"{number + 1} of {len(chosen)}: {said}", file=sys.stderr)
         places, began = (options.runs_dir, options.data_dir), time.perf_counter()
         if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
-            from framegen.commands.films import import_as_task
+            from framegen.commands.own_films import import_as_task
 
             brought = (options.films, options.size, options.channels, options.fps, options.data_dir)
             task = import_as_task(config.task, *brought, strict=options.strict)
@@ -149,7 +149,7 @@ def _experiment(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _report(run: "Run") -> None:
-    from framegen.report.live.content import is_playable
+    from framegen.live.content import is_playable
     from framegen.report.tables import print_results
 
     folder, results = run.folder, run.results
@@ -180,8 +180,9 @@ def search(words: list[str]) -> None:
         raise OptionError(
             "--storage: holds a password, and a run keeps its command; give the URL as OPTUNA_STORAGE instead"
         )
-    from framegen.report.tables import print_results, print_trials
-    from framegen.studies.search import search
+    from framegen.report.tables import print_results
+    from framegen.studies.search.results import print_trials
+    from framegen.studies.search.start import search
 
     fixed = ("task", "model", "training", "seeds", "space")
     values = {name: value for name, value in vars(options).items() if name not in fixed}
@@ -233,13 +234,13 @@ def generate(words: list[str]) -> None:
 
 def probe(words: list[str]) -> None:
     options = parse(Probe, "probe", words)
-    from framegen.commands import probing
-    from framegen.evaluation.probes import PROBE
-    from framegen.report.probe_tables import print_probe
     from framegen.runs.folder import find
+    from framegen.studies.probe import run
+    from framegen.studies.probe.results import PROBE
+    from framegen.studies.probe.tables import print_probe
 
     folder = find(options.run, options.runs_dir)
-    print_probe(probing.probe(folder, options.frames, options.track), Console())
+    print_probe(run.probe(folder, options.frames, options.track), Console())
     made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
     answer("", folder / PROBE, *(path for path in made if path.exists()))
 

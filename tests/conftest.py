@@ -14,8 +14,8 @@ import torch
 from framegen import __main__
 from framegen.commands.training import train
 from framegen.config.config import Config
-from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
+from framegen.config.tasks import Orbit
 from framegen.config.training import Training
 from framegen.data.clips import Clips, TensorClips
 from framegen.models.kernels.build import FusedUnavailable, Shape, library

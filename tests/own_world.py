@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from framegen.config.config import Config
-from framegen.config.data import Task
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import Model
+from framegen.config.tasks import Task
 from framegen.config.training import Training
 from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips

@@ -11,7 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
-from framegen import __main__, files
+from framegen import __main__
+from framegen.machine import files
 from framegen.runs.tracking import Tracker
 
 number, moment, count = signal.Signals[sys.argv[1]], sys.argv[2], int(sys.argv[3])

@@ -17,7 +17,7 @@ from framegen import __main__
 from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
-from framegen.progress import say
+from framegen.machine.progress import say
 from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
@@ -135,7 +135,7 @@ def test_a_name_that_is_too_long_is_answered_in_one_line(arguments: list[str], f
 
 def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from framegen.progress import prepare_streams, say; prepare_streams();"
+        "import os, sys; from framegen.machine.progress import prepare_streams, say; prepare_streams();"
         "say('into nothing', True); print(sys.stderr.isatty());"
         "sys.exit(os.open('file', os.O_CREAT) < 3)"
     )

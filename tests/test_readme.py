@@ -15,7 +15,7 @@ from framegen.commands import evaluation, training
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.options import Bench, Compare, Reproduce
 from framegen.config.reading import parse, parse_train, sweep
-from framegen.config.space import read_search
+from framegen.studies.search.space import read_search
 from tests.conftest import SMALL, SMALL_CONFIG
 from tests.data.films import encode, scene
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from framegen.errors import OptionError
 from framegen.evaluation.results import Results, read_results
-from framegen.files import make_parents
+from framegen.machine.errors import OptionError
+from framegen.machine.files import make_parents
 from framegen.report.figures import style
 from framegen.report.figures.compared import compared
 from framegen.report.writers import check_new

@@ -12,24 +12,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.commands.films import MINUTES, train_on
 from framegen.commands.generation import as_it_plays, check_output
-from framegen.config.data import Film
+from framegen.commands.own_films import MINUTES, train_on
 from framegen.config.models import MotionFilter
+from framegen.config.tasks import Film
 from framegen.data.clips import to_float
-from framegen.data.dataset import clock, open_split, read_manifest
 from framegen.data.film import Windows, cropped
-from framegen.data.frames import read_frames, read_last
-from framegen.data.probing import probe
-from framegen.data.shots import shot_starts
-from framegen.data.sources import as_paths, content_digest, find_films
-from framegen.data.video import MAX_PROMPT_FRAMES
-from framegen.errors import OptionError, UserError
-from framegen.files import Taken, make_parents, numbered, rename_new
-from framegen.models.recall import MEMORY, repeats
+from framegen.data.films.dataset import clock, open_split, read_manifest
+from framegen.data.films.facts import probe
+from framegen.data.films.frames import read_frames, read_last
+from framegen.data.films.prompt import MAX_PROMPT_FRAMES
+from framegen.data.films.shots import shot_starts
+from framegen.data.films.sources import as_paths, content_digest, find_films
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import Taken, make_parents, numbered, rename_new
+from framegen.machine.progress import count_of, counted, say
+from framegen.models.nets.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
-from framegen.progress import count_of, counted, say
-from framegen.report.video import Continuation, write_generated
+from framegen.report.continuation import Continuation, write_generated
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
 

@@ -5,12 +5,12 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from framegen.data.sources import content_digest
-from framegen.errors import UserError
+from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
 from framegen.evaluation.scores import evaluate as measure_all
-from framegen.models import fused
+from framegen.machine.errors import UserError
+from framegen.models.kernels import fused
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
 from framegen.runs.checkpoint import CHECKPOINT

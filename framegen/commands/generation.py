@@ -5,23 +5,23 @@ from pathlib import Path
 
 from torch import Tensor
 
-from framegen.commands.drawing import drawing_of
+from framegen.commands.futures import drawing_of
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import Data, to_float
-from framegen.data.looping import played_again
-from framegen.data.video import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
-from framegen.errors import OptionError, UserError
+from framegen.data.films.looping import played_again
+from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
 from framegen.evaluation.references import optimal_predictor
-from framegen.files import make_parents
-from framegen.models import fused
-from framegen.models.device import choose_device
+from framegen.machine.device import choose_device
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import make_parents
+from framegen.machine.progress import counted, say
+from framegen.models.kernels import fused
+from framegen.models.nets.recall import MEMORY, TRUSTED_AFTER
 from framegen.models.predictor import Predictor
-from framegen.models.recall import MEMORY, TRUSTED_AFTER
 from framegen.models.rollout import continuation
-from framegen.progress import counted, say
-from framegen.report.video import ENDINGS, FPS, Continuation, write_generated
+from framegen.report.continuation import ENDINGS, FPS, Continuation, write_generated
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
@@ -81,7 +81,7 @@ def generate(
 
     Raises:
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
-        `framegen.files.Taken`: something came to be at `out` meanwhile; what was made is beside it.
+        `framegen.machine.files.Taken`: something came to be at `out` meanwhile; what was made is beside it.
     """
     run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
     _check_prompt(prompt, clip, strict)

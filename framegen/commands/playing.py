@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from framegen.files import make_parents, write_text
-from framegen.report.live.page import live_page
+from framegen.live.page import live_page
+from framegen.machine.files import make_parents, write_text
 from framegen.report.writers import check_new
 from framegen.runs.run import load
 

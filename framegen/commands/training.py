@@ -16,17 +16,18 @@ from framegen.config.experiments import configure
 from framegen.config.training import Mode
 from framegen.data import determine
 from framegen.data.clips import Data
-from framegen.data.dataset import MANIFEST
-from framegen.data.sources import content_digest
-from framegen.errors import UserError
+from framegen.data.films.dataset import MANIFEST
+from framegen.data.films.sources import content_digest
 from framegen.evaluation import results
 from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import TrainingFacts, write_results
-from framegen.files import remove_leftovers
+from framegen.machine.device import choose_device, peak_memory, threads
+from framegen.machine.errors import UserError
+from framegen.machine.files import remove_leftovers
+from framegen.machine.interrupts import Interrupts
+from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
-from framegen.models.device import choose_device, peak_memory, threads_for
-from framegen.models.predictor import num_parameters
-from framegen.progress import TrainingBar, count_of, duration, say
+from framegen.models.predictor import cpu_threads, num_parameters
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import CONFIG, create, lock, read_config, write_config
@@ -37,8 +38,7 @@ from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
 from framegen.training.distributed import load_data_everywhere
 from framegen.training.engine import Engine
-from framegen.training.fused import FusedEngine
-from framegen.training.interrupts import Interrupts
+from framegen.training.fused_engine import FusedEngine
 from framegen.training.loop import Epoch, fit
 from framegen.training.ranks import check_together
 from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
@@ -242,7 +242,7 @@ def _go_on(
     times = {"reading": clock() - began}
     with training.tracker as tracker:
         with (
-            threads_for(run.model),
+            threads(cpu_threads(run.model)),
             TrainingBar(training.total_steps, per_epoch, training.place.step, show) as bar,
         ):
             try:

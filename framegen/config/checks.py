@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
 
 MAX_SEED = 2**63 - 1
 

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from framegen.config.checks import MAX_SEED, check
-from framegen.config.data import Task
 from framegen.config.models import Model
+from framegen.config.tasks import Task
 from framegen.config.training import Training
-from framegen.errors import OptionError, UserError
-from framegen.files import json_text, parse_json
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import json_text, parse_json
 
 MAX_SEEDS = 4096
 MAX_WEIGHTS = 2**31

@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 from typing import Any
 
 from framegen.config.config import Config, population
-from framegen.config.data import Film, MovingMNIST, Orbit, Sine
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+from framegen.config.tasks import Film, MovingMNIST, Orbit, Sine
 from framegen.config.training import Training, check_given
 from framegen.config.worlds import Drift, Sprites
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _GRU = Recurrent(cell="gru", hidden_size=32)

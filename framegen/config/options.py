@@ -6,8 +6,8 @@ from typing import Literal
 
 import tyro
 
-from framegen.config.data import Task
 from framegen.config.models import Model
+from framegen.config.tasks import Task
 from framegen.config.training import Device, Mode, Training
 
 Positional = tyro.conf.Positional

@@ -9,11 +9,11 @@ from typing import Any
 import tyro
 
 from framegen.config.config import Config, population
-from framegen.config.data import Film
 from framegen.config.experiments import EXPERIMENTS, suited
 from framegen.config.options import Generate, Search, Train, TrainFilms
+from framegen.config.tasks import Film
 from framegen.config.training import Training, check_given
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
 
 
 def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:

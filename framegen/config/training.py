@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from framegen.config.checks import MAX_SEED, check
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
 
 Device = Literal["auto", "cpu", "cuda"]
 

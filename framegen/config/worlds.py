@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from framegen.config.checks import MAX_SEED, check, check_bar, check_batch, check_bytes, check_clips
-from framegen.config.data import Orbit, Task, rounding_reservation, stored_deviation
+from framegen.config.tasks import Orbit, Task, rounding_reservation, stored_deviation
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from framegen.config.data import MovingMNIST
-from framegen.errors import UserError
-from framegen.files import check_file
+from framegen.config.tasks import MovingMNIST
+from framegen.machine.errors import UserError
+from framegen.machine.files import check_file
 
 Array = npt.NDArray[np.uint8]
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.data import Film
+from framegen.config.tasks import Film
 from framegen.data.clips import SPLITS, Data, Split, TensorClips, evenly, to_float
-from framegen.data.dataset import (
+from framegen.data.films.dataset import (
     MANIFEST,
     Manifest,
     digest_of,
@@ -18,7 +18,7 @@ from framegen.data.dataset import (
     open_split,
     read_manifest,
 )
-from framegen.errors import OptionError, UserError
+from framegen.machine.errors import OptionError, UserError
 
 PLACES = 5
 """Where a crop may lie: in the middle and in each corner."""

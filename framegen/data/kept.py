@@ -11,8 +11,8 @@ from torch import Tensor
 
 from framegen.config.worlds import World
 from framegen.data.clips import SPLITS, Data, Split, TensorClips
-from framegen.errors import UserError
-from framegen.files import json_text, load_tensors, make_parents, parse_json, save_tensors
+from framegen.machine.errors import UserError
+from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors
 
 LATER = {"bar": 0}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""

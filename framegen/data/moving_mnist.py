@@ -17,10 +17,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from framegen.config.data import MovingMNIST
+from framegen.config.tasks import MovingMNIST
 from framegen.data.clips import SPLITS, Clips, Data, TensorClips, to_float
 from framegen.data.digits import load_digits
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.data import Orbit
+from framegen.config.tasks import Orbit
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, Split
 from framegen.data.kept import draws, load_kept

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from framegen.config.data import Sine
+from framegen.config.tasks import Sine
 from framegen.data.clips import Data, TensorClips
 
 WINDOWS_APART = 15

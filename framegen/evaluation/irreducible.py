@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.config.data import LEVEL, Orbit, Task
+from framegen.config.tasks import LEVEL, Orbit, Task
 from framegen.config.worlds import Drift, Sprites
 from framegen.data import drift, orbit, sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, to_float
-from framegen.models.censored import censored_mean
+from framegen.models.optima.censored import censored_mean
 
 
 def expected_frames(task: Task) -> Iterator[Tensor] | None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from framegen.config.data import LEVEL
+from framegen.config.tasks import LEVEL
 from framegen.data.clips import Clips, Data, chunk_size, chunks, evenly, to_float
 from framegen.evaluation.metrics import number, standard_error
 from framegen.evaluation.results import Calibration, Curves, Scores

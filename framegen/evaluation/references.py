@@ -7,19 +7,19 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
-from framegen.config.data import MovingMNIST, Orbit, Sine, Task
+from framegen.config.tasks import MovingMNIST, Orbit, Sine, Task
 from framegen.config.worlds import Drift, Sprites
 from framegen.data import drift, orbit, sine, sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, chunks, evenly
 from framegen.data.moving_mnist import BouncingClips
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
-from framegen.models.bayes import BayesFilter
-from framegen.models.floor import Floor
 from framegen.models.motion import Motion
+from framegen.models.optima.bayes import BayesFilter
+from framegen.models.optima.floor import Floor
+from framegen.models.optima.sprite_filter import SpriteFilter
+from framegen.models.optima.texture_filter import TextureFilter
 from framegen.models.predictor import Predictor
-from framegen.models.sprite_filter import SpriteFilter
-from framegen.models.texture_filter import TextureFilter
 
 COPY_LAST, MEAN_FRAME, OPTIMUM = "copy last", "mean frame", "optimum"
 LINEAR_FRAMES = (1, 2, 4)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from framegen.errors import UserError
 from framegen.evaluation.metrics import Spread
-from framegen.files import read_json, to_json, write_bytes
+from framegen.machine.errors import UserError
+from framegen.machine.files import read_json, to_json, write_bytes
 
 RESULTS = "results.json"
 Scores = dict[str, float | None]

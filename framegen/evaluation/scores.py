@@ -6,11 +6,12 @@ from functools import partial
 
 from torch import Tensor
 
-from framegen.config.data import Task
+from framegen.config.tasks import Task
 from framegen.data.clips import Clips, Data
-from framegen.evaluation.errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.cache import reference_errors
+from framegen.evaluation.clip_errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.image_quality import PICTURE_CONVENTION, are_pictures, picture_scores
 from framegen.evaluation.irreducible import irreducible
-from framegen.evaluation.known import reference_errors
 from framegen.evaluation.likelihood import calibrate, likelihood_convention, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
@@ -27,7 +28,6 @@ from framegen.evaluation.metrics import (
     standard_error,
 )
 from framegen.evaluation.permanence import permanence
-from framegen.evaluation.pictures import PICTURE_CONVENTION, are_pictures, picture_scores
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
 from framegen.models.predictor import Predictor

@@ -5,12 +5,12 @@ from functools import singledispatch
 import torch
 
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
-from framegen.errors import OptionError, UserError
-from framegen.models.convolutional import ConvRecurrentNet
-from framegen.models.mlp import MemorylessNet
-from framegen.models.motion_filter import MotionFilterNet
+from framegen.machine.errors import OptionError, UserError
+from framegen.models.nets.convolutional import ConvRecurrentNet
+from framegen.models.nets.mlp import MemorylessNet
+from framegen.models.nets.motion_filter import MotionFilterNet
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import Predictor
-from framegen.models.recurrent import RecurrentNet
 
 FullyConnected = RecurrentNet | MemorylessNet
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from framegen.config.data import LEVEL
-from framegen.models.censored import censored_mean
+from framegen.config.tasks import LEVEL
+from framegen.models.optima.censored import censored_mean
 
 SMALLEST = LEVEL / 2
 """Of a standard deviation: no level is then more probable than 1. The probabilities of all levels of a value

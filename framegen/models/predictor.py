@@ -12,6 +12,8 @@ from framegen.models.mixture import Mixture
 
 State = Any
 """What a model carries from step to step: None, a tensor, or a tuple of such states, to any depth."""
+SMALL_MODEL = 100_000
+"""Parameters below which a second CPU thread costs more than it gives."""
 
 
 class Predictor(nn.Module):
@@ -90,6 +92,17 @@ def device_of(model: Predictor) -> torch.device:
 def num_parameters(model: Predictor) -> int:
     """How many numbers are trained."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def cpu_threads(model: Predictor) -> int:
+    """CPU threads for a training in PyTorch: one for a small model, since handing work to a second takes
+    longer than the work.
+
+    What convolves does more with each of its parameters, and gets all threads.
+    """
+    convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
+    small = num_parameters(model) < SMALL_MODEL and not convolves
+    return 1 if small else torch.get_num_threads()
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:

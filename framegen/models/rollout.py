@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 from framegen.models.predictor import Predictor, device_of
 
 

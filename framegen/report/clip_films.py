@@ -9,7 +9,7 @@ from torch import Tensor
 from framegen.data.clips import evenly, to_float
 from framegen.evaluation.references import OPTIMUM
 from framegen.models.rollout import generate
-from framegen.report.video import CLEAN, FPS, Continuation, to_picture
+from framegen.report.continuation import CLEAN, FPS, Continuation, to_picture
 from framegen.report.writers import write_film
 from framegen.runs.run import Run
 

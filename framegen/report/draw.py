@@ -9,20 +9,20 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from framegen.data.clips import Data, to_float
-from framegen.errors import UserError
 from framegen.evaluation.metrics import numbers, ratio
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
+from framegen.machine.errors import UserError
+from framegen.machine.progress import say
 from framegen.models import FullyConnected
-from framegen.models.mingru import MinGRU
-from framegen.models.mlp import MemorylessNet
+from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.mlp import MemorylessNet
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import Predictor, device_of
-from framegen.models.recurrent import RecurrentNet
-from framegen.progress import say
 from framegen.report.clip_films import continued_clip
+from framegen.report.continuation import to_picture, write_generated
 from framegen.report.figures import calibration, curves, network, style
 from framegen.report.figures.permanence import error_when_back
-from framegen.report.video import to_picture, write_generated
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
 

@@ -7,8 +7,8 @@ import numpy as np
 from PIL.GifImagePlugin import getdata, getheader
 from PIL.Image import Dither, Quantize, fromarray
 
-from framegen.data.pictures import SHORTEST, Array
-from framegen.files import replacing
+from framegen.data.films.pictures import SHORTEST, Array
+from framegen.machine.files import replacing
 
 
 def frame_time(fps: float) -> int:

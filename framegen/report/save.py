@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.errors import UserError
-from framegen.files import make_parents
-from framegen.report.video import CLEAN, to_picture
+from framegen.machine.errors import UserError
+from framegen.machine.files import make_parents
+from framegen.report.continuation import CLEAN, to_picture
 from framegen.report.writers import ANIMATIONS, FPS_RANGE, refusal, write_animation, write_array
 
 HIGHEST = 16
@@ -38,7 +38,7 @@ def save(
         `path`.
 
     Raises:
-        UserError: names `path`; what was there is whole. `framegen.files.Taken`: something came to be there
+        UserError: names `path`; what was there is whole. `machine.files.Taken`: something came to be there
             meanwhile; what was made is beside it.
     """
     path = Path(path)

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from framegen.data.pictures import Array
-from framegen.report.video import to_picture
+from framegen.data.films.pictures import Array
+from framegen.report.continuation import to_picture
 
 SIDE, GAP, LABEL = 96, 4, 20
 """Pixels: a frame's longer side on a sheet, what lies between frames, and a line of text."""

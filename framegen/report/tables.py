@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from framegen.evaluation.image_quality import PICTURE_CONVENTION
 from framegen.evaluation.likelihood import COVERAGE_CONVENTION
 from framegen.evaluation.metrics import spread
-from framegen.evaluation.pictures import PICTURE_CONVENTION
 from framegen.evaluation.references import MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results, Scores
-from framegen.progress import count_of
 from framegen.report.standing import kept_weights, standing
-from framegen.runs.trials import Trials, shown
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 EXCESS_NOTE = "excess: times the optimum's error, each less what noise alone makes"
@@ -31,8 +29,6 @@ LIKELIHOOD = ("bits", "regret", *COVERAGE_CONVENTION)
 """They have a table of their own."""
 HORIZONS = (1, 5, 10)
 """Of generated frames, at which a table shows how far a model carries."""
-BEST_TRIALS = 5
-"""Of a search, that are shown."""
 LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
@@ -92,7 +88,8 @@ def print_horizons(results: Results, console: Console) -> None:
     horizons = [horizon for horizon in HORIZONS if horizon <= loop.horizon]
     rows = {
         "this model" if name == "model" else name: [
-            "exact" if curves["mse"][h - 1] == 0 else _show("psnr", curves["psnr"][h - 1]) for h in horizons
+            "exact" if mse == 0 else formatted("psnr", psnr)
+            for mse, psnr in ((curves["mse"][h - 1], curves["psnr"][h - 1]) for h in horizons)
         ]
         for name, curves in loop.per_horizon.items()
     }
@@ -143,13 +140,13 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
     }
     best = min(validation, key=lambda name: validation[name])
     for name, each in results.items():
-        cells = [_show("mse", validation[name])]
+        cells = [formatted("mse", validation[name])]
         for part in ("one_step", "closed_loop"):
             if part not in each.parts():
                 cells += ["-"] * 2
                 continue
             chosen = getattr(each.by_validation[0], part)[metric]
-            cells += [_over_seeds(metric, each.values(part, metric)), _show(metric, chosen)]
+            cells += [_over_seeds(metric, each.values(part, metric)), formatted(metric, chosen)]
         cells += [_over_seeds("excess", each.values("closed_loop", "excess"))] * known
         table.add_row(name, *cells, style="bold" if name == best else None)
     console.print(table)
@@ -159,30 +156,11 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
     )
 
 
-def print_trials(trials: Trials, console: Console) -> None:
-    """The best trials of a search, a line each, and how many there were."""
-    table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")
-    table.add_column("trial", justify="right")
-    table.add_column(f"validation {trials.metric}", justify="right")
-    for name in trials.ranking[0].options:
-        table.add_column(name.replace("_", "-"), justify="right")
-    for trial in trials.ranking[:BEST_TRIALS]:
-        values = map(shown, trial.options.values())
-        style = "bold" if trial.number == trials.best else None
-        table.add_row(str(trial.number), _show(trials.metric, trial.value), *values, style=style)
-    console.print(table)
-    states = [trial.state for trial in trials.trials]
-    said = {"complete": "trained to the end", "pruned": "ended early, since others were better"}
-    said |= {"diverged": "diverged", "under way": "under way elsewhere"}
-    counts = [f"{states.count(state)} {text}" for state, text in said.items() if state in states]
-    console.print(f"{count_of(len(states), 'trial')}: {', '.join(counts)}", highlight=False)
-
-
 def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
     """Mean and standard deviation of a population's values; of one net its value."""
     deviation = spread(values).sd
-    behind = "" if deviation is None else f" ± {_show(metric, deviation)}"
-    return f"{_show(metric, _mean(values))}{behind}"
+    behind = "" if deviation is None else f" ± {formatted(metric, deviation)}"
+    return f"{formatted(metric, _mean(values))}{behind}"
 
 
 def _mean(values: Sequence[float | None]) -> float:
@@ -215,12 +193,12 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
         statistics["± sd over seeds"] = {metric: over_seeds[metric].sd for metric in metrics}
     rows |= {name: scores for name, scores in predictors.items() if name != "model"}
     return {
-        name: [_show(metric, scores.get(metric), scores.get(f"{metric}_se")) for metric in metrics]
+        name: [formatted(metric, scores.get(metric), scores.get(f"{metric}_se")) for metric in metrics]
         for name, scores in (statistics | rows).items()
     }
 
 
-def _show(metric: str, value: float | None, error: float | None = None) -> str:
+def formatted(metric: str, value: float | None, error: float | None = None) -> str:
     if value is None:
         return "-"
     behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric in ("skill", "regret") else ""

@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from framegen.data.pictures import Array
-from framegen.errors import OptionError, UserError
-from framegen.files import replacing, replacing_folder
-from framegen.progress import say
+from framegen.data.films.pictures import Array
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import replacing, replacing_folder
+from framegen.machine.progress import say
 from framegen.report.gif import frame_time, write_gif
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write_animation(
 
     Args:
         first: the number of the first picture, in the names of PNG files.
-        exclusive: see `framegen.files.replacing`, as for every writer here.
+        exclusive: see `framegen.machine.files.replacing`, as for every writer here.
 
     Raises:
         UserError: the disk refuses; what was there before is whole.

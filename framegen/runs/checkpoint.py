@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from framegen.config.config import Config, from_dict, to_dict
-from framegen.errors import UserError
-from framegen.files import load_metadata, load_tensors, parse_json, save_tensors
+from framegen.machine.errors import UserError
+from framegen.machine.files import load_metadata, load_tensors, parse_json, save_tensors
 from framegen.models import build
 from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor

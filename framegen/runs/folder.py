@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.config.training import Mode
-from framegen.errors import OptionError, UserError
-from framegen.files import read_json, to_json, write_bytes
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"
 MAX_PATH = 4096

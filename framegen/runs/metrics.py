@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from framegen.errors import UserError
-from framegen.files import MAX_JSON_BYTES, check_file, json_text, parse_json
+from framegen.machine.errors import UserError
+from framegen.machine.files import MAX_JSON_BYTES, check_file, json_text, parse_json
 
 METRICS, MEMBERS = "metrics.jsonl", "members.jsonl"
 Row = dict[str, int | float]

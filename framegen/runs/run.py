@@ -11,7 +11,7 @@ from framegen.data.clips import Data
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results, read_results
 from framegen.evaluation.scores import validate_references
-from framegen.models.device import choose_device
+from framegen.machine.device import choose_device
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
 from framegen.runs.folder import read_config

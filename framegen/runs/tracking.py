@@ -10,7 +10,7 @@ from typing import Any
 
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.training import Mode
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 from framegen.runs.folder import Description
 from framegen.runs.metrics import MEMBERS, METRICS, MetricsFiles, finite
 

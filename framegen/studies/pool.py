@@ -17,14 +17,14 @@ import torch
 
 from framegen.commands import training
 from framegen.config.config import Config
-from framegen.config.data import Orbit, Sine
 from framegen.config.models import MLP, ConvRecurrent, Recurrent
+from framegen.config.tasks import Orbit, Sine
 from framegen.config.training import Mode
-from framegen.errors import UserError
-from framegen.models.fused import MAX_HIDDEN
+from framegen.machine.errors import UserError
+from framegen.machine.interrupts import SIGNALS, Interrupted
+from framegen.models.kernels.fused import MAX_HIDDEN
 from framegen.runs.folder import CONFIG
 from framegen.runs.tracking import METRICS
-from framegen.training.interrupts import SIGNALS, Interrupted
 
 _stopped: Event | None = None
 """In a worker process: set when it is to begin no more runs."""

@@ -14,25 +14,26 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from framegen.config.config import Config
-from framegen.config.data import Sine
 from framegen.config.models import Recurrent
+from framegen.config.tasks import Sine
 from framegen.config.training import Mode
 from framegen.data import load_data
-from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import finished
-from framegen.files import write_text
-from framegen.models import build, fused
+from framegen.live.page import live_page
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import write_text
+from framegen.machine.interrupts import Interrupts
+from framegen.machine.progress import say
+from framegen.models import build
+from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
-from framegen.progress import say
-from framegen.report.live.page import live_page
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.run import load
 from framegen.runs.tracking import About, Tracker, resolve_mode
 from framegen.studies.claims import CLAIMS
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
-from framegen.studies.page import write_report
+from framegen.studies.html_report import write_report
 from framegen.studies.pool import Tracked, cost, part_done, train_one, workers
-from framegen.training.interrupts import Interrupts
 
 FOLDER, REPORT = "reproduce", "report.html"
 WANDB_ID = "wandb-id.txt"

@@ -7,10 +7,11 @@ from statistics import mean, median
 
 from framegen.config.config import Config
 from framegen.data.clips import Data, TensorClips
-from framegen.evaluation.errors import closed_loop_mse, one_step_mse
+from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
+from framegen.machine.device import peak_memory, threads
+from framegen.machine.progress import count_of, duration, say
 from framegen.models import build
-from framegen.models.device import peak_memory, threads_for
-from framegen.progress import count_of, duration, say
+from framegen.models.predictor import cpu_threads
 from framegen.runs.checkpoint import Place
 from framegen.training.choosing import choose_engine
 from framegen.training.schedule import epoch_order, steps_per_epoch
@@ -99,7 +100,7 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
         action()
         return clock() - started
 
-    with threads_for(models[config.members[0]]):
+    with threads(cpu_threads(models[config.members[0]])):
         engine = choose_engine(short, models, data, show=False)
         order = epoch_order(0, 0, len(data.train), data.carry_state)
         order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)

@@ -6,16 +6,16 @@ import torch
 
 from framegen.config.config import Config
 from framegen.data.clips import Data
-from framegen.errors import OptionError
-from framegen.models import fused
-from framegen.models.device import choose_device, num_threads
+from framegen.machine.device import choose_device
+from framegen.machine.errors import OptionError
+from framegen.machine.progress import count_of, say
+from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
-from framegen.models.predictor import Predictor
-from framegen.progress import count_of, say
+from framegen.models.predictor import Predictor, cpu_threads
 from framegen.training import ranks
 from framegen.training.distributed import torch_engine
 from framegen.training.engine import Engine, TorchEngine
-from framegen.training.fused import FusedEngine
+from framegen.training.fused_engine import FusedEngine
 
 
 def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, show: bool) -> Engine:
@@ -65,7 +65,7 @@ def _check_fused(config: Config, model: Predictor) -> None:
 
 def _described(engine: TorchEngine, model: Predictor) -> str:
     """Where and how PyTorch trains: device, threads, precision, and what is on beside."""
-    training, threads = engine.training, num_threads(model)
+    training, threads = engine.training, cpu_threads(model)
     cuda = engine.device.type == "cuda"
     how = [f"the GPU {torch.cuda.get_device_name()}" if cuda else f"the CPU, {count_of(threads, 'thread')}"]
     if engine.ranks.count > 1:

@@ -19,13 +19,13 @@ from torch import Tensor
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips
-from framegen.errors import OptionError
+from framegen.machine.device import choose_device, threads
+from framegen.machine.errors import OptionError
+from framegen.machine.interrupts import SIGNALS
 from framegen.models import build
-from framegen.models.device import choose_device, threads_for
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Predictor, cpu_threads
 from framegen.training import ranks
 from framegen.training.engine import TorchEngine
-from framegen.training.interrupts import SIGNALS
 from framegen.training.ranks import Lost, tell
 
 
@@ -133,7 +133,7 @@ def _do(engine: TorchEngine, word: str, said: Mapping[str, Any]) -> None:
         case "announce":
             engine.announce(torch.tensor(said["order"]))
         case "run":
-            with threads_for(engine.models[0]):
+            with threads(cpu_threads(engine.models[0])):
                 engine.run(torch.tensor(said["order"]), said["learning_rates"])
         case "keep":
             engine.keep(said["members"])

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from framegen.errors import UserError
-from framegen.evaluation.errors import closed_loop_mse, one_step_mse
+from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
 from framegen.evaluation.likelihood import one_step_bits
 from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.models.device import peak_memory
+from framegen.machine.device import peak_memory
+from framegen.machine.errors import UserError
+from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
-from framegen.progress import TrainingBar, say
 from framegen.runs.checkpoint import CHECKPOINT, Place
 from framegen.training.budget import is_over, planned_again
 from framegen.training.ranks import Lost

@@ -16,8 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from framegen.errors import UserError
-from framegen.files import json_text
+from framegen.machine.errors import UserError
+from framegen.machine.files import json_text
 
 PATIENCE = timedelta(days=1)
 """How long a process waits for a word: as long as rank 0 measures, draws and writes between two of them. One

@@ -11,17 +11,17 @@ from torch import Tensor
 
 from framegen.config.config import Config
 from framegen.data.clips import Data
-from framegen.errors import UserError
-from framegen.evaluation.errors import closed_loop_mse
+from framegen.evaluation.clip_errors import closed_loop_mse
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Kept
+from framegen.machine.errors import UserError
+from framegen.machine.interrupts import Interrupts
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
-from framegen.training.interrupts import Interrupts
 from framegen.training.schedule import total_steps
 
 CHOSEN_BY = ("mse", "epoch", "lowest")

@@ -14,9 +14,9 @@ from framegen.config.config import Config
 from framegen.config.models import MLP
 from framegen.config.training import Training
 from framegen.config.worlds import Sprites
-from framegen.errors import OptionError
 from framegen.evaluation.permanence import FEWEST
 from framegen.evaluation.results import read_results, write_results
+from framegen.machine.errors import OptionError
 from framegen.runs.folder import read_config, write_config
 
 Runner = Callable[..., tuple[int, str, str]]

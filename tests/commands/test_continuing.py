@@ -16,10 +16,10 @@ from PIL import Image
 import framegen
 from framegen.commands import continuing, training
 from framegen.config.config import Config
-from framegen.config.data import Film
 from framegen.config.reading import seconds_of
-from framegen.data.frames import read_frames
-from framegen.errors import OptionError, UserError
+from framegen.config.tasks import Film
+from framegen.data.films.frames import read_frames
+from framegen.machine.errors import OptionError, UserError
 from framegen.runs.folder import CONFIG
 from tests.data.films import encode, scene
 

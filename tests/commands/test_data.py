@@ -6,8 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from framegen.commands.data import list_datasets, show
-from framegen.errors import UserError
+from framegen.commands.datasets import list_datasets, show
+from framegen.machine.errors import UserError
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -69,7 +69,7 @@ def test_a_film_is_shown_as_a_net_sees_it(
 def test_of_a_long_film_the_beginning_is_searched_for_shots(
     places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("framegen.commands.data.LOOKED_AT", 50)
+    monkeypatch.setattr("framegen.commands.datasets.LOOKED_AT", 50)
     lines, _ = show(str(places[0]), tmp_path, 16)
     assert lines[1] == "2 shots found in the first 50 frames, of so many frames: 30, 20"
 

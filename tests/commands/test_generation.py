@@ -15,16 +15,16 @@ from torch import Tensor
 from framegen.commands import generation
 from framegen.commands.generation import generate as continue_prompt
 from framegen.commands.training import train
-from framegen.config.data import Sine
 from framegen.config.models import Recurrent
+from framegen.config.tasks import Sine
 from framegen.config.training import Training
-from framegen.errors import OptionError, UserError
+from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate, rollout
+from framegen.report.continuation import ENDINGS
 from framegen.report.figures import strips
 from framegen.report.save import save
-from framegen.report.video import ENDINGS
 from framegen.runs import checkpoint
 from framegen.runs.run import load
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from framegen.config.config import Config, from_dict, to_dict
-from framegen.config.data import Orbit, Sine
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.models import MLP, Recurrent
 from framegen.config.reading import parse_train
+from framegen.config.tasks import Orbit, Sine
 from framegen.config.training import Training
-from framegen.errors import OptionError, UserError
+from framegen.machine.errors import OptionError, UserError
 
 
 @pytest.mark.parametrize("config", EXPERIMENTS.values(), ids=EXPERIMENTS)

@@ -11,16 +11,16 @@ import torch
 
 from framegen.commands.training import train
 from framegen.config.config import Config, from_dict, to_dict
-from framegen.config.data import Film
 from framegen.config.models import Recurrent
+from framegen.config.tasks import Film
 from framegen.config.training import Training
 from framegen.data import determine, load_data
 from framegen.data.clips import evenly
-from framegen.data.dataset import frames_of, read_manifest
 from framegen.data.film import Windows
-from framegen.data.importing import import_films
-from framegen.errors import OptionError, UserError
+from framegen.data.films.dataset import frames_of, read_manifest
+from framegen.data.films.importing import import_films
 from framegen.evaluation import references
+from framegen.machine.errors import OptionError, UserError
 from framegen.models.baselines import MeanFrame
 from framegen.runs.tracking import Tracker
 from tests.data.films import encode, scene

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from framegen.config.data import MovingMNIST
+from framegen.config.tasks import MovingMNIST
 from framegen.data import load_data, moving_mnist
 from framegen.data.clips import to_float
 from framegen.data.digits import load_digits
 from framegen.data.moving_mnist import BouncingClips, tracks
-from framegen.errors import UserError
 from framegen.evaluation.references import optimal_predictor
+from framegen.machine.errors import UserError
 
 SMALL = MovingMNIST(size=16, digits="sklearn", num_clips=12, num_val_clips=3, num_test_clips=4)
 REAL = replace(SMALL, size=64, digits="mnist")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from framegen.config.data import Orbit, Sine
+from framegen.config.tasks import Orbit, Sine
 from framegen.data import load_data, orbit, sine
 from framegen.data.kept import data_file
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 from framegen.models.baselines import AutoRegression
 from tests.conftest import SMALL, tensors
 

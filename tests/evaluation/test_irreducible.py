@@ -11,7 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from framegen.config.data import LEVEL, Orbit, Sine, Task
+from framegen.config.tasks import LEVEL, Orbit, Sine, Task
 from framegen.config.worlds import Drift, Sprites
 from framegen.data import load_data, orbit, sprites
 from framegen.evaluation import metrics

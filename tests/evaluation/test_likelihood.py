@@ -13,16 +13,16 @@ from torch import Tensor
 from framegen.commands import evaluation
 from framegen.commands.training import train
 from framegen.config.config import Config
-from framegen.config.data import Orbit
 from framegen.config.models import Model, Recurrent
+from framegen.config.tasks import Orbit
 from framegen.config.training import Training
 from framegen.data.clips import TensorClips
-from framegen.errors import OptionError
 from framegen.evaluation.likelihood import closed_loop_coverage, one_step_bits, one_step_coverage
 from framegen.evaluation.results import read_results
+from framegen.machine.errors import OptionError
 from framegen.models import build, module
-from framegen.models.density import LinearDensity, Net
 from framegen.models.mixture import Mixture
+from framegen.models.nets.density import LinearDensity, Net
 from framegen.models.predictor import State
 from framegen.models.rollout import generate
 from framegen.report.tables import print_all_metrics, print_results

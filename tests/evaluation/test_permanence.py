@@ -9,7 +9,7 @@ import torch
 from framegen.config.worlds import Sprites
 from framegen.data import load_data, sprites
 from framegen.data.bar import hidden
-from framegen.evaluation.errors import one_step_errors
+from framegen.evaluation.clip_errors import one_step_errors
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.permanence import FEWEST, LONGEST, permanence
 from framegen.evaluation.references import COPY_LAST, OPTIMUM, fit_references

@@ -11,11 +11,11 @@ import torch
 from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips, to_float
 from framegen.evaluation import metrics
-from framegen.evaluation.errors import closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Permanence, TrainingFacts, read_results, write_results
 from framegen.evaluation.scores import evaluate
-from framegen.files import to_json
+from framegen.machine.files import to_json
 from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate
@@ -243,7 +243,7 @@ def test_evaluation_never_looks_at_what_it_does_not_score(small_run: Path, data:
 
 
 def test_large_frames_go_without_the_linear_models(tmp_path: Path) -> None:
-    from framegen.config.data import Orbit
+    from framegen.config.tasks import Orbit
 
     task = Orbit(size=24, num_clips=4, num_val_clips=1, num_test_clips=1, num_frames=5)
     names = list(fit_references(task, load_data(task, tmp_path)))

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from framegen.config.data import Orbit
 from framegen.config.models import ConvRecurrent, Model, Recurrent
+from framegen.config.tasks import Orbit
 from framegen.config.worlds import Drift, Sprites
 from framegen.data import drift, orbit, sprites
 from framegen.data.clips import Data, TensorClips
-from framegen.evaluation.beliefs import DIRECTION, ENTROPY, JOINT, MEANINGS, POSITION, SPEED, known
-from framegen.evaluation.probing import known_by
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import build
 from framegen.models.baselines import CopyLast
-from framegen.models.bayes import BayesFilter
-from framegen.models.beliefs import phase_posterior
+from framegen.models.optima.bayes import BayesFilter
+from framegen.models.optima.beliefs import phase_posterior
 from framegen.models.predictor import map_state
 from framegen.models.states import layout_of
+from framegen.studies.probe.beliefs import DIRECTION, ENTROPY, JOINT, MEANINGS, POSITION, SPEED, known
+from framegen.studies.probe.linear import known_by
 
 NO_CLIPS = TensorClips(torch.zeros(0), torch.zeros(0))
 NO_DATA = Data(NO_CLIPS, NO_CLIPS, NO_CLIPS)
@@ -117,7 +117,7 @@ def test_with_almost_no_doubt_what_is_known_of_a_world_is_the_truth(task: Drift 
 
 
 def test_without_a_belief_nothing_is_known() -> None:
-    from framegen.config.data import Sine
+    from framegen.config.tasks import Sine
 
     assert known(Sine(), CopyLast(), None) == {}
     assert known_by(Sine(), CopyLast()) is None

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from framegen.config.models import Answer, Cell, ConvRecurrent
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
 from framegen.models import build
-from framegen.models.answers import to_patches, to_pixels, to_range, warp
-from framegen.models.convgru import ConvGRU
-from framegen.models.convlstm import ConvLSTM
-from framegen.models.mingru import MinConvGRU, MinGRU
+from framegen.models.nets.answers import to_patches, to_pixels, to_range, warp
+from framegen.models.nets.convgru import ConvGRU
+from framegen.models.nets.convlstm import ConvLSTM
+from framegen.models.nets.mingru import MinConvGRU, MinGRU
+from framegen.models.nets.predrnn import PredRNN, SpatiotemporalLSTM
 from framegen.models.predictor import Predictor
-from framegen.models.predrnn import PredRNN, SpatiotemporalLSTM
 from framegen.models.rollout import generate
 
 CELLS: list[Cell] = ["convlstm", "convgru", "minconvgru", "predrnn"]

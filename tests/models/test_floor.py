@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from framegen.config.config import Config
-from framegen.config.data import MovingMNIST
 from framegen.config.models import MLP
+from framegen.config.tasks import MovingMNIST
 from framegen.config.training import Training
 from framegen.data import load_data
 from framegen.data.clips import Data
 from framegen.data.moving_mnist import BouncingClips, draw
-from framegen.evaluation.errors import closed_loop_errors, one_step_errors
+from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors
 from framegen.evaluation.references import optimal_predictor
-from framegen.models.floor import Floor, expected_maximum
+from framegen.models.optima.floor import Floor, expected_maximum
 from framegen.models.rollout import generate
 
 TASK = MovingMNIST(size=16, digits="sklearn", num_clips=20, num_val_clips=2, num_test_clips=32)

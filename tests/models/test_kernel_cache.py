@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from framegen.config.models import Recurrent
-from framegen.models.fused import FusedPredictor, shape_of
 from framegen.models.kernels import build as kernel
 from framegen.models.kernels.build import FusedUnavailable, compiler, library
-from framegen.models.recurrent import RecurrentNet
+from framegen.models.kernels.fused import FusedPredictor, shape_of
+from framegen.models.nets.recurrent import RecurrentNet
 from tests.conftest import needs_compiler
 
 pytestmark = needs_compiler

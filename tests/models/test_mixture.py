@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from framegen.config.data import LEVEL, Orbit
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+from framegen.config.tasks import LEVEL, Orbit
 from framegen.data import orbit
-from framegen.errors import OptionError, UserError
+from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.mixture import SMALLEST, Mixture, join
 from framegen.models.predictor import Predictor

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framegen.config.data import Orbit, Sine
 from framegen.config.models import MLP, Answer, Cell, ConvRecurrent, Recurrent
+from framegen.config.tasks import Orbit, Sine
 from framegen.data import orbit, sine
 from framegen.models import build
 from framegen.models.baselines import CopyLast, MeanFrame, fit_autoregression
-from framegen.models.bayes import BayesFilter
+from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.optima.bayes import BayesFilter
 from framegen.models.predictor import Predictor, detach, map_state, name_parts
-from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
 
 SHAPE = (1, 2, 2)

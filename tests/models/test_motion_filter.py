@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from framegen.config.models import MotionFilter
 from framegen.config.training import Training
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
 from framegen.models import build
-from framegen.models.motion_filter import KEPT, TRUSTED, MotionFilterNet
+from framegen.models.nets.motion_filter import KEPT, TRUSTED, MotionFilterNet
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 from framegen.training.feeding import own_frames, relative_loss, unroll

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from framegen.config.models import MotionFilter
-from framegen.models import build, motion_filter
-from framegen.models.recall import AVERAGED, CLEARLY, MEMORY, TRUSTED_AFTER, begin, recall, repeats
+from framegen.models import build
+from framegen.models.nets import motion_filter
+from framegen.models.nets.recall import AVERAGED, CLEARLY, MEMORY, TRUSTED_AFTER, begin, recall, repeats
 from framegen.models.rollout import generate
 from tests.models.test_motion_filter import _awake, _panning
 

@@ -15,7 +15,7 @@ from framegen.data import load_data, sprites
 from framegen.data.bar import hidden
 from framegen.data.drift import MIDDLE, SPREAD, sample, spectrum
 from framegen.data.sprites import BRIGHT, DARK
-from framegen.evaluation.errors import closed_loop_errors, one_step_errors
+from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors
 from framegen.evaluation.references import fit_references, optimal_predictor
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate

@@ -15,13 +15,13 @@ from matplotlib.patches import FancyArrowPatch
 from PIL import Image, ImageDraw
 
 from framegen.data.clips import evenly
-from framegen.data.frames import read_frames
+from framegen.data.films.frames import read_frames
 from framegen.models.rollout import generate
 from framegen.report.clip_films import write_clip_films
+from framegen.report.continuation import Continuation, write_generated
 from framegen.report.figures import curves, network, strips
 from framegen.report.figures.style import BLUE, RED
 from framegen.report.gif import write_gif
-from framegen.report.video import Continuation, write_generated
 from framegen.runs.run import load
 
 

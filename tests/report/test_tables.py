@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from rich.console import Console
 
+from framegen.evaluation.image_quality import PICTURE_CONVENTION
 from framegen.evaluation.metrics import CONVENTION, SKILL_CONVENTION
-from framegen.evaluation.pictures import PICTURE_CONVENTION
 from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
 from framegen.report.tables import print_all_metrics, print_horizons, print_results
 

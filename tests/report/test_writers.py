@@ -14,8 +14,8 @@ from PIL import Image
 from torch import Tensor
 
 import framegen
-from framegen.errors import OptionError, UserError
-from framegen.report.video import Continuation, write_generated
+from framegen.machine.errors import OptionError, UserError
+from framegen.report.continuation import Continuation, write_generated
 from framegen.report.writers import write_animation
 
 MOVING = ("a.gif", "a.mp4", "a.webm", "a.webp", "frames")

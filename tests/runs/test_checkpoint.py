@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from framegen import files
 from framegen.config.models import ConvRecurrent, Model, Recurrent
 from framegen.config.training import Training
 from framegen.data.clips import TensorClips
-from framegen.errors import UserError
+from framegen.machine import files
+from framegen.machine.errors import UserError
 from framegen.models import build
 from framegen.runs import checkpoint
 from framegen.training.engine import TorchEngine

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from framegen import files
 from framegen.commands.training import resume, train
-from framegen.errors import OptionError, UserError
+from framegen.machine import files
+from framegen.machine.errors import OptionError, UserError
 from framegen.runs.folder import create
 from framegen.runs.run import load
 from framegen.training.loop import Epoch

@@ -17,7 +17,7 @@ from framegen.commands import training
 from framegen.config.experiments import configure
 from framegen.config.reading import parse_train
 from framegen.config.training import Training
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 from framegen.runs.folder import read_config, write_config
 from framegen.runs.metrics import read_metrics
 from framegen.runs.tracking import About, Tracker, resolve_mode

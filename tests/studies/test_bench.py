@@ -17,8 +17,8 @@ from rich.console import Console
 from torch import Tensor
 
 from framegen.config.models import Recurrent
-from framegen.errors import UserError
-from framegen.models.fused import FusedPredictor
+from framegen.machine.errors import UserError
+from framegen.models.kernels.fused import FusedPredictor
 from framegen.studies.bench import bench, in_jax, measure, print_tables, run
 from framegen.studies.bench.contenders import (
     Loss,

@@ -2,7 +2,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 from framegen.studies.pool import workers
 
 

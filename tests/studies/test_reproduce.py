@@ -16,26 +16,27 @@ import torch
 
 from framegen.commands import training
 from framegen.config.config import Config
-from framegen.config.data import Orbit
 from framegen.config.models import MLP, Recurrent
 from framegen.config.reading import parse_train
+from framegen.config.tasks import Orbit
 from framegen.config.training import Training
 from framegen.config.worlds import Sprites
 from framegen.data import orbit
-from framegen.errors import OptionError, UserError
-from framegen.models import build, fused
+from framegen.machine.errors import OptionError, UserError
+from framegen.models import build
+from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
-from framegen.models.mingru import MinGRU
-from framegen.models.recurrent import RecurrentNet
-from framegen.models.scan import scan_by_doubling, scan_by_steps
+from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.nets.scan import scan_by_doubling, scan_by_steps
 from framegen.runs import checkpoint
 from framegen.runs.run import load
-from framegen.studies import newton, pool
-from framegen.studies.claims import CLAIMS, generation, parallel, running_on
+from framegen.studies import pool
+from framegen.studies.claims import CLAIMS, generation, newton, parallel, running_on
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.rules import share
 from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
-from framegen.studies.page import write_report
+from framegen.studies.html_report import write_report
 from framegen.studies.reproduce import reproduce
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
@@ -292,7 +293,7 @@ import json, os, signal, sys
 from pathlib import Path
 from framegen.studies import pool
 from framegen.studies import reproduce
-from framegen.training.interrupts import Interrupted
+from framegen.machine.interrupts import Interrupted
 
 part_done, begun = pool.part_done, set()
 

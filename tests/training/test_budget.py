@@ -13,15 +13,15 @@ import pytest
 from torch import Tensor
 
 from framegen.commands.continuing import continue_films
-from framegen.commands.films import train_on
+from framegen.commands.own_films import train_on
 from framegen.commands.training import Enough, resume, train
 from framegen.config.experiments import configure
 from framegen.data import load_data
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
+from framegen.machine.interrupts import Interrupted
 from framegen.runs.run import Run
 from framegen.training import budget, loop
 from framegen.training.engine import TorchEngine
-from framegen.training.interrupts import Interrupted
 from framegen.training.loop import Epoch
 from tests.conftest import SMALL_CONFIG
 from tests.data.films import encode, scene

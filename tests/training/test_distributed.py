@@ -18,8 +18,8 @@ from torch import Tensor
 
 from framegen import __main__
 from framegen.commands import training
-from framegen.errors import UserError
 from framegen.evaluation.results import finished, read_results
+from framegen.machine.errors import UserError
 from framegen.runs import checkpoint
 from framegen.training.engine import TorchEngine
 from tests.conftest import rows_of
@@ -164,7 +164,7 @@ def test_where_one_is_killed_all_end_and_the_last_save_goes_on(
 def test_an_error_of_another_process_is_said_and_ends_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from framegen.errors import UserError
+    from framegen.machine.errors import UserError
     from framegen.training import distributed
 
     def no_data(*_: object) -> None:

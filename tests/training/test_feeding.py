@@ -16,7 +16,8 @@ from framegen.commands.training import resume, train
 from framegen.config.models import ConvRecurrent
 from framegen.config.training import Training
 from framegen.data.clips import TensorClips
-from framegen.errors import OptionError
+from framegen.machine.errors import OptionError
+from framegen.machine.interrupts import Interrupted
 from framegen.models import build
 from framegen.models.parameters import flatten
 from framegen.runs import checkpoint
@@ -24,7 +25,6 @@ from framegen.runs.tracking import Tracker
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.feeding import own_frames, unroll
-from framegen.training.interrupts import Interrupted
 from tests.conftest import SMALL_CONFIG, rows_of
 
 

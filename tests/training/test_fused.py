@@ -18,20 +18,21 @@ from framegen.config.config import Config
 from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
 from framegen.config.training import Engine, Training
 from framegen.data.clips import TensorClips
-from framegen.errors import OptionError
-from framegen.models import build, fused
-from framegen.models.density import LinearDensity
-from framegen.models.fused import FusedPredictor, packed, unpacked
+from framegen.machine.errors import OptionError
+from framegen.models import build
 from framegen.models.kernels import build as kernel
+from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
+from framegen.models.kernels.fused import FusedPredictor, packed, unpacked
+from framegen.models.nets.density import LinearDensity
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.parameters import flatten
 from framegen.models.predictor import detach, map_state
-from framegen.models.recurrent import RecurrentNet
 from framegen.models.rollout import generate
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from framegen.training.feeding import bits_loss
-from framegen.training.fused import FusedEngine
+from framegen.training.fused_engine import FusedEngine
 from tests.conftest import SMALL_CONFIG, needs_compiler, rows_of, smallest
 from tests.forked import Forked
 from tests.training.test_training import STREAM

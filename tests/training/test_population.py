@@ -16,8 +16,8 @@ from framegen.config.config import Config
 from framegen.config.models import ConvRecurrent, Model, Recurrent
 from framegen.config.reading import parse_train, sweep
 from framegen.config.training import Engine
-from framegen.errors import OptionError, UserError
 from framegen.evaluation.results import read_results
+from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
@@ -172,7 +172,7 @@ def test_generate_takes_the_median_or_the_seed_it_is_told(
 
 
 def test_a_seed_that_the_config_does_not_hold_is_refused(population: Path, tmp_path: Path) -> None:
-    from framegen import files
+    from framegen.machine import files
 
     weights, texts = files.load_tensors(population / "checkpoint.safetensors")
     metadata = {name: json.loads(text) for name, text in texts.items()}

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from framegen.commands.training import resume, train
-from framegen.config.data import Task
+from framegen.config.tasks import Task
 from framegen.data import load_data
 from framegen.data.clips import Clips, Data
-from framegen.errors import UserError
 from framegen.evaluation.results import read_results
+from framegen.machine.errors import UserError
 from framegen.runs import checkpoint
 from framegen.training import distributed, engine
 from framegen.training.reader import Reader

@@ -12,20 +12,20 @@ from subprocess import CompletedProcess
 import pytest
 import torch
 
-from framegen import files
 from framegen.commands import evaluation, training
 from framegen.config.config import Config
-from framegen.config.data import Sine
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, Recurrent
+from framegen.config.tasks import Sine
 from framegen.config.training import Engine, Training
 from framegen.data.clips import TensorClips
-from framegen.errors import OptionError, UserError
+from framegen.machine import files
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.interrupts import Interrupted
 from framegen.models import build
 from framegen.runs import checkpoint
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
-from framegen.training.interrupts import Interrupted
 from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, tensors
 from tests.forked import STOPPED, Forked
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import platformdirs
 from torch import Tensor
 
-from framegen.errors import UserError
-from framegen.files import replacing
+from framegen.machine.errors import UserError
+from framegen.machine.files import replacing
 
 SOURCE = Path(__file__).with_name("recurrent.cpp")
 

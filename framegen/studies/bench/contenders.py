@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.fused import cell_of
+from framegen.models.kernels.fused import cell_of
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import Predictor
-from framegen.models.recurrent import RecurrentNet
 from framegen.studies.bench.measure import Call, Unavailable
-from framegen.training.fused import FusedEngine
+from framegen.training.fused_engine import FusedEngine
 
 LossOf = Callable[[Tensor, Tensor], Tensor]
 """The loss of one batch of inputs and targets, (B, T, P) each, P = C * H * W."""

@@ -8,14 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from framegen.config.data import Orbit
 from framegen.config.models import Recurrent
+from framegen.config.tasks import Orbit
 from framegen.config.training import Training
 from framegen.data import orbit
 from framegen.data.clips import TensorClips
 from framegen.models import build
-from framegen.models.fused import MAX_HIDDEN, FusedPredictor
-from framegen.models.recurrent import RecurrentNet
+from framegen.models.kernels.fused import MAX_HIDDEN, FusedPredictor
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.studies.bench import in_jax
 from framegen.studies.bench.contenders import (
     compiled_steps,

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models.fused import cell_of
-from framegen.models.mingru import MinGRU
-from framegen.models.recurrent import RecurrentNet
+from framegen.models.kernels.fused import cell_of
+from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.studies.bench.contenders import flat, parameters
 from framegen.studies.bench.measure import Call, Unavailable
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from framegen.errors import UserError
+from framegen.machine.errors import UserError
 
 Call = Callable[[], Tensor]
 """Does a piece of work and returns what came out of it: losses, or frames."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from framegen.errors import UserError
-from framegen.files import write_text
+from framegen.machine.errors import UserError
+from framegen.machine.files import write_text
+from framegen.machine.progress import counted, say
 from framegen.models.kernels.build import FusedUnavailable, compiler
-from framegen.progress import counted, say
 from framegen.studies.bench import table
 from framegen.studies.bench.groups import QUICK, Sizes, groups
 from framegen.studies.bench.measure import (

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from framegen.commands.probing import probe
-from framegen.evaluation.beliefs import JOINT
-from framegen.evaluation.probes import Probe
-from framegen.report.figures import probed, style
+from framegen.report.figures import style
 from framegen.runs.run import load
 from framegen.studies.claims.rules import BETTER, Share, Verdict, better, doubt, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of
+from framegen.studies.probe import plots
+from framegen.studies.probe.beliefs import JOINT
+from framegen.studies.probe.results import Probe
+from framegen.studies.probe.run import probe
 
 NETS = {"4-5-4 RNN": "video", "GRU, 32 units": "gru", "LSTM, 32 units": "lstm"}
 """By kind, the runs whose nets are read."""
@@ -36,7 +37,7 @@ def _belief(runs: Runs) -> Finding:
         f"the {first}": frames[first],
     }
     label = f"R\N{SUPERSCRIPT TWO} of direction \N{MULTIPLICATION SIGN} position, after {context} frames"
-    figure = probed.knowing({kind: (skills[kind], known[kind]) for kind in NETS}, levels, label)
+    figure = plots.knowing({kind: (skills[kind], known[kind]) for kind in NETS}, levels, label)
     picture = style.save(figure, runs.picture("belief"))
     ours = known["4-5-4 RNN"]
     gained = better(ours, untrained)

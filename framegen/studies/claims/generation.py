@@ -9,13 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.data import Orbit
+from framegen.config.tasks import Orbit
 from framegen.data import orbit
 from framegen.data.clips import to_float
 from framegen.evaluation.metrics import skill
 from framegen.evaluation.references import optimal_predictor
-from framegen.evaluation.running_on import decode, gone_after, judge, light, shares
-from framegen.models.fused import compiled
+from framegen.models.kernels.fused import compiled
 from framegen.models.rollout import generate
 from framegen.report.draw import draw_run
 from framegen.report.figures import comparisons, style
@@ -31,6 +30,7 @@ from framegen.studies.claims.runs import (
     over_optimum,
     spread_text,
 )
+from framegen.studies.probe.long_loops import decode, gone_after, judge, light, shares
 
 LENGTHS = (5, 50, 500, 5000)
 """True frames that the nets are run on."""

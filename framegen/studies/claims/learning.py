@@ -9,8 +9,8 @@ import torch
 from framegen.data.clips import to_float
 from framegen.evaluation.results import Results
 from framegen.models import build
+from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import Predictor
-from framegen.models.recurrent import RecurrentNet
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs.run import Run, load

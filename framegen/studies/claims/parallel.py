@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from framegen.config.data import Orbit
+from framegen.config.tasks import Orbit
 from framegen.config.training import Engine
 from framegen.data import orbit
 from framegen.data.clips import to_float
-from framegen.models.fused import compiled
-from framegen.models.mingru import MinGRU
-from framegen.models.recurrent import RecurrentNet
-from framegen.models.scan import scan_by_doubling, scan_by_steps
+from framegen.models.kernels.fused import compiled
+from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.nets.scan import scan_by_doubling, scan_by_steps
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs import checkpoint
-from framegen.studies import newton
+from framegen.studies.claims import newton
 from framegen.studies.claims.rules import doubt, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
 

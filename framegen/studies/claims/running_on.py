@@ -4,16 +4,16 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
-from framegen.config.data import Orbit
+from framegen.config.tasks import Orbit
 from framegen.evaluation.results import Results
-from framegen.evaluation.running_on import clips_for, judge, run_on, shares
-from framegen.models import fused
+from framegen.models.kernels import fused
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs.run import load
 from framegen.studies.claims.generation import CLOSE
 from framegen.studies.claims.rules import Share, Verdict, doubt, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, excess_of, over_optimum, skills_of
+from framegen.studies.probe.long_loops import clips_for, judge, run_on, shares
 
 TRIED = {
     "32 units, 1000 clips, true frames": "speeds-gru",

@@ -1,0 +1,215 @@
+"""Data sets of films: bring them in, list them, look at one."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from filecmp import cmp
+from pathlib import Path
+
+import numpy as np
+
+from framegen.data.clips import SPLITS, evenly
+from framegen.data.films.dataset import (
+    MANIFEST,
+    Manifest,
+    Shot,
+    clock,
+    describe,
+    find_dataset,
+    frames_of,
+    names,
+    neither,
+    open_split,
+    read_manifest,
+)
+from framegen.data.films.facts import Facts, probe
+from framegen.data.films.frames import USUAL_RATE, read_frames
+from framegen.data.films.importing import check_size
+from framegen.data.films.pictures import Array, Incomplete, frame_size
+from framegen.data.films.shots import shot_starts
+from framegen.data.films.sources import find_films
+from framegen.machine.errors import UserError
+from framegen.machine.files import Taken, make_parents, numbered
+from framegen.machine.progress import count_of, counted, duration
+from framegen.report.gif import write_gif
+from framegen.report.sheets import contact_sheet, side_by_side
+from framegen.report.writers import write_picture
+
+SHEET, GIF = "sheet.png", "clips.gif"
+
+ROWS, COLUMNS = 12, 10
+"""Of a contact sheet: shots, and frames of each."""
+
+LISTED = 20
+"""Shots of a film whose lengths are told."""
+
+TILES, SECONDS = 9, 4.0
+"""Of a GIF: shots that run side by side, and for how long."""
+
+SAMPLED = 2000
+"""Frames that statistics are taken over, evenly spread."""
+
+LOOKED_AT = 5000
+"""Frames of a film that is shown in which shots are looked for: to go through a whole one may take long."""
+
+
+def list_datasets(data_dir: Path) -> dict[str, str]:
+    """Every data set of films in a folder, described in a sentence; one that is damaged says so."""
+    listed = {}
+    for name in names(data_dir):
+        try:
+            listed[name] = describe(read_manifest(data_dir / name))
+        except UserError as error:
+            listed[name] = str(error)
+    return listed
+
+
+def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> tuple[list[str], list[Path]]:
+    """Look at a data set by its name, or at a film: what there is to say, and the pictures that were made.
+
+    Args:
+        size: the longer side at which a film is shown; a data set has its own.
+        out: folder for the pictures; None: the data set's own, or `data_dir` for a film. What is there stays:
+            another picture takes the next free name.
+
+    Raises:
+        UserError: it is neither, or cannot be read.
+    """
+    if (data_dir / what / MANIFEST).is_file():
+        return _show_dataset(find_dataset(what, data_dir), out)
+    path = Path(what)
+    if not path.exists():
+        raise neither(what, data_dir)
+    if path.is_dir() and (inside := [film.path for film in find_films([path])]) != [path]:
+        raise UserError(f"{path}: is a folder of films; name one of them, such as {inside[0]}")
+    return _show_film(path, size, out or data_dir)
+
+
+def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]]:
+    manifest = read_manifest(folder)
+    arrays = {split: frames_of(open_split(folder, manifest, split)) for split in SPLITS}
+    shots = [manifest.shots[index] for index in evenly(len(manifest.shots), ROWS)]
+    rows = {}
+    for shot in shots:
+        chosen = evenly(shot.frames, COLUMNS).tolist()
+        label = f"{shot.split}  {shot.source}  {clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
+        rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
+    fps = float(np.median([shot.fps for shot in manifest.shots]))
+    clips = [arrays[shot.split][shot.row : shot.row + shot.frames] for shot in shots[:TILES]]
+    own = out is None  # the data set's own pictures are made anew
+    out = out or folder
+    make_parents(out / SHEET)
+    sheet, moving = contact_sheet(rows), side_by_side(clips, min(round(SECONDS * fps), max(map(len, clips))))
+    made = [
+        _new(out / SHEET, lambda path: write_picture(path, sheet, exclusive=not own)),
+        _new(out / GIF, lambda path: write_gif(path, moving, min(fps, 50), exclusive=not own)),
+    ]
+    return [*_statistics(manifest, arrays), *_skipped(manifest)], made
+
+
+def _new(path: Path, write: Callable[[Path], object]) -> Path:
+    """Where a picture is that was to be written to a path: there, or, since what lies there is somebody's,
+    under the first numbered name that is free or holds the same picture."""
+    try:
+        write(path)
+    except Taken as taken:
+        kept = taken.kept
+        earlier = itertools.takewhile(lambda each: each != kept, numbered(path))
+        if same := next((each for each in earlier if each.is_file() and cmp(each, kept, False)), None):
+            kept.unlink()
+        return same or kept
+    return path
+
+
+def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
+    lines = [describe(manifest)]
+    for split in SPLITS:
+        shots = [shot for shot in manifest.shots if shot.split == split]
+        films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
+        brightness, motion = _measure(arrays[split], shots)
+        lines.append(
+            f"{split:<5} {count_of(films, 'film')}, {count_of(len(shots), 'shot')},"
+            f" {count_of(len(arrays[split]), 'frame')},"
+            f" {duration(seconds)}; brightness {brightness:.3f}, median motion {motion:.4f}"
+        )
+    note = "brightness: mean pixel in [0, 1]; motion: mean change of a pixel from one frame to the next"
+    return [*lines, note]
+
+
+def _measure(frames: Array, shots: list[Shot]) -> tuple[float, float]:
+    """Mean brightness, and the median over frames of the mean absolute change of a pixel; both in [0, 1]."""
+    pairs = np.concatenate([np.arange(shot.row, shot.row + shot.frames - 1) for shot in shots])
+    if len(pairs) == 0:
+        return float(frames.mean()) / 255, float("nan")
+    chosen = pairs[evenly(len(pairs), SAMPLED).numpy()]
+    means, changes = [], []
+    for row in chosen:
+        one, other = frames[row].astype(np.float32), frames[row + 1].astype(np.float32)
+        means.append(one.mean() / 255)
+        changes.append(np.abs(other - one).mean() / 255)
+    return float(np.mean(means)), float(np.median(changes))
+
+
+def _skipped(manifest: Manifest) -> list[str]:
+    return [f"not read: {each.reason}" for each in manifest.skipped]
+
+
+def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]:
+    check_size(size)
+    facts = probe(path)
+    shape = frame_size((facts.height, facts.width), size)
+    frames = _samples(path, facts, shape)
+    label = f"{path.name}  {facts.width}x{facts.height}, at {shape[1]}x{shape[0]}"
+    rows = {
+        label if first == 0 else f"{label} ({first + 1} on)": frames[first : first + COLUMNS]
+        for first in range(0, len(frames), COLUMNS)
+    }
+    pace = f" at {facts.fps:.4g} a second" if facts.fps else ""
+    length = f", {facts.seconds:.1f} s" if facts.seconds else ""
+    count = f", {count_of(facts.frames, 'frame')}" if facts.frames else ""
+    said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
+    sheet, wanted = contact_sheet(rows), out / f"{path.stem}-sheet.png"
+    make_parents(wanted)
+    made = _new(wanted, lambda out: write_picture(out, sheet, exclusive=True))
+    return [said, *_shots(path, facts, shape), *facts.notes], [made]
+
+
+def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> list[str]:
+    """The shots that an import of the film would find, and how long they are, in frames; and what of it
+    cannot be read."""
+    count, faults = 0, []
+
+    def passing() -> Iterator[Array]:
+        nonlocal count
+        frames = itertools.islice(read_frames(path, shape, complete=True), LOOKED_AT)
+        total = min(facts.frames or LOOKED_AT, LOOKED_AT)
+        try:
+            for frame in counted(frames, total, "looking for cuts"):
+                count += 1
+                yield frame
+        except Incomplete as error:
+            faults.append(str(error))
+
+    starts = list(shot_starts(passing()))
+    lengths = [str(end - start) for start, end in itertools.pairwise([*starts, count])]
+    listed = ", ".join(lengths[:LISTED]) + ", …" * (len(lengths) > LISTED)
+    where = f" in the first {LOOKED_AT} frames" * (count == LOOKED_AT)
+    return [f"{count_of(len(starts), 'shot')} found{where}, of so many frames: {listed}", *faults]
+
+
+def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> list[Array]:
+    """Frames (C, H, W) from all over a film, each looked for where it lies, as far as it can be read."""
+    frames: list[Array] = []
+    if facts.fps and facts.seconds and facts.fps * facts.seconds > 2 * COLUMNS:
+        starts = np.linspace(0, facts.seconds * 0.99, 2 * COLUMNS)
+        reading = (itertools.islice(read_frames(path, shape, start=float(start)), 1) for start in starts)
+    else:
+        every = max(1, (facts.frames or 2 * COLUMNS) // (2 * COLUMNS))
+        fps = None if facts.fps else USUAL_RATE
+        reading = iter([itertools.islice(read_frames(path, shape, fps=fps), 0, None, every)])
+    for part in reading:
+        with suppress(Incomplete):  # those before it are kept
+            frames += [frame.transpose(2, 0, 1) for frame in part]
+    if not frames:
+        raise UserError(f"{path}: holds no frames")
+    return frames[: 2 * COLUMNS]

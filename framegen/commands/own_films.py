@@ -1,0 +1,150 @@
+"""Train on films of one's own: they are imported first, once."""
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from framegen.commands import training
+from framegen.config.config import Config
+from framegen.config.experiments import configure
+from framegen.config.tasks import Film
+from framegen.config.training import Mode
+from framegen.data.film import longest_clip
+from framegen.data.films.dataset import digest_of
+from framegen.data.films.importing import import_films
+from framegen.data.films.sources import as_paths, content_digest, find_films
+from framegen.data.films.splits import LEAST_CLIP, frames_needed
+from framegen.evaluation.results import finished
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.interrupts import Interrupted
+from framegen.machine.progress import count_of, say
+from framegen.runs.folder import CONFIG
+from framegen.runs.run import Run, load
+
+EXPERIMENT = "clips"
+MINUTES = 5.0
+
+
+def train_on(
+    films: Sequence[Path | str] | Path | str,
+    minutes: float | None = MINUTES,
+    size: int = 64,
+    channels: int = 3,
+    fps: float | None = None,
+    experiment: str | Config = EXPERIMENT,
+    runs_dir: Path | str = "runs",
+    data_dir: Path | str = "data",
+    track: Mode | None = None,
+    show: bool = True,
+    strict: bool = False,
+    **options: Any,
+) -> Run:
+    """Train a model on films of one's own; a run that is finished is taken up, one that was stopped goes on.
+
+    Clips are as long as the task says, or as the films' shots allow where `options` name no num_frames; their
+    prompts and the closed loop are then shortened with them.
+
+    Args:
+        films: a film or a folder of films, or several.
+        minutes: how long the training may take on this machine; reading, measuring and drawing come on top.
+            None: as the experiment says.
+        size, channels, fps, strict: see `import_films`.
+        options: values for the fields of the task, the model or the training.
+
+    Raises:
+        UserError: no film can be read, they are too short, an option that cannot work, or a disk that
+            refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
+    """
+    began = time.perf_counter()
+    limit = {} if minutes is None else {"minutes": minutes}
+    config = configure(experiment, options={**options, **limit})
+    if not isinstance(config.task, Film):
+        raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
+    task = import_as_task(config.task, films, size, channels, fps, data_dir, show, strict)
+    config = replace(config, task=task)
+    if "num_frames" not in options:
+        config = _shortened(config, task, Path(data_dir), show)
+    said = {**options, "dataset": task.dataset, "digest": task.digest}
+    said |= {"minutes": minutes, "experiment": experiment if isinstance(experiment, str) else config}
+    run_dir = Path(runs_dir) / f"{task.dataset}-{_short(repr(sorted(said.items())))}"
+    if finished(run_dir):
+        say(f"{run_dir}: was trained on this film already", show)
+        return load(run_dir)
+    try:
+        return _train(config, run_dir, track, data_dir, show, began)
+    except Interrupted as interrupt:
+        raise Interrupted(interrupt.number, "; all is saved, and the same command goes on") from interrupt
+
+
+def _train(
+    config: Config, run_dir: Path, track: Mode | None, data_dir: Path | str, show: bool, began: float
+) -> Run:
+    """Train, or go on with what was begun in the folder."""
+    if begun := (run_dir / CONFIG).exists():
+        say(f"{run_dir}: going on where its training was stopped", show)
+    try:
+        return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, began=began)
+    except OptionError as error:
+        if begun or not (run_dir / CONFIG).exists():
+            raise
+        other = f"{run_dir}: another process has meanwhile begun to train on this film"
+        raise UserError(f"{other}; once it has ended, the same command takes its model") from error
+
+
+def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config:
+    """The same where every split has a shot as long as a clip; else with clips of the length that all have.
+
+    Prompt and closed loop keep their parts of a clip: a loop as long as the clip would leave a single frame
+    to go on from, in which nothing is seen to move. Raises UserError where a clip cannot be so short.
+    """
+    split, frames = longest_clip(task, data_dir)
+    if frames >= task.num_frames:
+        return config
+    if frames < LEAST_CLIP:
+        longest = f"the longest shot of its {split} split has {count_of(frames, 'frame')}"
+        raise UserError(
+            f"{data_dir / task.dataset}: {longest}, and a clip at least {LEAST_CLIP}; give a longer film"
+            f" ({frames_needed()} frames of one shot are enough), or several"
+        )
+    context = max(1, task.context * frames // task.num_frames)
+    loop = min(config.training.closed_loop, max(1, frames - context - 1))
+    say(
+        f"clips have {frames} frames, where {task.num_frames} are usual, and prompts {context}: the longest"
+        f" shot of the {split} split has no more",
+        show,
+    )
+    short = replace(task, num_frames=frames, context=context)
+    return replace(config, task=short, training=replace(config.training, closed_loop=loop))
+
+
+def import_as_task(
+    task: Film,
+    films: Sequence[Path | str] | Path | str,
+    size: int = 64,
+    channels: int = 3,
+    fps: float | None = None,
+    data_dir: Path | str = "data",
+    show: bool = True,
+    strict: bool = False,
+) -> Film:
+    """The task on these films, imported under a name that follows from what they hold; see `import_films`."""
+    paths = as_paths(films)
+    name = _dataset_name(paths, size, channels, fps)
+    folder = import_films(paths, name, size, channels, fps, data_dir, show, strict)
+    return replace(task, dataset=name, digest=digest_of(folder))
+
+
+def _dataset_name(paths: Sequence[Path], size: int, channels: int, fps: float | None) -> str:
+    """The first film's name, and a digest of all films and options."""
+    found = find_films(paths)
+    digests = sorted({content_digest(film.path) for film in found})
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", paths[0].resolve().stem).strip("-")[:40] or "film"
+    return f"{stem}-{_short(repr((digests, size, channels, fps)))}"
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:6]

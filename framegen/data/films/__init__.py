@@ -1,0 +1,1 @@
+"""Films as FFmpeg shows them, and data sets made of them."""

@@ -1,0 +1,226 @@
+"""Data sets of films on disk: a manifest, and a memory-mapped array of frames for each split.
+
+    data/NAME/manifest.json     what it is: films, shots, splits
+    data/NAME/train.npy         uint8 (N, C, H, W), the split's shots one after another; val.npy, test.npy
+
+A folder with a manifest is whole: the folder gets its name when all is written.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from math import inf
+from pathlib import Path
+
+import numpy as np
+
+from framegen.data.clips import SPLITS, Split
+from framegen.data.films.kinds import MAX_BYTES
+from framegen.data.films.pictures import Array, frame_size
+from framegen.data.films.sources import content_digest
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import check_file, read_json
+from framegen.machine.progress import count_of
+
+MANIFEST = "manifest.json"
+VERSION = 1
+"""Of the manifest."""
+
+READING = 2
+"""Of the way in which films are read: what an older version read of a film is not taken up."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A film that was read."""
+
+    name: str
+    sha256: str
+    """Of the file; of a folder of pictures, of their names and digests."""
+    width: int
+    height: int
+    """As it is shown, upright."""
+    fps: float
+    """Frames a second that were read."""
+    frames: int
+    """So many were read; between training and the other splits a few may be left out."""
+    cuts: int
+    """Cuts that were found."""
+    given: Split | None = None
+    """The split that its folder's name asks for."""
+    missing: str = ""
+    """What of it cannot be read."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that could not be read."""
+
+    name: str
+    sha256: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A shot, or a part of one: no clip crosses its edges."""
+
+    source: str
+    sha256: str
+    first_frame: int
+    """In its source, counted at `fps`."""
+    time: float
+    """Seconds from the source's beginning."""
+    fps: float
+    frames: int
+    split: Split
+    row: int
+    """Where it begins in its split's array."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a data set is."""
+
+    version: int
+    size: int
+    """The longer side."""
+    fps: float | None
+    """What was asked for; None is each film's own rate."""
+    shape: tuple[int, int, int]
+    """(C, H, W) of every frame."""
+    sources: tuple[Source, ...]
+    skipped: tuple[Skipped, ...]
+    shots: tuple[Shot, ...]
+    arrays: dict[Split, str]
+    """SHA-256 of each split's array file."""
+
+    def frames(self, split: Split) -> int:
+        """Frames in a split's array."""
+        return sum(shot.frames for shot in self.shots if shot.split == split)
+
+
+def folder_of(name: str, data_dir: Path) -> Path:
+    """A data set's folder. Raises OptionError where a name cannot be one."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise OptionError(
+            f"{name or 'the name of the data set'}: letters, digits, dots, dashes and underscores make a "
+            "name, at most 100"
+        )
+    return data_dir / name
+
+
+def names(data_dir: Path) -> list[str]:
+    """The data sets of films in a folder."""
+    return sorted(path.parent.name for path in data_dir.glob(f"[!.]*/{MANIFEST}"))
+
+
+def find_dataset(name: str, data_dir: Path) -> Path:
+    """A data set's folder. Raises UserError where there is none of that name."""
+    if name and (data_dir / name / MANIFEST).is_file():
+        return folder_of(name, data_dir)
+    raise UserError(f"{name or '--dataset'}: no such data set {_way_out(data_dir)}")
+
+
+def neither(what: str, data_dir: Path) -> UserError:
+    """What is to be said of a name that is no data set's and no file's."""
+    return UserError(f"{what}: no such file, and no such data set {_way_out(data_dir)}")
+
+
+def _way_out(data_dir: Path) -> str:
+    known = ", ".join(names(data_dir))
+    there = f"there are {known}" if known else "none is there"
+    return f"in {data_dir.resolve()} ({there}); framegen data import FILM --name NAME makes one"
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises UserError where it is missing, damaged or of another version."""
+    path = folder / MANIFEST
+    manifest = read_json(path, Manifest)
+    if manifest.version != VERSION:
+        raise UserError(
+            f"{path}: is of version {manifest.version}, this is {VERSION}; delete the folder and import anew"
+        )
+    rows = dict.fromkeys(SPLITS, 0)
+    for shot in manifest.shots:
+        if shot.row != rows[shot.split] or shot.frames < 1:
+            raise UserError(f"{path}: is damaged: its shots are not one after another")
+        if not (0 <= shot.time < inf and 0 < shot.fps < inf):
+            raise UserError(
+                f"{path}: is damaged: a shot begins at {shot.time} s, of {shot.fps} frames a second"
+            )
+        rows[shot.split] += shot.frames
+    return manifest
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of a data set's manifest, which holds those of its arrays."""
+    check_file(folder / MANIFEST, 2**30)
+    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
+
+
+def describe(manifest: Manifest) -> str:
+    """What was understood of the films, in a sentence."""
+    sources, (channels, height, width) = manifest.sources, manifest.shape
+    seen = dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources)
+    cuts = sum(each.cuts for each in sources)
+    said = f"{count_of(len(sources), 'film')}, {count_of(sum(each.frames for each in sources), 'frame')}"
+    said += f", {', '.join(list(seen)[:3])}{', …' * (len(seen) > 3)} -> {width}x{height}"
+    others = [
+        each for each in sources if frame_size((each.height, each.width), manifest.size) != (height, width)
+    ]
+    said += " grey" if channels == 1 else " colour"
+    said += f" ({count_of(len(others), 'film')} of another shape cropped to the first one's)" * bool(others)
+    said += f"; {count_of(cuts, 'cut') if cuts else 'no cut'} found"
+    said += ", no clip crosses one" * (cuts > 0)
+    for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
+        said += f"; for {name} {count_of(manifest.frames(split), 'frame')} {_of(manifest, split)}"
+    gaps = sum(each.frames for each in sources) - sum(manifest.frames(split) for split in SPLITS)
+    said += f"; {count_of(gaps, 'frame')} before held-out parts left out" * (gaps > 0)
+    return said + f"; {count_of(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
+
+
+def _of(manifest: Manifest, split: Split) -> str:
+    """Of what a split is made: whole films, or shots, and from where to where in the film."""
+    shots = [shot for shot in manifest.shots if shot.split == split]
+    films = {shot.sha256 for shot in shots}
+    elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}
+    if not films & elsewhere:
+        return f"({count_of(len(films), 'film')})"
+    ends = max(shot.time + shot.frames / shot.fps for shot in shots)
+    where = f", {clock(min(shot.time for shot in shots))} to {clock(ends)}" * (len(films) == 1)
+    return f"({count_of(len(shots), 'shot')}{where})"
+
+
+def clock(seconds: float) -> str:
+    """As players show it: "1:02.5"."""
+    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+
+
+def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:
+    """The file of a split's frames, uint8 (N, C, H, W), compared with its digest once a process. Raises
+    UserError where it is not what the manifest says."""
+    path, shape = folder / f"{split}.npy", (manifest.frames(split), *manifest.shape)
+    try:
+        check_file(path, MAX_BYTES)
+        if content_digest(path) != manifest.arrays[split]:
+            raise ValueError("its SHA-256 is another than the manifest's")
+        found = frames_of(path)
+        if found.dtype != np.uint8 or found.shape != shape:
+            raise ValueError(f"{found.dtype} {found.shape}, where the manifest says uint8 {shape}")
+    except (OSError, ValueError, EOFError, KeyError, UserError) as error:
+        raise UserError(f"{path}: is damaged ({error}); importing the same films again mends it") from error
+    return path
+
+
+def frames_of(path: Path) -> Array:
+    """A split's frames, mapped into memory and read only as they are looked at."""
+    status = path.stat()
+    return _mapped(path, status.st_ino, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _mapped(path: Path, inode: int, changed: int) -> Array:
+    """One map a process, for a file as it is now."""
+    return np.load(path, mmap_mode="r", allow_pickle=False)

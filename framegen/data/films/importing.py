@@ -1,0 +1,216 @@
+"""Films of one's own become a data set: each is decoded once, then all are split and kept as arrays.
+
+While an import is under way its films lie in a hidden folder, each whole or not there; the data set gets its
+name when all of it is written.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from framegen.config.checks import check
+from framegen.data.clips import SPLITS
+from framegen.data.films.assembling import assemble
+from framegen.data.films.dataset import (
+    MANIFEST,
+    Manifest,
+    Skipped,
+    describe,
+    folder_of,
+    open_split,
+    read_manifest,
+)
+from framegen.data.films.facts import by_system, probe
+from framegen.data.films.kinds import printable
+from framegen.data.films.parts import Known, Part, Reading, expected, read_film
+from framegen.data.films.pictures import MULTIPLE, frame_size
+from framegen.data.films.sources import Found, as_paths, content_digest, find_films
+from framegen.machine.errors import UserError
+from framegen.machine.files import make_parents, remove_leftovers
+from framegen.machine.progress import advancing, count_of, say
+
+MAX_SIZE, MAX_FPS = 1024, 240.0
+
+
+def import_films(
+    paths: Sequence[Path | str] | Path | str,
+    name: str,
+    size: int = 64,
+    channels: int = 3,
+    fps: float | None = None,
+    data_dir: Path | str = "data",
+    show: bool = True,
+    strict: bool = False,
+) -> Path:
+    """Bring films into the data set `name`, once: the same films with the same options are known by their
+    digests, and an import that was stopped at any moment goes on where it was.
+
+    Args:
+        paths: films, moving pictures, and folders of them or of pictures.
+        size: the longer side in pixels; the other keeps the first film's aspect ratio, as a multiple of 4.
+            Other films are scaled to cover that, and cut from the middle.
+        channels: 1 (grey) or 3 (colour).
+        fps: frames a second; None keeps each film's own rate.
+        show: whether to say on stderr what is done.
+        strict: whether a film of which a part cannot be read is left out; else the rest of it is taken.
+
+    Returns:
+        The data set's folder, which `framegen.data.films.dataset` describes.
+
+    Raises:
+        UserError: no film can be read, they are too short, the name is taken, the disk refuses, or a film
+            that was there is there no more. A film that cannot be read is named and left out, where another
+            can.
+    """
+    folder = folder_of(name, Path(data_dir))
+    check_size(size)
+    check(channels in (1, 3), f"--channels {channels}: 1 (grey) or 3 (colour)")
+    check(fps is None or 0.01 <= fps <= MAX_FPS, f"--fps {fps}: lies between 0.01 and {MAX_FPS:g}")
+    films = find_films(as_paths(paths))
+    parts = folder.with_name(f".{name}.import")
+    with _alone(folder, show):
+        known, skipped = _identify(films, show)
+        if not _is_there(folder, (size, channels, fps), known, strict, show):
+            make_parents(parts / "set")
+            remove_leftovers(parts)
+            options = Reading(size, channels, fps, strict)
+            shape, read, skipped = _read_films(parts, known, skipped, options, show)
+            assemble(parts, folder, (size, fps, shape), read, skipped)
+        else:
+            say(f"{folder}: holds these films already", show)
+        shutil.rmtree(parts, ignore_errors=True)
+    say(describe(read_manifest(folder)), show)
+    return folder
+
+
+@contextmanager
+def _alone(folder: Path, show: bool) -> Iterator[None]:
+    """Nobody else imports into the folder meanwhile: a second import waits, and says so."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        Path(lock.lock_file).touch()  # says why it cannot be, where the lock would wait
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"{folder}: another import into it is under way; waiting for its end", show)
+            lock.acquire()
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Skipped]]:
+    """Each film once, with its digest; and those that cannot be opened, of which no more is read."""
+    known: dict[str, Known] = {}
+    skipped = []
+    with advancing(len(films), "looking at the films", show) as advance:
+        for film in films:
+            try:
+                facts, digest = probe(film.path), content_digest(film.path)
+                if digest in known:
+                    same = known[digest].found.path
+                    say(f"{film.path}: is the same film as {same}; it is taken once", show)
+                known.setdefault(digest, Known(film, digest, facts))
+            except UserError as error:
+                if not film.path.is_symlink():  # which leads nowhere
+                    _check_fault(error)
+                skipped.append(Skipped(film.name, "", printable(str(error))))
+            advance(1)
+    return list(known.values()), skipped
+
+
+def _check_fault(error: UserError) -> None:
+    """Raises the error where the system failed and not the film: a network drive that drops out comes back,
+    and the same command then goes on; a film that may not be read is left out."""
+    if by_system(error):
+        raise UserError(f"{error}; what was read is kept, and the same command goes on") from error
+
+
+def _is_there(
+    folder: Path,
+    options: tuple[int, int, float | None],
+    known: Sequence[Known],
+    strict: bool,
+    show: bool,
+) -> bool:
+    """Whether the data set is there with these films, whole. Raises UserError where the name is taken by
+    another."""
+    if not os.path.lexists(folder):
+        return False
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder}: is there already, and is no data set of films; choose another --name")
+    there = read_manifest(folder)
+    given = {film.sha256: film.found.given for film in known}
+    read = {source.sha256: source.given for source in there.sources}
+    left = {film.sha256 for film in there.skipped if film.sha256}
+    size, channels, fps = options
+    same_films = read.items() <= given.items() and given.keys() - read.keys() == left
+    if same_films and (there.size, there.shape[0], there.fps) == (size, channels, fps):
+        broken = [source for source in there.sources if source.missing]
+        if strict and broken:
+            fault = f"{broken[0].name} {broken[0].missing}"
+            raise UserError(f"{folder}: {fault}; without --strict it is taken, or delete that folder")
+        return _is_whole(folder, there, show)
+    names = ", ".join(source.name for source in there.sources[:3]) + ", …" * (len(there.sources) > 3)
+    what = f"--size {there.size} --channels {there.shape[0]}" + f" --fps {there.fps}" * (
+        there.fps is not None
+    )
+    raise UserError(f"{folder}: holds {names} with {what}; choose another --name, or delete that folder")
+
+
+def _is_whole(folder: Path, manifest: Manifest, show: bool) -> bool:
+    """Whether all arrays are what the manifest says; else they are to be made again from the same films."""
+    try:
+        for split in SPLITS:
+            open_split(folder, manifest, split)
+    except UserError as error:
+        say(f"{error}: the films are read again", show)
+        return False
+    return True
+
+
+def _read_films(
+    parts: Path, known: Sequence[Known], skipped: Sequence[Skipped], options: Reading, show: bool
+) -> tuple[tuple[int, int, int], list[Part], list[Skipped]]:
+    """Read every film into its part. Returns the frames' shape, the parts, and all films that are left
+    out."""
+    total = sum(expected(film.facts, options.fps) for film in known)
+    read: list[Part] = []
+    left = list(skipped)
+    first = [(film.facts.height, film.facts.width) for film in known[:1]]
+    shape = (options.channels, *frame_size(first[0], options.size)) if first else (0, 0, 0)
+    with advancing(total, "reading the films", show) as advance:
+        for film in known:
+            try:
+                part = read_film(parts, film, shape, options, advance)
+                read.append(part)
+                count = f"{count_of(part.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
+                notes = "".join(f"; {note}" for note in film.facts.notes)
+                say(f"{len(read)} of {len(known)}: {film.found.path}: {count}{notes}", show)
+                taken = (
+                    f"{film.found.path}: {part.missing}; what can be read is taken, which --strict refuses"
+                )
+                say(taken, show and bool(part.missing))
+            except UserError as error:
+                _check_fault(error)
+                left.append(Skipped(film.found.name, film.sha256, printable(str(error))))
+    for film in left:
+        say(f"skipped: {film.reason}", show and bool(read))
+    if not read:
+        others = f" ({len(left)} films were tried, and none can be read)" * (len(left) > 1)
+        raise UserError(f"{left[0].reason}{others}")
+    return shape, read, left
+
+
+def check_size(size: int) -> None:
+    """Raises OptionError where frames cannot have that longer side."""
+    whole = size % MULTIPLE == 0 and MULTIPLE <= size <= MAX_SIZE
+    check(whole, f"--size {size}: the longer side is a multiple of {MULTIPLE}, at most {MAX_SIZE}")

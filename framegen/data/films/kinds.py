@@ -1,0 +1,88 @@
+"""What a file is: its first bytes decide, whatever its name says."""
+
+import os
+import re
+import zipfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+from framegen.machine.errors import UserError
+from framegen.machine.files import check_file
+
+MJPEG = {".mjpeg", ".mjpg"}
+"""Films of JPEGs, one behind the other: their first bytes are those of a picture."""
+
+FILMS = {
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".wmv", ".asf", ".flv", ".mpg", ".mpeg"),
+    *(".ts", ".mts", ".m2ts", ".ogv", ".mxf", ".y4m", ".ivf", ".vob", ".dv", ".nut", ".rm", ".3g2", ".f4v"),
+    *(".qt", ".divx", ".mod", ".gxf", ".wtv", ".m2v", ".m2p", ".h264", ".h265", ".265", ".hevc", ".obu"),
+    *MJPEG,
+}
+"""Endings by which a film is found in a folder."""
+
+PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+
+FOREIGN = {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".nef", ".arw"}
+"""Pictures that are not read: of those in a video's coding FFmpeg would give a tile, of a camera's raw ones
+Pillow the thumbnail."""
+
+ARRAYS = {".npy", ".npz"}
+
+MAX_BYTES = 2**44
+"""Of any file that is read; more is none."""
+
+Kind = Literal["film", "picture", "array"]
+
+_SIGNS: dict[str, bytes] = {
+    "picture": rb"\x89PNG\r\n|GIF8|\xff\xd8\xff|RIFF....WEBP|BM|II[*+]\0|MM\0[*+]",
+    "HEIC": rb"....ftyp(hei[cxms]|hev[cx]|mif1|msf1)",
+    "AVIF": rb"....ftypavi[fs]",
+    "JXL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "npy": rb"\x93NUMPY",
+    "zip": rb"PK\x03\x04",
+}
+
+
+def kind_of(path: Path) -> Kind:
+    """What a regular file is by its first bytes; whatever is nothing else may be a film.
+
+    Raises UserError where it is a picture of a kind that is not read, missing or no regular file.
+    """
+    check_file(path, MAX_BYTES)
+    with path.open("rb") as file:
+        start = file.read(16)
+    ending = path.suffix.lower()
+    sign = next((name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL)), "")
+    if sign in ("HEIC", "AVIF", "JXL") or ending in FOREIGN:
+        raise UserError(f"{path}: {foreign(sign or ending[1:].upper())}")
+    if sign == "picture" and ending not in MJPEG:
+        return "picture"
+    return "array" if sign == "npy" or (sign == "zip" and _holds_array(path)) or ending in ARRAYS else "film"
+
+
+def foreign(kind: str) -> str:
+    """What is to be said of a picture that is not read."""
+    return f"is a picture of kind {kind}, which is not read; convert it to PNG or JPEG first"
+
+
+def _holds_array(path: Path) -> bool:
+    with suppress(zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        return any(name.endswith(".npy") for name in archive.namelist())
+    return False
+
+
+def visible(folder: Path) -> list[Path]:
+    """What lies in a folder and is not hidden, in natural order: hidden names are a system's own notes, such
+    as the "._" files beside what a Mac has copied."""
+    return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_order)
+
+
+def natural_order(path: Path) -> list[tuple[int, str]]:
+    """Sorts names as people do: frame2 before frame10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
+
+
+def printable(name: str) -> str:
+    """A name as text that any file can hold and any terminal can show: bytes that are no UTF-8 as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,0 +1,110 @@
+"""The films that paths lead to, found in folders and known by what they hold."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from framegen.data.clips import Split
+from framegen.data.films.facts import check_path
+from framegen.data.films.kinds import FILMS, FOREIGN, PICTURES, printable, visible
+from framegen.data.films.pictures import folder_files, frame_count, open_picture
+from framegen.machine.errors import OptionError, UserError
+
+ALWAYS_MOVE, MAY_MOVE = {".gif", ".apng"}, {".png", ".webp", ".tif", ".tiff"}
+
+SAME: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Names of folders that say what their films are for."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A film file, or a folder of pictures that is one."""
+
+    path: Path
+    name: str
+    """From the path that was given on: the same wherever the films lie; bytes that are no UTF-8 escaped."""
+    given: Split | None
+    """What a folder's name says that it is for."""
+
+
+def as_paths(films: Sequence[Path | str] | Path | str) -> list[Path]:
+    """One path, or several, as a list: a single name is no sequence of letters."""
+    return [Path(each) for each in ([films] if isinstance(films, Path | str) else films)]
+
+
+def find_films(paths: Sequence[Path]) -> list[Found]:
+    """The films that files and folders hold, in natural order; folders are gone through to any depth.
+
+    A folder's pictures that do not move are one film, where they are two or more and no film lies beside
+    them.
+
+    Raises UserError where a path leads to nothing, or to a folder without films.
+    """
+    if not paths:
+        raise OptionError("name a film, or a folder of films")
+    found: dict[str, Found] = {}
+    for path in paths:
+        check_path(path)
+        here = _in_folder(path) if path.is_dir() else [path]
+        if not here:
+            raise UserError(
+                f"{path}: a folder without films (MP4, MKV, WebM, AVI, GIF, …) and without pictures of one"
+            )
+        for each in here:
+            inside = [path.resolve().name, *each.relative_to(path).parts]
+            folders = inside if each.is_dir() else inside[:-1]
+            given: Split | None = None
+            for part in map(str.lower, folders):
+                if part in SAME:
+                    given = SAME[part]
+            entry = Found(each, printable("/".join(inside)), given)
+            found.setdefault(os.path.realpath(each), entry)  # of links in a circle too
+    return list(found.values())
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for place, folders, _ in os.walk(folder):
+        inside = visible(Path(place))
+        folders[:] = [each.name for each in inside if each.name in folders]
+        files = [each for each in inside if each.name not in folders]
+        films = [file for file in files if file.suffix.lower() in FILMS | ALWAYS_MOVE or _moves(file)]
+        stills = [file for file in files if file.suffix.lower() in PICTURES | FOREIGN and file not in films]
+        found += films or [Path(place)] * (len(stills) > 1)
+    return found
+
+
+def _moves(file: Path) -> bool:
+    if file.suffix.lower() not in MAY_MOVE:
+        return False
+    try:
+        with open_picture(file) as image:
+            return frame_count(image) > 1
+    except Exception:  # what is damaged is named where it is read
+        return False
+
+
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of a folder's pictures with their names. Raises UserError where one cannot be
+    read."""
+    try:
+        if not path.is_dir():
+            status = path.stat()
+            return _file_digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
+        digest = hashlib.sha256()
+        for file in folder_files(path):
+            check_path(file)
+            digest.update(os.fsencode(file.name) + f"\0{content_digest(file)}\n".encode())
+        return digest.hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+@lru_cache(maxsize=4096)
+def _file_digest(path: Path, inode: int, size: int, changed: int) -> str:
+    """SHA-256, computed once a process for a file as it is now: a film has gigabytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,205 @@
+"""What the live page holds of a run: its nets, a few test clips, and the optimum where it is known."""
+
+import base64
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from framegen.config.models import MLP, Recurrent
+from framegen.config.tasks import Orbit, Sine, Task
+from framegen.data import orbit, sine
+from framegen.data.clips import Data, evenly
+from framegen.evaluation.results import Member, Results
+from framegen.machine.errors import UserError
+from framegen.models import FullyConnected
+from framegen.models.parameters import flatten
+from framegen.models.predictor import Predictor, num_parameters
+from framegen.runs.run import Run
+
+MAX_SIDE = 32
+"""Pixels of a frame, in height and in width."""
+MAX_WEIGHTS = 120_000
+"""Of all nets in the page together."""
+MAX_MEMBERS, MAX_CLIPS = 8, 6
+CLIP_BYTES = 120_000
+"""Of all clips in the page together."""
+STEPS = 4
+"""Where a stream has no clips of its own: so many windows of it are one."""
+
+
+def check_playable(run: Run) -> None:
+    """Raises UserError, with the way out, where a run's net cannot run in the page."""
+    model, (channels, height, width) = run.model, run.data.frame_shape
+    way_out = f"framegen generate {run.folder} --out clip.gif shows what it does"
+    if not _is_linear(model, channels * height * width):
+        kind = type(run.config.model).__name__
+        dense = " with a density head" if model.has_density else ""
+        raise UserError(
+            f"{run.folder}: play shows fully connected nets, and this is a {kind}{dense}; {way_out}"
+        )
+    if max(height, width) > MAX_SIDE or channels not in (1, 3):
+        shape = f"{channels} x {height} x {width}"
+        raise UserError(
+            f"{run.folder}: play shows grey or colour frames of up to {MAX_SIDE} pixels a side, and these are"
+            f" {shape}; {way_out}"
+        )
+    if (weights := num_parameters(model)) > MAX_WEIGHTS:
+        raise UserError(f"{run.folder}: play takes up to {MAX_WEIGHTS} weights, not {weights}; {way_out}")
+
+
+def is_playable(run: Run) -> bool:
+    """Whether a run's net can run in the page."""
+    if not isinstance(run.model, FullyConnected):  # known without looking at the data
+        return False
+    try:
+        check_playable(run)
+    except UserError:
+        return False
+    return True
+
+
+def _is_linear(model: Predictor, pixels: int) -> bool:
+    """Whether `net.js` computes this model: hidden layers, and a linear map to the frame."""
+    head = getattr(model, "head", None)
+    plain = isinstance(head, nn.Linear) and head.out_features == pixels and not model.has_density
+    return isinstance(model, FullyConnected) and plain
+
+
+def content(run: Run, results: Results) -> dict[str, Any]:
+    """All that the page's programs need, as JSON takes it; see `readPage` in course.js.
+
+    Raises UserError where the run cannot be played.
+    """
+    check_playable(run)
+    task, data = run.config.task, run.data
+    members = chosen_members(results, run)
+    clips, context = clips_of(run)
+    return {
+        "shape": {**shape_of(run.config.model), "frame": list(data.frame_shape)},
+        "range": list(task.value_range),
+        "ground": ground(task),
+        "nextFrame": task.next_frame,
+        "context": context,
+        "levels": data.test_frames is not None and data.test_frames.dtype == torch.uint8,
+        "clips": clips,
+        "members": [
+            {"seed": member.seed, "weights": _base64(flatten(run.models[member.seed].parameters()))}
+            for member in members
+        ],
+        "shown": [member.seed for member in members].index(results.median_seed),
+        "optimum": optimum_of(task),
+    }
+
+
+def shape_of(model: Any) -> dict[str, Any]:
+    match model:
+        case Recurrent():
+            return {"cell": model.cell, "hidden": model.hidden_size, "layers": model.num_layers}
+        case MLP():
+            return {"cell": "mlp", "hidden": model.hidden_size, "layers": 1}
+        case _:
+            raise TypeError(f"{type(model).__name__} cannot be played")
+
+
+def ground(task: Task) -> float:
+    """What an empty frame holds."""
+    return orbit.BASE if isinstance(task, Orbit) else 0.0
+
+
+def chosen_members(results: Results, run: Run) -> list[Member]:
+    """Those of a population that the page has room for, from the best on the validation clips to the worst:
+    these two, the median, and others evenly between."""
+    ranked = [member for member in results.by_validation if member.seed in run.models]
+    room = min(MAX_MEMBERS, MAX_WEIGHTS // num_parameters(run.model))
+    median = [member.seed for member in ranked].index(results.median_seed)
+    others = {int(place) for place in evenly(len(ranked), room - 1)} if room > 1 else set()
+    return [ranked[place] for place in sorted({median, *others})]
+
+
+def ranks(results: Results, members: Sequence[Member]) -> list[str]:
+    """What each of these is among all: the best, the median or the worst on the validation clips."""
+    ranked = results.by_validation
+    names = {ranked[-1].seed: "worst", ranked[0].seed: "best", results.median_seed: "median"}
+    return ["" if len(ranked) == 1 else names.get(member.seed, "") for member in members]
+
+
+def clips_of(run: Run) -> tuple[list[dict[str, str]], int]:
+    """Test clips, as many as there is room for, each with a name; and how many frames are the prompt.
+
+    Where the target is not the next frame, they have targets of their own.
+    """
+    data = run.data
+    if data.test_frames is None:
+        inputs, targets = windows_of(data)
+        named = [{"name": f"test clip {k + 1}"} for k in range(len(inputs))]
+        pairs = zip(named, inputs, targets, strict=True)
+        return [n | {"frames": _base64(x), "targets": _base64(y)} for n, x, y in pairs], inputs.shape[1]
+    clips = data.test_frames
+    length = min(clips.shape[1], CLIP_BYTES // (clips[0, 0].numel() * clips.element_size()))
+    room = CLIP_BYTES // (length * clips[0, 0].numel() * clips.element_size())
+    places = pick(data, len(clips), min(MAX_CLIPS, room))
+    kinds = {k: name for name, members in data.kinds.items() for k in places if members[k]}
+    found = [
+        {
+            "name": f"test clip {k}" + (f", {kinds[k]}" if k in kinds else ""),
+            "frames": _base64(clips[k, :length]),
+        }
+        for k in places
+    ]
+    return found, min(data.context, length)
+
+
+def pick(data: Data, count: int, most: int) -> list[int]:
+    """The first clips, of each kind as many; or of a stream clips that are evenly spread."""
+    if data.carry_state:
+        return [int(k) for k in evenly(count, most)]
+    groups = [members.nonzero()[:, 0].tolist() for members in data.kinds.values()] or [list(range(count))]
+    share = math.ceil(most / len(groups))
+    return sorted(place for group in groups for place in group[:share])[:most]
+
+
+def windows_of(data: Data) -> tuple[Tensor, Tensor]:
+    """Parts of the test stream, (N, T, C, H, W): inputs, and what is to be made of them."""
+    inputs, targets = data.test.batch(slice(0, MAX_CLIPS))
+    inputs, targets = (each[:, data.test.burn_in :] for each in (inputs, targets))
+    length = min(80, inputs.shape[1])
+    starts = [int(k) for k in evenly(inputs.shape[1] - length + 1, MAX_CLIPS)]
+    if len(inputs) > 1:
+        return inputs[:, :length], targets[:, :length]
+    x, y = (torch.stack([each[0, at : at + length] for at in starts]) for each in (inputs, targets))
+    return x, y
+
+
+def optimum_of(task: Task) -> dict[str, Any] | None:
+    """What `filter.js` needs to predict as well as can be; None where that is not known to it."""
+    match task:
+        case Orbit(bar=0):
+            clean, shifts = orbit.phase_grid(task)
+            speeds = [sign * speed for speed in task.speeds for sign in (1, -1)]
+            return {
+                "kind": "ring",
+                "angles": len(clean),
+                "shifts": shifts.tolist(),
+                "speeds": speeds,
+                "deviation": task.deviation,
+                "size": task.size,
+                "width": orbit.width_of(task),
+                "radius": orbit.RADIUS,
+                "base": orbit.BASE,
+                "amplitude": orbit.AMPLITUDE,
+            }
+        case Sine():
+            return {"kind": "linear", "weights": sine.optimal_weights(task)[:, 0].tolist()}
+        case _:
+            return None
+
+
+def _base64(values: Tensor) -> str:
+    """Bytes as they are, all else as little-endian float32."""
+    array = values.detach().cpu().contiguous().numpy()
+    return base64.b64encode(
+        (array if values.dtype == torch.uint8 else array.astype("<f4")).tobytes()
+    ).decode()

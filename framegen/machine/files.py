@@ -1,0 +1,293 @@
+"""Files: nothing is ever half-written, nothing is ever unpickled, and what comes back is checked before it is
+believed.
+
+JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON beside
+them.
+"""
+
+import hashlib
+import itertools
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from framegen.machine.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_JSON_BYTES = 256 * 2**20
+MAX_TENSOR_BYTES = 16 * 2**30
+PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
+DIGEST = "sha256"
+LETTERS = 40
+"""Of a file's name in the temporary one, which is longer and must fit too."""
+T = TypeVar("T")
+
+
+class Taken(UserError):
+    """A name that was free when the work began has been taken since; what was made is `kept` beside it."""
+
+    def __init__(self, path: Path, kept: Path) -> None:
+        super().__init__(f"{path}: is there by now, and stays; what was made here is {kept}")
+        self.kept = kept
+
+
+@contextmanager
+def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
+    """A temporary path of the same ending beside `path`; renamed to `path` on success, removed on failure.
+
+    Whoever is killed meanwhile leaves the old file whole. The folder is there already.
+
+    Args:
+        exclusive: whether nothing may be replaced, not even what appeared since the work began.
+
+    Raises:
+        UserError: the disk refuses. Taken: see there.
+    """
+    temporary = path.with_name(f".{path.stem[-LETTERS:]}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        if exclusive:
+            _name(temporary, path)
+        else:
+            temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        # A folder that cannot be written cannot hold a leftover either.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path, exclusive: bool = False) -> Iterator[Path]:
+    """`replacing` for a folder: the temporary one is made, and takes the place of all that `path` holds, or
+    where it is exclusive that of an empty folder alone.
+
+    Whoever is killed between the two renames leaves the old one beside, under a hidden name.
+    """
+    temporary, old = (
+        path.with_name(f".{path.name[-LETTERS:]}.{os.getpid()}.{kind}") for kind in ("tmp", "old")
+    )
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
+        temporary.mkdir()
+        yield temporary
+        if exclusive:
+            _name(temporary, path)
+        else:
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(made: Path, path: Path) -> None:
+    """Give what was made its name, or the next free one; raises Taken then."""
+    for name in numbered(path):
+        with suppress(FileExistsError):
+            rename_new(made, name)
+            if name != path:
+                raise Taken(path, name)
+            return
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path, NAME-2.ending, NAME-3.ending and so on."""
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+
+
+def rename_new(made: Path, path: Path) -> None:
+    """Rename a file or a folder in one step that replaces nothing but an empty folder.
+
+    Raises FileExistsError where the name is taken.
+    """
+    try:
+        if made.is_dir():
+            made.rename(path)
+        else:
+            os.link(made, path)
+            made.unlink()
+    except OSError as error:
+        if os.path.lexists(path):
+            raise FileExistsError(f"{path}: is there") from error
+        if made.is_dir():
+            raise
+        path.touch(exist_ok=False)  # a file system without links
+        made.replace(path)
+
+
+def make_parents(path: Path) -> None:
+    """Make the folders in which a file is to lie. Raises UserError where that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the
+    folder."""
+    for path in list(folder.rglob(".*.tmp*")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes, exclusive: bool = False) -> None:
+    """Write the whole content or leave what was there; see `replacing`."""
+    with replacing(path, exclusive) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str, exclusive: bool = False) -> None:
+    """`write_bytes` for text, in UTF-8."""
+    write_bytes(path, content.encode(errors="backslashreplace"), exclusive)  # a name may be no text
+
+
+def check_file(path: Path, limit: int) -> None:
+    """Raises UserError where a path is missing, no regular file, or larger than `limit` bytes.
+
+    A pipe would hang, /dev/zero never ends, and a sparse file takes all memory.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise UserError(f"{path}: is not a regular file")
+    if status.st_size > limit:
+        raise UserError(f"{path}: has {status.st_size} bytes; no file of framegen is that large")
+
+
+def read_json(path: Path, kind: type[T]) -> T:
+    """A JSON file as an instance of `kind`. Raises UserError that names file and place where it does not hold
+    one."""
+    check_file(path, MAX_JSON_BYTES)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_json(content, kind, str(path))
+
+
+def parse_json(content: bytes | str, kind: type[T], source: str) -> T:
+    """JSON as an instance of `kind`, types checked strictly: no number is taken for text, nor 1.0 for 1.
+
+    Args:
+        kind: a dataclass, or any type that pydantic knows.
+        source: what an error names.
+
+    Raises:
+        UserError: where it is no JSON, or a value is missing, unknown or of another type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_json(content, strict=True, extra="forbid")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UserError(f"{source}: is damaged: {place + ': ' if place else ''}{first['msg']}") from error
+
+
+def to_json(value: Any) -> bytes:
+    """A dataclass as strict JSON, indented: null stands for a number that is not finite."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(type(value)).dump_json(value, indent=2)
+
+
+def json_text(value: Any) -> str:
+    """Strict JSON. Raises ValueError where a number is not finite."""
+    import json
+
+    return json.dumps(value, allow_nan=False)
+
+
+def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and JSON metadata atomically. Raises UserError where the disk refuses."""
+    import safetensors.torch
+
+    content = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    texts = {name: json_text(value) for name, value in metadata.items()}
+    write_bytes(path, safetensors.torch.save(content, {**texts, DIGEST: json_text(_digest(content))}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Read what `save_tensors` wrote: the tensors, and the metadata's JSON texts by name.
+
+    Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
+    """
+    tensors, metadata = _tensors(path)
+    if DIGEST not in metadata:
+        raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
+    if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
+        raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
+    return tensors, metadata
+
+
+def load_metadata(path: Path) -> dict[str, str]:
+    """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
+    `load_tensors`."""
+    import safetensors
+
+    with _readable(path), safetensors.safe_open(path, framework="numpy") as file:
+        return file.metadata() or {}
+
+
+def _tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    """Tensors and metadata out of one reading, since another file may take the name at any moment."""
+    import json
+
+    import safetensors.torch
+
+    with _readable(path):
+        content = path.read_bytes()
+        tensors = safetensors.torch.load(content)  # it has checked the header
+        length = int.from_bytes(content[:8], "little")
+        return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """For reading a safetensors file. Raises UserError that names it where that cannot be done."""
+    import safetensors
+
+    check_file(path, MAX_TENSOR_BYTES)
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except safetensors.SafetensorError as error:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start.startswith(PICKLE_STARTS):
+            raise UserError(
+                f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors "
+                "only"
+            ) from error
+        raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
+
+
+def _digest(tensors: Mapping[str, "Tensor"]) -> str:
+    import torch
+
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

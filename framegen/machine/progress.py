@@ -1,0 +1,162 @@
+"""A live bar on a terminal, plain lines elsewhere."""
+
+import os
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
+
+from framegen.machine.errors import printable
+
+PLAIN_LINES = 20
+"""About how many lines a whole training prints where there is no terminal."""
+
+LINE_EVERY = 20.0
+"""Seconds after which work that is under way says so where there is no terminal."""
+
+Item = TypeVar("Item")
+
+
+def prepare_streams() -> None:
+    """Let every command print: into nothing where a stream is closed, and any name in any encoding.
+
+    A closed stream's number would be given to the next file that is opened, and what is printed land in it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def answer(*lines: object) -> None:
+    """What a command has to say in the end, on stdout."""
+    print(*map(printable, lines), sep="\n")
+
+
+def count_of(number: int, what: str) -> str:
+    """ "1 frame", "2 frames"."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """In the unit that suits it: "12.3 ms", "19.8 s", "4.5 min", "1.25 h"."""
+    if seconds < 0.1:
+        return f"{1000 * seconds:.3g} ms"
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 3600 else f"{seconds / 3600:.4g} h"
+
+
+def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """The same items, with a bar on a terminal while they come."""
+    console = Console(stderr=True)
+    yield from track(items, what, total, console=console, transient=True, disable=not sys.stderr.isatty())
+
+
+@contextmanager
+def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float], None]]:
+    """A bar with the time that is left, on a terminal, and now and then a line elsewhere; the function that
+    it gives moves it on."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    console, hidden = Console(stderr=True), not (show and sys.stderr.isatty())
+    done, said = 0.0, time.monotonic()
+
+    def advance(amount: float) -> None:
+        nonlocal done, said
+        done += amount
+        bar.advance(task, amount)
+        if hidden and time.monotonic() - said > LINE_EVERY:
+            said = time.monotonic()
+            say(f"{what}: {min(1.0, done / max(total, 1e-9)):.0%}", show)
+
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        task = bar.add_task(what, total=total)
+        yield advance
+
+
+def say(text: str, show: bool) -> None:
+    """One line about what is done now, where there is one; a terminal narrower than that gets several, broken
+    between words."""
+    if not (show and text):
+        return
+    try:
+        text = printable(text)
+        print(_wrapped(text) if sys.stderr.isatty() else text, file=sys.stderr, flush=True)
+    except OSError:  # whoever read it is gone, or its disk is full: no reason to stop a training
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def _wrapped(text: str) -> str:
+    """The text in lines of the terminal's width. A path, or what else has no space in it, stays whole."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except OSError:  # a notebook calls itself a terminal, and is no file
+        width = 0
+    return textwrap.fill(text, width or 80, break_long_words=False, break_on_hyphens=False)
+
+
+class TrainingBar:
+    """Shows where a training stands. Use it as a context manager.
+
+    Args:
+        first_step: steps done already.
+        show: False prints nothing at all.
+    """
+
+    def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
+        self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch
+        self.show = show
+        self.terminal = sys.stderr.isatty()
+        blank = " " * 35  # what comes there later, so that the bar keeps its length
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=Console(stderr=True),
+            expand=True,
+            disable=not (show and self.terminal),
+        )
+        epoch = min(first_step // steps_per_epoch + 1, self.epochs)
+        self.task = self.bar.add_task(
+            f"epoch {epoch}/{self.epochs}", total=total_steps, completed=first_step, text=blank
+        )
+
+    def __enter__(self) -> "TrainingBar":
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def plan(self, total_steps: int) -> None:
+        """How many steps the whole training has, as foreseen now."""
+        self.epochs = -(-total_steps // self.steps_per_epoch)
+        self.bar.update(self.task, total=total_steps)
+
+    def step(self, count: int) -> None:
+        """So many more training steps are done."""
+        self.bar.advance(self.task, count)
+
+    def epoch(self, done: int, text: str) -> None:
+        """An epoch is done; `text` says what came of it."""
+        self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
+        every = max(1, self.epochs // PLAIN_LINES)
+        if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):
+            say(f"epoch {done}/{self.epochs}  {text}", True)

@@ -1,0 +1,1 @@
+"""The nets that are trained, and what they are made of."""

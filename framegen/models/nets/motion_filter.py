@@ -1,0 +1,184 @@
+"""A recurrent filter of motion: a belief of how each pixel moves, corrected by what is seen of it.
+
+A film has few shots, and a net that must find motion by itself learns those few by heart. Here optical flow
+finds it, and the net learns what is the same in all films: how far to trust what was measured, how motion
+goes on, and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and
+has some thousand weights, so it holds on shots that it was never shown.
+
+As in a Kalman filter (1960), the belief moves by a gain times what was measured less what was believed, and
+where a frame is what was predicted there is nothing to learn from it. So a closed loop, which is shown its
+own predictions, keeps its motion.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from framegen.config.models import MotionFilter
+from framegen.machine.errors import OptionError
+from framegen.models.mixture import Mixture, join, mean_of
+from framegen.models.motion import optical_flow
+from framegen.models.nets.answers import begin_at_zero, to_range, warp
+from framegen.models.nets.density import ConvDensity, Net
+from framegen.models.nets.mingru import MinConvGRU
+from framegen.models.nets.recall import Recall, begin, recall
+from framegen.models.predictor import State
+
+FEATURES = 9
+"""Innovation and belief, two each; three errors; two edges."""
+SMALLEST = 16
+"""Pixels a side below which no flow is found."""
+REACH = 1 / 8
+"""The fastest motion, as a part of the longer side."""
+NOTICED = 0.003
+"""Mean error of a prediction at which half of a correction is made."""
+GAIN = 2.0
+"""Of the untrained filter, before the sigmoid: it trusts what was measured."""
+BLURS = 3, 7
+"""Pixels over which predictions are blurred."""
+AVERAGED = 0.2
+"""The part that a new frame has in the running mean."""
+WINDOW = 5
+"""Pixels over which errors are averaged."""
+KEPT = 0.8
+"""The part of what was found of a clip's change that is kept each frame, whether or not there is more."""
+TRUSTED = 1e-5
+"""Squared change that counts as having come true before anything is found."""
+
+
+class MotionFilterNet(Net):
+    """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
+
+    With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
+    layer of convolutional minGRU and two convolutions: a gain k, a share a, an own flow o (2), and how much
+    of the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames.
+
+        B <- B + sigmoid(2 + k) s (F - B),      s = e / (e + .003), e the error of the last prediction
+        prediction = the last frame moved by a B + o, and blurred
+
+    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the
+    last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
+    as the net says, however many follow.
+
+    Of the change that it says of a clip, the part stands that came true lately, by least squares; what is
+    left is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a scene has come
+    to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what was found gets
+    old, and with it the trace of a copy under what moves.
+
+    Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
+    prediction is that earlier frame: a loop goes on looping (see `recall.py`).
+
+    The state is the last frame that it did not make and the way since then, a running mean of frames, the
+    last frame, the prediction of the next one, that without a density head, that without recall, that without
+    copies, the belief, all (B, C or 2, H, W); what came true, (B, 2); the earlier frames; and the layer's
+    state.
+    """
+
+    def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
+        super().__init__()
+        height, width = frame_shape[1:]
+        if min(height, width) < SMALLEST:
+            raise OptionError(
+                f"a motion filter takes frames of at least {SMALLEST} pixels a side, not {width}x{height}"
+            )
+        self.reach = max(height, width) * REACH
+        self.memory = MinConvGRU(FEATURES, config.hidden_size, 3)
+        self.mix = nn.Conv2d(config.hidden_size, config.hidden_size, 3, padding=1)
+        self.head = begin_at_zero(nn.Conv2d(config.hidden_size, 7, 1))
+        heads = config.density, config.hidden_size, frame_shape[0], 1
+        self.spread = ConvDensity(*heads) if config.density else None
+
+    def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
+        first = frames[:, 0]
+        if state is None:
+            still = first.new_zeros(len(first), 2, *first.shape[2:])
+            found, memory = first.new_zeros(len(first), 2), self.memory.start(first[None])
+            state = first, still, *[first] * 6, still, found, begin(first), memory
+        parts = []
+        for frame in frames.unbind(1):
+            made, state = self._step(frame, *state)
+            parts.append(made)
+        return join(parts), state
+
+    def _step(
+        self,
+        frame: Tensor,
+        seen: Tensor,
+        way: Tensor,
+        average: Tensor,
+        before: Tensor,
+        predicted: Tensor,
+        best: Tensor,
+        trusted: Tensor,
+        whole: Tensor,
+        belief: Tensor,
+        found: Tensor,
+        earlier: Recall,
+        memory: Tensor,
+    ) -> tuple[Tensor | Mixture, State]:
+        """What is said of the next frame, T = 1, and the state after a frame (B, C, H, W); the arguments
+        behind it are the state before."""
+        made_by_net = (frame == predicted).flatten(1).all(1)  # bit by bit
+        own = made_by_net[:, None, None, None]
+        seen, way = torch.where(own, seen, frame), torch.where(own, way, torch.zeros_like(way))
+        average = torch.where(own, average, torch.lerp(average, frame, AVERAGED))
+        found = KEPT * found + torch.where(made_by_net[:, None], 0, _came_true(frame, before, whole))
+        came, said = (found + TRUSTED).unbind(1)
+        part = (came / said).clamp(0, 1)[:, None, None, None]
+        innovation = self._innovation(frame, before, predicted, belief)
+        features = torch.cat([innovation, belief, *_features(frame, before, predicted)], 1)
+        hidden, memory = self.memory(features[None], memory)
+        mixed = self.mix(hidden[0].relu()).relu() + hidden[0]
+        gain, share, own_flow, *blurs = self.head(mixed).to(frame.dtype).split([1, 1, 2, 1, 1, 1], 1)
+        belief = (belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
+        flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
+        way = flow + warp(way, flow)
+        sharp = warp(seen, way, mirror=True)
+        softer = (*(_mean(sharp, window) for window in BLURS), average)
+        blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
+        remembered = torch.where(own, best, frame).detach()
+        earlier, following, repeats = recall(Recall(*earlier), remembered, trusted, made_by_net)
+        whole = to_range(blurred)
+        trusted = torch.lerp(seen, whole, part)
+        best = torch.where(repeats[:, None, None, None], following, trusted)
+        made = self.say(best[:, None], mixed[:, None])
+        predicted = mean_of(made)[:, 0]
+        return made, (
+            *(seen, way, average, frame, predicted, best, trusted, whole),
+            *(belief, found, earlier, memory),
+        )
+
+    @torch.no_grad()
+    def _innovation(self, frame: Tensor, before: Tensor, predicted: Tensor, belief: Tensor) -> Tensor:
+        """What is measured less what is believed, (B, 2, H, W), where the prediction was wrong."""
+        error = _mean((frame - predicted).abs().mean(1, keepdim=True), WINDOW)
+        surprised = error.flatten(1).any(1)  # a frame that was predicted bit by bit is the net's own
+        innovation = torch.zeros_like(belief)
+        if surprised.any():
+            measured = optical_flow(frame[surprised], before[surprised], (0.0, 1.0)).permute(0, 3, 1, 2)
+            innovation[surprised] = measured - belief[surprised]
+        return innovation * error / (error + NOTICED)
+
+
+@torch.no_grad()
+def _came_true(frame: Tensor, before: Tensor, said: Tensor) -> Tensor:
+    """Of a frame (B, C, H, W) the mean products of the change that was said with the one that came, and with
+    itself, (B, 2)."""
+    change = said - before
+    return torch.stack([(change * each).mean((1, 2, 3)) for each in (frame - before, change)], 1)
+
+
+@torch.no_grad()
+def _features(frame: Tensor, before: Tensor, predicted: Tensor) -> list[Tensor]:
+    """How wrong prediction and copy are around each pixel, how wrong the prediction is at it, its edges."""
+    wrong = (frame - predicted).abs().mean(1, keepdim=True)
+    moved = (frame - before).abs().mean(1, keepdim=True)
+    grey = functional.pad(frame.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
+    across = (grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]).abs()
+    down = (grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]).abs()
+    return [5 * each for each in (_mean(wrong, WINDOW), _mean(moved, WINDOW), wrong, across, down)]
+
+
+def _mean(pictures: Tensor, window: int) -> Tensor:
+    """Over a square around each pixel, as far as it lies within the picture."""
+    return functional.avg_pool2d(pictures, window, 1, window // 2, count_include_pad=False)

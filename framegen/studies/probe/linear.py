@@ -1,0 +1,200 @@
+"""How much of what the optimal observer knows can be read from a net's state by a linear map.
+
+A linear probe (Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016):
+what a map that is fitted on the training clips says of the test clips' states. Beside it stand the same map
+of the last frames, which needs no net, and of nets with the same config that were never trained.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from framegen.config.tasks import Task
+from framegen.data.clips import CHUNK_BYTES, Clips, chunk_size, evenly
+from framegen.machine.errors import UserError
+from framegen.machine.progress import count_of
+from framegen.models.predictor import Predictor, State
+from framegen.models.states import Layout, layout_of
+from framegen.studies.probe.beliefs import MEANINGS, known
+from framegen.studies.probe.ridge import fit_ridge, r_squared
+
+CLIPS = 1000
+"""Clips of a split that are looked at, at most."""
+FRAMES = (1, 2, 4)
+"""Last frames, of which the same map is fitted."""
+MAX_FEATURES = 1024
+"""Numbers a row: maps of more are pooled until they are fewer."""
+
+Known = Mapping[str, Tensor]
+"""What is known after each frame of each clip, (N, T, K), by name."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How well what is known can be read from some features, on the test clips."""
+
+    __pydantic_config__: ClassVar[Any] = {"allow_inf_nan": False}
+
+    r2: dict[str, float | None]
+    """By what is known, R^2 over all clips and frames."""
+    over_frames: dict[str, list[float | None]]
+    """The same after the first frame, the second, …: each with the variance at that frame. None where
+    there is nothing to know."""
+
+    def after(self, frames: int, name: str) -> float:
+        """The mean of those behind so many frames; NaN where there is nothing to know."""
+        values = [value for value in self.over_frames[name][frames - 1 :] if value is not None]
+        return statistics.fmean(values) if values else math.nan
+
+
+@dataclass(frozen=True)
+class Examination:
+    """The clips that are looked at, and what the optimum knows of them."""
+
+    train: Tensor
+    """(N, T, C, H, W) float32, of the training clips."""
+    test: Tensor
+    known_train: Known
+    known_test: Known
+
+
+def examine(task: Task, optimum: Predictor | None, train: Clips, test: Clips) -> Examination:
+    """Let the optimum go through the clips, frame by frame. Raises UserError where it has no belief."""
+    seen, unseen = (each.batch(evenly(len(each), CLIPS))[0] for each in (train, test))
+    if optimum is None or not (known_of := known_by(task, optimum)):
+        raise UserError(
+            f"{type(task).__name__}: nobody knows what an optimal observer of it believes, so there is "
+            "nothing to compare a net with; probe a run of video, drift or sprites"
+        )
+    return Examination(seen, unseen, known_of(seen), known_of(unseen))
+
+
+def known_by(task: Task, optimum: Predictor) -> Callable[[Tensor], Known] | None:
+    """A function of clips (N, T, C, H, W) that says what the optimum knows after each frame; None where that
+    cannot be said."""
+
+    def after_each(frames: Tensor) -> Known:
+        parts = []
+        for some in frames.split(chunk_size(frames.shape[1:])):
+            steps = _streamed(optimum, some, lambda state: known(task, optimum, state))
+            parts.append({name: torch.stack([step[name] for step in steps], 1) for name in steps[0]})
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    return after_each if known.dispatch(type(task)) is not known.dispatch(object) else None
+
+
+def states_of(model: Predictor, layout: Layout, frames: Tensor) -> Tensor:
+    """The state after each frame, as rows: (N, T, C, H, W) -> (N, T, F); maps are pooled (see
+    `pooling`)."""
+    most = max(1, CHUNK_BYTES // (4 * frames[0].numel()))
+    pool = pooling(layout)
+    parts = [
+        torch.stack(_streamed(model, some, lambda state: layout.pack(state, pool).cpu()), 1)
+        for some in frames.split(most)
+    ]
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def _streamed(model: Predictor, frames: Tensor, see: Callable[[State], "Tensor | dict[str, Tensor]"]) -> list:
+    """What is seen of a model's state after each frame of (B, T, C, H, W)."""
+    state, seen = None, []
+    for frame in frames.split(1, 1):
+        _, state = model(frame, state)
+        seen.append(see(state))
+    return seen
+
+
+def pooling(layout: Layout) -> int:
+    """Places a side over which a state's maps are averaged: the least power of two with which a row has at
+    most MAX_FEATURES numbers, or one place is left of each map."""
+    pool = 1
+    while _pooled_size(layout, pool) > MAX_FEATURES:
+        if _pooled_size(layout, 2 * pool) == _pooled_size(layout, pool):
+            return pool
+        pool *= 2
+    return pool
+
+
+def _pooled_size(layout: Layout, pool: int) -> int:
+    count = 0
+    for shape in layout.shapes.values():
+        *outer, height, width = shape if len(shape) >= 3 else (shape.numel(), 1, 1)
+        count += torch.Size(outer).numel() * -(-height // pool) * -(-width // pool)
+    return count
+
+
+def frames_of(frames: Tensor, count: int) -> Tensor:
+    """The last frames at each step side by side, before the first one that one again: (N, T, F).
+
+    Frames of more than MAX_FEATURES numbers together are pooled as states are.
+    """
+    while count * frames[0, 0].numel() > MAX_FEATURES and max(frames.shape[3:]) > 1:
+        frames = functional.avg_pool2d(frames.flatten(0, 1), 2, ceil_mode=True).unflatten(0, frames.shape[:2])
+    flat = frames.flatten(2)
+    past = torch.cat([flat[:, :1].expand(-1, count - 1, -1), flat], 1)
+    return torch.cat([past[:, k : k + flat.shape[1]] for k in range(count)], 2)
+
+
+def read(train: Tensor, test: Tensor, examination: Examination) -> tuple[Readout, Known]:
+    """Fit a map from features (N, T, F) of the training clips to all that is known, and score it on the
+    test clips.
+
+    Returns:
+        The scores, and what the map says of the test clips, (N, T, K) each.
+    """
+    wanted = examination.known_train
+    fitted = fit_ridge(train, torch.cat(list(wanted.values()), 2))
+    pieces = fitted(test).split([each.shape[2] for each in wanted.values()], 2)
+    made = dict(zip(wanted, pieces, strict=True))
+    r2, over_frames = {}, {}
+    for name, true in examination.known_test.items():
+        r2[name] = r_squared(made[name], true)
+        over_frames[name] = [r_squared(made[name][:, t], true[:, t]) for t in range(true.shape[1])]
+    return Readout(r2, over_frames), made
+
+
+def read_frames(examination: Examination) -> dict[str, Readout]:
+    """What can be read from the last frames alone, by how many."""
+    return {
+        f"last {count_of(count, 'frame') if count > 1 else 'frame'}": read(
+            frames_of(examination.train, count), frames_of(examination.test, count), examination
+        )[0]
+        for count in FRAMES
+    }
+
+
+def layout_with_state(model: Predictor, frame_shape: tuple[int, int, int], kind: str) -> Layout:
+    """A model's layout. Raises UserError where it has no state."""
+    layout = layout_of(model, frame_shape)
+    if not layout.size:
+        raise UserError(
+            f"{kind}: such a net keeps nothing from frame to frame, so there is no state to read; probe a "
+            "recurrent one, such as a run of video or video-gru"
+        )
+    return layout
+
+
+def read_model(model: Predictor, layout: Layout, examination: Examination) -> tuple[Readout, Known]:
+    """What can be read from a model's states; see `read`."""
+    train, test = (states_of(model, layout, each) for each in (examination.train, examination.test))
+    return read(train, test, examination)
+
+
+def feature_text(layout: Layout) -> str:
+    """How a state became a row, in words."""
+    tensors = " + ".join("x".join(map(str, shape)) for shape in layout.shapes.values())
+    pool = pooling(layout)
+    pooled = f", maps averaged over {pool}x{pool} places: {_pooled_size(layout, pool)} numbers"
+    return f"{tensors}{pooled if pool > 1 else ' = ' + count_of(layout.size, 'number')}"
+
+
+def names_of(examination: Examination) -> Sequence[str]:
+    """What is known, in the order in which it is shown."""
+    return [name for name in MEANINGS if name in examination.known_test]

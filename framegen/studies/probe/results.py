@@ -1,0 +1,122 @@
+"""What a probe found in a run's nets, and its file: probe.json."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from framegen.machine.files import read_json, to_json, write_bytes
+from framegen.studies.probe.linear import Readout
+
+PROBE = "probe.json"
+_STRICT: Any = {"allow_inf_nan": False}
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A frame and a state that a net, running on by itself, leaves as they are."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    modulus: float
+    """Of the largest eigenvalue of the Jacobian: below 1 what is near comes nearer, the point is stable."""
+    turn: float
+    """Degrees a frame by which that eigenvalue turns."""
+    amplitude: float
+    """Of the light in the frame: 1 as bright as a true one, 0 none."""
+
+
+@dataclass(frozen=True)
+class Attractor:
+    """Where a net's closed loop leads."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    seed: int
+    exponents: list[float | None]
+    """The largest Lyapunov exponents, nats a frame, medians over the clips; None for a direction that is lost
+    at once."""
+    fixed_points: tuple[FixedPoint, ...]
+
+
+@dataclass(frozen=True)
+class LongLoop:
+    """What one net generated over a long time."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    seed: int
+    verdicts: dict[str, float]
+    """The share of the clips of which each is true; see `framegen.studies.probe.long_loops.judge`."""
+    ahead: list[float]
+    """Degrees between its light and the true one at each of the horizons, the median of their sizes over the
+    clips."""
+    amplitude: list[float]
+    """Of its light, 1 is right; the median."""
+    drift: float | None
+    """Degrees a frame by which its light goes faster than the true one, in the light's direction: the median
+    over the clips that did not fade. None where all did."""
+    velocities: list[tuple[float, float]]
+    """Of each clip that did not fade, the true angular velocity and the generated one, degrees a frame."""
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """Long closed loops after a prompt."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    context: int
+    """Frames of the prompt."""
+    clips: int
+    horizons: list[int]
+    """Frames since the prompt ended."""
+    members: tuple[LongLoop, ...]
+    ranked: list[int]
+    """The seeds of the best, the median and the worst member on the validation clips."""
+    attractors: tuple[Attractor, ...]
+    """Of these; none where a state is too large for it."""
+
+
+@dataclass(frozen=True)
+class ProbedMember:
+    """One net of the run."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    seed: int
+    readout: Readout
+
+
+@dataclass(frozen=True)
+class Probe:
+    """How much of what the optimal observer knows a linear map reads, and what the closed loop does."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    meanings: dict[str, str]
+    """What is read, by name."""
+    features: str
+    """What it is read from."""
+    members: tuple[ProbedMember, ...]
+    untrained: tuple[ProbedMember, ...]
+    """Nets of the same config that were never trained, with seeds of their own."""
+    frames: dict[str, Readout]
+    """Read from the last frames alone, by how many."""
+    median_seed: int
+    """The member whose validation mse is the (lower) median one."""
+    dynamics: Dynamics | None
+    """None where none was asked for, or the world is none in which a light goes round."""
+
+    def values(self, name: str) -> list[float | None]:
+        """R^2 of each member, of what has this name."""
+        return [member.readout.r2[name] for member in self.members]
+
+
+def write_probe(folder: Path, probe: Probe) -> None:
+    """Write probe.json."""
+    write_bytes(folder / PROBE, to_json(probe))
+
+
+def read_probe(folder: Path) -> Probe:
+    """What probe.json holds. Raises UserError where it is missing or damaged."""
+    return read_json(folder / PROBE, Probe)

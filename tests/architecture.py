@@ -1,0 +1,84 @@
+"""The plan of the house, measured on its imports: python -m tests.architecture prints it.
+
+A room is a folder or a file right under framegen/; an arrow says that one room imports from another; a room's
+floor is the longest way down from it. The core is what is read in an hour: see docs/design.md.
+"""
+
+import ast
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+PACKAGE = Path(__file__).parents[1] / "framegen"
+CORE = "commands", "training", "runs", "evaluation", "models", "data", "config", "machine"
+SOURCES = {".py", ".cpp", ".hpp", ".js", ".css", ".jinja"}
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def files(suffixes: set[str]) -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*") if path.suffix in suffixes)
+
+
+def imported_rooms(path: Path) -> set[str]:
+    """The rooms of framegen that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "framegen":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("framegen."):
+            found.add((node.module or "").split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("framegen.")}
+    return found
+
+
+def arrows() -> dict[str, set[str]]:
+    """Which rooms each room imports from."""
+    found: dict[str, set[str]] = {}
+    for path in files({".py"}):
+        room = room_of(path)
+        found.setdefault(room, set()).update(imported_rooms(path) - {room})
+    return found
+
+
+def floors(house: Mapping[str, set[str]]) -> dict[str, int]:
+    """Each room's floor, from 1 up. Raises ValueError where rooms know each other in a circle."""
+    placed: dict[str, int] = {}
+    while waiting := [room for room in house if room not in placed]:
+        ready = [room for room in waiting if house[room] <= placed.keys()]
+        if not ready:
+            raise ValueError(f"a circle: {', '.join(waiting)}")
+        placed |= {room: 1 + max((placed[other] for other in house[room]), default=0) for room in ready}
+    return placed
+
+
+def lines() -> dict[str, int]:
+    """Lines of source in each room, of every language."""
+    found: dict[str, int] = {}
+    for path in files(SOURCES):
+        found[room_of(path)] = found.get(room_of(path), 0) + len(path.read_text().splitlines())
+    return found
+
+
+def main() -> None:
+    house, size = arrows(), lines()
+    height = floors(house)
+    table = Table("floor", "room", "lines", "imports from")
+    for room in sorted(house, key=lambda room: (-height[room], room)):
+        below = sorted(house[room], key=lambda other: -height[other])
+        table.add_row(str(height[room]), room, f"{size[room]:,}", ", ".join(below))
+    Console().print(table)
+    core, total = sum(size[room] for room in CORE), sum(size.values())
+    print(
+        f"{len(house)} rooms, {max(height.values())} floors, {sum(map(len, house.values()))} arrows, none up,"
+        f" no circle; {total:,} lines, {core:,} of them the core ({', '.join(CORE)})"
+    )
+
+
+if __name__ == "__main__":
+    main()

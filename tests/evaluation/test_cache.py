@@ -1,0 +1,71 @@
+"""What the references' errors are is measured once a data set."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from framegen.config.tasks import Orbit
+from framegen.data import load_data
+from framegen.data.clips import Data
+from framegen.evaluation import cache, scores
+from framegen.evaluation.references import fit_references
+from framegen.evaluation.results import Results
+from framegen.models.baselines import CopyLast
+from framegen.models.predictor import Predictor
+
+WORLD = Orbit(num_clips=20, num_val_clips=4, num_test_clips=12, num_frames=24)
+
+
+def _evaluated(data: Data, task: Orbit = WORLD) -> Results:
+    return scores.evaluate({0: CopyLast()}, task, data, fit_references(task, data))
+
+
+def test_the_references_are_measured_once_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[Predictor] = []
+    errors = scores.one_step_errors
+
+    def counted(model: Predictor, *more: Any) -> Any:
+        measured.append(model)
+        return errors(model, *more)
+
+    monkeypatch.setattr(scores, "one_step_errors", counted)
+    data = load_data(WORLD, tmp_path)
+    first, again = _evaluated(data), _evaluated(data)
+    assert first == again
+    assert list(first.one_step) == list(again.one_step)
+    assert len(measured) == len(first.one_step) + 1  # the second time the model alone
+    (path,) = tmp_path.glob(".references-*")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    assert _evaluated(data) == first
+    assert path.read_bytes() == whole
+    del measured[:]
+    assert _evaluated(replace(data, file=None)) == first
+    assert len(measured) == len(first.one_step)
+
+
+@pytest.mark.parametrize("room", cache.ROOMS)
+def test_what_other_code_measured_is_not_believed(
+    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_data(WORLD, tmp_path / "data")
+    before = cache._digest(WORLD, data)
+    shutil.copytree(cache.PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cache, "PACKAGE", tmp_path / "package")
+    assert cache._digest(WORLD, data) == before
+    changed = next((tmp_path / "package" / room).rglob("*.py"))
+    changed.write_text(changed.read_text() + "\n")
+    assert cache._digest(WORLD, data) != before
+
+
+def test_other_clips_have_errors_of_their_own(tmp_path: Path) -> None:
+    noisy = replace(WORLD, noise=0.2)
+    first, other = (_evaluated(load_data(task, tmp_path), task) for task in (WORLD, noisy))
+    assert len(list(tmp_path.glob(".references-*"))) == 2
+    assert (other.one_step["optimum"]["mse"] or 0) > 2 * (first.one_step["optimum"]["mse"] or 1)
+    assert other.one_step["model"]["mse"] == other.one_step["copy last"]["mse"]
