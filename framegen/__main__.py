@@ -50,7 +50,6 @@ COMMANDS = {
         verbs.reproduce,
         "run every claim of the article, and write a report: framegen reproduce",
     ),
-    "bench": (verbs.bench, "measure this engine beside PyTorch and JAX: framegen bench"),
 }
 """What is done with the words behind a command, and what help says of it."""
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from framegen.config.data_options import Import, ListData, ShowData
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.options import (
-    Bench,
     Compare,
     Continue,
     Draw,
@@ -274,11 +273,3 @@ def reproduce(words: list[str]) -> None:
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
         Console().print(text, highlight=False, markup=False)
     answer("", f"The report, to open in a browser: {options.runs_dir / reproduce.FOLDER / reproduce.REPORT}")
-
-
-def bench(words: list[str]) -> None:
-    options = parse(Bench, "bench", words)
-    from framegen.studies import bench
-
-    bench.print_tables(bench.bench(options.out), Console())
-    answer("", options.out / "bench.json", options.out / "bench.md")
