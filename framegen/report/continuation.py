@@ -76,8 +76,9 @@ class Continuation:
     @property
     def names(self) -> list[str]:
         """Those of all rows."""
-        known = self.made if self.truth is None else ["truth", *self.made, *["error"] * self.error]
-        return known if self.optimum is None else [*known, "optimum"]
+        shown = {"truth": self.truth is not None, **dict.fromkeys(self.made, True)}
+        shown |= {"error": self.error and self.truth is not None, "optimum": self.optimum is not None}
+        return [name for name, is_shown in shown.items() if is_shown]
 
     @property
     def of_film(self) -> bool:

@@ -256,7 +256,8 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
         best = training.best["mse"].mean().item() if training.best and not told else mse
         unit = training.copying[name] if moves else 1
         here, lowest = (f"{each / unit:{'.3f' if moves else '.3g'}}" for each in (mse, best))
-        told.append((names[name] if len(values) > 1 else "") + here + f" (best {lowest})" * (lowest != here))
+        name_first = names[name] if len(values) > 1 else ""
+        told.append(f"{name_first}{here}" if lowest == here else f"{name_first}{here} (best {lowest})")
     errors = ", ".join(told)
     return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 
