@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from framegen.machine.errors import UserError
 from framegen.machine.files import write_text
-from framegen.machine.progress import counted, say
+from framegen.machine.progress import answer, counted, say
 from framegen.models.kernels.build import FusedUnavailable, compiler
 from framegen.studies.bench import table
 from framegen.studies.bench.groups import QUICK, Sizes, groups
@@ -100,6 +101,12 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
     write_text(out / "bench.json", json.dumps(content, indent=2, allow_nan=False))
     write_text(out / "bench.md", table.markdown(content))
     return content
+
+
+def print_bench(content: Content, out: Path, **_: Any) -> None:
+    """What came of `bench`."""
+    table.print_tables(content, Console())
+    answer("", out / "bench.json", out / "bench.md")
 
 
 def _prepare(
