@@ -40,7 +40,6 @@ COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
     "draw": (options.Draw, "commands.evaluation:draw", None),
     "play": (options.Play, "commands.playing:play", "commands.playing:print_played"),
     "reproduce": (options.Reproduce, "studies.reproduce:reproduce", "studies.reproduce:print_findings"),
-    "bench": (options.Bench, "studies.bench.run:bench", "studies.bench.run:print_bench"),
 }
 """The class of a command's options, or what makes its arguments of the words; what is called with these; and
 what prints the outcome, told the arguments too. Each is named by its place, so that nothing is imported that
@@ -63,7 +62,6 @@ framegen: next-frame video generation with recurrent networks, measured against 
   framegen draw           draw a run's net and its curves: framegen draw RUN
   framegen play           play with a run's net in the browser: framegen play RUN
   framegen reproduce      run every claim of the article, and write a report
-  framegen bench          measure this engine beside PyTorch and JAX
 
 experiments for train (the first is the default):
 """

@@ -29,7 +29,7 @@ Runner = Callable[..., tuple[int, str, str]]
 def test_help_names_every_command_and_experiment(framegen: Runner) -> None:
     code, out, _ = framegen("--help")
     assert code == 0
-    for word in ("train", "evaluate", "generate", "draw", "play", "reproduce", "bench", *EXPERIMENTS):
+    for word in ("train", "evaluate", "generate", "draw", "play", "reproduce", *EXPERIMENTS):
         assert word in out
 
 

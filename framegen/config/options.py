@@ -276,11 +276,3 @@ class Reproduce:
     """Folder of the runs."""
     data_dir: Path = Path("data")
     """Folder of the data sets."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Measure this engine beside PyTorch and JAX on this machine."""
-
-    out: Path = Path("runs/bench")
-    """Folder for bench.json (all numbers) and bench.md (the tables)."""

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ from filelock import FileLock, Timeout
 from framegen.config.config import Config, from_dict, to_dict
 from framegen.config.training import Mode
 from framegen.machine.errors import OptionError, UserError
+from framegen.machine.facts import processor, versions
 from framegen.machine.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"
 MAX_PATH = 4096
-TAKEN = "wandb", "reproduce", "bench"
-"""Folders among the runs that are none: W&B's, and the studies'."""
+TAKEN = "wandb", "reproduce"
+"""Folders among the runs that are none: W&B's, and that of the claims."""
 
 PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
@@ -149,11 +149,8 @@ def write_config(
         group=group,
         tags=tags,
         command=[word.encode(errors="backslashreplace").decode() for word in sys.argv],
-        versions={
-            "python": platform.python_version(),
-            **{package: _version(package) for package in PACKAGES},
-        },
-        machine={"system": platform.platform(), "processor": platform.machine()},
+        versions=versions(*PACKAGES),
+        machine={"system": platform.platform(), "processor": processor()},
         commit=commit,
         uncommitted_diff=diff,
     )
@@ -209,13 +206,6 @@ def lock(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # framegen run from a checkout that is not installed
-        return None
 
 
 def _git() -> tuple[str | None, str | None]:

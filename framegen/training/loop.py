@@ -125,8 +125,6 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
     }
     for model in engine.models:
         model.train()
-    taken = (training.place.step - epoch * per_epoch) * batch
-    engine.announce(torch.stack([orders[seed][taken:] for seed in training.place.seeds]))
     while (begin := training.place.step - epoch * per_epoch) < steps:
         end = min(begin + engine.chunk, steps)
         if data.carry_state:  # stop where the next window is to be shown
