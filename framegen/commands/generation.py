@@ -109,8 +109,7 @@ def generate(
     shown, truth = frames[:context], frames[context : context + num_frames]
     generated = counted(drawing.frames(model, shown, num_frames), num_frames, "generating")
     optimum = best and continuation(best, shown, num_frames)
-    known = truth if len(truth) else None
-    rows = known, optimum, not drawing.sample
+    rows = truth if len(truth) else None, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     make_parents(out)
     return write_generated(out, continued, fps, look, scale, exclusive=not force)
