@@ -195,7 +195,7 @@ def _begin(
         say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
-    shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
+    shown = {**to_dict(config), **_facts(engine), **description.made_with}
     tracker = Tracker(run_dir, mode, about_run(description, shown), place.lengths)
     if run.data.file is not None:
         digest = content_digest(run.data.file)
@@ -212,19 +212,21 @@ def _begin(
     return training, run
 
 
-def _facts(run: Run, engine: Engine) -> dict[str, Any]:
-    """What the training was done with."""
+def _facts(engine: Engine) -> dict[str, Any]:
+    """What is trained, and with what."""
     name = "fused" if isinstance(engine, FusedEngine) else "torch"
-    return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
+    frozen = num_parameters(engine.models[0], trained=False)
+    facts = {"parameters": num_parameters(engine.models[0]), "device": str(engine.device), "engine": name}
+    return facts | ({"frozen_parameters": frozen} if frozen else {})
 
 
-def _facts_of(training: OngoingTraining, run: Run) -> TrainingFacts:
+def _facts_of(training: OngoingTraining) -> TrainingFacts:
     """What results.json says of a training that has ended."""
     config, place = training.config, training.place
     epochs, rest = divmod(place.step, steps_per_epoch(config, training.data))
     clips = epochs * clips_per_epoch(config, training.data) + rest * config.training.batch_size
     return TrainingFacts(
-        **_facts(run, training.engine),
+        **_facts(training.engine),
         seconds=place.seconds,
         dropped=place.dropped,
         clips_per_second=clips * len(place.seeds) / place.seconds,
@@ -262,7 +264,7 @@ def _go_on(
                 training.interrupts.check()
                 return run
         say("measuring every predictor on the test clips", show)
-        facts, started = _facts_of(training, run), clock()
+        facts, started = _facts_of(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured = measure(run)

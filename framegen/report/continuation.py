@@ -14,6 +14,7 @@ from torch import Tensor
 
 from framegen.config.options import Look
 from framegen.data.films.pictures import Array
+from framegen.machine.device import seeded
 from framegen.machine.errors import OptionError
 from framegen.report.figures import curves, strips, style
 from framegen.report.writers import ANIMATIONS, write_animation, write_array, write_picture
@@ -101,6 +102,7 @@ class Continuation:
             yield {name: rows[name] for name in names}
 
 
+@seeded(0)
 def write_generated(
     out: Path,
     shown: Continuation,
