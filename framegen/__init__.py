@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from framegen.models.rollout import rollout
     from framegen.report.save import save
     from framegen.runs.run import Run, load
+    from framegen.runs.tracking import Tracker
     from framegen.studies.probe.results import Probe
     from framegen.studies.probe.run import probe
     from framegen.studies.search.space import Choice, Range
@@ -75,6 +76,7 @@ _PLACES = {
     "save": "report.save.save",
     "Run": "runs.run.Run",
     "load": "runs.run.load",
+    "Tracker": "runs.tracking.Tracker",
     "Found": "studies.search.start.Found",
     "search": "studies.search.start.search",
     "Interrupted": "machine.interrupts.Interrupted",
@@ -106,6 +108,7 @@ __all__ = [
     "Run",
     "Sine",
     "Task",
+    "Tracker",
     "Training",
     "UserError",
     "__version__",

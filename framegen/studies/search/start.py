@@ -22,7 +22,7 @@ from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
-from framegen.runs.tracking import resolve_mode
+from framegen.runs.weights_and_biases import resolve_mode
 from framegen.studies.search.results import Trials
 from framegen.studies.search.space import Choice, Range, check_space
 
