@@ -25,7 +25,7 @@ from framegen.report.continuation import ENDINGS, FPS, Continuation, write_gener
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
-from framegen.runs.folder import CONFIG, find, read_config
+from framegen.runs.folder import CONFIG, data_of, find
 
 MAX_FRAMES = 10_000_000
 
@@ -244,7 +244,7 @@ def _data(run: Path, saved: Checkpoint) -> Data:
         raise OptionError(
             f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
         )
-    return load_data(saved.config.task, read_config(run).data_dir)
+    return load_data(saved.config.task, data_of(run))
 
 
 def _test_clip(run: Path, data: Data, index: int, context: int | None) -> tuple[Tensor, int]:

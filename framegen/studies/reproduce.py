@@ -29,7 +29,8 @@ from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.run import load
-from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.runs.tracking import Tracker, tracked
+from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
 from framegen.studies.claims import CLAIMS
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
 from framegen.studies.html_report import write_report
@@ -93,10 +94,10 @@ def reproduce(
             )
     identity = _identity(folder)
     commands = {name: run.command for name, run in runs.planned.items()}
-    about = About(identity, {"runs": commands}, identity, ("reproduce",), "reproduce", NOTES)
+    tracker = tracker_of(mode, About(identity, identity, ("reproduce",), "reproduce", NOTES))
     with (
         lock(folder),
-        Tracker(folder, mode, about) as tracker,
+        tracked(tracker, folder, {"runs": commands}),
         Interrupts() as interrupts,
         _bar(show) as bar,
     ):
@@ -152,10 +153,10 @@ def _track(findings: Mapping[int, Finding], tracker: Tracker) -> None:
             f"claim-{number}/{place}-{path.stem}": path
             for place, (path, _) in enumerate(finding.pictures, start=1)
         }
-        tracker.log_media(0, pictures)
-        tracker.log_summary(finding.values)
+        tracker.media(0, pictures)
+        tracker.summary(finding.values)
     rows = [[CLAIMS[number].title, each.sentence, each.verdict] for number, each in findings.items()]
-    tracker.log_table(0, "claims", ["claim", "found", "verdict"], rows)
+    tracker.table(0, "claims", ["claim", "found", "verdict"], rows)
 
 
 def _identity(folder: Path) -> str:
