@@ -156,7 +156,9 @@ def continue_films(
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
     written = (
-        _kept(wanted[0], lambda path: write_generated(path, continued, rate, "clean", exclusive=not force)),
+        _kept(
+            wanted[0], lambda path: write_generated(path, continued, rate, clean=True, exclusive=not force)
+        ),
         _kept(wanted[1], lambda path: write_generated(path, shown, shot_fps, exclusive=not force)),
     )
     if written != wanted:  # somebody took a name while this was made

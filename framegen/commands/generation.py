@@ -112,7 +112,7 @@ def generate(
     rows = truth if len(truth) else None, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     make_parents(out)
-    return write_generated(out, continued, fps, look, scale, exclusive=not force)
+    return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 
 
 def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:
