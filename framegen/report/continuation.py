@@ -114,8 +114,8 @@ def write_generated(
 
     A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them, or
     (num_frames, futures, C, H, W). A .png is a film strip, or of a film's frames a sheet. All others move:
-    "clean" shows the generated frames alone, futures side by side, "compare" prompt and generated frames,
-    told apart by colour, with the truth where there is one.
+    where `clean`, the generated frames alone, futures side by side; else prompt and generated frames, told
+    apart by colour, with the truth where there is one.
 
     Args:
         scale: by how much frames are enlarged; None: up to a size that is good to look at.
