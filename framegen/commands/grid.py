@@ -3,16 +3,14 @@ several values."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from framegen.commands.own_films import import_as_task
+from framegen.commands.own_films import on_films
 from framegen.commands.training import train
 from framegen.config.options import TrainFilms
 from framegen.config.reading import Asked
-from framegen.config.tasks import Film
 from framegen.live.content import is_playable
 from framegen.machine.errors import OptionError, printable
 from framegen.machine.progress import answer, say
@@ -36,9 +34,9 @@ def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
 
 def _train(asked: Asked) -> Run:
     options, config, began = asked.options, asked.config, time.perf_counter()
-    if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
-        brought = options.films, options.size, options.channels, options.fps, options.data_dir
-        config = replace(config, task=import_as_task(config.task, *brought, strict=options.strict))
+    if isinstance(options, TrainFilms) and options.films:
+        read = options.size, options.channels, options.fps, options.strict
+        config = on_films(config, options.films, *read, not asked.own_length, options.data_dir)
     names = "name", "track", "runs_dir", "data_dir", "group", "tags"
     values = {name: getattr(options, name) for name in names}
     return train(config, label=asked.label, began=began, **values)

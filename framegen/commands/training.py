@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
 from framegen.commands.evaluation import log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine
 from framegen.data.clips import Data
@@ -70,7 +71,7 @@ def train(
     tags: Sequence[str] = (),
     clock: Clock = time.perf_counter,
     began: float | None = None,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
 

@@ -39,7 +39,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
-        check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed stands twice")
+        check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed is given twice")
         check(all(0 <= s <= MAX_SEED for s in self.seeds), f"--seeds: each lies between 0 and {MAX_SEED}")
         weights = len(self.members) * self.model.weights
         check(
@@ -67,11 +67,8 @@ class Config:
         if density:
             levels = self.task.value_range == (0.0, 1.0)
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
-            check(
-                self.training.loss == "mse",
-                f"--loss {self.training.loss}: stands beside --density {density}, which is trained by"
-                " likelihood; --loss mse lets it",
-            )
+            both = f"--loss {self.training.loss}: cannot be combined with --density {density}"
+            check(self.training.loss == "mse", f"{both}, which is trained by likelihood; --loss mse lets it")
 
     @property
     def members(self) -> tuple[int, ...]:

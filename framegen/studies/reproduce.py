@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from rich.console import Console
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from framegen.commands.playing import play
 from framegen.config.config import Config
+from framegen.config.keywords import Keywords
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Sine
 from framegen.config.training import Mode
@@ -54,7 +55,7 @@ def reproduce(
     seeds: int = 32,
     track: Mode | None = None,
     show: bool = True,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
 

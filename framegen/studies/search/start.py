@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from filelock import FileLock
@@ -15,6 +15,7 @@ from rich.console import Console
 
 from framegen.config.config import Config
 from framegen.config.experiments import configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.evaluation.references import optimal_predictor
@@ -60,7 +61,7 @@ def search(
     sampler_seed: int = 0,
     storage: str | None = None,
     tags: Sequence[str] = (),
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Found:
     """Search for the best options of an experiment, by validation skill, or mse where no optimum is known.
 
