@@ -180,17 +180,18 @@ def search(words: list[str]) -> None:
             "--storage: holds a password, and a run keeps its command; give the URL as OPTUNA_STORAGE instead"
         )
     from framegen.report.tables import print_results
-    from framegen.studies.search.results import print_trials
     from framegen.studies.search.start import search
 
     fixed = ("task", "model", "training", "seeds", "space")
     values = {name: value for name, value in vars(options).items() if name not in fixed}
     found = search(config, space, **values)
-    print_trials(found.trials, Console())
+    from framegen.studies.search.results import print_trials  # which needs Optuna
+
+    print_trials(found.study, Console())
     print_results(found.run.results, Console())
     made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
     answer("", "The best one, and the search:", *(f"  {path}" for path in made))
-    answer(f"The best one again: uv run {found.trials.command}")
+    answer(f"The best one again: uv run {found.command}")
 
 
 def evaluate(words: list[str]) -> None:
