@@ -4,15 +4,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.errors import UserError
+from framegen.machine.progress import answer
 from framegen.models.kernels import fused
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
+from framegen.report.tables import print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
@@ -22,12 +27,13 @@ CLIPS = "clips"
 """Folder of test clips as films, where W&B is told of the run."""
 
 
-def evaluate(run: Path | str, device: str = "auto") -> Run:
+def evaluate(run: Path | str, device: str = "auto", runs_dir: Path | str = "runs") -> Run:
     """Measure a run's models and every reference on the test clips; the numbers are the run's `results`.
 
-    Writes results.json and the pictures anew. Raises UserError where the run is being trained.
+    Writes results.json and the pictures anew. The run is named by its folder, or by its name in `runs_dir`.
+    Raises UserError where it is being trained.
     """
-    opened = load(run, device)
+    opened = load(run, device, runs_dir)
     with lock(opened.folder):
         facts = None
         with suppress(UserError):  # missing or damaged, it is written anew
@@ -39,9 +45,17 @@ def evaluate(run: Path | str, device: str = "auto") -> Run:
     return opened
 
 
-def draw(run: Path | str) -> list[Path]:
-    """Make a run's pictures anew from its files; returns their paths."""
-    opened = load(run)
+def print_run(run: Run, /, **_: Any) -> None:
+    """What came of `evaluate`."""
+    print_all_metrics(run.results, Console())
+    if run.config.task.reservation:
+        print(run.config.task.reservation)
+    answer("", run.folder / RESULTS, run.folder / "figures")
+
+
+def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
+    """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
+    opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
         way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")

@@ -30,7 +30,7 @@ from framegen.models import build
 from framegen.models.predictor import cpu_threads, num_parameters
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
-from framegen.runs.folder import CONFIG, create, lock, read_config, write_config
+from framegen.runs.folder import CONFIG, create, find, lock, read_config, write_config
 from framegen.runs.run import Run
 from framegen.runs.tracking import Tracker, about_run, resolve_again, resolve_mode
 from framegen.training import ranks
@@ -122,37 +122,41 @@ def train(
 
 
 def resume(
-    run_dir: Path | str,
+    run: Path | str,
     track: Mode | None = None,
     show: bool = True,
     draw: bool = True,
     on_epoch: OnEpoch | None = None,
     clock: Clock = time.perf_counter,
     began: float | None = None,
+    runs_dir: Path | str = "runs",
 ) -> Run:
     """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
     Minutes are what is left of them. Of a finished run missing pictures are made, where `draw` says so.
 
+    The run is named by its folder, or by its name in `runs_dir`.
+
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
-    run_dir, began = Path(run_dir), clock() if began is None else began
+    run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
     mode = resolve_again(track, stored)
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
             saved = load(run_dir)
-            run = Run(run_dir, saved.config, saved.models, saved.shown)
-            missing = draw_run(run, run.results, missing=True) if draw else []  # it was killed as it drew
+            done_run = Run(run_dir, saved.config, saved.models, saved.shown)
+            missing = (
+                draw_run(done_run, done_run.results, missing=True) if draw else []
+            )  # it was killed as it drew
             done = f"{count_of(len(missing), 'missing picture')} made" if missing else "nothing was changed"
             say(f"{run_dir}: is finished already; {done}", show)
-            return run
+            return done_run
         checkpoint, progress = run_dir / CHECKPOINT, run_dir / RESUME
         if checkpoint.exists() and not progress.exists() and steps_taken(checkpoint) > 0:
             lost = f"{progress}: is missing, so the training cannot go on where it was"
             raise UserError(f"{lost}; the checkpoint is untouched")
         remove_leftovers(run_dir)
-        training, run = _begin(run_dir, mode, show, interrupts, clock)
-        return _go_on(training, run, show, draw, on_epoch, began)
+        return _go_on(*_begin(run_dir, mode, show, interrupts, clock), show, draw, on_epoch, began)
 
 
 def begin_or_go_on(
@@ -191,7 +195,7 @@ def _begin(
         say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
-    shown = {**to_dict(config), **_facts(run, engine), **description.made_with}
+    shown = {**to_dict(config), **_facts(engine), **description.made_with}
     tracker = Tracker(run_dir, mode, about_run(description, shown), place.lengths)
     if run.data.file is not None:
         digest = content_digest(run.data.file)
@@ -208,19 +212,21 @@ def _begin(
     return training, run
 
 
-def _facts(run: Run, engine: Engine) -> dict[str, Any]:
-    """What the training was done with."""
+def _facts(engine: Engine) -> dict[str, Any]:
+    """What is trained, and with what."""
     name = "fused" if isinstance(engine, FusedEngine) else "torch"
-    return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
+    frozen = num_parameters(engine.models[0], trained=False)
+    facts = {"parameters": num_parameters(engine.models[0]), "device": str(engine.device), "engine": name}
+    return facts | ({"frozen_parameters": frozen} if frozen else {})
 
 
-def _facts_of(training: OngoingTraining, run: Run) -> TrainingFacts:
+def _facts_of(training: OngoingTraining) -> TrainingFacts:
     """What results.json says of a training that has ended."""
     config, place = training.config, training.place
     epochs, rest = divmod(place.step, steps_per_epoch(config, training.data))
     clips = epochs * clips_per_epoch(config, training.data) + rest * config.training.batch_size
     return TrainingFacts(
-        **_facts(run, training.engine),
+        **_facts(training.engine),
         seconds=place.seconds,
         dropped=place.dropped,
         clips_per_second=clips * len(place.seeds) / place.seconds,
@@ -258,7 +264,7 @@ def _go_on(
                 training.interrupts.check()
                 return run
         say("measuring every predictor on the test clips", show)
-        facts, started = _facts_of(training, run), clock()
+        facts, started = _facts_of(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured = measure(run)

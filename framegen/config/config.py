@@ -17,6 +17,8 @@ MAX_WEIGHTS = 2**31
 """Of all members together: 8 GiB."""
 MAX_DENSITY = 64
 """Components of a mixture."""
+FORMER = ("read_ahead",)
+"""Options of training that are no more, and changed no result: older runs name them."""
 Kind = TypeVar("Kind", Task, Model)
 Parsed = TypeVar("Parsed")
 
@@ -110,8 +112,9 @@ def to_dict(config: Config) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any], source: str) -> Config:
     """The inverse of `to_dict`. Raises UserError that names `source` where the values are not a config."""
     saved = _parsed(values, _Saved, source)
-    unclipped = "max_grad_norm" in saved.training and saved.training["max_grad_norm"] is None
-    training = {**saved.training, "max_grad_norm": 1.0} if unclipped else saved.training
+    training = {name: value for name, value in saved.training.items() if name not in FORMER}
+    if unclipped := training.get("max_grad_norm", 0) is None:
+        training["max_grad_norm"] = 1.0
     try:
         task, model = _part(saved.task, Task, source), _part(saved.model, Model, source)
         trained = _parsed(training, Training, f"{source}: training")

@@ -71,9 +71,6 @@ class Training:
     """Whether the weights of convolutions have their channels last in memory, as GPUs like it."""
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
-    read_ahead: int = 2
-    """Batches that a thread reads ahead while a GPU computes, where clips lie on disk or are made as they are
-    asked for; 0 reads each when it is its turn."""
     loss: Literal["mse", "relative"] = "mse"
     """What is made small: the squared error; or that over copying's at each step of each clip, so that near
     frames and quiet clips, where there is little to gain, count as much as others."""
@@ -141,7 +138,6 @@ class Training:
             1 <= self.accumulate <= self.batch_size,
             f"--accumulate {self.accumulate}: lies between 1 and --batch-size {self.batch_size}",
         )
-        check(self.read_ahead >= 0, f"--read-ahead {self.read_ahead}: must not be negative")
         check(0 <= self.ema < 1, f"--ema {self.ema}: lies between 0 and 1")
         check(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: lies between 0 and {MAX_SEED}")
         check(self.media_every >= 0, f"--media-every {self.media_every}: must not be negative; 0 makes none")

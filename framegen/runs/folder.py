@@ -74,9 +74,10 @@ def _never_began(folder: Path) -> bool:
     return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
-def find(run: str, runs_dir: Path) -> Path:
+def find(run: Path | str, runs_dir: Path | str = "runs") -> Path:
     """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where
     there is none."""
+    runs_dir = Path(runs_dir)
     for path in (Path(run), runs_dir / run):
         if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
             return path

@@ -75,6 +75,4 @@ def _described(engine: TorchEngine, model: Predictor) -> str:
         how.append("compiled")
     if training.channels_last:
         how.append("channels last")
-    if engine.reader.ahead:
-        how.append("the next clips read meanwhile")
     return ", ".join(how)

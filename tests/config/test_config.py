@@ -24,6 +24,12 @@ def test_infinite_gradient_norm_survives_json() -> None:
     assert from_dict(json.loads(json.dumps(to_dict(config))), "file") == config
 
 
+def test_a_run_that_names_a_former_option_opens() -> None:
+    config = EXPERIMENTS["video-gru"]
+    values = to_dict(config)
+    assert from_dict({**values, "training": {**values["training"], "read_ahead": 2}}, "file") == config
+
+
 def test_every_experiment_is_described() -> None:
     assert all(config.description for config in EXPERIMENTS.values())
 

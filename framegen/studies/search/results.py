@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from optuna import Study
 from optuna.study import StudyDirection
@@ -11,8 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from framegen.machine.files import json_text, write_text
-from framegen.machine.progress import count_of
-from framegen.report.tables import formatted
+from framegen.machine.progress import answer, count_of
+from framegen.report.tables import formatted, print_results
+
+if TYPE_CHECKING:
+    from framegen.studies.search.start import Found
 
 Metric = Literal["skill", "mse"]
 TRIALS = "trials.json"
@@ -70,8 +73,9 @@ def write_trials(folder: Path, study: Study, command: str | None) -> None:
     write_text(folder / TRIALS, json_text(content))
 
 
-def print_trials(study: Study, console: Console) -> None:
-    """The best trials of a search, a line each, and how many there were."""
+def print_found(found: "Found", **_: Any) -> None:
+    """What came of `search`: its best trials, a line each, how many there were, and the best one's scores."""
+    study, console = found.study, Console()
     best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)
     table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")
     for name in ("trial", f"validation {metric}", *map(option, best[0].params)):
@@ -83,6 +87,10 @@ def print_trials(study: Study, console: Console) -> None:
     ends = Counter(map(end_of, study.get_trials(deepcopy=False, states=ENDED)))
     counts = ", ".join(f"{count} {end}" for end, count in ends.items())
     console.print(f"{count_of(ends.total(), 'trial')}: {counts}", highlight=False)
+    print_results(found.run.results, console)
+    made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
+    answer("", "The best one, and the search:", *(f"  {path}" for path in made))
+    answer(f"The best one again: uv run {found.command}")
 
 
 def _shown(value: Any) -> str:
