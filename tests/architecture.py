@@ -13,7 +13,7 @@ from rich.table import Table
 
 PACKAGE = Path(__file__).parents[1] / "framegen"
 CORE = "commands", "training", "runs", "evaluation", "models", "data", "config", "machine"
-SOURCES = {".py", ".cpp", ".hpp", ".js", ".css", ".jinja"}
+SOURCES = {".py", ".pyi", ".cpp", ".hpp", ".js", ".css", ".jinja"}
 
 
 def room_of(path: Path) -> str:

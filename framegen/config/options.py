@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -138,7 +138,7 @@ class Continue:
 class Resume:
     """Take up a training where it was stopped. The run keeps the options that it began with."""
 
-    resume: str
+    run: Annotated[str, tyro.conf.arg(name="resume")]
     """The run: its folder, or its name in the folder of the runs."""
     track: Mode | None = None
     """Weights & Biases; None goes on as before."""
@@ -165,7 +165,7 @@ class Probe:
 
     run: Positional[str]
     """The run: its folder, or its name in the folder of the runs."""
-    frames: int = 1000
+    num_frames: int = 1000
     """Frames that a net generates by itself, where a light goes round (Orbit); 0 leaves that out."""
     track: Mode | None = None
     """Weights & Biases; None asks WANDB_MODE, else as the run was."""
@@ -207,10 +207,10 @@ class Generate:
     out: Path
     """What to write, by its ending: .gif, .mp4, .webm, .webp, .png (film strip), .npy (the numbers); a name
     without one is a folder of PNG."""
-    frames: int | None = None
+    num_frames: int | None = None
     """Frames to generate; None: 40, or as many as --seconds says."""
     seconds: float | None = None
-    """Seconds to generate, instead of --frames."""
+    """Seconds to generate, instead of --num-frames."""
     prompt: Path | None = None
     """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
     strict: bool = False
@@ -276,11 +276,3 @@ class Reproduce:
     """Folder of the runs."""
     data_dir: Path = Path("data")
     """Folder of the data sets."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Measure this engine beside PyTorch and JAX on this machine."""
-
-    out: Path = Path("runs/bench")
-    """Folder for bench.json (all numbers) and bench.md (the tables)."""

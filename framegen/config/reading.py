@@ -4,12 +4,14 @@ import itertools
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tyro
 
 from framegen.config.config import Config, population
-from framegen.config.experiments import EXPERIMENTS, suited
+from framegen.config.experiments import EXPERIMENTS, nearest, suited
 from framegen.config.options import Generate, Search, Train, TrainFilms
 from framegen.config.tasks import Film
 from framegen.config.training import Training, check_given
@@ -21,7 +23,37 @@ def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
     return tyro.cli(kind, prog=f"framegen {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
 
 
-def parse_generate(arguments: Sequence[str]) -> Generate:
+@dataclass(frozen=True)
+class Asked:
+    """A training that `train` is asked for."""
+
+    label: str
+    """What tells it from the others of a grid, and the end of its folder's name; "" where it is alone."""
+    options: Train
+    config: Config
+
+
+def read_train(words: Sequence[str]) -> dict[str, Any]:
+    """What `train` is asked for; all of it is checked before one is trained."""
+    name, rest = experiment_of(words)
+    return {"asked": [Asked(label, *parse_train(name, each)) for label, each in sweep(name, rest)]}
+
+
+def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The experiment that is named, the first where none is, and what comes behind; films are of "clips"."""
+    if not words or words[0].startswith("-"):
+        return "video", words
+    if words[0] in EXPERIMENTS:
+        return words[0], words[1:]
+    if Path(words[0]).exists():
+        return "clips", words
+    raise OptionError(
+        f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)}; there are"
+        f" {', '.join(EXPERIMENTS)}; a film is named by its file"
+    )
+
+
+def read_generate(arguments: Sequence[str]) -> dict[str, Any]:
     """The options of `generate`. Raises OptionError where something stands beside the one run and the
     one prompt."""
     without_value = {"", "--force", "--no-force", "--sample", "--no-sample", "-h", "--help"}
@@ -36,7 +68,7 @@ def parse_generate(arguments: Sequence[str]) -> Generate:
             f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
             " (the pictures of a film belong in a folder)"
         )
-    return parse(Generate, "generate", arguments)
+    return vars(parse(Generate, "generate", arguments))
 
 
 def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
@@ -96,13 +128,6 @@ def refuse_empty(arguments: Sequence[str]) -> None:
     if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):
         given = shlex.join(arguments)
         raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
-
-
-def seconds_of(text: str) -> float:
-    """Seconds from "12.5", "0:12" or "1:02:03". Raises OptionError where it is none of them."""
-    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
-        raise OptionError(f"--start {text}: is a time such as 12.5, 0:12 or 1:02:03")
-    return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
 
 
 def _seeds(options: Train | Search) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from framegen.config.worlds import Drift, Sprites
 from framegen.data import drift, orbit, sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, to_float
-from framegen.models.optima.censored import censored_mean
+from framegen.models.mixture import censored_mean
 
 
 def expected_frames(task: Task) -> Iterator[Tensor] | None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from framegen.config.options import Look
 from framegen.data.films.pictures import Array
+from framegen.machine.device import seeded
 from framegen.machine.errors import OptionError
 from framegen.report.figures import curves, strips, style
 from framegen.report.writers import ANIMATIONS, write_animation, write_array, write_picture
@@ -76,8 +77,9 @@ class Continuation:
     @property
     def names(self) -> list[str]:
         """Those of all rows."""
-        known = self.made if self.truth is None else ["truth", *self.made, *["error"] * self.error]
-        return known if self.optimum is None else [*known, "optimum"]
+        shown = {"truth": self.truth is not None, **dict.fromkeys(self.made, True)}
+        shown |= {"error": self.error and self.truth is not None, "optimum": self.optimum is not None}
+        return [name for name, is_shown in shown.items() if is_shown]
 
     @property
     def of_film(self) -> bool:
@@ -100,6 +102,7 @@ class Continuation:
             yield {name: rows[name] for name in names}
 
 
+@seeded(0)
 def write_generated(
     out: Path,
     shown: Continuation,

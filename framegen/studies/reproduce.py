@@ -23,13 +23,14 @@ from framegen.live.page import live_page
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
-from framegen.machine.progress import say
+from framegen.machine.progress import answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.run import load
-from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.runs.tracking import Tracker, tracked
+from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
 from framegen.studies.claims import CLAIMS
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
 from framegen.studies.html_report import write_report
@@ -50,7 +51,7 @@ CLAIM_COST = 1.0
 def reproduce(
     runs_dir: Path,
     data_dir: Path,
-    numbers: Sequence[int] = (),
+    claims: Sequence[int] = (),
     seeds: int = 32,
     track: Mode | None = None,
     show: bool = True,
@@ -61,7 +62,7 @@ def reproduce(
     Runs that are finished already are not made again; one that was stopped goes on where it was.
 
     Args:
-        numbers: of the claims; none: all of them.
+        claims: their numbers; none: all of them.
         seeds: nets a run where the fused engine trains them, at least 2.
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
         options: values for the fields of every run's task, model or training, such as epochs=1.
@@ -73,7 +74,7 @@ def reproduce(
         UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or
             SIGTERM came.
     """
-    numbers = sorted(set(numbers)) or list(CLAIMS)
+    numbers = sorted(set(claims)) or list(CLAIMS)
     if unknown := [number for number in numbers if number not in CLAIMS]:
         raise OptionError(f"--claims {unknown[0]}: the claims are numbered 1 to {len(CLAIMS)}")
     if seeds < 2:
@@ -93,10 +94,10 @@ def reproduce(
             )
     identity = _identity(folder)
     commands = {name: run.command for name, run in runs.planned.items()}
-    about = About(identity, {"runs": commands}, identity, ("reproduce",), "reproduce", NOTES)
+    tracker = tracker_of(mode, About(identity, identity, ("reproduce",), "reproduce", NOTES))
     with (
         lock(folder),
-        Tracker(folder, mode, about) as tracker,
+        tracked(tracker, folder, {"runs": commands}),
         Interrupts() as interrupts,
         _bar(show) as bar,
     ):
@@ -112,6 +113,14 @@ def reproduce(
         write_report(folder / REPORT, CLAIMS, findings, _live(runs, needed))
         _track(findings, tracker)
     return findings
+
+
+def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) -> None:
+    """What came of `reproduce`."""
+    for number, finding in findings.items():
+        text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
+        Console().print(text, highlight=False, markup=False)
+    answer("", f"The report, to open in a browser: {runs_dir / FOLDER / REPORT}")
 
 
 def _live(runs: Runs, needed: set[str]) -> str | None:
@@ -144,10 +153,10 @@ def _track(findings: Mapping[int, Finding], tracker: Tracker) -> None:
             f"claim-{number}/{place}-{path.stem}": path
             for place, (path, _) in enumerate(finding.pictures, start=1)
         }
-        tracker.log_media(0, pictures)
-        tracker.log_summary(finding.values)
+        tracker.media(0, pictures)
+        tracker.summary(finding.values)
     rows = [[CLAIMS[number].title, each.sentence, each.verdict] for number, each in findings.items()]
-    tracker.log_table(0, "claims", ["claim", "found", "verdict"], rows)
+    tracker.table(0, "claims", ["claim", "found", "verdict"], rows)
 
 
 def _identity(folder: Path) -> str:

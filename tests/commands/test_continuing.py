@@ -16,7 +16,6 @@ from PIL import Image
 import framegen
 from framegen.commands import continuing, training
 from framegen.config.config import Config
-from framegen.config.reading import seconds_of
 from framegen.config.tasks import Film
 from framegen.data.films.frames import read_frames
 from framegen.machine.errors import OptionError, UserError
@@ -345,7 +344,7 @@ def test_what_cannot_be_is_named_before_anything_is_trained(
 
 
 def test_times_are_read_as_players_show_them() -> None:
-    assert [seconds_of(text) for text in ("12.5", "0:12", "1:02:03")] == [12.5, 12.0, 3723.0]
+    assert [continuing.seconds_of(text) for text in ("12.5", "0:12", "1:02:03")] == [12.5, 12.0, 3723.0]
 
 
 def test_one_film_needs_no_list(

@@ -157,14 +157,16 @@ def test_generate_takes_the_median_or_the_seed_it_is_told(
 ) -> None:
     def generated(*options: str) -> bytes:
         out = tmp_path / "clip.npy"
-        assert framegen("generate", population, "--frames", "5", "--out", out, "--force", *options)[0] == 0
+        assert (
+            framegen("generate", population, "--num-frames", "5", "--out", out, "--force", *options)[0] == 0
+        )
         return out.read_bytes()
 
     median = checkpoint.load(population).shown
     other = next(seed for seed in SEEDS if seed != median)
     assert generated() == generated("--seed", str(median)) != generated("--seed", str(other))
     code, _, err = framegen(
-        "generate", population, "--frames", "5", "--out", tmp_path / "a.npy", "--seed", "1"
+        "generate", population, "--num-frames", "5", "--out", tmp_path / "a.npy", "--seed", "1"
     )
     assert code == 2
     assert "--seed 1" in err

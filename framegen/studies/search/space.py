@@ -11,7 +11,7 @@ from typing import Any
 from framegen.config.config import Config, population
 from framegen.config.experiments import EXPERIMENTS, configure, suited
 from framegen.config.options import Search
-from framegen.config.reading import parse_search
+from framegen.config.reading import experiment_of, parse_search
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import check_file
 
@@ -50,6 +50,18 @@ class Choice:
 
 Space = dict[str, Range | Choice]
 """By the name of a field of the task, the model or the training."""
+
+
+def read_words(words: Sequence[str]) -> dict[str, Any]:
+    """What `search` is asked for: its arguments."""
+    options, config, space = read_search(*experiment_of(words))
+    if re.search(r"://[^/@]*:[^/@]*@", options.storage or ""):
+        raise OptionError(
+            "--storage: holds a password, and a run keeps its command; give the URL as OPTUNA_STORAGE instead"
+        )
+    fixed = (*PARTS, "seeds", "space")
+    values = {name: value for name, value in vars(options).items() if name not in fixed}
+    return {"experiment": config, "space": space, **values}
 
 
 def read_search(name: str, words: Sequence[str]) -> tuple[Search, Config, Space]:
