@@ -24,7 +24,7 @@ from framegen.machine.progress import say
 from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
 from framegen.runs.weights_and_biases import resolve_mode
-from framegen.studies.pool import workers as processes
+from framegen.studies import pool
 from framegen.studies.search.space import Choice, Range, check_space, command
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def search(
             options, a storage that cannot be had. Interrupted: SIGINT, SIGTERM or SIGHUP came; all is saved.
     """
     _check(trials, workers)
-    from framegen.studies.search.trial import Plan, left, open_study, work
+    from framegen.studies.search.trial import Plan
 
     config = configure(experiment, seeds, options)
     if (minutes := config.training.minutes) is not None:
@@ -119,14 +119,21 @@ def search(
         max(1, torch.get_num_threads() // workers),
         show,
     )
+    return _run(plan, workers)
+
+
+def _run(plan: "Plan", count: int) -> Found:
+    """Train what is to be trained, so many trials at a time, and measure the best."""
+    from framegen.studies.search.trial import left, open_study, work
+
     study = open_study(plan)
     to_begin, under_way = left(study, plan)
-    say(f"{plan.folder}: {trials - to_begin - under_way} of {trials} trials are done", show)
+    say(f"{plan.folder}: {plan.trials - to_begin - under_way} of {plan.trials} trials are done", plan.show)
     try:
         with Interrupts():
             if to_begin or under_way:
-                with processes(workers) as pool:
-                    for worker in as_completed([pool.submit(work, plan) for _ in range(workers)]):
+                with pool.workers(count) as processes:
+                    for worker in as_completed([processes.submit(work, plan) for _ in range(count)]):
                         worker.result()
             return _conclude(study, plan)
     except Interrupted as stop:  # a run that was being measured would advise to go on with it alone
