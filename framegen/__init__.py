@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
     from framegen.config.tasks import Film, MovingMNIST, Orbit, Sine, Task
     from framegen.config.training import Training
+    from framegen.data import load_data
+    from framegen.data.clips import Data, TensorClips
+    from framegen.evaluation.register import register
     from framegen.evaluation.results import Results
     from framegen.machine.errors import OptionError, UserError
     from framegen.machine.interrupts import Interrupted
@@ -66,6 +69,10 @@ _PLACES = {
     "Choice": "studies.search.space.Choice",
     "Range": "studies.search.space.Range",
     "Training": "config.training.Training",
+    "Data": "data.clips.Data",
+    "TensorClips": "data.clips.TensorClips",
+    "load_data": "data.load_data",
+    "register": "evaluation.register.register",
     "OptionError": "machine.errors.OptionError",
     "UserError": "machine.errors.UserError",
     "Probe": "studies.probe.results.Probe",
@@ -88,6 +95,7 @@ __all__ = [
     "Choice",
     "Config",
     "ConvRecurrent",
+    "Data",
     "Enough",
     "Epoch",
     "Film",
@@ -106,6 +114,7 @@ __all__ = [
     "Run",
     "Sine",
     "Task",
+    "TensorClips",
     "Training",
     "UserError",
     "__version__",
@@ -115,8 +124,10 @@ __all__ = [
     "evaluate",
     "generate",
     "load",
+    "load_data",
     "play",
     "probe",
+    "register",
     "resume",
     "rollout",
     "save",

@@ -12,6 +12,7 @@ from framegen import verbs
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.reading import refuse_empty
 from framegen.machine.errors import OptionError, UserError, printable
+from framegen.machine.plugins import import_installed, import_named
 from framegen.machine.progress import prepare_streams
 
 COMMANDS = {
@@ -62,12 +63,14 @@ def main() -> None:
 
     prepare_streams()
     try:
+        import_installed()
+        words = import_named(sys.argv[1:])
         if os.environ.get("WORLD_SIZE", "1") == "1":
-            _main(sys.argv[1:])
+            _main(words)
         else:  # torchrun
             from framegen.training.distributed import together
 
-            together(partial(_main, sys.argv[1:]))
+            together(partial(_main, words))
     except UserError as error:
         print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -126,7 +129,14 @@ def _help() -> str:
     lines += ["", "experiments for train (the first is the default):", ""]
     width = max(map(len, EXPERIMENTS)) + 2
     lines += [f"  {name:<{width}}{config.description}" for name, config in EXPERIMENTS.items()]
-    return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "framegen COMMAND --help shows a command's options and their defaults.",
+            "framegen --import my_world.py COMMAND knows models and tasks of your own (docs/extend.md).",
+        ]
+    )
 
 
 if __name__ == "__main__":

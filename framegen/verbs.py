@@ -26,6 +26,7 @@ from framegen.config.options import (
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
 from framegen.config.tasks import Film
 from framegen.machine.errors import OptionError, printable
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer
 from framegen.studies.search.space import read_search
 
@@ -62,7 +63,7 @@ def data(words: list[str]) -> None:
 
             values = {name: value for name, value in vars(options).items() if name != "paths"}
             folder = import_films(options.paths, **values)
-            answer(folder, f"Next: uv run framegen data show {options.name}")
+            answer(folder, f"Next: {command(f'data show {options.name}')}")
         case ["list", *rest]:
             place: ListData = parse(ListData, "data list", rest)
             from framegen.commands.datasets import list_datasets
@@ -161,9 +162,9 @@ def _report(run: "Run") -> None:
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --frames 100 --out {clip}"
-    answer(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    answer(f"Next: {command(runs_on if results.closed_loop else f'evaluate {folder}')}")
     if is_playable(run):
-        answer(f"Or play with it in a browser: uv run framegen play {folder}")
+        answer(f"Or play with it in a browser: {command(f'play {folder}')}")
 
 
 def _compare(runs: "dict[str, Run]") -> None:
@@ -191,7 +192,7 @@ def search(words: list[str]) -> None:
     print_results(found.run.results, Console())
     made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
     answer("", "The best one, and the search:", *(f"  {path}" for path in made))
-    answer(f"The best one again: uv run {found.trials.command}")
+    answer(f"The best one again: {command(str(found.trials.command).removeprefix('framegen '))}")
 
 
 def evaluate(words: list[str]) -> None:

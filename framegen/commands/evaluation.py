@@ -10,6 +10,7 @@ from framegen.evaluation.metrics import summary
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.models.kernels import fused
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
@@ -43,7 +44,7 @@ def draw(run: Path | str) -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths."""
     opened = load(run)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
+        way_out = f"`{command(f'evaluate {run}')}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed

@@ -11,6 +11,7 @@ from framegen.config.tasks import Film, MovingMNIST, Orbit, Sine
 from framegen.config.training import Training, check_given
 from framegen.config.worlds import Drift, Sprites
 from framegen.machine.errors import OptionError
+from framegen.machine.plugins import import_installed
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _GRU = Recurrent(cell="gru", hidden_size=32)
@@ -177,6 +178,8 @@ EXPERIMENTS: dict[str, Config] = {
     )
 }
 
+BUILT_IN = frozenset(EXPERIMENTS)
+
 
 def configure(
     experiment: str | Config,
@@ -192,6 +195,8 @@ def configure(
     Raises:
         OptionError: a name that is not known, or a value that cannot work.
     """
+    if isinstance(experiment, str) and experiment not in EXPERIMENTS:
+        import_installed()
     if isinstance(experiment, str) and experiment not in EXPERIMENTS:
         raise OptionError(
             f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}; there are "

@@ -8,7 +8,7 @@ from framegen.config.checks import check
 
 @dataclass(frozen=True)
 class Model:
-    """The base of every model's knobs. A subclass is known by its name in config.json."""
+    """The base of every model's knobs. config.json knows a subclass by its name."""
 
     density: int = field(default=0, kw_only=True)
     """Gaussians of the mixture with which the net says how sure it is, trained by likelihood; 0 predicts the
