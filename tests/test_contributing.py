@@ -12,7 +12,7 @@ import pytest
 
 from framegen.commands.training import train
 from framegen.config import experiments
-from framegen.config.config import from_dict, to_dict
+from framegen.config.config import Config, from_dict, to_dict
 from framegen.config.experiments import EXPERIMENTS
 from framegen.runs.run import Run, load
 from tests.models import test_models
@@ -39,9 +39,9 @@ def _follow(title: str, monkeypatch: pytest.MonkeyPatch) -> str:
         module = import_module(name)
         there = new | vars(module)
         if module is experiments:
-            config = eval(code.strip(), there)
-            monkeypatch.setitem(EXPERIMENTS, config.experiment, config)
-            return config.experiment
+            ((word, (task, model, training, text)),) = eval(code.strip(), there).items()
+            monkeypatch.setitem(EXPERIMENTS, word, Config(task, model, training, word, description=text))
+            return word
         exec(re.sub("^   ", "", code, flags=re.MULTILINE), there)
         added = {word: value for word, value in there.items() if word not in {*vars(module), *new}}
         for word, value in added.items():

@@ -112,8 +112,9 @@ def map_state(function: Callable[..., Tensor], *states: State) -> State:
             return None
         case Tensor():
             return function(*states)
-        case tuple():
-            return tuple(map_state(function, *parts) for parts in zip(*states, strict=True))
+        case tuple() as first:
+            parts = [map_state(function, *parts) for parts in zip(*states, strict=True)]
+            return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
         case other:
             raise TypeError(f"a state is None, a tensor or a tuple of states, not {type(other).__name__}")
 

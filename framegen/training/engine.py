@@ -5,6 +5,7 @@ one.
 """
 
 import copy
+import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -20,7 +21,6 @@ from framegen.models.parameters import flatten, load_weights, split, stack, trai
 from framegen.models.predictor import Predictor, State, detach, map_state
 from framegen.training.feeding import bits_loss, noise, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
-from framegen.training.reader import Reader
 from framegen.training.state import engine_state, load_engine_state
 
 
@@ -44,7 +44,6 @@ class Engine(Protocol):
     @property
     def waited(self) -> float: ...
     def plan(self, total_steps: int) -> None: ...
-    def announce(self, order: Tensor) -> None: ...
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]: ...
     def keep(self, members: Sequence[int]) -> None: ...
     def state_dict(self) -> dict[str, Tensor]: ...
@@ -80,12 +79,15 @@ class TorchEngine:
         self.states: list[State] = [None] * len(models)
         """What each model carries into the next step."""
         self.device, self.steps, self.ranks = device, 0, ranks
-        self.reader = Reader(clips, device, training.read_ahead if device.type == "cuda" else 0)
+        self.waited = 0.0
+        """Seconds for which steps have waited for their clips."""
         if training.channels_last:
             for model in models:
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.seeds, self.total_steps = list(seeds or range(len(models))), 1
-        self.optimizers = [torch.optim.Adam(trained(model), fused=True) for model in models]
+        adam = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
+        decay = training.weight_decay
+        self.optimizers = [adam(trained(model), weight_decay=decay, fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
         calls = [model.density if model.has_density else model for model in models]
         self.callables = [torch.compile(call) if training.compile else call for call in calls]
@@ -101,23 +103,9 @@ class TorchEngine:
         """`kept`, as fast as they can be run."""
         return self.kept
 
-    @property
-    def waited(self) -> float:
-        """Seconds for which steps have waited for their clips."""
-        return self.reader.waited
-
     def plan(self, total_steps: int) -> None:
         """How many steps the whole training has, as foreseen now: by them `feeding` goes on."""
         self.total_steps = total_steps
-
-    def announce(self, order: Tensor) -> None:
-        """Which clips `run` will be handed, (K, N), so that they can be read ahead."""
-        self.reader.announce(
-            part[self.ranks.share(len(part))[0]]
-            for batch in order.split(self.training.batch_size, 1)
-            for index in batch
-            for part in self._parts(index)
-        )
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Train on some batches, one after another.
@@ -204,7 +192,9 @@ class TorchEngine:
         """
         training = self.training
         rows, share = self.ranks.share(len(index))
-        inputs, targets = self.reader.batch(index[rows])  # (B, T, C, H, W)
+        started = time.perf_counter()
+        inputs, targets = (each.to(self.device) for each in self.clips.batch(index[rows]))  # (B, T, C, H, W)
+        self.waited += time.perf_counter() - started
         done, steps = self.steps / self.total_steps, inputs.shape[1]
         own = own_frames(training, done, (len(index), steps), random)[rows]
         shown = inputs

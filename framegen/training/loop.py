@@ -1,7 +1,8 @@
 """Training: one loop for every task and model."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT, Place
+from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import is_over, planned_again
 from framegen.training.ranks import Lost
 from framegen.training.schedule import (
@@ -58,6 +60,15 @@ class Epoch:
     """The seed of the median model by validation."""
     windows: Mapping[int, Tensor]
     """Of a stream, by window, what the first model predicted as it was trained on it: (1, T, C, H, W)."""
+    log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
+
+    def log(self, **values: float) -> None:
+        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`. What is
+        not finite is left out. To be called while the epoch is at hand, in `on_epoch`.
+
+        Raises OptionError where the epoch has a value of that name.
+        """
+        self.log_beside(values)
 
 
 def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
@@ -89,9 +100,10 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
-            training.tracker.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
-            training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
-            yield epoch
+            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
+            for member in epoch.members:
+                training.metrics.add(MEMBERS, {"epoch": epoch.number, **member})
+            yield replace(epoch, log_beside=partial(training.log_beside, row, epoch.step))
             training.count_time()
             step = (trained.spent - before.spent) / (trained.step - before.step)
             training.place = planned_again(training.place, config.training.minutes, per_epoch, step)
@@ -126,8 +138,6 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
     }
     for model in engine.models:
         model.train()
-    taken = (training.place.step - epoch * per_epoch) * batch
-    engine.announce(torch.stack([orders[seed][taken:] for seed in training.place.seeds]))
     while (begin := training.place.step - epoch * per_epoch) < steps:
         end = min(begin + engine.chunk, steps)
         if data.carry_state:  # stop where the next window is to be shown
@@ -169,7 +179,7 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
     if good:
         for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates[:good]):
             training.move(step=training.place.step + 1)
-            training.tracker.log(training.place.step, row)
+            training.log(training.place.step, row)
         for step in losses[:good].double():
             training.losses = training.losses + step
     if good < len(losses):
@@ -257,7 +267,8 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
         best = training.best["mse"].mean().item() if training.best and not told else mse
         unit = training.copying[name] if moves else 1
         here, lowest = (f"{each / unit:{'.3f' if moves else '.3g'}}" for each in (mse, best))
-        told.append((names[name] if len(values) > 1 else "") + here + f" (best {lowest})" * (lowest != here))
+        name_first = names[name] if len(values) > 1 else ""
+        told.append(f"{name_first}{here}" if lowest == here else f"{name_first}{here} (best {lowest})")
     errors = ", ".join(told)
     return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 

@@ -12,8 +12,8 @@ from framegen.commands.comparing import compare
 from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.models import MLP
+from framegen.config.tasks import Sprites
 from framegen.config.training import Training
-from framegen.config.worlds import Sprites
 from framegen.evaluation.permanence import FEWEST
 from framegen.evaluation.results import read_results, write_results
 from framegen.machine.errors import OptionError

@@ -11,8 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from framegen.config.tasks import LEVEL, Orbit, Sine, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import LEVEL, Drift, Orbit, Sine, Sprites, Task
 from framegen.data import load_data, orbit, sprites
 from framegen.evaluation import metrics
 from framegen.evaluation.irreducible import expected_frames, irreducible
