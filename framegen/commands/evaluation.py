@@ -13,6 +13,7 @@ from framegen.evaluation.metrics import summary
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer
 from framegen.models.kernels import fused
 from framegen.report.clip_films import write_clip_films
@@ -57,7 +58,7 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
+        way_out = f"`{command(f'evaluate {run}')}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed

@@ -26,6 +26,7 @@ from framegen.machine.device import choose_device, peak_memory, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
 from framegen.machine.interrupts import Interrupts
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
 from framegen.models.predictor import cpu_threads, num_parameters
@@ -218,7 +219,7 @@ def _begin(
     training.saved_step = place.step
     if tensors:
         training.restore(tensors)
-    interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+    interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
     return training, run
 
 

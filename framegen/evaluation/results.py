@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from framegen.evaluation.metrics import Spread
 from framegen.machine.errors import UserError
 from framegen.machine.files import read_json, to_json, write_bytes
+from framegen.machine.plugins import command
 
 RESULTS = "results.json"
 Scores = dict[str, float | None]
@@ -206,7 +207,7 @@ def write_results(folder: Path, results: Results) -> None:
 
 def read_results(folder: Path) -> Results:
     """What results.json holds. Raises UserError where it is missing or damaged."""
-    way_out = f"`framegen evaluate {folder}` makes it anew"
+    way_out = f"`{command(f'evaluate {folder}')}` makes it anew"
     try:
         results = read_json(folder / RESULTS, Results)
         if results.median_seed not in [member.seed for member in results.members]:

@@ -147,7 +147,8 @@ def print_comparison(results: Mapping[str, Results], console: Console) -> None:
                 continue
             chosen = getattr(each.by_validation[0], part)[metric]
             cells += [_over_seeds(metric, each.values(part, metric)), formatted(metric, chosen)]
-        cells += [_over_seeds("excess", each.values("closed_loop", "excess"))] * known
+        if known:
+            cells.append(_over_seeds("excess", each.values("closed_loop", "excess")))
         table.add_row(name, *cells, style="bold" if name == best else None)
     console.print(table)
     console.print(
