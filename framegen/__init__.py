@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from framegen.commands.comparing import table
     from framegen.commands.continuing import continue_film, continue_films
     from framegen.commands.evaluation import draw, evaluate
     from framegen.commands.generation import generate
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _PLACES = {
+    "table": "commands.comparing.table",
     "continue_film": "commands.continuing.continue_film",
     "continue_films": "commands.continuing.continue_films",
     "train_on": "commands.own_films.train_on",
@@ -124,6 +126,7 @@ __all__ = [
     "rollout",
     "save",
     "search",
+    "table",
     "train",
     "train_on",
 ]

@@ -25,7 +25,7 @@ from framegen.config.options import (
 )
 from framegen.config.reading import parse, parse_generate, parse_train, seconds_of, sweep
 from framegen.config.tasks import Film
-from framegen.machine.errors import OptionError, printable
+from framegen.machine.errors import OptionError
 from framegen.machine.progress import answer
 from framegen.studies.search.space import read_search
 
@@ -167,9 +167,10 @@ def _report(run: "Run") -> None:
 
 
 def _compare(runs: "dict[str, Run]") -> None:
-    from framegen.report.tables import print_comparison
+    from framegen.report.comparison import print_comparison
+    from framegen.runs.finished import read_finished
 
-    print_comparison({printable(label): run.results for label, run in runs.items()}, Console())
+    print_comparison({run.folder.name: read_finished(run.folder) for run in runs.values()}, Console())
     answer("", "Everything is in", *(f"  {run.folder}" for run in runs.values()))
 
 
@@ -211,12 +212,12 @@ def evaluate(words: list[str]) -> None:
 def compare(words: list[str]) -> None:
     options = parse(Compare, "compare", words)
     from framegen.commands import comparing
-    from framegen.report.tables import print_comparison
+    from framegen.report.comparison import print_comparison
     from framegen.runs.folder import find
 
     folders = [find(run, options.runs_dir) for run in options.runs]
     compared = comparing.compare(folders, options.out, options.force)
-    print_comparison({printable(name): results for name, results in compared.items()}, Console())
+    print_comparison(compared, Console())
     if options.out is not None:
         answer(options.out)
 
