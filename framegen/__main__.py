@@ -5,54 +5,66 @@ import signal
 import sys
 import tempfile
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
+from typing import Any
 
-from framegen import verbs
+from framegen.config import options
 from framegen.config.experiments import EXPERIMENTS, nearest
-from framegen.config.reading import refuse_empty
+from framegen.config.reading import parse, refuse_empty
 from framegen.machine.errors import OptionError, UserError, printable
-from framegen.machine.progress import prepare_streams
+from framegen.machine.progress import answer, prepare_streams
 
-COMMANDS = {
-    "continue": (verbs.continue_films, "let a film of your own go on: framegen continue my.mp4 --seconds 2"),
-    "data": (
-        verbs.data,
-        "bring films of your own in: framegen data import my.mp4 --name my; data list; data show my",
+COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
+    "continue": (options.Continue, "commands.continuing:continue_films", "commands.continuing:print_films"),
+    "data import": (
+        options.Import,
+        "data.films.importing:import_films",
+        "data.films.importing:print_imported",
     ),
-    "train": (
-        verbs.train,
-        "train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N] [--options]",
-    ),
+    "data list": (options.ListData, "commands.datasets:list_datasets", "commands.datasets:print_listed"),
+    "data show": (options.ShowData, "commands.datasets:show", "commands.datasets:print_shown"),
+    "train": ("config.reading:read_train", "commands.grid:train_all", "commands.grid:print_all"),
+    "train --resume": (options.Resume, "commands.training:resume", "commands.grid:print_run"),
     "search": (
-        verbs.search,
-        "search for the best options: framegen search [EXPERIMENT] --learning-rate 1e-3..1e-1 --trials 20",
+        "studies.search.space:read_words",
+        "studies.search.start:search",
+        "studies.search.start:print_found",
     ),
-    "evaluate": (
-        verbs.evaluate,
-        "measure a run against every baseline and the optimum: framegen evaluate RUN",
-    ),
-    "compare": (
-        verbs.compare,
-        "put finished runs side by side, in a table and a figure: framegen compare RUN RUN --out both.png",
-    ),
-    "generate": (
-        verbs.generate,
-        "let a run's model continue a prompt: framegen generate RUN --frames 40 --out clip.gif",
-    ),
-    "probe": (
-        verbs.probe,
-        "what a run's nets know of what can be known, and what their long loops do: framegen probe RUN",
-    ),
-    "draw": (verbs.draw, "draw a run's net and its curves: framegen draw RUN"),
-    "play": (verbs.play, "play with a run's net in the browser: framegen play RUN"),
-    "reproduce": (
-        verbs.reproduce,
-        "run every claim of the article, and write a report: framegen reproduce",
-    ),
-    "bench": (verbs.bench, "measure this engine beside PyTorch and JAX: framegen bench"),
+    "evaluate": (options.Evaluate, "commands.evaluation:evaluate", "commands.evaluation:print_run"),
+    "compare": (options.Compare, "commands.comparing:compare", "commands.comparing:print_compared"),
+    "generate": ("config.reading:read_generate", "commands.generation:generate", None),
+    "probe": (options.Probe, "studies.probe.run:probe", "studies.probe.run:print_probed"),
+    "draw": (options.Draw, "commands.evaluation:draw", None),
+    "play": (options.Play, "commands.playing:play", "commands.playing:print_played"),
+    "reproduce": (options.Reproduce, "studies.reproduce:reproduce", "studies.reproduce:print_findings"),
 }
-"""What is done with the words behind a command, and what help says of it."""
+"""The class of a command's options, or what makes its arguments of the words; what is called with these; and
+what prints the outcome, told the arguments too. Each is named by its place, so that nothing is imported that
+a command may not need."""
+
+HELP = """\
+framegen: next-frame video generation with recurrent networks, measured against the best possible
+
+  framegen continue       let a film of your own go on: framegen continue my.mp4 --seconds 2
+  framegen data import    bring films of your own in: framegen data import my.mp4 --name my
+  framegen data list      say which films were brought in
+  framegen data show      look at them, or at a film: framegen data show my
+  framegen train          train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N]
+  framegen train --resume go on with a training that was stopped: framegen train --resume RUN
+  framegen search         search for the best options: framegen search [EXPERIMENT] --learning-rate 1e-3..1e-1
+  framegen evaluate       measure a run against every baseline and the optimum: framegen evaluate RUN
+  framegen compare        put finished runs side by side: framegen compare RUN RUN --out both.png
+  framegen generate       let a run's model continue a prompt: framegen generate RUN --out clip.gif
+  framegen probe          what a run's nets know of what can be known: framegen probe RUN
+  framegen draw           draw a run's net and its curves: framegen draw RUN
+  framegen play           play with a run's net in the browser: framegen play RUN
+  framegen reproduce      run every claim of the article, and write a report
+
+experiments for train (the first is the default):
+"""
 
 
 def main() -> None:
@@ -65,9 +77,7 @@ def main() -> None:
         if os.environ.get("WORLD_SIZE", "1") == "1":
             _main(sys.argv[1:])
         else:  # torchrun
-            from framegen.training.distributed import together
-
-            together(partial(_main, sys.argv[1:]))
+            _at("training.distributed:together")(partial(_main, sys.argv[1:]))
     except UserError as error:
         print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -105,28 +115,38 @@ def _fault(error: Exception) -> str:
 
 def _main(arguments: list[str]) -> None:
     refuse_empty(arguments)
-    match arguments:
-        case [] | ["-h" | "--help", *_]:
-            print(_help())
-        case [name, *words] if name in COMMANDS:
-            command, _ = COMMANDS[name]
-            command(words)
-        case [unknown, *_]:
-            raise OptionError(
-                f"{unknown}: no such command{nearest(unknown, COMMANDS)}; framegen --help lists them"
-            )
+    command = " ".join(arguments[: 2 if arguments[:1] == ["data"] else 1])
+    words = arguments[len(command.split()) :]
+    if command == "train" and any(word.split("=")[0] == "--resume" for word in words):
+        command = "train --resume"
+    if command in ("", "-h", "--help", "data", "data -h", "data --help"):
+        print(HELP, *(f"  {name:<25}{each.description}" for name, each in EXPERIMENTS.items()), sep="\n")
+        print("\nframegen COMMAND --help shows a command's options and their defaults.")
+    elif command in COMMANDS:
+        _run(command, words)
+    else:
+        raise OptionError(
+            f"{command}: no such command{nearest(command, COMMANDS)}; framegen --help lists them"
+        )
 
 
-def _help() -> str:
-    lines = [
-        "framegen: next-frame video generation with recurrent networks, measured against the best possible",
-        "",
-    ]
-    lines += [f"  framegen {name:<10}{text}" for name, (_, text) in COMMANDS.items()]
-    lines += ["", "experiments for train (the first is the default):", ""]
-    width = max(map(len, EXPERIMENTS)) + 2
-    lines += [f"  {name:<{width}}{config.description}" for name, config in EXPERIMENTS.items()]
-    return "\n".join([*lines, "", "framegen COMMAND --help shows a command's options and their defaults."])
+def _run(command: str, words: Sequence[str]) -> None:
+    reads, calls, prints = COMMANDS[command]
+    given = (
+        _at(reads)(words)
+        if isinstance(reads, str)
+        else vars(parse(reads, command.removesuffix(" --resume"), words))
+    )
+    outcome = _at(calls)(**given)
+    if prints is not None:
+        _at(prints)(outcome, **given)
+    else:
+        answer(*outcome if isinstance(outcome, list) else (outcome,))
+
+
+def _at(place: str) -> Any:
+    module, name = place.split(":")
+    return getattr(import_module(f"framegen.{module}"), name)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ FLOORS = [  # from the ground up; what stands together does not know each other
     ["live"],
     ["commands"],
     ["studies"],
-    ["verbs"],
     ["__main__", "__init__"],
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -28,6 +27,10 @@ def test_imports_point_down() -> None:
     for room, others in arrows().items():
         for other in others:
             assert HEIGHT[other] < HEIGHT[room], f"{room} knows {other}"
+
+
+def test_the_command_line_is_a_table_that_knows_no_room_but_two() -> None:
+    assert arrows()["__main__"] == {"config", "machine"}
 
 
 def test_every_room_stands_on_a_floor() -> None:

@@ -50,7 +50,7 @@ def test_every_command_takes_it(run: Path, framegen: Runner, tmp_path: Path) -> 
     assert (code, "skill" in out) == (0, False), err
     assert (run / "results.json").read_bytes() == before
     assert framegen("draw", run)[0] == 0
-    code, _, err = framegen("generate", run, "--frames", "5", "--out", tmp_path / "a.gif")
+    code, _, err = framegen("generate", run, "--num-frames", "5", "--out", tmp_path / "a.gif")
     assert code == 0, err
     code, out, _ = framegen("train", "bounce", "--help")
     assert code == 0

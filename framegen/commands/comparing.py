@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from framegen.machine.errors import OptionError
 from framegen.machine.files import make_parents, to_json, write_text
-from framegen.report.comparison import comparison, latex
+from framegen.machine.progress import answer
+from framegen.report.comparison import comparison, latex, print_comparison
 from framegen.report.figures import style
 from framegen.report.figures.compared import compared
 from framegen.report.writers import check_new
@@ -20,28 +23,32 @@ from framegen.runs.finished import (
     number_that_differs,
     read_finished,
 )
+from framegen.runs.folder import find
 
 
-def table(runs: Sequence[Path | str]) -> list[dict[str, Any]]:
+def table(runs: Sequence[Path | str], runs_dir: Path | str = "runs") -> list[dict[str, Any]]:
     """A row for each run and seed, as a data frame takes them: run, seed, every option, and every score on
     the test clips.
 
     Args:
-        runs: run folders.
+        runs: run folders, or their names in `runs_dir`.
 
     Raises:
         UserError: a run has no results, or they are damaged.
     """
-    return [row for run in runs for row in read_finished(Path(run)).rows()]
+    return [row for run in runs for row in read_finished(find(run, runs_dir)).rows()]
 
 
 def compare(
-    runs: Sequence[Path | str], out: Path | str | None = None, force: bool = False
+    runs: Sequence[Path | str],
+    out: Path | str | None = None,
+    force: bool = False,
+    runs_dir: Path | str = "runs",
 ) -> dict[str, Finished]:
     """Finished runs by the names of their folders.
 
     Args:
-        runs: run folders, two or more, each of another name.
+        runs: run folders, or their names in `runs_dir`, two or more, each of another name.
         out: what to write, by its ending: .png (their errors where they are of one task; where they differ in
             one option that is a number, what was measured over that), .csv (rows as of `table`), .json (the
             same, and the differences between runs), .tex (what is printed).
@@ -53,7 +60,7 @@ def compare(
     """
     if len(runs) < 2:
         raise OptionError("compare: name two runs or more")
-    folders = {folder.name: folder for folder in in_order([Path(run) for run in runs])}
+    folders = {folder.name: folder for folder in in_order([find(run, runs_dir) for run in runs])}
     if len(folders) < len(runs):
         raise OptionError("compare: two of the runs have one name; name each once, and rename a folder")
     found = {name: read_finished(folder) for name, folder in folders.items()}
@@ -61,6 +68,13 @@ def compare(
         check_new(Path(out), (".png", ".csv", ".json", ".tex"), force)
         _write(Path(out), found, force)
     return found
+
+
+def print_compared(compared: Mapping[str, Finished], out: Path | None, **_: Any) -> None:
+    """What came of `compare`."""
+    print_comparison(compared, Console())
+    if out is not None:
+        answer(out)
 
 
 def _write(out: Path, runs: Mapping[str, Finished], force: bool) -> None:

@@ -2,18 +2,21 @@
 
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from framegen.commands.generation import as_it_plays, check_output
 from framegen.commands.own_films import MINUTES, train_on
+from framegen.config.keywords import TrainOnKeywords
 from framegen.config.models import MotionFilter
 from framegen.config.tasks import Film
 from framegen.data.clips import to_float
@@ -26,10 +29,11 @@ from framegen.data.films.shots import shot_starts
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import Taken, make_parents, numbered, rename_new
-from framegen.machine.progress import count_of, counted, say
+from framegen.machine.progress import answer, count_of, counted, say
 from framegen.models.nets.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.report.continuation import Continuation, write_generated
+from framegen.report.tables import print_results
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
 
@@ -112,10 +116,10 @@ def continue_films(
     size: int = 64,
     channels: int = 3,
     out: Path | None = None,
-    start: float | None = None,
+    start: float | str | None = None,
     last: int | None = None,
     force: bool = False,
-    **options: Any,
+    **options: Unpack[TrainOnKeywords],
 ) -> Continued:
     """Train on films and write how the first of them goes on: NAME-continued.mp4, frames alone, and
     NAME-compare.mp4, truth and generation on the last part that training never saw.
@@ -124,6 +128,7 @@ def continue_films(
         films: a film or a folder of films, or several.
         out: the first file; its name gives the second's. None: after the film's name, in the current
             folder, numbered where such files are there.
+        start: see `continue_film`; a text such as 0:12 or 1:02:03 too.
         options: see `train_on`.
 
     Raises:
@@ -132,6 +137,7 @@ def continue_films(
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
     _check_last(last)
+    start = seconds_of(start) if isinstance(start, str) else start
     paths = as_paths(films)
     film = find_films(paths[:1])[0].path
     if start is not None:
@@ -151,7 +157,9 @@ def continue_films(
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
     written = (
-        _kept(wanted[0], lambda path: write_generated(path, continued, rate, "clean", exclusive=not force)),
+        _kept(
+            wanted[0], lambda path: write_generated(path, continued, rate, clean=True, exclusive=not force)
+        ),
         _kept(wanted[1], lambda path: write_generated(path, shown, shot_fps, exclusive=not force)),
     )
     if written != wanted:  # somebody took a name while this was made
@@ -161,6 +169,24 @@ def continue_films(
             raise UserError(f"{said}; what was made here is {' and '.join(map(str, written))}")
         say(f"{said}: this one becomes {written[0]}", show)
     return Continued(run, *written, part)
+
+
+def print_films(made: Continued, **_: Any) -> None:
+    """What came of `continue_films`."""
+    print_results(made.run.results, Console())
+    answer(
+        "",
+        f"How it goes on:           {made.continued}",
+        f"With the truth, unseen:   {made.compared} ({made.part})",
+        f"The run, to generate more: {made.run.folder}",
+    )
+
+
+def seconds_of(text: str) -> float:
+    """Seconds from "12.5", "0:12" or "1:02:03". Raises OptionError where it is none of them."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", text):
+        raise OptionError(f"--start {text}: is a time such as 12.5, 0:12 or 1:02:03")
+    return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
 
 
 def _kept(path: Path, write: Callable[[Path], object]) -> Path:
@@ -218,7 +244,7 @@ def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     """The files to write, first those that are wanted: where `out` says, or after the film's name; then the
     same numbered."""
     if out is None:
-        stems = (film.stem + f"-{number}" * (number > 1) for number in itertools.count(1))
+        stems = (film.stem if number == 1 else f"{film.stem}-{number}" for number in itertools.count(1))
         return ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in stems)
     if not out.name:
         raise OptionError(f"--out {out}: is a folder that is there; name a file, or a new folder")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from filecmp import cmp
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ from framegen.data.films.shots import shot_starts
 from framegen.data.films.sources import find_films
 from framegen.machine.errors import UserError
 from framegen.machine.files import Taken, make_parents, numbered
-from framegen.machine.progress import count_of, counted, duration
+from framegen.machine.progress import answer, count_of, counted, duration
 from framegen.report.gif import write_gif
 from framegen.report.sheets import contact_sheet, side_by_side
 from framegen.report.writers import write_picture
@@ -64,6 +65,12 @@ def list_datasets(data_dir: Path) -> dict[str, str]:
     return listed
 
 
+def print_listed(listed: dict[str, str], data_dir: Path, **_: Any) -> None:
+    """What came of `list_datasets`."""
+    none = f"{data_dir}: holds no films; framegen data import FILM --name NAME brings some in"
+    answer(*(f"{name}: {text}" for name, text in listed.items()) if listed else (none,))
+
+
 def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> tuple[list[str], list[Path]]:
     """Look at a data set by its name, or at a film: what there is to say, and the pictures that were made.
 
@@ -83,6 +90,12 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
     if path.is_dir() and (inside := [film.path for film in find_films([path])]) != [path]:
         raise UserError(f"{path}: is a folder of films; name one of them, such as {inside[0]}")
     return _show_film(path, size, out or data_dir)
+
+
+def print_shown(shown: tuple[list[str], list[Path]], **_: Any) -> None:
+    """What came of `show`."""
+    lines, pictures = shown
+    answer(*lines, *pictures)
 
 
 def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]]:
@@ -192,9 +205,9 @@ def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> list[str]:
 
     starts = list(shot_starts(passing()))
     lengths = [str(end - start) for start, end in itertools.pairwise([*starts, count])]
-    listed = ", ".join(lengths[:LISTED]) + ", …" * (len(lengths) > LISTED)
-    where = f" in the first {LOOKED_AT} frames" * (count == LOOKED_AT)
-    return [f"{count_of(len(starts), 'shot')} found{where}, of so many frames: {listed}", *faults]
+    listed = ", ".join([*lengths[:LISTED], "…"] if len(lengths) > LISTED else lengths)
+    where = f" in the first {LOOKED_AT} frames" if count == LOOKED_AT else ""
+    return [f"{count_of(len(starts), 'shot')} found{where}; frames of each: {listed}", *faults]
 
 
 def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> list[Array]:

@@ -1,10 +1,15 @@
 """Measure and draw a finished run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from rich.console import Console
+
+from framegen.config.tasks import Task
+from framegen.data.clips import Data
 from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
@@ -12,9 +17,12 @@ from framegen.evaluation.results import RESULTS, Results, read_results, write_re
 from framegen.evaluation.scores import AllErrors, all_errors
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.errors import UserError
+from framegen.machine.progress import answer
 from framegen.models.kernels import fused
+from framegen.models.predictor import Predictor
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
+from framegen.report.tables import print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
@@ -24,18 +32,19 @@ CLIPS = "clips"
 """Folder of test clips as films, where W&B is told of the run."""
 
 
-def evaluate(run: Path | str, device: str = "auto") -> Run:
+def evaluate(run: Path | str, device: str = "auto", runs_dir: Path | str = "runs") -> Run:
     """Measure a run's models and every reference on the test clips; the numbers are the run's `results`.
 
-    Writes results.json and the pictures anew. Raises UserError where the run is being trained.
+    Writes results.json and the pictures anew. The run is named by its folder, or by its name in `runs_dir`.
+    Raises UserError where it is being trained.
     """
-    opened = load(run, device)
+    opened = load(run, device, runs_dir)
     with lock(opened.folder):
         facts = None
         with suppress(UserError):  # missing or damaged, it is written anew
             facts = opened.results.training
-        measured, errors = measure(opened)
-        results = replace(measured, training=facts)
+        errors = errors_of(opened)
+        results = replace(measure(opened, errors), training=facts)
         opened.shown = results.median_seed
         write_clip_errors(opened.folder, errors)
         write_results(opened.folder, results)
@@ -43,9 +52,17 @@ def evaluate(run: Path | str, device: str = "auto") -> Run:
     return opened
 
 
-def draw(run: Path | str) -> list[Path]:
-    """Make a run's pictures anew from its files; returns their paths."""
-    opened = load(run)
+def print_run(run: Run, /, **_: Any) -> None:
+    """What came of `evaluate`."""
+    print_all_metrics(run.results, Console())
+    if run.config.task.reservation:
+        print(run.config.task.reservation)
+    answer("", run.folder / RESULTS, run.folder / "figures")
+
+
+def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
+    """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
+    opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
         way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
@@ -56,12 +73,21 @@ def draw(run: Path | str) -> list[Path]:
     return made
 
 
-def measure(run: Run) -> tuple[Results, AllErrors]:
-    """Evaluate a run's models and its references on the test clips: results, and each clip's errors."""
-    models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
-    known = models, run.config.task, run.data, run.references
-    errors = all_errors(*known)
-    return measure_all(*known, run.validation, errors), errors
+def measure(run: Run, errors: AllErrors | None = None) -> Results:
+    """Evaluate a run's models and its references on the test clips; `errors` are those of `errors_of`, where
+    they are known already."""
+    return measure_all(*_measured(run), run.validation, errors)
+
+
+def errors_of(run: Run) -> AllErrors:
+    """Each test clip's errors of a run's models and its references."""
+    return all_errors(*_measured(run))
+
+
+def _measured(run: Run) -> tuple[Mapping[int, Predictor], Task, Data, Mapping[str, Predictor]]:
+    engine = run.config.training.engine
+    models = {seed: fused.compiled(model, engine) for seed, model in run.models.items()}
+    return models, run.config.task, run.data, run.references
 
 
 def log_run(

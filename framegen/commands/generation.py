@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from framegen.commands.futures import drawing_of
+from framegen.config.checks import check_type
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
@@ -25,7 +26,7 @@ from framegen.report.continuation import ENDINGS, FPS, Continuation, write_gener
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
-from framegen.runs.folder import CONFIG, data_of
+from framegen.runs.folder import CONFIG, data_of, find
 
 MAX_FRAMES = 10_000_000
 
@@ -51,11 +52,12 @@ def generate(
     futures: int | None = None,
     sample_seed: int | None = None,
     strict: bool = False,
+    runs_dir: Path | str = "runs",
 ) -> Path:
     """Let a run's model continue a prompt and write what it generates, as the ending of `out` says.
 
     Args:
-        run: the run folder; with a `prompt`, a checkpoint file alone is enough.
+        run: the run folder, or its name in `runs_dir`; with a `prompt`, a checkpoint file alone is enough.
         num_frames: frames to generate, at least 1; None takes `seconds`, or 40.
         out: a file ending in .gif, .mp4, .webm, .webp, .png (film strip) or .npy; a name without ending is a
             folder of PNG.
@@ -83,7 +85,7 @@ def generate(
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
         `framegen.machine.files.Taken`: something came to be at `out` meanwhile; what was made is beside it.
     """
-    run, out, prompt = Path(run), Path(out), None if prompt is None else Path(prompt)
+    run, out, prompt = find(run, runs_dir), Path(out), None if prompt is None else Path(prompt)
     _check_prompt(prompt, clip, strict)
     check_output(out, prompt, force)
     _check_look(out, look, scale)
@@ -108,11 +110,10 @@ def generate(
     shown, truth = frames[:context], frames[context : context + num_frames]
     generated = counted(drawing.frames(model, shown, num_frames), num_frames, "generating")
     optimum = best and continuation(best, shown, num_frames)
-    known = truth if len(truth) else None
-    rows = known, optimum, not drawing.sample
+    rows = truth if len(truth) else None, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     make_parents(out)
-    return write_generated(out, continued, fps, look, scale, exclusive=not force)
+    return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 
 
 def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:
@@ -139,10 +140,10 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
     if seconds is None:
         num_frames = FRAMES if num_frames is None else num_frames
         if not 1 <= num_frames <= MAX_FRAMES:
-            raise OptionError(f"--frames {num_frames}: lies between 1 and {MAX_FRAMES}")
+            raise OptionError(f"--num-frames {num_frames}: lies between 1 and {MAX_FRAMES}")
         return num_frames
     if num_frames is not None:
-        raise OptionError(f"--seconds {seconds:g}: stands beside --frames {num_frames}; give one of the two")
+        raise OptionError(f"--seconds {seconds:g}: cannot be combined with --num-frames {num_frames}")
     if not 0.5 < seconds * fps < MAX_FRAMES:
         raise OptionError(
             f"--seconds {seconds:g}: lies between {1 / fps:.2g} and {MAX_FRAMES / fps:.2g} at {fps:.4g} "
@@ -153,6 +154,7 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
 
 def _check_look(out: Path, look: Look, scale: int | None) -> None:
     """Raises OptionError where a file cannot show what is asked for."""
+    check_type("look", look, Look)
     if out.suffix.lower() == ".png" and look == "clean":
         raise OptionError(
             f"--look clean: {out} would be a film strip, which has labels; a name without ending makes a "

@@ -1,9 +1,11 @@
 """Let a run's net be played with, in a browser."""
 
 from pathlib import Path
+from typing import Any
 
 from framegen.live.page import live_page
 from framegen.machine.files import make_parents, write_text
+from framegen.machine.progress import answer
 from framegen.report.writers import check_new
 from framegen.runs.run import load
 
@@ -11,11 +13,13 @@ PAGE = "play.html"
 ENDINGS = (".html", ".htm")
 
 
-def play(run: Path | str, out: Path | str | None = None, force: bool = False) -> Path:
+def play(
+    run: Path | str, out: Path | str | None = None, force: bool = False, runs_dir: Path | str = "runs"
+) -> Path:
     """Write one HTML file in which a run's nets run live: it opens offline, and asks nobody for anything.
 
     Args:
-        run: the run folder.
+        run: the run folder, or its name in `runs_dir`.
         out: the file, ending in .html; None: play.html in the run's folder, made anew where it is there.
         force: whether `out` may replace what is there.
 
@@ -28,7 +32,7 @@ def play(run: Path | str, out: Path | str | None = None, force: bool = False) ->
     """
     if out is not None:
         check_new(Path(out), ENDINGS, force)
-    opened = load(run)
+    opened = load(run, runs_dir=runs_dir)
     page = live_page(opened, opened.results)
     if out is None:
         write_text(path := opened.folder / PAGE, page)
@@ -36,3 +40,8 @@ def play(run: Path | str, out: Path | str | None = None, force: bool = False) ->
         make_parents(path := Path(out))
         write_text(path, page, exclusive=not force)
     return path
+
+
+def print_played(path: Path, **_: Any) -> None:
+    """What came of `play`."""
+    answer(path, "Open it in a browser: it needs nothing else, not even a network.")

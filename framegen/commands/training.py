@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
-from framegen.commands.evaluation import log_run, measure
+from framegen.commands.evaluation import errors_of, log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine
 from framegen.data.clips import Data
@@ -31,7 +32,7 @@ from framegen.models import build
 from framegen.models.predictor import cpu_threads, num_parameters
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
-from framegen.runs.folder import CONFIG, create, data_of, lock, read_config, write_config
+from framegen.runs.folder import CONFIG, create, data_of, find, lock, read_config, write_config
 from framegen.runs.metrics import MetricsFiles
 from framegen.runs.run import Run
 from framegen.runs.tracking import Tracker, finishing
@@ -71,7 +72,7 @@ def train(
     tags: Sequence[str] = (),
     clock: Clock = time.perf_counter,
     began: float | None = None,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
 
@@ -126,30 +127,35 @@ def train(
 
 
 def resume(
-    run_dir: Path | str,
+    run: Path | str,
     track: Mode | Tracker | None = None,
     show: bool = True,
     draw: bool = True,
     on_epoch: OnEpoch | None = None,
     clock: Clock = time.perf_counter,
     began: float | None = None,
+    runs_dir: Path | str = "runs",
 ) -> Run:
     """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
     Minutes are what is left of them. Of a finished run missing pictures are made, where `draw` says so.
 
+    The run is named by its folder, or by its name in `runs_dir`.
+
     Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
     """
-    run_dir, began = Path(run_dir), clock() if began is None else began
+    run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
     mode = resolve_again(track, stored) if track is None or isinstance(track, str) else track
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
             saved = load(run_dir)
-            run = Run(run_dir, saved.config, saved.models, saved.shown)
-            missing = draw_run(run, run.results, missing=True) if draw else []  # it was killed as it drew
+            done_run = Run(run_dir, saved.config, saved.models, saved.shown)
+            missing = (
+                draw_run(done_run, done_run.results, missing=True) if draw else []
+            )  # it was killed as it drew
             done = f"{count_of(len(missing), 'missing picture')} made" if missing else "nothing was changed"
             say(f"{run_dir}: is finished already; {done}", show)
-            return run
+            return done_run
         checkpoint, progress = run_dir / CHECKPOINT, run_dir / RESUME
         if checkpoint.exists() and not progress.exists() and steps_taken(checkpoint) > 0:
             lost = f"{progress}: is missing, so the training cannot go on where it was"
@@ -157,8 +163,7 @@ def resume(
         if progress.exists():
             data_of(run_dir)
         remove_leftovers(run_dir)
-        training, run = _begin(run_dir, mode, show, interrupts, clock)
-        return _go_on(training, run, show, draw, on_epoch, began)
+        return _go_on(*_begin(run_dir, mode, show, interrupts, clock), show, draw, on_epoch, began)
 
 
 def begin_or_go_on(
@@ -198,7 +203,7 @@ def _begin(
         say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
-    facts = _facts(run, engine)
+    facts = _facts(engine)
     place = place.by(Session(place.step, facts["device"], facts["engine"], ranks.current().count))
     tracker = tracker_of(track, about_run(description))
     tracker.begin(run_dir, {**to_dict(config), **facts, **description.made_with})
@@ -218,19 +223,21 @@ def _begin(
     return training, run
 
 
-def _facts(run: Run, engine: Engine) -> dict[str, Any]:
-    """What the training was done with."""
+def _facts(engine: Engine) -> dict[str, Any]:
+    """What is trained, and with what."""
     name = "fused" if isinstance(engine, FusedEngine) else "torch"
-    return {"parameters": num_parameters(run.model), "device": str(engine.device), "engine": name}
+    frozen = num_parameters(engine.models[0], trained=False)
+    facts = {"parameters": num_parameters(engine.models[0]), "device": str(engine.device), "engine": name}
+    return facts | ({"frozen_parameters": frozen} if frozen else {})
 
 
-def _facts_of(training: OngoingTraining, run: Run) -> TrainingFacts:
+def _facts_of(training: OngoingTraining) -> TrainingFacts:
     """What results.json says of a training that has ended."""
     config, place = training.config, training.place
     epochs, rest = divmod(place.step, steps_per_epoch(config, training.data))
     clips = epochs * clips_per_epoch(config, training.data) + rest * config.training.batch_size
     return TrainingFacts(
-        **_facts(run, training.engine),
+        **_facts(training.engine),
         seconds=place.seconds,
         dropped=place.dropped,
         clips_per_second=clips * len(place.seeds) / place.seconds,
@@ -270,10 +277,11 @@ def _go_on(
                 training.interrupts.check()
                 return run
         say("measuring every predictor on the test clips", show)
-        facts, started = _facts_of(training, run), clock()
+        facts, started = _facts_of(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        measured, errors = measure(run)
+        errors = errors_of(run)
+        measured = measure(run, errors)
         run.shown = measured.median_seed
         _check_there(run.folder)
         measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))

@@ -17,6 +17,8 @@ MAX_WEIGHTS = 2**31
 """Of all members together: 8 GiB."""
 MAX_DENSITY = 64
 """Components of a mixture."""
+FORMER = ("read_ahead",)
+"""Options of training that are no more, and changed no result: older runs name them."""
 Kind = TypeVar("Kind", Task, Model)
 Parsed = TypeVar("Parsed")
 
@@ -37,7 +39,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
-        check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed stands twice")
+        check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed is given twice")
         check(all(0 <= s <= MAX_SEED for s in self.seeds), f"--seeds: each lies between 0 and {MAX_SEED}")
         weights = len(self.members) * self.model.weights
         check(
@@ -65,11 +67,8 @@ class Config:
         if density:
             levels = self.task.value_range == (0.0, 1.0)
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
-            check(
-                self.training.loss == "mse",
-                f"--loss {self.training.loss}: stands beside --density {density}, which is trained by"
-                " likelihood; --loss mse lets it",
-            )
+            both = f"--loss {self.training.loss}: cannot be combined with --density {density}"
+            check(self.training.loss == "mse", f"{both}, which is trained by likelihood; --loss mse lets it")
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -110,8 +109,9 @@ def to_dict(config: Config) -> dict[str, Any]:
 def from_dict(values: Mapping[str, Any], source: str) -> Config:
     """The inverse of `to_dict`. Raises UserError that names `source` where the values are not a config."""
     saved = _parsed(values, _Saved, source)
-    unclipped = "max_grad_norm" in saved.training and saved.training["max_grad_norm"] is None
-    training = {**saved.training, "max_grad_norm": 1.0} if unclipped else saved.training
+    training = {name: value for name, value in saved.training.items() if name not in FORMER}
+    if unclipped := training.get("max_grad_norm", 0) is None:
+        training["max_grad_norm"] = 1.0
     try:
         task, model = _part(saved.task, Task, source), _part(saved.model, Model, source)
         trained = _parsed(training, Training, f"{source}: training")

@@ -3,8 +3,7 @@
 from functools import singledispatch
 from pathlib import Path
 
-from framegen.config.tasks import Film, MovingMNIST, Orbit, Sine, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.data import drift, film, moving_mnist, orbit, sine, sprites
 from framegen.data.clips import Data
 

@@ -15,9 +15,8 @@ from framegen.machine.errors import UserError
 from framegen.machine.files import load_tensors, save_tensors
 from framegen.models.predictor import Predictor
 
-PACKAGE = Path(__file__).parents[1]
-ROOMS = "config", "data", "models", "evaluation"
-"""Whose code decides what a reference's errors are."""
+VERSION = 1
+"""Of the code that decides what a reference's errors are; whoever changes what it computes counts this up."""
 PACKAGES = "torch", "numpy", "opencv-python-headless"
 """And those."""
 
@@ -30,13 +29,14 @@ def reference_errors(
 ) -> dict[str, Mapping[str, Errors]]:
     """What `measure` finds of each reference, by "one_step" and, where there is one, "closed_loop".
 
-    It is read from a file beside the data set where that was written before, for this task, by this code; one
-    that is damaged is written anew. With a task of one's own, or clips that are kept nowhere, they are
-    measured each time.
+    It is read from a file beside the data set where that was written before, for this task, by this version;
+    one that is damaged is written again, and those of other versions go. With a task of one's own, or clips
+    that are kept nowhere, they are measured each time.
     """
     if data.file is None or not type(task).__module__.startswith("framegen."):
         return {name: measure(each) for name, each in references.items()}
-    path = data.file.parent / f".references-{_digest(task, data)}.safetensors"
+    version_name = f".references-{_version()}-"
+    path = data.file.parent / f"{version_name}{_digest(task, data)}.safetensors"
     with suppress(UserError):
         found = _read(path)
         if found.keys() == references.keys():
@@ -48,8 +48,11 @@ def reference_errors(
         for part, errors in parts.items()
         for metric, values in _tensors(errors).items()
     }
-    with suppress(UserError):  # a folder that is read only is none the worse
+    with suppress(UserError, OSError):  # a folder that is read only is none the worse
         save_tensors(path, tensors, {})
+        for other in path.parent.glob(".references-*"):
+            if not other.name.startswith(version_name):
+                other.unlink(missing_ok=True)
     return found
 
 
@@ -69,12 +72,15 @@ def _read(path: Path) -> dict[str, Mapping[str, Errors]]:
     }
 
 
+def _version() -> str:
+    """Of the code and the packages that measure."""
+    said = [VERSION, *map(version, PACKAGES)]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
+
+
 def _digest(task: Task, data: Data) -> str:
-    """Of a task and its test clips, and of the code and the packages that measure."""
-    digest = hashlib.sha256(f"{task!r} {[version(each) for each in PACKAGES]}".encode())
+    """Of a task and its test clips."""
+    digest = hashlib.sha256(repr(task).encode())
     for inputs, targets in chunks(data.test):
         digest.update(inputs.numpy().tobytes() + targets.numpy().tobytes())
-    for room in ROOMS:
-        for path in sorted((PACKAGE / room).rglob("*.py")):
-            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

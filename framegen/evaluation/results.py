@@ -113,6 +113,7 @@ class TrainingFacts:
     __pydantic_config__: ClassVar[Any] = _STRICT
 
     parameters: int
+    """Numbers that are trained, of one net."""
     device: str
     engine: str
     seconds: float
@@ -134,6 +135,8 @@ class TrainingFacts:
     """Members whose loss was no longer finite: seed, and the step at which it was dropped."""
     epochs: int | None = None
     """So many were trained."""
+    frozen_parameters: int = 0
+    """Numbers of its parameters that are not trained."""
     kept: Kept | None = None
     """Of the median member; None where the last weights were kept."""
 

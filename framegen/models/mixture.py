@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import LEVEL
-from framegen.models.optima.censored import censored_mean
 
 SMALLEST = LEVEL / 2
 """Of a standard deviation: no level is then more probable than 1. The probabilities of all levels of a value
@@ -86,6 +85,15 @@ class Mixture:
     def each(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
         """The same change made to each of the tensors."""
         return Mixture(change(self.means), change(self.deviations), change(self.log_weights))
+
+
+def censored_mean(mean: Tensor, deviation: Tensor | float) -> Tensor:
+    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis,
+    19.3)."""
+    low, high = -mean / deviation, (1 - mean) / deviation
+    density = [(-(z**2) / 2).exp() / math.sqrt(2 * math.pi) for z in (low, high)]
+    below, above = torch.special.ndtr(low), torch.special.ndtr(-high)
+    return mean * (1 - below - above) + deviation * (density[0] - density[1]) + above
 
 
 def mean_of(made: Tensor | Mixture) -> Tensor:

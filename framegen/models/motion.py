@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from framegen.models.predictor import Forecaster, State
 
@@ -18,9 +18,9 @@ class Motion(Forecaster):
 
     The flow F says where each pixel came from, I_t(x) = I_{t-1}(x + F(x)); the prediction goes on the same
     way: I_t(x + F(x)), between pixels bilinear, outside the picture its border. F is found on grey pictures
-    by dense inverse search (Kroeger et al., 2016), OpenCV's. Behind the first frame it is 0, a copy.
+    by dense inverse search (Kroeger et al., 2016), OpenCV's. After the first frame alone it is 0, a copy.
 
-    The state is the last frame (B, C, H, W) and the flow (B, H, W, 2) in pixels, x before y.
+    The state is the last frame (B, C, H, W) and the flow (B, 2, H, W) in pixels: to the right, and down.
 
     Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed), and moves its own last
     frame by the last flow that was observed. On films that is better than the flow between its own frames:
@@ -39,16 +39,16 @@ class Motion(Forecaster):
         predictions = []
         for frame in frames.unbind(1):
             if state is None:
-                flow = frame.new_zeros(len(frame), *frame.shape[2:], 2)
+                flow = frame.new_zeros(len(frame), 2, *frame.shape[2:])
             else:
                 before, flow = state
                 seen = ~frame.isnan().flatten(1).any(1)  # (B,)
                 if not seen.all():
-                    frame = torch.where(seen[:, None, None, None], frame, move(before, flow))
+                    frame = torch.where(seen[:, None, None, None], frame, warp(before, flow))
                 if seen.any():
                     flow = flow.clone()
                     flow[seen] = optical_flow(frame[seen], before[seen], self.value_range)
-            predictions.append(move(frame, flow))
+            predictions.append(warp(frame, flow))
             state = frame, flow
         return torch.stack(predictions, 1), state
 
@@ -61,7 +61,8 @@ def optical_flow(after: Tensor, before: Tensor, value_range: tuple[float, float]
         value_range: lowest and highest value of a pixel, black and white.
 
     Returns:
-        (B, H, W, 2), in pixels, x before y: after(x) is before(x + flow(x)). No gradient goes through it.
+        (B, 2, H, W), in pixels, to the right and down: after(x) is before(x + flow(x)). No gradient goes
+        through it.
     """
     import cv2
 
@@ -72,7 +73,8 @@ def optical_flow(after: Tensor, before: Tensor, value_range: tuple[float, float]
     search.setFinestScale(0)
     guess: Any = None  # OpenCV takes none to begin with, though its types ask for one
     pairs = zip(_grey(after, value_range), _grey(before, value_range), strict=True)
-    return torch.stack([torch.from_numpy(search.calc(*pair, guess)) for pair in pairs]).to(after)
+    flows = torch.stack([torch.from_numpy(search.calc(*pair, guess)) for pair in pairs])  # (B, H, W, 2)
+    return flows.movedim(3, 1).to(after)
 
 
 def _grey(frames: Tensor, value_range: tuple[float, float]) -> NDArray[np.uint8]:
@@ -84,11 +86,38 @@ def _grey(frames: Tensor, value_range: tuple[float, float]) -> NDArray[np.uint8]
     return levels.round().clamp(0, 255).to("cpu", torch.uint8).numpy()
 
 
-def move(frames: Tensor, flow: Tensor) -> Tensor:
-    """Each pixel from where the flow points, in pixels (B, H, W, 2), x before y; frames (B, C, H, W)."""
+def warp(frames: Tensor, flow: Tensor, mirror: bool = False) -> Tensor:
+    """Each pixel taken from where the flow points, between pixels bilinearly, beyond the border the border.
+
+    A flow of 0 gives back the frames bit by bit, which `grid_sample` with its scaled coordinates does not.
+
+    Args:
+        frames: (N, C, H, W).
+        flow: (N, 2, H, W), in pixels: to the right, and down.
+        mirror: beyond the border lies the picture's mirror image, and beyond that the picture again.
+    """
     height, width = frames.shape[2:]
-    rows, columns = torch.arange(height, device=frames.device), torch.arange(width, device=frames.device)
-    places = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1) + flow  # (B, H, W, 2)
-    # grid_sample counts from -1 at the first pixel's centre to 1 at the last one's.
-    grid = places * 2 / flow.new_tensor([width - 1, height - 1]) - 1
-    return nn.functional.grid_sample(frames, grid, padding_mode="border", align_corners=True)
+    x = _within(torch.arange(width, device=flow.device) + flow[:, 0], width - 1, mirror)  # (N, H, W)
+    y = _within(torch.arange(height, device=flow.device)[:, None] + flow[:, 1], height - 1, mirror)
+    # In the last column the left neighbour is taken, so that the flow has a gradient there too.
+    left, top = (
+        each.detach().floor().clamp(max=max(last - 1, 0)) for each, last in ((x, width - 1), (y, height - 1))
+    )
+    across, down = (x - left)[:, None], (y - top)[:, None]  # (N, 1, H, W)
+    pixels, corner = frames.flatten(2), (top * width + left).long()
+    right, below = int(width > 1), width * int(height > 1)
+
+    def at(offset: int) -> Tensor:
+        index = (corner + offset).flatten(1)[:, None].expand(-1, frames.shape[1], -1)
+        return pixels.gather(2, index).view_as(frames)
+
+    upper = torch.lerp(at(0), at(right), across)
+    lower = torch.lerp(at(below), at(below + right), across)
+    return torch.lerp(upper, lower, down)
+
+
+def _within(places: Tensor, last: int, mirror: bool) -> Tensor:
+    """Places brought into [0, last]."""
+    if mirror and last > 0:
+        places = last - (places.remainder(2 * last) - last).abs()
+    return places.clamp(0, last)

@@ -9,23 +9,22 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from framegen.config.config import Config, from_dict, to_dict
-from framegen.config.tasks import Film
+from framegen.config.tasks import Film, World
 from framegen.config.training import Mode
-from framegen.config.worlds import World
 from framegen.machine.errors import OptionError, UserError
+from framegen.machine.facts import processor, versions
 from framegen.machine.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"
 MAX_PATH = 4096
-TAKEN = "wandb", "reproduce", "bench"
-"""Folders among the runs that are none: W&B's, and the studies'."""
+TAKEN = "wandb", "reproduce"
+"""Folders among the runs that are none: W&B's, and that of the claims."""
 
 PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
@@ -76,9 +75,10 @@ def _never_began(folder: Path) -> bool:
     return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
-def find(run: str, runs_dir: Path) -> Path:
+def find(run: Path | str, runs_dir: Path | str = "runs") -> Path:
     """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where
     there is none."""
+    runs_dir = Path(runs_dir)
     for path in (Path(run), runs_dir / run):
         if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
             return path
@@ -160,11 +160,8 @@ def write_config(
         group=group,
         tags=tags,
         command=[word.encode(errors="backslashreplace").decode() for word in sys.argv],
-        versions={
-            "python": platform.python_version(),
-            **{package: _version(package) for package in PACKAGES},
-        },
-        machine={"system": platform.platform(), "processor": platform.machine()},
+        versions=versions(*PACKAGES),
+        machine={"system": platform.platform(), "processor": processor()},
         commit=commit,
         uncommitted_diff=diff,
     )
@@ -242,13 +239,6 @@ def lock(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         held.release()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # framegen run from a checkout that is not installed
-        return None
 
 
 def _git() -> tuple[str | None, str | None]:

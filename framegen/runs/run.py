@@ -14,7 +14,7 @@ from framegen.evaluation.scores import validate_references
 from framegen.machine.device import choose_device
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
-from framegen.runs.folder import data_of
+from framegen.runs.folder import data_of, find
 from framegen.runs.metrics import Metrics, read_metrics
 
 
@@ -59,12 +59,13 @@ class Run:
         return read_metrics(self.folder)
 
 
-def load(run: Path | str, device: str = "cpu") -> Run:
-    """Open a run by its folder (or by its checkpoint file), with all its models in eval mode.
+def load(run: Path | str, device: str = "cpu", runs_dir: Path | str = "runs") -> Run:
+    """Open a run by its folder (or by its checkpoint file), or by its name in `runs_dir`, with all its models
+    in eval mode.
 
-    Raises UserError where its checkpoint is missing or damaged.
+    Raises UserError where there is none, or its checkpoint is missing or damaged.
     """
-    path = Path(run)
+    path = find(run, runs_dir)
     saved = checkpoint.load(path)
     models = {seed: model.to(choose_device(device)) for seed, model in saved.models.items()}
     return Run(path if path.is_dir() else path.parent, saved.config, models, saved.shown)

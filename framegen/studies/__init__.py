@@ -1,1 +1,1 @@
-"""Many runs at once: the article's claims, the benchmark."""
+"""Many runs at once: the article's claims, searches, probes."""

@@ -9,6 +9,7 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from framegen.machine.facts import processor
 from framegen.machine.files import write_text
 from framegen.report.figures.style import DPI
 from framegen.studies.claims.runs import Claim, Finding
@@ -26,13 +27,13 @@ def write_report(
     """
     loader = PackageLoader(__package__ or "framegen.studies", package_path="")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    versions = f"Python {platform.python_version()}, torch {torch.__version__}"
+    computed_with = f"Python {platform.python_version()}, torch {torch.__version__}"
     page = environment.get_template(TEMPLATE).render(
         sections=[(number, claims[number], finding) for number, finding in findings.items()],
         live=live,
         source=_source,
         width=_width,
-        machine=f"{platform.machine()}, {torch.get_num_threads()} CPU threads, {versions}",
+        machine=f"{processor()}, {torch.get_num_threads()} CPU threads, {computed_with}",
     )
     write_text(path, page)
 

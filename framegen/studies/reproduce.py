@@ -7,28 +7,28 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from framegen.commands.playing import play
 from framegen.config.config import Config
+from framegen.config.keywords import Keywords
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Sine
 from framegen.config.training import Mode
 from framegen.data import load_data
 from framegen.evaluation.results import finished
-from framegen.live.page import live_page
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
-from framegen.machine.progress import say
+from framegen.machine.progress import answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.runs.folder import CONFIG, lock, read_config
-from framegen.runs.run import load
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
 from framegen.studies.claims import CLAIMS
@@ -51,18 +51,18 @@ CLAIM_COST = 1.0
 def reproduce(
     runs_dir: Path,
     data_dir: Path,
-    numbers: Sequence[int] = (),
+    claims: Sequence[int] = (),
     seeds: int = 32,
     track: Mode | None = None,
     show: bool = True,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
 
     Runs that are finished already are not made again; one that was stopped goes on where it was.
 
     Args:
-        numbers: of the claims; none: all of them.
+        claims: their numbers; none: all of them.
         seeds: nets a run where the fused engine trains them, at least 2.
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else offline.
         options: values for the fields of every run's task, model or training, such as epochs=1.
@@ -74,7 +74,7 @@ def reproduce(
         UserError: an option that cannot work, a damaged run, a disk that refuses. Interrupted: SIGINT or
             SIGTERM came.
     """
-    numbers = sorted(set(numbers)) or list(CLAIMS)
+    numbers = sorted(set(claims)) or list(CLAIMS)
     if unknown := [number for number in numbers if number not in CLAIMS]:
         raise OptionError(f"--claims {unknown[0]}: the claims are numbered 1 to {len(CLAIMS)}")
     if seeds < 2:
@@ -115,12 +115,19 @@ def reproduce(
     return findings
 
 
+def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) -> None:
+    """What came of `reproduce`."""
+    for number, finding in findings.items():
+        text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
+        Console().print(text, highlight=False, markup=False)
+    answer("", f"The report, to open in a browser: {runs_dir / FOLDER / REPORT}")
+
+
 def _live(runs: Runs, needed: set[str]) -> str | None:
     """The page in which the article's net can be played with, where a claim has it trained."""
     if PLAYED not in needed:
         return None
-    run = load(runs.folder / PLAYED)
-    return live_page(run, run.results)
+    return play(runs.folder / PLAYED).read_text(encoding="utf-8")
 
 
 def _unseen(config: Config) -> Config:

@@ -85,10 +85,6 @@ class LeadingEngine(TorchEngine):
         tell("plan", total_steps=total_steps)
         super().plan(total_steps)
 
-    def announce(self, order: Tensor) -> None:
-        tell("announce", order=order.tolist())
-        super().announce(order)
-
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         with ranks.whole():
             tell("run", order=order.tolist(), learning_rates=list(learning_rates))
@@ -130,8 +126,6 @@ def _do(engine: TorchEngine, word: str, said: Mapping[str, Any]) -> None:
     match word:
         case "plan":
             engine.plan(said["total_steps"])
-        case "announce":
-            engine.announce(torch.tensor(said["order"]))
         case "run":
             with threads(cpu_threads(engine.models[0])):
                 engine.run(torch.tensor(said["order"]), said["learning_rates"])

@@ -86,9 +86,6 @@ class FusedEngine:
     def plan(self, total_steps: int) -> None:
         """Clips are always fed as they are; see `engine.TorchEngine.plan`."""
 
-    def announce(self, order: Tensor) -> None:
-        """All clips are at hand; see `engine.TorchEngine.announce`."""
-
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Train on some batches; see `engine.TorchEngine.run`."""
         order, steps = order.contiguous(), len(learning_rates)

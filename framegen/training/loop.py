@@ -137,8 +137,6 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
     }
     for model in engine.models:
         model.train()
-    taken = (training.place.step - epoch * per_epoch) * batch
-    engine.announce(torch.stack([orders[seed][taken:] for seed in training.place.seeds]))
     while (begin := training.place.step - epoch * per_epoch) < steps:
         end = min(begin + engine.chunk, steps)
         if data.carry_state:  # stop where the next window is to be shown
@@ -214,8 +212,6 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
 
 def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     """What the epoch came to; a member whose validation mse is not finite is left behind."""
-    for model in (*training.engine.models, *training.engine.kept):
-        model.eval()
     errors = {"val/mse": _validation_mse(training)}
     if training.config.training.closed_loop:
         errors["val/closed_loop_mse"] = _validation_mse(training, closed_loop=True)
@@ -270,7 +266,8 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
         best = training.best["mse"].mean().item() if training.best and not told else mse
         unit = training.copying[name] if moves else 1
         here, lowest = (f"{each / unit:{'.3f' if moves else '.3g'}}" for each in (mse, best))
-        told.append((names[name] if len(values) > 1 else "") + here + f" (best {lowest})" * (lowest != here))
+        name_first = names[name] if len(values) > 1 else ""
+        told.append(f"{name_first}{here}" if lowest == here else f"{name_first}{here} (best {lowest})")
     errors = ", ".join(told)
     return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 
@@ -278,6 +275,8 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
 def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:
     """Of each member, (K,) float64: one step ahead, or of as many last steps as are trained on own frames."""
     steps, clips = training.config.training.closed_loop, training.data.val
+    for model in (*training.engine.models, *training.engine.kept):
+        model.eval()
     errors = [
         closed_loop_mse(each, clips, steps) if closed_loop else one_step_mse(each, clips)
         for each in training.engine.predictors
@@ -299,4 +298,7 @@ def _predict_window(training: OngoingTraining, window: int) -> Tensor:
     """What the first model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
     model, state = training.engine.models[0], training.engine.states[0]
     inputs, _ = training.data.train.batch(slice(window, window + 1))
-    return model(inputs.to(device_of(model)), state)[0].cpu()
+    model.eval()
+    predictions = model(inputs.to(device_of(model)), state)[0].cpu()
+    model.train()
+    return predictions

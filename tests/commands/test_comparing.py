@@ -16,8 +16,8 @@ from framegen.commands.comparing import compare, table
 from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
+from framegen.config.tasks import Sprites
 from framegen.config.training import Training
-from framegen.config.worlds import Sprites
 from framegen.evaluation.per_clip import CLIP_ERRORS, difference, read_clip_errors
 from framegen.evaluation.permanence import FEWEST
 from framegen.evaluation.results import read_results, write_results

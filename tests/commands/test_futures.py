@@ -29,7 +29,7 @@ def test_what_is_drawn_is_the_models_rollout_and_the_seed_draws_it_again(
     outs = [tmp_path / f"{name}.npy" for name in ("one", "again", "other", "three")]
     options = [("--sample-seed", "4"), ("--sample-seed", "4"), (), ("--sample-seed", "4", "--futures", "3")]
     for out, words in zip(outs, options, strict=True):
-        assert framegen("generate", "--sample", dense_run, "--out", out, "--frames", "9", *words)[0] == 0
+        assert framegen("generate", "--sample", dense_run, "--out", out, "--num-frames", "9", *words)[0] == 0
     one, again, other, three = map(np.load, outs)
     expected = generate(load(dense_run).model, _prompt(dense_run), 9, torch.Generator().manual_seed(4))
     np.testing.assert_array_equal(one, expected.numpy())

@@ -62,7 +62,9 @@ def test_memory_does_not_grow_with_the_length() -> None:
 
 
 def test_an_array_holds_the_models_own_numbers(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
-    code, out, _ = framegen("generate", small_run, "--frames", 30, "--out", tmp_path / "a.npy", "--clip", 2)
+    code, out, _ = framegen(
+        "generate", small_run, "--num-frames", 30, "--out", tmp_path / "a.npy", "--clip", 2
+    )
     assert code == 0
     assert out.strip() == str(tmp_path / "a.npy")
     frames = np.load(tmp_path / "a.npy")
@@ -153,10 +155,17 @@ def test_a_checkpoint_alone_continues_a_file(small_run: Path, tmp_path: Path) ->
 
 def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     for first, second in (("a.npy", "b.npy"), ("a.gif", "b.mp4"), ("a.mp4", "b.gif")):
-        assert framegen("generate", small_run, "--frames", 4, "--out", tmp_path / first)[0] == 0
+        assert framegen("generate", small_run, "--num-frames", 4, "--out", tmp_path / first)[0] == 0
         assert (
             framegen(
-                "generate", small_run, "--frames", 4, "--out", tmp_path / second, "--prompt", tmp_path / first
+                "generate",
+                small_run,
+                "--num-frames",
+                4,
+                "--out",
+                tmp_path / second,
+                "--prompt",
+                tmp_path / first,
             )[0]
             == 0
         )
@@ -165,10 +174,13 @@ def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, t
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (("--frames", 0, "--out", "a.gif"), "--frames 0"),
-        (("--frames", 5, "--out", "a.avi"), "--out"),
-        (("--frames", 5, "--out", "a.b"), "--out a.b"),
-        (("--frames", 5, "--seconds", 1, "--out", "a.gif"), "--seconds 1: stands beside --frames 5"),
+        (("--num-frames", 0, "--out", "a.gif"), "--num-frames 0"),
+        (("--num-frames", 5, "--out", "a.avi"), "--out"),
+        (("--num-frames", 5, "--out", "a.b"), "--out a.b"),
+        (
+            ("--num-frames", 5, "--seconds", 1, "--out", "a.gif"),
+            "--seconds 1: cannot be combined with --num-frames 5",
+        ),
         (("--seconds", 0.01, "--out", "a.gif"), "--seconds 0.01"),
         (("--seconds", "nan", "--out", "a.gif"), "--seconds nan"),
         (("--look", "clean", "--out", "a.png"), "--look clean"),
@@ -176,12 +188,18 @@ def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, t
         (("--scale", 0, "--out", "a.gif"), "--scale 0"),
         (("--scale", 9999, "--look", "clean", "--out", "a.gif"), "--scale 9999"),
         (("--fps", 241, "--out", "a.mp4"), "--fps 241"),
-        (("--frames", 5, "--out", "a.gif", "--context", 0), "--context 0"),
-        (("--frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
-        (("--frames", 5, "--out", "a.gif", "--context", 10_001), "--context 10001: lies between 1 and 10000"),
-        (("--frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
-        (("--frames", 5, "--out", "a.gif", "--clip", 0, "--prompt", "p.gif"), "--clip 0: is given beside"),
-        (("--frames", 5, "--out", "a.gif", "--fps", 0), "--fps 0"),
+        (("--num-frames", 5, "--out", "a.gif", "--context", 0), "--context 0"),
+        (("--num-frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
+        (
+            ("--num-frames", 5, "--out", "a.gif", "--context", 10_001),
+            "--context 10001: lies between 1 and 10000",
+        ),
+        (("--num-frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
+        (
+            ("--num-frames", 5, "--out", "a.gif", "--clip", 0, "--prompt", "p.gif"),
+            "--clip 0: is given beside",
+        ),
+        (("--num-frames", 5, "--out", "a.gif", "--fps", 0), "--fps 0"),
     ],
 )
 def test_impossible_requests(
@@ -206,7 +224,7 @@ def test_a_lagged_value_cannot_be_rolled_out(tmp_path: Path, framegen: Runner) -
     places = tmp_path / "runs", tmp_path / "data"
     run = train(config, "lag", "disabled", *places, show=False, draw=False).folder
     assert json.loads((run / "results.json").read_text())["closed_loop"] is None
-    code, _, err = framegen("generate", run, "--frames", "5", "--out", tmp_path / "a.gif")
+    code, _, err = framegen("generate", run, "--num-frames", "5", "--out", tmp_path / "a.gif")
     assert code == 1
     assert "not the next frame" in err
 
@@ -228,7 +246,7 @@ def test_a_sine_runs_on_as_a_line(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written_is_named(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code, _, err = framegen("generate", small_run, "--frames", 5, "--out", tmp_path / "file" / "a.gif")
+    code, _, err = framegen("generate", small_run, "--num-frames", 5, "--out", tmp_path / "file" / "a.gif")
     assert code == 2
     assert str(tmp_path / "file" / "a.gif") in err
     assert len(err.splitlines()) == 1
@@ -238,14 +256,14 @@ def test_the_device_option_is_used(framegen: Runner, small_run: Path, tmp_path: 
     if torch.cuda.is_available():
         pytest.skip("there is one here")
     code, _, err = framegen(
-        "generate", small_run, "--frames", 5, "--out", tmp_path / "a.npy", "--device", "cuda"
+        "generate", small_run, "--num-frames", 5, "--out", tmp_path / "a.npy", "--device", "cuda"
     )
     assert code == 2
     assert "--device cuda" in err
 
 
 def test_options_are_checked_by_the_function_too(small_run: Path, tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="--frames"):
+    with pytest.raises(OptionError, match="--num-frames"):
         continue_prompt(small_run, -1, tmp_path / "a.gif")
 
 
@@ -269,7 +287,7 @@ def test_what_appears_while_it_is_generated_is_kept(
 
     monkeypatch.setattr(generation, "counted", counted)
     more = ["--force"] if force else []
-    code, said, err = framegen("generate", small_run, "--frames", 3, "--out", out, *more)
+    code, said, err = framegen("generate", small_run, "--num-frames", 3, "--out", out, *more)
     other = out.with_stem("o-2")
     assert {path.name for path in tmp_path.iterdir()} == {name} if force else {name, other.name}
     assert (there.exists() and there.read_bytes() == b"mine") == (not force)
@@ -297,11 +315,11 @@ def test_a_folder_without_a_name_of_its_own_is_refused(
 def test_a_file_that_is_there_is_kept(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     out = tmp_path / "precious.gif"
     out.write_text("precious")
-    code, _, err = framegen("generate", small_run, "--frames", "3", "--out", out)
+    code, _, err = framegen("generate", small_run, "--num-frames", "3", "--out", out)
     assert code == 2
     assert "--force" in err
     assert out.read_text() == "precious"
-    assert framegen("generate", small_run, "--frames", "3", "--out", out, "--force")[0] == 0
+    assert framegen("generate", small_run, "--num-frames", "3", "--out", out, "--force")[0] == 0
     assert out.read_bytes().startswith(b"GIF")
 
 
@@ -316,7 +334,7 @@ def test_a_prompt_is_never_written_onto(
     link: bool, framegen: Runner, small_run: Path, tmp_path: Path
 ) -> None:
     prompt = tmp_path / "film.gif"
-    assert framegen("generate", small_run, "--frames", "3", "--out", prompt)[0] == 0
+    assert framegen("generate", small_run, "--num-frames", "3", "--out", prompt)[0] == 0
     before = prompt.read_bytes()
     out = tmp_path / "other.gif" if link else prompt
     if link:
@@ -389,7 +407,7 @@ def test_a_film_is_continued_at_its_own_rate(framegen: Runner, small_run: Path, 
     for name, arguments, rate, frames in (
         ("a.mp4", ("--seconds", "0.5"), 24, 12),
         ("b.webm", ("--seconds", "2", "--fps", "8"), 8, 16),
-        ("c.mp4", ("--frames", "3"), 24, 3),
+        ("c.mp4", ("--num-frames", "3"), 24, 3),
     ):
         out = tmp_path / name
         where = ("--prompt", prompt, "--look", "clean", "--out", out)
@@ -426,7 +444,7 @@ def test_a_folder_of_frames_is_kept_and_never_the_prompts(
     framegen: Runner, small_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "frames"
-    ask = ("generate", small_run, "--frames", "2", "--out", out)
+    ask = ("generate", small_run, "--num-frames", "2", "--out", out)
     assert framegen(*ask)[0] == 0
     code, _, err = framegen(*ask)
     assert (code, "--force" in err) == (2, True)

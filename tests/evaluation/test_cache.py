@@ -1,6 +1,5 @@
 """What the references' errors are is measured once a data set."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,18 +48,16 @@ def test_the_references_are_measured_once_and_found_again(
     assert len(measured) == len(first.one_step)
 
 
-@pytest.mark.parametrize("room", cache.ROOMS)
-def test_what_other_code_measured_is_not_believed(
-    room: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_another_version_measured_is_measured_again_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = load_data(WORLD, tmp_path / "data")
-    before = cache._digest(WORLD, data)
-    shutil.copytree(cache.PACKAGE, tmp_path / "package", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(cache, "PACKAGE", tmp_path / "package")
-    assert cache._digest(WORLD, data) == before
-    changed = next((tmp_path / "package" / room).rglob("*.py"))
-    changed.write_text(changed.read_text() + "\n")
-    assert cache._digest(WORLD, data) != before
+    data = load_data(WORLD, tmp_path)
+    _evaluated(data)
+    (before,) = tmp_path.glob(".references-*")
+    monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    _evaluated(data)
+    (after,) = tmp_path.glob(".references-*")
+    assert after.name != before.name
 
 
 def test_other_clips_have_errors_of_their_own(tmp_path: Path) -> None:

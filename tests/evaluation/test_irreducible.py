@@ -13,8 +13,7 @@ from rich.console import Console
 
 from framegen.config.config import Config
 from framegen.config.models import MLP
-from framegen.config.tasks import LEVEL, Orbit, Sine, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import LEVEL, Drift, Orbit, Sine, Sprites, Task
 from framegen.data import load_data, orbit, sprites
 from framegen.evaluation import metrics
 from framegen.evaluation.irreducible import expected_frames, irreducible

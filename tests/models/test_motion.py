@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from framegen.models.baselines import CopyLast
-from framegen.models.motion import Motion, move
+from framegen.models.motion import Motion, warp
 from framegen.models.predictor import map_state, name_parts
 from framegen.models.rollout import generate
 
@@ -67,13 +67,13 @@ def test_of_one_frame_it_knows_no_motion_and_copies(model: Motion) -> None:
 
 def test_moving_is_reading_elsewhere_and_the_border_goes_on() -> None:
     frames = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(1))
-    flow = torch.zeros(1, 5, 7, 2)
-    flow[..., 0], flow[..., 1] = 2, -1
+    flow = torch.zeros(1, 2, 5, 7)
+    flow[:, 0], flow[:, 1] = 2, -1
     rows, columns = (torch.arange(5) - 1).clamp(0, 4), (torch.arange(7) + 2).clamp(0, 6)
-    torch.testing.assert_close(move(frames, flow), frames[:, :, rows][..., columns])
-    flow[..., 0], flow[..., 1] = 0.25, 0
+    torch.testing.assert_close(warp(frames, flow), frames[:, :, rows][..., columns])
+    flow[:, 0], flow[:, 1] = 0.25, 0
     right = frames[..., (torch.arange(7) + 1).clamp(max=6)]
-    torch.testing.assert_close(move(frames, flow), 0.75 * frames + 0.25 * right)
+    torch.testing.assert_close(warp(frames, flow), 0.75 * frames + 0.25 * right)
 
 
 def test_it_keeps_the_contract(model: Motion) -> None:

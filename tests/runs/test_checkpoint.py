@@ -159,7 +159,7 @@ def test_a_bad_checkpoint_is_named_in_one_line(
     tmp_path: Path,
 ) -> None:
     run = _damaged(small_run, tmp_path, damage)
-    rest = ["--frames", "3", "--out", str(tmp_path / "a.gif")] if command == "generate" else []
+    rest = ["--num-frames", "3", "--out", str(tmp_path / "a.gif")] if command == "generate" else []
     code, out, err = framegen(command, run, *rest)
     assert (code, out) == (1, "")
     assert len(err.splitlines()) == 1

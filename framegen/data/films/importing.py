@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -31,7 +32,7 @@ from framegen.data.films.pictures import MULTIPLE, frame_size
 from framegen.data.films.sources import Found, as_paths, content_digest, find_films
 from framegen.machine.errors import UserError
 from framegen.machine.files import make_parents, remove_leftovers
-from framegen.machine.progress import advancing, count_of, say
+from framegen.machine.progress import advancing, answer, count_of, say
 
 MAX_SIZE, MAX_FPS = 1024, 240.0
 
@@ -107,6 +108,11 @@ def _alone(folder: Path, show: bool) -> Iterator[None]:
         lock.release()
 
 
+def print_imported(folder: Path, name: str, **_: Any) -> None:
+    """What came of `import_films`."""
+    answer(folder, f"Next: uv run framegen data show {name}")
+
+
 def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Skipped]]:
     """Each film once, with its digest; and those that cannot be opened, of which no more is read."""
     known: dict[str, Known] = {}
@@ -159,11 +165,12 @@ def _is_there(
             fault = f"{broken[0].name} {broken[0].missing}"
             raise UserError(f"{folder}: {fault}; without --strict it is taken, or delete that folder")
         return _is_whole(folder, there, show)
-    names = ", ".join(source.name for source in there.sources[:3]) + ", …" * (len(there.sources) > 3)
-    what = f"--size {there.size} --channels {there.shape[0]}" + f" --fps {there.fps}" * (
-        there.fps is not None
-    )
-    raise UserError(f"{folder}: holds {names} with {what}; choose another --name, or delete that folder")
+    names = [source.name for source in there.sources]
+    held = ", ".join([*names[:3], "…"] if len(names) > 3 else names)
+    what = f"--size {there.size} --channels {there.shape[0]}"
+    if there.fps is not None:
+        what += f" --fps {there.fps}"
+    raise UserError(f"{folder}: holds {held} with {what}; choose another --name, or delete that folder")
 
 
 def _is_whole(folder: Path, manifest: Manifest, show: bool) -> bool:
@@ -192,20 +199,19 @@ def _read_films(
             try:
                 part = read_film(parts, film, shape, options, advance)
                 read.append(part)
-                count = f"{count_of(part.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
+                count = f"{count_of(part.source.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
                 notes = "".join(f"; {note}" for note in film.facts.notes)
                 say(f"{len(read)} of {len(known)}: {film.found.path}: {count}{notes}", show)
-                taken = (
-                    f"{film.found.path}: {part.missing}; what can be read is taken, which --strict refuses"
-                )
-                say(taken, show and bool(part.missing))
+                if part.source.missing:
+                    taken = f"{film.found.path}: {part.source.missing}; what can be read is taken"
+                    say(f"{taken}, which --strict refuses", show)
             except UserError as error:
                 _check_fault(error)
                 left.append(Skipped(film.found.name, film.sha256, printable(str(error))))
     for film in left:
         say(f"skipped: {film.reason}", show and bool(read))
     if not read:
-        others = f" ({len(left)} films were tried, and none can be read)" * (len(left) > 1)
+        others = f" ({len(left)} films were tried, and none can be read)" if len(left) > 1 else ""
         raise UserError(f"{left[0].reason}{others}")
     return shape, read, left
 

@@ -4,8 +4,9 @@ Each answer is a module: answer(hidden, frames) -> predictions, from hidden stat
 the frames that were seen last, (N, C, H, W); h = ceil(H / patch), w = ceil(W / patch).
 """
 
-import torch
 from torch import Tensor, nn
+
+from framegen.models.motion import warp
 
 
 class FrameAnswer(nn.Module):
@@ -76,40 +77,3 @@ def to_range(frames: Tensor) -> Tensor:
     So closed loops stay bounded, no error grows by it, and a pixel that is cut still learns to come back.
     """
     return frames.clamp(0, 1).detach() + (frames - frames.detach())
-
-
-def warp(frames: Tensor, flow: Tensor, mirror: bool = False) -> Tensor:
-    """Each pixel taken from where the flow points, between pixels bilinearly, beyond the border the border.
-
-    A flow of 0 gives back the frames bit by bit, which `grid_sample` with its scaled coordinates does not.
-
-    Args:
-        frames: (N, C, H, W).
-        flow: (N, 2, H, W), in pixels: to the right, and down.
-        mirror: beyond the border lies the picture's mirror image, and beyond that the picture again.
-    """
-    height, width = frames.shape[2:]
-    x = _within(torch.arange(width, device=flow.device) + flow[:, 0], width - 1, mirror)  # (N, H, W)
-    y = _within(torch.arange(height, device=flow.device)[:, None] + flow[:, 1], height - 1, mirror)
-    # In the last column the left neighbour is taken, so that the flow has a gradient there too.
-    left, top = (
-        each.detach().floor().clamp(max=max(last - 1, 0)) for each, last in ((x, width - 1), (y, height - 1))
-    )
-    across, down = (x - left)[:, None], (y - top)[:, None]  # (N, 1, H, W)
-    pixels, corner = frames.flatten(2), (top * width + left).long()
-    right, below = int(width > 1), width * int(height > 1)
-
-    def at(offset: int) -> Tensor:
-        index = (corner + offset).flatten(1)[:, None].expand(-1, frames.shape[1], -1)
-        return pixels.gather(2, index).view_as(frames)
-
-    upper = torch.lerp(at(0), at(right), across)
-    lower = torch.lerp(at(below), at(below + right), across)
-    return torch.lerp(upper, lower, down)
-
-
-def _within(places: Tensor, last: int, mirror: bool) -> Tensor:
-    """Places brought into [0, last]."""
-    if mirror and last > 0:
-        places = last - (places.remainder(2 * last) - last).abs()
-    return places.clamp(0, last)

@@ -6,9 +6,12 @@ goes on, and how blurred a guess is best. It sees no colours and no shapes, only
 has some thousand weights, so it holds on shots that it was never shown.
 
 As in a Kalman filter (1960), the belief moves by a gain times what was measured less what was believed, and
-where a frame is what was predicted there is nothing to learn from it. So a closed loop, which is shown its
-own predictions, keeps its motion.
+where a frame is what was predicted there is nothing to learn from it. In a closed loop the filter is shown
+nothing, takes its own predictions for the frames, and so keeps its motion.
 """
+
+import math
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +20,8 @@ from torch.nn import functional
 from framegen.config.models import MotionFilter
 from framegen.machine.errors import OptionError
 from framegen.models.mixture import Mixture, join, mean_of
-from framegen.models.motion import optical_flow
-from framegen.models.nets.answers import begin_at_zero, to_range, warp
+from framegen.models.motion import optical_flow, warp
+from framegen.models.nets.answers import begin_at_zero, to_range
 from framegen.models.nets.density import ConvDensity, Net
 from framegen.models.nets.mingru import MinConvGRU
 from framegen.models.nets.recall import Recall, begin, recall
@@ -46,6 +49,44 @@ TRUSTED = 1e-5
 """Squared change that counts as having come true before anything is found."""
 
 
+class Filtered(NamedTuple):
+    """The state: what is known of each clip after a frame; pictures are (B, C, H, W), flows (B, 2, H, W)."""
+
+    seen: Tensor
+    """The last frame that was seen."""
+    way: Tensor
+    """How far each pixel has moved since then."""
+    average: Tensor
+    """The running mean of the frames seen."""
+    frame: Tensor
+    """The last frame, seen or predicted."""
+    predicted: Tensor
+    """The prediction of the next one; with a density head its mean."""
+    best: Tensor
+    """That without the density head."""
+    trusted: Tensor
+    """That without recall."""
+    moved: Tensor
+    """That without copies."""
+    belief: Tensor
+    """The motion that is believed in."""
+    came_true: Tensor
+    """(B, 2): see `_came_true`, a running sum."""
+    earlier: Recall
+    """Earlier frames."""
+    memory: Tensor
+    """The state of the layer of minGRU."""
+
+    @classmethod
+    def before(cls, first: Tensor, memory: Tensor) -> Self:
+        """Of the first frames (B, C, H, W), as if all had been at rest; `memory` is the layer's first
+        state."""
+        still = first.new_zeros(len(first), 2, *first.shape[2:])
+        found = first.new_zeros(len(first), 2)
+        pictures = first, first, first, first, first, first
+        return cls(first, still, *pictures, still, found, begin(first), memory)
+
+
 class MotionFilterNet(Net):
     """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
 
@@ -60,18 +101,13 @@ class MotionFilterNet(Net):
     last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
     as the net says, however many follow.
 
-    Of the change that it says of a clip, the part stands that came true lately, by least squares; what is
-    left is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a scene has come
-    to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what was found gets
-    old, and with it the trace of a copy under what moves.
+    The predicted change of a clip is scaled by how much of its recent predictions came true, by least
+    squares; the rest is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a
+    scene has come to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what
+    was found gets old, and with it the trace of a copy under what moves.
 
     Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
     prediction is that earlier frame: a loop goes on looping (see `recall.py`).
-
-    The state is the last frame that it did not make and the way since then, a running mean of frames, the
-    last frame, the prediction of the next one, that without a density head, that without recall, that without
-    copies, the belief, all (B, C or 2, H, W); what came true, (B, 2); the earlier frames; and the layer's
-    state.
     """
 
     def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
@@ -88,75 +124,60 @@ class MotionFilterNet(Net):
         heads = config.density, config.hidden_size, frame_shape[0], 1
         self.spread = ConvDensity(*heads) if config.density else None
 
+    def feedback(self, predictions: Tensor) -> Tensor:
+        """Frames of NaN: a frame that was not seen, in whose place the filter takes its own prediction."""
+        return torch.full_like(predictions, math.nan)
+
     def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
-        first = frames[:, 0]
         if state is None:
-            still = first.new_zeros(len(first), 2, *first.shape[2:])
-            found, memory = first.new_zeros(len(first), 2), self.memory.start(first[None])
-            state = first, still, *[first] * 6, still, found, begin(first), memory
+            state = Filtered.before(frames[:, 0], self.memory.start(frames[:, 0][None]))
         parts = []
         for frame in frames.unbind(1):
-            made, state = self._step(frame, *state)
+            made, state = self._step(frame, state)
             parts.append(made)
         return join(parts), state
 
-    def _step(
-        self,
-        frame: Tensor,
-        seen: Tensor,
-        way: Tensor,
-        average: Tensor,
-        before: Tensor,
-        predicted: Tensor,
-        best: Tensor,
-        trusted: Tensor,
-        whole: Tensor,
-        belief: Tensor,
-        found: Tensor,
-        earlier: Recall,
-        memory: Tensor,
-    ) -> tuple[Tensor | Mixture, State]:
-        """What is said of the next frame, T = 1, and the state after a frame (B, C, H, W); the arguments
-        behind it are the state before."""
-        made_by_net = (frame == predicted).flatten(1).all(1)  # bit by bit
-        own = made_by_net[:, None, None, None]
-        seen, way = torch.where(own, seen, frame), torch.where(own, way, torch.zeros_like(way))
-        average = torch.where(own, average, torch.lerp(average, frame, AVERAGED))
-        found = KEPT * found + torch.where(made_by_net[:, None], 0, _came_true(frame, before, whole))
-        came, said = (found + TRUSTED).unbind(1)
+    def _step(self, frame: Tensor, state: Filtered) -> tuple[Tensor | Mixture, Filtered]:
+        """What is said of the next frame, T = 1, and the state after a frame (B, C, H, W)."""
+        unseen = frame.isnan().flatten(1).any(1)  # (B,)
+        own = unseen[:, None, None, None]
+        frame = torch.where(own, state.predicted, frame)
+        seen, way = torch.where(own, state.seen, frame), torch.where(own, state.way, 0)
+        average = torch.where(own, state.average, torch.lerp(state.average, frame, AVERAGED))
+        came_true = torch.where(unseen[:, None], 0, _came_true(frame, state.frame, state.moved))
+        came_true = KEPT * state.came_true + came_true
+        came, said = (came_true + TRUSTED).unbind(1)
         part = (came / said).clamp(0, 1)[:, None, None, None]
-        innovation = self._innovation(frame, before, predicted, belief)
-        features = torch.cat([innovation, belief, *_features(frame, before, predicted)], 1)
-        hidden, memory = self.memory(features[None], memory)
+        innovation = self._innovation(frame, ~unseen, state)
+        features = torch.cat([innovation, state.belief, *_features(frame, state)], 1)
+        hidden, memory = self.memory(features[None], state.memory)
         mixed = self.mix(hidden[0].relu()).relu() + hidden[0]
         gain, share, own_flow, *blurs = self.head(mixed).to(frame.dtype).split([1, 1, 2, 1, 1, 1], 1)
-        belief = (belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
+        belief = (state.belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
         flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
         way = flow + warp(way, flow)
         sharp = warp(seen, way, mirror=True)
         softer = (*(_mean(sharp, window) for window in BLURS), average)
         blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
-        remembered = torch.where(own, best, frame).detach()
-        earlier, following, repeats = recall(Recall(*earlier), remembered, trusted, made_by_net)
-        whole = to_range(blurred)
-        trusted = torch.lerp(seen, whole, part)
+        remembered = torch.where(own, state.best, frame).detach()
+        earlier, following, repeats = recall(state.earlier, remembered, state.trusted, unseen)
+        moved = to_range(blurred)
+        trusted = torch.lerp(seen, moved, part)
         best = torch.where(repeats[:, None, None, None], following, trusted)
         made = self.say(best[:, None], mixed[:, None])
         predicted = mean_of(made)[:, 0]
-        return made, (
-            *(seen, way, average, frame, predicted, best, trusted, whole),
-            *(belief, found, earlier, memory),
-        )
+        known = seen, way, average, frame, predicted, best, trusted, moved, belief, came_true, earlier, memory
+        return made, Filtered(*known)
 
     @torch.no_grad()
-    def _innovation(self, frame: Tensor, before: Tensor, predicted: Tensor, belief: Tensor) -> Tensor:
-        """What is measured less what is believed, (B, 2, H, W), where the prediction was wrong."""
-        error = _mean((frame - predicted).abs().mean(1, keepdim=True), WINDOW)
-        surprised = error.flatten(1).any(1)  # a frame that was predicted bit by bit is the net's own
-        innovation = torch.zeros_like(belief)
-        if surprised.any():
-            measured = optical_flow(frame[surprised], before[surprised], (0.0, 1.0)).permute(0, 3, 1, 2)
-            innovation[surprised] = measured - belief[surprised]
+    def _innovation(self, frame: Tensor, is_seen: Tensor, state: Filtered) -> Tensor:
+        """What is measured less what is believed, (B, 2, H, W), where the prediction of a frame that is seen
+        was wrong."""
+        error = _mean((frame - state.predicted).abs().mean(1, keepdim=True), WINDOW)
+        innovation = torch.zeros_like(state.belief)
+        if is_seen.any():
+            measured = optical_flow(frame[is_seen], state.frame[is_seen], (0.0, 1.0))
+            innovation[is_seen] = measured - state.belief[is_seen]
         return innovation * error / (error + NOTICED)
 
 
@@ -169,10 +190,10 @@ def _came_true(frame: Tensor, before: Tensor, said: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _features(frame: Tensor, before: Tensor, predicted: Tensor) -> list[Tensor]:
+def _features(frame: Tensor, state: Filtered) -> list[Tensor]:
     """How wrong prediction and copy are around each pixel, how wrong the prediction is at it, its edges."""
-    wrong = (frame - predicted).abs().mean(1, keepdim=True)
-    moved = (frame - before).abs().mean(1, keepdim=True)
+    wrong = (frame - state.predicted).abs().mean(1, keepdim=True)
+    moved = (frame - state.frame).abs().mean(1, keepdim=True)
     grey = functional.pad(frame.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
     across = (grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]).abs()
     down = (grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]).abs()

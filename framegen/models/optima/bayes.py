@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import LEAST_DEVIATION, LEVEL
-from framegen.models.optima.censored import censored_mean
+from framegen.models.mixture import censored_mean
 from framegen.models.predictor import Forecaster, State
 
 

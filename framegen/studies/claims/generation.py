@@ -74,7 +74,7 @@ def _generation(runs: Runs) -> Finding:
             "generation/error_over_optimum": statistics.median(ratios),
             "generation/excess": excess_of(results),
         },
-        [f"framegen generate {folder} --frames 40 --out clip.gif"],
+        [f"framegen generate {folder} --num-frames 40 --out clip.gif"],
     )
 
 

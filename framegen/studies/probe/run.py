@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from framegen.config.config import to_dict
 from framegen.config.tasks import Orbit
@@ -14,7 +15,7 @@ from framegen.evaluation.metrics import summary
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.device import threads
 from framegen.machine.errors import OptionError
-from framegen.machine.progress import say
+from framegen.machine.progress import answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.predictor import cpu_threads
@@ -22,7 +23,7 @@ from framegen.models.states import Layout
 from framegen.report.draw import could_make
 from framegen.report.figures import style
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
-from framegen.runs.folder import lock, read_config
+from framegen.runs.folder import find, lock, read_config
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import about_run, resolve_again, tracker_of
@@ -41,6 +42,7 @@ from framegen.studies.probe.linear import (
 )
 from framegen.studies.probe.long_loops import Light
 from framegen.studies.probe.results import (
+    PROBE,
     Attractor,
     Dynamics,
     FixedPoint,
@@ -49,6 +51,7 @@ from framegen.studies.probe.results import (
     ProbedMember,
     write_probe,
 )
+from framegen.studies.probe.tables import print_probe
 
 UNTRAINED = 8
 """Untrained nets beside a population of so many or more."""
@@ -68,15 +71,20 @@ HORIZONS = 40
 
 
 def probe(
-    run: Path | str, frames: int = 1000, track: Mode | None = None, show: bool = True, draw: bool = True
+    run: Path | str,
+    num_frames: int = 1000,
+    track: Mode | None = None,
+    show: bool = True,
+    draw: bool = True,
+    runs_dir: Path | str = "runs",
 ) -> Probe:
     """Read from the states of a run's nets what the optimal observer knows, and follow their closed loops.
 
     Writes probe.json and, in figures, belief.png and (of Orbit) dynamics.png.
 
     Args:
-        run: its folder.
-        frames: how many a net generates by itself; 0 leaves that part out.
+        run: its folder, or its name in `runs_dir`.
+        num_frames: how many a net generates by itself; 0 leaves that part out.
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else as the run was.
         show: whether to say on stderr what is done.
         draw: whether to make the figures.
@@ -87,9 +95,9 @@ def probe(
     Raises:
         UserError: a task whose optimum has no belief, a net without a state, a run that was not measured.
     """
-    if frames and not MIN_FRAMES <= frames <= MAX_FRAMES:
-        raise OptionError(f"--frames {frames}: 0 for none, or {MIN_FRAMES} to {MAX_FRAMES}")
-    opened = load(run)
+    if num_frames and not MIN_FRAMES <= num_frames <= MAX_FRAMES:
+        raise OptionError(f"--num-frames {num_frames}: 0 for none, or {MIN_FRAMES} to {MAX_FRAMES}")
+    opened = load(run, runs_dir=runs_dir)
     task, results = opened.config.task, opened.results
     opened.shown = results.median_seed
     layout = layout_with_state(opened.model, opened.data.frame_shape, type(opened.config.model).__name__)
@@ -98,14 +106,22 @@ def probe(
         optimum = optimal_predictor(task, opened.data)
         examination = examine(task, optimum, opened.data.train, opened.data.test)
         found, read = _read(opened, layout, examination, show)
-        if frames and isinstance(task, Orbit):
+        if num_frames and isinstance(task, Orbit):
             ranked = [member.seed for member in results.by_validation]
             examined = dict.fromkeys([ranked[0], results.median_seed, ranked[-1]])
-            found = replace(found, dynamics=_follow(opened, task, layout, list(examined), frames, show))
+            found = replace(found, dynamics=_follow(opened, task, layout, list(examined), num_frames, show))
     write_probe(opened.folder, found)
     made = _draw(opened, examination, found, read) if draw else []
     _track(opened, found, made, track)
     return found
+
+
+def print_probed(found: Probe, run: str, runs_dir: Path, **_: Any) -> None:
+    """What came of `probe`."""
+    folder = find(run, runs_dir)
+    print_probe(found, Console())
+    made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
+    answer("", folder / PROBE, *(path for path in made if path.exists()))
 
 
 def _read(

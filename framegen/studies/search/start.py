@@ -7,23 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from filelock import FileLock
+from rich.console import Console
 
 from framegen.config.config import Config
 from framegen.config.experiments import configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.device import choose_device
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
+from framegen.machine.progress import answer
+from framegen.report.tables import print_results
 from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
 from framegen.runs.weights_and_biases import resolve_mode
-from framegen.studies.search.results import Trials
+from framegen.studies.search.results import Trials, print_trials
 from framegen.studies.search.space import Choice, Range, check_space
 
 LOCKS, PLACE = ".locks", ".place"
@@ -57,7 +61,7 @@ def search(
     sampler_seed: int = 0,
     storage: str | None = None,
     tags: Sequence[str] = (),
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Found:
     """Search for the best options of an experiment, by validation skill, or mse where no optimum is known.
 
@@ -116,6 +120,15 @@ def search(
     )
     run, found = run.run(plan, workers, show)
     return Found(folder, run, found)
+
+
+def print_found(found: Found, **_: Any) -> None:
+    """What came of `search`."""
+    print_trials(found.trials, Console())
+    print_results(found.run.results, Console())
+    made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
+    answer("", "The best one, and the search:", *(f"  {path}" for path in made))
+    answer(f"The best one again: uv run {found.trials.command}")
 
 
 def _check(trials: int, workers: int) -> None:

@@ -13,7 +13,7 @@ from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, ConvRecurrent
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Sprites
 from framegen.studies.probe.beliefs import JOINT
 from framegen.studies.probe.long_loops import VERDICTS
 from framegen.studies.probe.results import read_probe
@@ -35,7 +35,7 @@ def population(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_is_probed_from_the_shell(population: Path, framegen: Runner) -> None:
     before = {path: path.read_bytes() for path in population.glob("*.jsonl")}
-    code, out, err = framegen("probe", population, "--frames", "60", "--track", "disabled")
+    code, out, err = framegen("probe", population, "--num-frames", "60", "--track", "disabled")
     assert code == 0, err
     for word in ("direction x position", "Lyapunov exponents", "drifts", "un-", "= 5 numbers"):
         assert word in out
@@ -66,7 +66,7 @@ def test_a_run_is_probed_from_the_shell(population: Path, framegen: Runner) -> N
 
 
 def test_the_same_from_python_and_without_the_long_loops(population: Path) -> None:
-    found = public.probe(population, frames=0, track="disabled", show=False, draw=False)
+    found = public.probe(population, num_frames=0, track="disabled", show=False, draw=False)
     assert isinstance(found, public.Probe)
     assert found.dynamics is None
     assert found == read_probe(population)
@@ -137,9 +137,9 @@ def test_worlds_in_which_nothing_goes_round_are_read_too(
 
 
 def test_a_number_of_frames_that_cannot_be_is_refused(population: Path, framegen: Runner) -> None:
-    code, _, err = framegen("probe", population, "--frames", "7")
+    code, _, err = framegen("probe", population, "--num-frames", "7")
     assert code == 2
-    assert err == "framegen: --frames 7: 0 for none, or 20 to 100000\n"
+    assert err == "framegen: --num-frames 7: 0 for none, or 20 to 100000\n"
     assert framegen("probe", population.parent / "none")[0] == 1
 
 

@@ -359,7 +359,7 @@ def test_a_trial_is_a_run_of_the_searchs_group(tmp_path: Path) -> None:
         (["--trials", "0"], "--trials 0"),
         (["--workers", "0"], "--workers 0"),
         (["--name", "a b"], "--name a b"),
-        (["--name", "bench"], "--name bench"),
+        (["--name", "wandb"], "--name wandb"),
         (["--storage", "nonsense"], "--storage nonsense"),
         (["--storage", "postgresql://me:secret@there/db"], "give the URL as OPTUNA_STORAGE"),
         (["--device", "cuda"], "--device cuda"),

@@ -1,7 +1,6 @@
 """The benchmark: everything set up, measured in turn, and written down."""
 
 import gc
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,13 +12,8 @@ from typing import Any
 
 import torch
 
-from framegen.machine.errors import UserError
-from framegen.machine.files import write_text
-from framegen.machine.progress import counted, say
-from framegen.models.kernels.build import FusedUnavailable, compiler
-from framegen.studies.bench import table
-from framegen.studies.bench.groups import QUICK, Sizes, groups
-from framegen.studies.bench.measure import (
+from benchmarks import table
+from benchmarks.measure import (
     Case,
     Contender,
     Group,
@@ -29,6 +23,11 @@ from framegen.studies.bench.measure import (
     prepare,
     turn,
 )
+from framegen.machine.errors import UserError
+from framegen.machine.facts import processor, versions
+from framegen.machine.files import write_text
+from framegen.machine.progress import counted, say
+from framegen.models.kernels.build import FusedUnavailable, compiler
 
 Content = dict[str, Any]
 """What bench.json holds."""
@@ -37,18 +36,16 @@ Turn = tuple[float, float]
 """Microseconds a unit, and CPU cores that were busy."""
 
 
-def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) -> Content:
-    """Measure the fused engine beside PyTorch and JAX on this machine: training, populations, rollouts, and
-    its limits.
+def bench(out: Path, groups: Sequence[Group], rounds: int = 7, seconds: float = 0.2) -> Content:
+    """Measure groups of contenders on this machine.
 
     All contenders are set up first, compiling with empty caches; then each has its turn in every round. A
-    time is the median over the rounds, a ratio the median of the rounds' own ratios to the fused engine.
+    time is the median over the rounds, a ratio the median of the rounds' own ratios to a case's first.
 
     Args:
         out: folder for bench.json (all numbers) and bench.md (the tables); made where missing.
         rounds: turns of each contender.
-        show: whether to show progress on stderr.
-        quick: the smallest sizes, without torch.compile and JAX: shows that all runs; its times say nothing.
+        seconds: what a turn takes at least.
 
     Returns:
         {"machine", "rounds", "groups"}, as in bench.json. Each group has a title, a unit, rows and notes;
@@ -58,23 +55,19 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
     Raises:
         UserError: no C++ compiler is here, or the disk refuses.
     """
-    if rounds < 1:
-        raise ValueError(f"rounds is {rounds}: at least 1 round is needed")
-    sizes = QUICK if quick else Sizes()
     machine = _machine()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be made: {error.strerror}") from error
     with clean_machine():
-        all_groups = groups(sizes)
-        ready, notes = _prepare(all_groups, sizes.seconds, show)
+        ready, notes = _prepare(groups, seconds)
         gc.collect()
-        say(f"measuring {len(ready)} contenders in turn, {rounds} times each", show)
+        say(f"measuring {len(ready)} contenders in turn, {rounds} times each", True)
         turns: dict[Contender, list[Turn]] = {contender: [] for contender in ready}
         every = [contender for _ in range(rounds) for contender in ready]
-        for contender in counted(every, len(every), "measuring") if show else every:
-            turns[contender].append(turn(ready[contender], contender.units, sizes.seconds))
+        for contender in counted(every, len(every), "measuring"):
+            turns[contender].append(turn(ready[contender], contender.units, seconds))
     content = {
         "machine": machine,
         "rounds": rounds,
@@ -94,7 +87,7 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
                     ),
                 ],
             }
-            for group in all_groups
+            for group in groups
         ],
     }
     write_text(out / "bench.json", json.dumps(content, indent=2, allow_nan=False))
@@ -102,28 +95,26 @@ def bench(out: Path, rounds: int = 7, show: bool = True, quick: bool = False) ->
     return content
 
 
-def _prepare(
-    all_groups: Sequence[Group], seconds: float, show: bool
-) -> tuple[dict[Contender, Ready], dict[Contender, str]]:
+def _prepare(groups: Sequence[Group], seconds: float) -> tuple[dict[Contender, Ready], dict[Contender, str]]:
     """Every contender that can run here, ready; and of the others, why they cannot."""
-    contenders = [contender for group in all_groups for case in group.cases for contender in case.contenders]
-    say(f"setting {len(contenders)} contenders up; compiling takes a while", show)
+    contenders = [contender for group in groups for case in group.cases for contender in case.contenders]
+    say(f"setting {len(contenders)} contenders up; compiling takes a while", True)
     ready: dict[Contender, Ready] = {}
     notes: dict[Contender, str] = {}
-    for contender in counted(contenders, len(contenders), "setting up") if show else contenders:
+    for contender in counted(contenders, len(contenders), "setting up"):
         try:
             ready[contender] = prepare(contender, seconds)
         except Unavailable as reason:
             notes[contender] = f"{contender.name}: left out. {reason}"
         except FusedUnavailable as reason:
-            raise UserError(f"bench: there is nothing to measure: the fused engine {reason}") from reason
+            raise UserError(f"there is nothing to measure: the fused engine {reason}") from reason
     return ready, notes
 
 
 def _rows(
     group: Group, case: Case, ready: dict[Contender, Ready], turns: dict[Contender, list[Turn]]
 ) -> list[Content]:
-    fused = [microseconds for microseconds, _ in turns[case.contenders[0]]]
+    first = [microseconds for microseconds, _ in turns[case.contenders[0]]]
     rows = []
     for contender in case.contenders:
         if contender not in ready:
@@ -133,7 +124,7 @@ def _rows(
             "case": case.label,
             "contender": contender.name,
             "microseconds": statistics.median(times),
-            "ratio": statistics.median(time / own for time, own in zip(times, fused, strict=True)),
+            "ratio": statistics.median(time / own for time, own in zip(times, first, strict=True)),
             "smallest": min(times),
             "largest": max(times),
             "cores": statistics.median(cores),
@@ -151,33 +142,15 @@ def _rows(
 def _machine() -> Content:
     """What the times depend on."""
     return {
-        "cpu": _cpu(),
+        "cpu": processor(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "jax": _version("jax"),
+        **versions("torch", "jax"),
         "compiler": _compiler(),
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
     }
-
-
-def _cpu() -> str:
-    """The processor's name as the system gives it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _compiler() -> str:
@@ -185,7 +158,7 @@ def _compiler() -> str:
     try:
         path = compiler()
     except FusedUnavailable as reason:
-        raise UserError(f"bench: there is nothing to measure: the fused engine {reason}") from reason
+        raise UserError(f"there is nothing to measure: the fused engine {reason}") from reason
     return subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout.partition(
         "\n"
     )[0]

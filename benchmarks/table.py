@@ -66,10 +66,9 @@ def _about(content: Content) -> str:
     units = ", ".join(dict.fromkeys(group["unit"] for group in content["groups"]))
     return (
         f"µs: microseconds, median of {content['rounds']} rounds in which every contender had its turn, from "
-        "the smallest to the "
-        f"largest; per {units}. ratio: to the fused engine's time, median of the rounds' own. cores: CPU "
-        "cores that were busy. ready: seconds until the first call had ended, compiling (with empty caches) "
-        "and imports included."
+        f"the smallest to the largest; per {units}. ratio: to the time of the first of a case, median of the "
+        "rounds' own. cores: CPU cores that were busy. ready: seconds until the first call had ended, "
+        "compiling (with empty caches) and imports included."
     )
 
 
@@ -77,8 +76,9 @@ def _machine(content: Content) -> str:
     machine = content["machine"]
     load = "" if machine["load_before"] is None else f", load before {machine['load_before']:.2f}"
     jax = f"JAX {machine['jax']}" if machine["jax"] else "no JAX"
+    gpu = f" {machine['gpu']};" if machine["gpu"] else ""
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, up to {machine['threads']} threads{load}; "
+        f"{machine['cpu']}, {machine['cores']} cores, up to {machine['threads']} threads{load};{gpu} "
         f"{machine['system']}; "
         f"Python {machine['python']}, torch {machine['torch']}, {jax}, {machine['compiler']}."
     )

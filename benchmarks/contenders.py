@@ -1,4 +1,4 @@
-"""The ways to train and to roll out that are measured, all on the CPU: the fused engine and PyTorch.
+"""The ways to train and to roll out that are measured: framegen's engines and PyTorch.
 
 Each function sets up nets that are its own to train, and returns a call that trains on from where the last
 one stopped and returns the losses, or one that generates. Given the same nets and batches all of them compute
@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.measure import Call, Unavailable
 from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.kernels.fused import cell_of
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import Predictor
-from framegen.studies.bench.measure import Call, Unavailable
+from framegen.training.engine import Engine, TorchEngine
 from framegen.training.fused_engine import FusedEngine
 
 LossOf = Callable[[Tensor, Tensor], Tensor]
@@ -37,7 +38,16 @@ def flat(clips: Clips) -> tuple[Tensor, Tensor]:
 def fused_training(nets: Sequence[RecurrentNet], clips: Clips, training: Training, order: Tensor) -> Call:
     """K nets through the fused engine, each on its own order (K, N); a call goes through it and returns
     losses (steps, K)."""
-    engine = FusedEngine(nets, clips, training, False)
+    return _through(FusedEngine(nets, clips, training, False), training, order)
+
+
+def torch_training(model: Predictor, clips: Clips, training: Training, order: Tensor, device: str) -> Call:
+    """A model of any kind through framegen's own engine in PyTorch; otherwise as `fused_training`."""
+    place = torch.device(device)
+    return _through(TorchEngine([model.to(place)], clips, training, False, place), training, order)
+
+
+def _through(engine: Engine, training: Training, order: Tensor) -> Call:
     chunks = order.split(engine.chunk * training.batch_size, 1)
 
     def call() -> Tensor:

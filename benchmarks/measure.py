@@ -109,7 +109,7 @@ def turn(ready: Ready, units: int, least_seconds: float) -> tuple[float, float]:
     finally:
         gc.enable()
     if not made.isfinite().all():
-        raise UserError("bench: what a contender computes is no longer finite; its times would mean nothing")
+        raise UserError("what a contender computes is no longer finite; its times would mean nothing")
     return passed / (calls * units) * 1e6, cores
 
 

@@ -16,22 +16,25 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from framegen.config.models import Recurrent
-from framegen.machine.errors import UserError
-from framegen.models.kernels.fused import FusedPredictor
-from framegen.studies.bench import bench, in_jax, measure, print_tables, run
-from framegen.studies.bench.contenders import (
+from benchmarks import __main__, in_jax, measure, run
+from benchmarks.contenders import (
     Loss,
     eager_training,
     fused_training,
     layers_loss,
     rollout,
     stacked_training,
+    torch_training,
     whole_steps,
     written_out_loss,
 )
-from framegen.studies.bench.groups import QUICK, TRAINING, Sizes, clips, groups, net, orders
-from framegen.studies.bench.measure import Contender, Ready, prepare, turn
+from benchmarks.groups import QUICK, TRAINING, Sizes, clips, groups, groups_on_gpu, net, orders
+from benchmarks.measure import Contender, Ready, prepare, turn
+from benchmarks.run import bench
+from benchmarks.table import print_tables
+from framegen.config.models import Recurrent
+from framegen.machine.errors import UserError
+from framegen.models.kernels.fused import FusedPredictor
 from tests.conftest import needs_compiler
 
 CLIPS = clips(40, 20)
@@ -97,6 +100,33 @@ def test_jax_trains_as_the_fused_engine(config: Recurrent, members: int, product
     _same(_losses(in_jax.training(ours, CLIPS, TRAINING, order, product)), fused)
 
 
+@needs_compiler
+def test_framegens_own_loop_in_pytorch_trains_as_the_fused_engine() -> None:
+    order = orders(1, len(CLIPS))
+    fused = _losses(fused_training([net()], CLIPS, TRAINING, order))
+    _same(_losses(torch_training(net(), CLIPS, TRAINING, order, "cpu")), fused)
+
+
+@needs_compiler
+def test_on_a_gpu_its_rows_stand_beside_those_of_the_cpu(tmp_path: Path) -> None:
+    gpu = "cuda" if torch.cuda.is_available() else "cpu"
+    content = bench(tmp_path, groups_on_gpu(QUICK, gpu), 1, 0.0)
+    ways = ["fused engine", "PyTorch, CPU", "PyTorch, GPU"]
+    assert [(row["case"], row["contender"]) for row in content["groups"][0]["rows"]] == [
+        *(("the article's net", way) for way in ways),
+        *(("GRU, 4 units", way) for way in ways),
+        *(("ConvGRU, 2 channels, 8x8", way) for way in ways[1:]),
+    ]
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_where_no_gpu_is_one_line_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "--device", "cuda", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="benchmarks: --device cuda: torch finds no such device here"):
+        __main__.main()
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_net_of_the_second_table_has_its_rows_of_jax() -> None:
     table = groups(replace(QUICK, compilers=True, nets=Sizes.nets))[1]
     rows = {case.label: [each.name for each in case.contenders[2:]] for case in table.cases}
@@ -132,9 +162,9 @@ def test_jax_rolls_out_the_same_frames(product: str) -> None:
 @needs_compiler
 def test_a_whole_run_leaves_all_numbers_and_tables(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     before = dict(os.environ), torch.get_num_threads()
-    content = bench(tmp_path / "new", rounds=3, show=False, quick=True)
+    content = bench(tmp_path / "new", groups(QUICK), 3, 0.0)
     assert (dict(os.environ), torch.get_num_threads()) == before
-    assert capfd.readouterr() == ("", "")
+    assert not capfd.readouterr().out
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"bench.json", "bench.md"}
     assert json.loads((tmp_path / "new" / "bench.json").read_text()) == content
     found = [[(row["case"], row["contender"]) for row in group["rows"]] for group in content["groups"]]
@@ -174,7 +204,7 @@ def test_figures_are_medians_over_rounds_that_go_through_all(
         return drift * (1.0 + (len(measured) - 1) % 2), 0.5
 
     monkeypatch.setattr(run, "turn", slower)
-    content = bench(tmp_path, rounds=3, show=False, quick=True)
+    content = bench(tmp_path, groups(QUICK), 3)
     assert len(set(measured)) == 16
     assert measured == measured[:16] * 3
     rows = [row for group in content["groups"] for row in group["rows"]]
@@ -190,10 +220,9 @@ def test_what_cannot_run_is_left_out_and_said(tmp_path: Path, monkeypatch: pytes
     def broken(*_: Any) -> None:
         raise RuntimeError("not on this Python\nand more")
 
-    monkeypatch.setattr(run, "QUICK", replace(QUICK, compilers=True))
     monkeypatch.setattr(torch, "compile", broken)
     monkeypatch.setitem(sys.modules, "jax", None)
-    content = bench(tmp_path, rounds=1, show=False, quick=True)
+    content = bench(tmp_path, groups(replace(QUICK, compilers=True)), 1, 0.0)
     assert {row["contender"] for row in content["groups"][0]["rows"]} == {"fused engine", "PyTorch"}
     notes = "\n".join(content["groups"][0]["notes"])
     assert (
@@ -228,7 +257,5 @@ def test_without_a_compiler_there_is_nothing_to_measure(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "")
     with pytest.raises(UserError, match=r"needs a C\+\+ compiler"):
-        bench(tmp_path / "out", show=False, quick=True)
-    with pytest.raises(ValueError, match="rounds is 0"):
-        bench(tmp_path / "out", rounds=0, show=False, quick=True)
+        bench(tmp_path / "out", groups(QUICK))
     assert not (tmp_path / "out").exists()

@@ -8,16 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from framegen.config.models import Recurrent
-from framegen.config.tasks import Orbit
-from framegen.config.training import Training
-from framegen.data import orbit
-from framegen.data.clips import TensorClips
-from framegen.models import build
-from framegen.models.kernels.fused import MAX_HIDDEN, FusedPredictor
-from framegen.models.nets.recurrent import RecurrentNet
-from framegen.studies.bench import in_jax
-from framegen.studies.bench.contenders import (
+from benchmarks import in_jax
+from benchmarks.contenders import (
     compiled_steps,
     compiled_training,
     eager_training,
@@ -25,9 +17,18 @@ from framegen.studies.bench.contenders import (
     layers_loss,
     rollout,
     stacked_training,
+    torch_training,
     written_out_loss,
 )
-from framegen.studies.bench.measure import Call, Case, Contender, Group
+from benchmarks.measure import Call, Case, Contender, Group
+from framegen.config.models import ConvRecurrent, Recurrent
+from framegen.config.tasks import Orbit
+from framegen.config.training import Training
+from framegen.data import orbit
+from framegen.data.clips import TensorClips
+from framegen.models import build
+from framegen.models.kernels.fused import MAX_HIDDEN, FusedPredictor
+from framegen.models.nets.recurrent import RecurrentNet
 
 TRAINING = Training(max_grad_norm=math.inf)
 """The article's batches; the gradient is not clipped, since the loop of a tutorial does not clip it."""
@@ -54,8 +55,6 @@ class Sizes:
     """Frames a clip; the net is shown all but the last."""
     limit_clips: int = 100
     """Clips of an epoch, where the fused engine's limits are looked for."""
-    seconds: float = 0.2
-    """What a turn takes at least."""
     compilers: bool = True
     """Whether torch.compile and JAX take part."""
     nets: tuple[Recurrent, ...] = (
@@ -67,14 +66,18 @@ class Sizes:
     """Other cells and more layers."""
     gru_members: tuple[int, ...] = (64,)
     """Nets of a population of the first of these."""
+    pixels: int = 16
+    """Height and width of the frames of a convolutional GRU, which a GPU trains."""
+    channels: int = 32
+    """Its hidden channels."""
 
 
-QUICK = Sizes(40, (1, 3), 2, (1, 20), 12, (5,), (20,), 40, 0.0, False, (Recurrent("gru", 4),), (2,))
+QUICK = Sizes(40, (1, 3), 2, (1, 20), 12, (5,), (20,), 40, False, (Recurrent("gru", 4),), (2,), 8, 2)
 """As little as shows that everything runs; its times say nothing."""
 
 
 def groups(sizes: Sizes) -> tuple[Group, ...]:
-    """All that is measured, one group a table."""
+    """All that is measured on the CPU, one group a table."""
     cores = torch.get_num_threads()
     article, gru = Recurrent(), sizes.nets[0]
     return (
@@ -87,6 +90,36 @@ def groups(sizes: Sizes) -> tuple[Group, ...]:
     )
 
 
+def groups_on_gpu(sizes: Sizes, gpu: str = "cuda") -> tuple[Group, ...]:
+    """Trainings on the GPU beside the same on the CPU."""
+    few, cores = sizes.stacked_steps * TRAINING.batch_size, torch.get_num_threads()
+
+    def case(label: str, config: Recurrent | ConvRecurrent, pixels: int) -> Case:
+        data, order = clips(few, pixels=pixels), orders(1, few)
+        ways: dict[str, tuple[Callable[[], Call], tuple[int, ...]]] = {}
+        if isinstance(config, Recurrent):
+            ways[FUSED] = (partial(fused_training, [net(config)], data, TRAINING, order), (1,))
+        for name, device, threads in (
+            ("PyTorch, CPU", "cpu", tuple(sorted({1, cores}))),
+            ("PyTorch, GPU", gpu, (1,)),
+        ):
+            model = build(config, (1, pixels, pixels), 0)
+            ways[name] = (partial(torch_training, model, data, TRAINING, order, device), threads)
+        contenders = [
+            Contender(name, way, sizes.stacked_steps, threads) for name, (way, threads) in ways.items()
+        ]
+        return Case(label, tuple(contenders))
+
+    conv, frames = ConvRecurrent("convgru", sizes.channels), Orbit.num_frames - 1
+    cases = (
+        case("the article's net", Recurrent(), 2),
+        case(_said(sizes.nets[0]), sizes.nets[0], 2),
+        case(f"ConvGRU, {conv.hidden_size} channels, {sizes.pixels}x{sizes.pixels}", conv, sizes.pixels),
+    )
+    title = f"Training on the GPU and on the CPU: batches of {TRAINING.batch_size}, {frames} frames in"
+    return (Group(title, "training step", cases, "net", ("PyTorch: framegen's own engine in it.",)),)
+
+
 def net(config: Recurrent | None = None, seed: int = 0) -> RecurrentNet:
     """A new net for frames of 2x2 pixels, the article's unless told otherwise."""
     model = build(config or Recurrent(), (1, 2, 2), seed)
@@ -94,9 +127,9 @@ def net(config: Recurrent | None = None, seed: int = 0) -> RecurrentNet:
     return model
 
 
-def clips(num_clips: int, num_frames: int = Orbit.num_frames) -> TensorClips:
-    """The article's clips: each frame's target is the next one."""
-    frames = orbit.sample(Orbit(num_clips=num_clips, num_frames=num_frames), "train")
+def clips(num_clips: int, num_frames: int = Orbit.num_frames, pixels: int = 2) -> TensorClips:
+    """The article's clips, of so many pixels in height and width: each frame's target is the next one."""
+    frames = orbit.sample(Orbit(num_clips=num_clips, num_frames=num_frames, size=pixels), "train")
     return TensorClips(frames[:, :-1], frames[:, 1:])
 
 

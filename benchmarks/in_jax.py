@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from benchmarks.contenders import flat, parameters
+from benchmarks.measure import Call, Unavailable
 from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.kernels.fused import cell_of
 from framegen.models.nets.mingru import MinGRU
 from framegen.models.nets.recurrent import RecurrentNet
-from framegen.studies.bench.contenders import flat, parameters
-from framegen.studies.bench.measure import Call, Unavailable
 
 Array = Any
 """jax.Array, where JAX is installed."""

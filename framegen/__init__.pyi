@@ -1,0 +1,44 @@
+from .commands.comparing import table as table
+from .commands.continuing import continue_film as continue_film
+from .commands.continuing import continue_films as continue_films
+from .commands.evaluation import draw as draw
+from .commands.evaluation import evaluate as evaluate
+from .commands.generation import generate as generate
+from .commands.own_films import train_on as train_on
+from .commands.playing import play as play
+from .commands.training import Enough as Enough
+from .commands.training import resume as resume
+from .commands.training import train as train
+from .config.config import Config as Config
+from .config.experiments import EXPERIMENTS as EXPERIMENTS
+from .config.models import MLP as MLP
+from .config.models import ConvRecurrent as ConvRecurrent
+from .config.models import Model as Model
+from .config.models import MotionFilter as MotionFilter
+from .config.models import Recurrent as Recurrent
+from .config.tasks import Film as Film
+from .config.tasks import MovingMNIST as MovingMNIST
+from .config.tasks import Orbit as Orbit
+from .config.tasks import Sine as Sine
+from .config.tasks import Task as Task
+from .config.training import Training as Training
+from .evaluation.results import Results as Results
+from .machine.errors import OptionError as OptionError
+from .machine.errors import UserError as UserError
+from .machine.interrupts import Interrupted as Interrupted
+from .models.predictor import Predictor as Predictor
+from .models.rollout import rollout as rollout
+from .report.save import save as save
+from .runs.run import Run as Run
+from .runs.run import load as load
+from .runs.tracking import Tracker as Tracker
+from .studies.probe.results import Probe as Probe
+from .studies.probe.run import probe as probe
+from .studies.search.space import Choice as Choice
+from .studies.search.space import Range as Range
+from .studies.search.start import Found as Found
+from .studies.search.start import search as search
+from .training.loop import Epoch as Epoch
+
+__all__: list[str]
+__version__: str
