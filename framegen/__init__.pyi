@@ -30,6 +30,7 @@ from .models.rollout import rollout as rollout
 from .report.save import save as save
 from .runs.run import Run as Run
 from .runs.run import load as load
+from .runs.tracking import Tracker as Tracker
 from .studies.probe.results import Probe as Probe
 from .studies.probe.run import probe as probe
 from .studies.search.space import Choice as Choice

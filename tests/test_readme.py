@@ -138,7 +138,12 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
                 assert other == ["uv", "run", "pytest"]
 
 
-@pytest.mark.parametrize("code", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+PIECES = re.findall(
+    r"^```python\n(.*?)^```", README + (ROOT / "docs" / "tracking.md").read_text(), re.MULTILINE | re.DOTALL
+)
+
+
+@pytest.mark.parametrize("code", PIECES)
 def test_each_piece_of_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     short = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=1), task=SMALL)

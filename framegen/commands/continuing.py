@@ -157,7 +157,9 @@ def continue_films(
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
     written = (
-        _kept(wanted[0], lambda path: write_generated(path, continued, rate, "clean", exclusive=not force)),
+        _kept(
+            wanted[0], lambda path: write_generated(path, continued, rate, clean=True, exclusive=not force)
+        ),
         _kept(wanted[1], lambda path: write_generated(path, shown, shot_fps, exclusive=not force)),
     )
     if written != wanted:  # somebody took a name while this was made
@@ -242,7 +244,7 @@ def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     """The files to write, first those that are wanted: where `out` says, or after the film's name; then the
     same numbered."""
     if out is None:
-        stems = (film.stem + f"-{number}" * (number > 1) for number in itertools.count(1))
+        stems = (film.stem if number == 1 else f"{film.stem}-{number}" for number in itertools.count(1))
         return ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in stems)
     if not out.name:
         raise OptionError(f"--out {out}: is a folder that is there; name a file, or a new folder")

@@ -205,9 +205,9 @@ def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> list[str]:
 
     starts = list(shot_starts(passing()))
     lengths = [str(end - start) for start, end in itertools.pairwise([*starts, count])]
-    listed = ", ".join(lengths[:LISTED]) + ", …" * (len(lengths) > LISTED)
-    where = f" in the first {LOOKED_AT} frames" * (count == LOOKED_AT)
-    return [f"{count_of(len(starts), 'shot')} found{where}, of so many frames: {listed}", *faults]
+    listed = ", ".join([*lengths[:LISTED], "…"] if len(lengths) > LISTED else lengths)
+    where = f" in the first {LOOKED_AT} frames" if count == LOOKED_AT else ""
+    return [f"{count_of(len(starts), 'shot')} found{where}; frames of each: {listed}", *faults]
 
 
 def _samples(path: Path, facts: Facts, shape: tuple[int, int]) -> list[Array]:

@@ -21,7 +21,7 @@ from framegen.report.tables import print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
-from framegen.runs.tracking import Tracker
+from framegen.runs.tracking import Tracker, Untracked
 
 CLIPS = "clips"
 """Folder of test clips as films, where W&B is told of the run."""
@@ -74,19 +74,19 @@ def measure(run: Run) -> Results:
 
 def log_run(run: Run, measured: Results, made: Sequence[Path], tracker: Tracker, step: int) -> None:
     """Leave what was measured and drawn of a trained run, and its checkpoint, in W&B."""
-    tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
+    tracker.media(step, {f"figures/{path.stem}": path for path in made})
     log_results(measured, step, tracker)
     if len(measured.members) > 1:
         columns = ["epoch", "seed", "train/loss", "val/mse"]
         rows = [[row.get(column) for column in columns] for row in run.metrics().members]
-        tracker.log_table(step, "val/members", columns, rows)
+        tracker.table(step, "val/members", columns, rows)
     metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
     if measured.has_skill:
         metadata["skill"] = measured.median.one_step["skill"]
     metadata["sha256"] = content_digest(run.folder / CHECKPOINT)
     name = run.config.experiment
-    tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
-    if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:
+    tracker.file(name, "model", run.folder / CHECKPOINT, metadata)
+    if made and not isinstance(tracker, Untracked) and measured.closed_loop and not run.data.carry_state:
         could_make(run.folder / CLIPS, lambda: _log_clips(run, metadata["sha256"], tracker, step))
 
 
@@ -96,9 +96,9 @@ def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
     folder, name = run.folder / CLIPS, run.config.experiment
     clips = write_clip_films(run, folder)
     rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
-    tracker.log_table(step, "test/clips", ["clip", "mse", *clips[0].films], rows)
+    tracker.table(step, "test/clips", ["clip", "mse", *clips[0].films], rows)
     metadata = {"model": name, "model_sha256": model, "seed": run.shown}
-    tracker.log_file(f"{name}-clips", "clips", folder, metadata, alias=run.folder.name)
+    tracker.file(f"{name}-clips", "clips", folder, metadata)
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
@@ -107,9 +107,9 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
     columns = list(results.convention)
     for part, predictors in results.parts().items():
         rows = [[name, *(scores.get(m) for m in columns)] for name, scores in predictors.items()]
-        tracker.log_table(step, f"test/{part}", ["predictor", *columns], rows)
+        tracker.table(step, f"test/{part}", ["predictor", *columns], rows)
         errors = {f"references/{part}/{name}": s["mse"] for name, s in predictors.items() if name != "model"}
-        tracker.log_summary({name: mse for name, mse in errors.items() if mse is not None})
+        tracker.summary({name: mse for name, mse in errors.items() if mse is not None})
     if results.closed_loop is not None:
         curves = results.closed_loop.per_horizon
         metrics = list(curves["model"])
@@ -118,7 +118,7 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
             for name, each in curves.items()
             for horizon, values in enumerate(zip(*(each[m] for m in metrics), strict=True), start=1)
         ]
-        tracker.log_table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
+        tracker.table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
     prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
     values = {
         f"{prefixes[part]}{m}": results.values(part, m)
@@ -127,5 +127,5 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
     }
     if len(results.members) > 1:
         rows = zip([member.seed for member in results.members], *values.values(), strict=True)
-        tracker.log_table(step, "test/members", ["seed", *values], [list(row) for row in rows])
-    tracker.log_summary(summary({f"test/{name}": each for name, each in values.items()}))
+        tracker.table(step, "test/members", ["seed", *values], [list(row) for row in rows])
+    tracker.summary(summary({f"test/{name}": each for name, each in values.items()}))

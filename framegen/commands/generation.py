@@ -26,7 +26,7 @@ from framegen.report.continuation import ENDINGS, FPS, Continuation, write_gener
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
-from framegen.runs.folder import CONFIG, find, read_config
+from framegen.runs.folder import CONFIG, data_of, find
 
 MAX_FRAMES = 10_000_000
 
@@ -113,7 +113,7 @@ def generate(
     rows = truth if len(truth) else None, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     make_parents(out)
-    return write_generated(out, continued, fps, look, scale, exclusive=not force)
+    return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 
 
 def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:
@@ -246,7 +246,7 @@ def _data(run: Path, saved: Checkpoint) -> Data:
         raise OptionError(
             f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
         )
-    return load_data(saved.config.task, read_config(run).data_dir)
+    return load_data(saved.config.task, data_of(run))
 
 
 def _test_clip(run: Path, data: Data, index: int, context: int | None) -> tuple[Tensor, int]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from framegen.data.clips import Clips, chunk_size, chunks, to_float
 from framegen.evaluation.image_quality import measure_pictures
 from framegen.evaluation.metrics import Range
+from framegen.machine.device import seeded
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
 
@@ -61,11 +62,13 @@ def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor,
         yield inputs, predictions, targets
 
 
+@seeded(0)
 def one_step_mse(model: Predictor, clips: Clips) -> float:
     """Mean squared error one step ahead, of all clips together."""
     return _mean_square(predictions - targets for _, predictions, targets in _predicted(model, clips))
 
 
+@seeded(0)
 def closed_loop_mse(model: Predictor, clips: Clips, steps: int) -> float:
     """Mean squared error of a clip's last steps, each shown the prediction of the step before it."""
     return _mean_square(_run_on(model, clips, steps))
@@ -89,6 +92,7 @@ def _mean_square(differences: Iterable[Tensor]) -> float:
     return squared / count
 
 
+@seeded(0)
 def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None = None) -> Errors:
     """Each clip's errors one step ahead, at each step behind the burn-in.
 
@@ -109,6 +113,7 @@ def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None 
     return _join(parts, torch.cat)
 
 
+@seeded(0)
 def closed_loop_errors(
     model: Predictor, frames: Tensor, context: int, picture_range: Range | None = None
 ) -> Errors:

@@ -15,6 +15,7 @@ from framegen.config.tasks import LEVEL
 from framegen.data.clips import Clips, Data, chunk_size, chunks, evenly, to_float
 from framegen.evaluation.metrics import number, standard_error
 from framegen.evaluation.results import Calibration, Curves, Scores
+from framegen.machine.device import seeded
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
 
@@ -41,6 +42,7 @@ REGRET_CONVENTION = {
 }
 
 
+@seeded(0)
 @torch.inference_mode()
 def one_step_bits(model: Predictor, clips: Clips) -> Tensor:
     """Each clip's bits a frame, mean over its steps: (N,) float64."""
@@ -51,6 +53,7 @@ def one_step_bits(model: Predictor, clips: Clips) -> Tensor:
     return torch.cat(parts)
 
 
+@seeded(0)
 @torch.inference_mode()
 def one_step_coverage(model: Predictor, clips: Clips) -> Tensor:
     """The share of pixels within each of INTERVALS, at each step of a clip: (2, T) float64."""
@@ -63,6 +66,7 @@ def one_step_coverage(model: Predictor, clips: Clips) -> Tensor:
     return _mean(torch.cat(parts, 1))
 
 
+@seeded(0)
 def closed_loop_coverage(model: Predictor, frames: Tensor, context: int) -> Tensor:
     """The share of pixels within each of INTERVALS of sampled futures, at each horizon: (2, H) float64.
 

@@ -12,6 +12,7 @@ from framegen.data import drift, orbit, sine, sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, chunks, evenly
 from framegen.data.moving_mnist import BouncingClips
+from framegen.machine.progress import count_of
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
 from framegen.models.motion import Motion
 from framegen.models.optima.bayes import BayesFilter
@@ -87,9 +88,7 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     pixels = torch.Size(data.frame_shape).numel()
     mean = fit_mean(targets for _, targets in _clips(data))
     linear = {
-        f"linear, {count} frame{'s' * (count > 1)}": fit_autoregression(
-            _sequences(data), count, data.carry_state
-        )
+        f"linear, {count_of(count, 'frame')}": fit_autoregression(_sequences(data), count, data.carry_state)
         for count in LINEAR_FRAMES
         if count * pixels <= LINEAR_MAX_FEATURES
     }

@@ -93,12 +93,25 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Session:
+    """A part of a training: from which step on, and by what it was trained."""
+
+    __pydantic_config__: ClassVar[Any] = _STRICT
+
+    step: int
+    device: str
+    engine: str
+    processes: int
+
+
+@dataclass(frozen=True)
 class TrainingFacts:
     """Facts of a training that was finished."""
 
     __pydantic_config__: ClassVar[Any] = _STRICT
 
     parameters: int
+    """Numbers that are trained, of one net."""
     device: str
     engine: str
     seconds: float
@@ -111,12 +124,17 @@ class TrainingFacts:
     """The most bytes held: on a GPU, or of main memory (then by one process, measuring included)."""
     processes: int = 1
     """So many trained together."""
+    earlier: list[Session] = field(default_factory=list)
+    """Of a training that was resumed by something else, what trained it before: device, engine and processes
+    are those of its end."""
     options: dict[str, bool | int | float | str | None] = field(default_factory=dict)
     """Of the training, those that are not as usual: precision, compile, ema, accumulate, ..."""
     dropped: dict[int, int] = field(default_factory=dict)
     """Members whose loss was no longer finite: seed, and the step at which it was dropped."""
     epochs: int | None = None
     """So many were trained."""
+    frozen_parameters: int = 0
+    """Numbers of its parameters that are not trained."""
     kept: Kept | None = None
     """Of the median member; None where the last weights were kept."""
 

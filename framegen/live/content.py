@@ -3,7 +3,7 @@
 import base64
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ def _is_linear(model: Predictor, pixels: int) -> bool:
     """Whether `net.js` computes this model: hidden layers, and a linear map to the frame."""
     head = getattr(model, "head", None)
     plain = isinstance(head, nn.Linear) and head.out_features == pixels and not model.has_density
-    return isinstance(model, FullyConnected) and plain
+    return type(model) in get_args(FullyConnected) and plain
 
 
 def content(run: Run, results: Results) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""Where to compute, and with how many threads."""
+"""Where to compute, with how many threads, and what is drawn by chance meanwhile."""
 
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 from framegen.machine.errors import OptionError
@@ -34,6 +35,19 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def seeded(*numbers: int) -> Iterator[None]:
+    """What torch draws inside is a function of these numbers, none negative; its generators are given back as
+    they were."""
+    seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+    devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)
+        if devices:
+            torch.cuda.manual_seed(seed)
+        yield
 
 
 def peak_memory(device: torch.device | None = None) -> int:

@@ -48,7 +48,7 @@ def answer(*lines: object) -> None:
 
 def count_of(number: int, what: str) -> str:
     """ "1 frame", "2 frames"."""
-    return f"{number} {what}{'s' * (number != 1)}"
+    return f"1 {what}" if number == 1 else f"{number} {what}s"
 
 
 def duration(seconds: float) -> str:

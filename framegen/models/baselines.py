@@ -1,6 +1,6 @@
 """Predictors that are fitted, not trained: the ones a net must beat to be worth its training."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -8,7 +8,9 @@ from torch import Tensor
 from framegen.models.predictor import Predictor, State
 
 RIDGE = 1e-9
-"""Added to the normal equations, relative to their mean diagonal: keeps noise-free data solvable."""
+"""The penalty that keeps noise-free data solvable; see `fit_ridge`."""
+NOTHING = 1e-9
+"""A deviation below which an input says nothing."""
 
 
 class CopyLast(Predictor):
@@ -48,12 +50,12 @@ class AutoRegression(Predictor):
         self.register_buffer("bias", bias)
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
-        features, state = _past(frames, self.num_frames, state)
+        features, state = lagged(frames, self.num_frames, state)
         predictions = features @ self.weight.to(frames.dtype) + self.bias.to(frames.dtype)
         return predictions.view_as(frames), state
 
 
-def _past(frames: Tensor, num_frames: int, state: State) -> tuple[Tensor, State]:
+def lagged(frames: Tensor, num_frames: int, state: State = None) -> tuple[Tensor, State]:
     """Each step's last frames side by side, newest first: (B, T, num_frames * P); and the state to go on
     with."""
     flat = frames.flatten(2)  # (B, T, P)
@@ -61,8 +63,8 @@ def _past(frames: Tensor, num_frames: int, state: State) -> tuple[Tensor, State]
     history = torch.cat(
         [flat[:, :1].expand(-1, before, -1) if state is None else state, flat], 1
     )  # (B, before + T, P)
-    lagged = [history[:, before - k : history.shape[1] - k] for k in range(num_frames)]
-    return torch.cat(lagged, -1), history[:, history.shape[1] - before :]
+    parts = [history[:, before - k : history.shape[1] - k] for k in range(num_frames)]
+    return torch.cat(parts, -1), history[:, history.shape[1] - before :]
 
 
 def fit_mean(targets: Iterable[Tensor]) -> Tensor:
@@ -74,28 +76,53 @@ def fit_mean(targets: Iterable[Tensor]) -> Tensor:
     return (total / count).float()
 
 
+def fit_ridge(batches: Iterable[tuple[Tensor, Tensor]], ridge: float) -> tuple[Tensor, Tensor]:
+    """Ridge regression (Hoerl and Kennard, 1970): the linear map x @ weight + bias of least squares over all
+    rows, with a penalty on its weights.
+
+    With X the inputs less their mean, over their deviation, Y the targets less their mean, and N rows:
+
+        W = (X^T X + N ridge I)^-1 X^T Y
+
+    Args:
+        batches: inputs (…, F) and targets (…, K); their products are summed in float64.
+
+    Returns:
+        The weight (F, K) and the bias (K,), float64. An input that never changes has weight 0.
+    """
+    gram, moment = torch.zeros(1, 1), torch.zeros(1, 1)
+    for inputs, targets in batches:
+        rows = inputs.double().flatten(0, -2)
+        rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
+        gram, moment = gram + rows.T @ rows, moment + rows.T @ targets.double().flatten(0, -2)
+    gram, moment = gram / gram[-1, -1], moment / gram[-1, -1]
+    centre, middle = gram[-1, :-1], moment[-1]
+    covariance, shared = gram[:-1, :-1] - centre.outer(centre), moment[:-1] - centre.outer(middle)
+    deviation = covariance.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(deviation > NOTHING, 1 / deviation, 0)[:, None]
+    penalty = ridge * torch.eye(len(centre), dtype=gram.dtype)
+    weight = scale * torch.linalg.solve(scale * covariance * scale.T + penalty, scale * shared)
+    return weight, middle - centre @ weight
+
+
 def fit_autoregression(
     batches: Iterable[tuple[Tensor, Tensor]], num_frames: int, carry_state: bool = False
 ) -> AutoRegression:
-    """Least squares over all clips, through the normal equations in float64.
+    """Least squares over all clips.
 
     Args:
         batches: inputs and targets, each (B, T, C, H, W).
         num_frames: how many frames each prediction sees.
         carry_state: the batches are one stream, each going on where the last one ended.
     """
-    gram, moment = torch.zeros(1, 1), torch.zeros(1, 1)
-    state: State = None
-    for inputs, targets in batches:
-        features, after = _past(inputs.double(), num_frames, state)  # (B, T, num_frames * P)
-        known = (
-            0 if state is not None or not carry_state else num_frames - 1
-        )  # a stream's first frames have no past
-        state = after if carry_state else None
-        features, targets = features[:, known:].flatten(0, 1), targets[:, known:]
-        features = torch.cat([features, features.new_ones(len(features), 1)], 1)
-        gram = gram + features.T @ features
-        moment = moment + features.T @ targets.double().flatten(2).flatten(0, 1)
-    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-    solution = torch.linalg.solve(gram + ridge, moment)  # (num_frames * P + 1, P)
-    return AutoRegression(solution[:-1], solution[-1])
+
+    def rows() -> Iterator[tuple[Tensor, Tensor]]:
+        state: State = None
+        for inputs, targets in batches:
+            features, after = lagged(inputs, num_frames, state)  # (B, T, num_frames * P)
+            # a stream's first frames have no past
+            known = num_frames - 1 if carry_state and state is None else 0
+            state = after if carry_state else None
+            yield features[:, known:], targets[:, known:].flatten(2)
+
+    return AutoRegression(*fit_ridge(rows(), RIDGE))

@@ -1,9 +1,9 @@
-"""The parameters of models: in one row, in a row each, and stacked by name."""
+"""The numbers of models: those that are trained in one row, all of them stacked by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from framegen.models.predictor import Predictor
 
@@ -13,18 +13,22 @@ def flatten(tensors: Iterable[Tensor]) -> Tensor:
     return torch.cat([tensor.detach().flatten() for tensor in tensors])
 
 
+def trained(model: Predictor) -> list[nn.Parameter]:
+    """The parameters that are trained: all but the frozen ones."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def split(row: Tensor, model: Predictor) -> list[Tensor]:
-    """Views of a row (P,) in the shapes of the model's parameters."""
-    parameters = list(model.parameters())
+    """Views of a row (P,) in the shapes of the model's trained parameters."""
+    parameters = trained(model)
     parts = row.split([parameter.numel() for parameter in parameters])
     return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
 
 
 def stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
-    """The weights of all models by name, each (K, …): torch.func.functional_call under vmap takes them as
-    they are."""
-    weights, buffers = torch.func.stack_module_state(list(models))
-    return {name: value.detach() for name, value in {**weights, **buffers}.items()}
+    """The weights and buffers of all models by name, each (K, …), as their `state_dict` has them."""
+    states = [model.state_dict() for model in models]
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
 
 
 def load_weights(models: Sequence[Predictor], weights: Mapping[str, Tensor]) -> None:
@@ -35,7 +39,7 @@ def load_weights(models: Sequence[Predictor], weights: Mapping[str, Tensor]) -> 
         name = next(name for name in [*expected, *found] if expected.get(name) != found.get(name))
         shapes = " and not ".join(str(shape and shape[1:]) for shape in (found.get(name), expected.get(name)))
         raise ValueError(f"its weights do not fit its config: {name} has shape {shapes}")
-    if not all(value.isfinite().all() for value in weights.values()):
+    if not all(weights[name].isfinite().all() for name, _ in models[0].named_parameters()):
         raise ValueError("it holds weights that are not finite")
     for k, model in enumerate(models):
         model.load_state_dict({name: value[k] for name, value in weights.items()})

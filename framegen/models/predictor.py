@@ -89,19 +89,19 @@ def device_of(model: Predictor) -> torch.device:
     return next((tensor.device for tensor in tensors), torch.device("cpu"))
 
 
-def num_parameters(model: Predictor) -> int:
-    """How many numbers are trained."""
-    return sum(parameter.numel() for parameter in model.parameters())
+def num_parameters(model: Predictor, trained: bool = True) -> int:
+    """How many numbers are trained, or else are frozen."""
+    return sum(each.numel() for each in model.parameters() if each.requires_grad == trained)
 
 
 def cpu_threads(model: Predictor) -> int:
     """CPU threads for a training in PyTorch: one for a small model, since handing work to a second takes
     longer than the work.
 
-    What convolves does more with each of its parameters, and gets all threads.
+    What convolves does more with each of its parameters, and gets all threads. Frozen ones are work too.
     """
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
-    small = num_parameters(model) < SMALL_MODEL and not convolves
+    small = num_parameters(model) + num_parameters(model, trained=False) < SMALL_MODEL and not convolves
     return 1 if small else torch.get_num_threads()
 
 

@@ -74,10 +74,11 @@ def _listed(places: Mapping[str, list[int]], gaps: Errors, errors: Errors) -> st
     for name, horizons in places.items():
         at = ", ".join(f"+{horizon}" for horizon in horizons)
         amounts = [
-            "at least " * (min(errors[model][h], errors[name][h]) <= AT_REST) + f"{abs(gaps[name][h]):.2f}"
-            for h in horizons
-            if gaps
+            f"at least {abs(gap):.2f}" if least <= AT_REST else f"{abs(gap):.2f}"
+            for gap, least in (
+                (gaps[name][h], min(errors[model][h], errors[name][h])) for h in horizons if gaps
+            )
         ]
-        by = f" by {', '.join(amounts)} dB" * bool(amounts)
+        by = f" by {', '.join(amounts)} dB" if amounts else ""
         told += [f"{name.replace(', ', ' of ')} at {at}{by}"] if horizons else []
     return "; ".join(told)

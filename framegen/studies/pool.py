@@ -24,7 +24,7 @@ from framegen.machine.errors import UserError
 from framegen.machine.interrupts import SIGNALS, Interrupted
 from framegen.models.kernels.fused import MAX_HIDDEN
 from framegen.runs.folder import CONFIG
-from framegen.runs.tracking import METRICS
+from framegen.runs.metrics import METRICS
 
 _stopped: Event | None = None
 """In a worker process: set when it is to begin no more runs."""

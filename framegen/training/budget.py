@@ -110,6 +110,7 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
             sum(times) < seconds and (len(times) < 4 or (sum(times[1:]) < MEASURED and len(times) < 20))
         ):
             times.append(timed(lambda: engine.run(order, rates)))
+        engine.predictors[0].eval()
         few = TensorClips(*data.val.batch(slice(0, config.training.batch_size)), data.val.burn_in)
         validation = timed(lambda: one_step_mse(engine.predictors[0], few))
         if steps := config.training.closed_loop:

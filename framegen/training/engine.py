@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
+from framegen.machine.device import seeded
 from framegen.models.mixture import Mixture
-from framegen.models.parameters import flatten, load_weights, split, stack
+from framegen.models.parameters import flatten, load_weights, split, stack, trained
 from framegen.models.predictor import Predictor, State, detach, map_state
 from framegen.training.feeding import bits_loss, noise, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
@@ -86,7 +87,7 @@ class TorchEngine:
         self.seeds, self.total_steps = list(seeds or range(len(models))), 1
         adam = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
         decay = training.weight_decay
-        self.optimizers = [adam(model.parameters(), weight_decay=decay, fused=True) for model in models]
+        self.optimizers = [adam(trained(model), weight_decay=decay, fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
         calls = [model.density if model.has_density else model for model in models]
         self.callables = [torch.compile(call) if training.compile else call for call in calls]
@@ -137,13 +138,17 @@ class TorchEngine:
         self.optimizers[k].zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
         total, unit = torch.zeros(2)
-        for part in self._parts(index):
+        for number, part in enumerate(self._parts(index)):
             of_batch = len(part) / len(index)
-            loss, in_units_of = self._loss(k, part, random)
-            loss = loss * of_batch
-            loss.backward()
+            with seeded(self.seeds[k], self.steps, 1 + self.ranks.rank, number):
+                loss, in_units_of = self._loss(k, part, random)
+                loss = loss * of_batch
+                loss.backward()
             total = total + loss.detach().cpu()
             unit = unit + in_units_of.cpu() * of_batch
+        for parameter in trained(self.models[k]):
+            if parameter.grad is None:  # out of the loss's reach; all take each step, so that one count tells
+                parameter.grad = torch.zeros_like(parameter)
         return self._add_up(self.models[k], total, unit)
 
     def _step(self, k: int, total: Tensor, learning_rate: float) -> tuple[float, float]:
@@ -159,6 +164,8 @@ class TorchEngine:
                 keep = min(self.training.ema, (1 + self.steps) / (10 + self.steps))
                 for mean, weight in zip(self.means[k].parameters(), model.parameters(), strict=True):
                     mean.lerp_(weight.detach(), 1 - keep)
+                for mean, buffer in zip(self.means[k].buffers(), model.buffers(), strict=True):
+                    mean.copy_(buffer)  # such as what was seen and counted: no mean of it would be true
         return total.item(), norm.item()
 
     def _add_up(self, model: Predictor, loss: Tensor, unit: Tensor) -> Tensor:
@@ -218,9 +225,9 @@ class TorchEngine:
         """Everything that a training needs to go on, by name; each tensor's first axis numbers the models.
 
         "model.…": weights. "adam.mean", "adam.variance": Adam's running means of the gradient and of its
-        square, (K, P) each, in the order of the parameters. "adam.step": steps taken, (K,). "state.…": what
-        is carried. Both engines write and read the same. "ema.…": the mean of the weights, where it is asked
-        for.
+        square, (K, P) each, in the order of the trained parameters. "adam.step": steps taken, (K,).
+        "state.…": what is carried. Both engines write and read the same. "ema.…": the mean of the weights,
+        where it is asked for.
         """
         moments = {"mean": "exp_avg", "variance": "exp_avg_sq"}
         means = stack(self.means) if self.means else {}
@@ -235,12 +242,13 @@ class TorchEngine:
         }
 
     def _moment(self, name: str) -> Tensor:
-        zero = {name: torch.zeros(())}  # before the first step there is none
-        optimizers = zip(self.models, self.optimizers, strict=True)
         return torch.stack(
             [
-                flatten(adam.state.get(p, zero)[name].expand_as(p) for p in model.parameters())
-                for model, adam in optimizers
+                # Before the first step there is none.
+                flatten(
+                    adam.state[p][name] if p in adam.state else torch.zeros_like(p) for p in trained(model)
+                )
+                for model, adam in zip(self.models, self.optimizers, strict=True)
             ]
         )
 
@@ -249,7 +257,7 @@ class TorchEngine:
         models."""
         example = self.clips.batch(torch.arange(min(self.training.batch_size, len(self.clips))))[0][:, :1]
         with torch.no_grad():
-            carried = self.models[0](example.to(self.device))[1] if self.carry_state else None
+            carried = self.models[0].eval()(example.to(self.device))[1] if self.carry_state else None
         mean, variance, self.steps, states = load_engine_state(state, self.models, carried)
         if self.means:
             averaged = {name.removeprefix("ema."): v for name, v in state.items() if name.startswith("ema.")}
@@ -266,5 +274,5 @@ class TorchEngine:
 
 def _laid_out(values: Sequence[Tensor], model: Predictor) -> list[Tensor]:
     """Copies that lie in memory as the model's parameters do: fused Adam goes through both as they lie."""
-    pairs = zip(model.parameters(), values, strict=True)
+    pairs = zip(trained(model), values, strict=True)
     return [torch.empty_like(parameter).copy_(value) for parameter, value in pairs]

@@ -1,7 +1,8 @@
 """Training: one loop for every task and model."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from framegen.machine.errors import UserError
 from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT, Place
+from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import is_over, planned_again
 from framegen.training.ranks import Lost
 from framegen.training.schedule import (
@@ -57,6 +59,15 @@ class Epoch:
     """The seed of the median model by validation."""
     windows: Mapping[int, Tensor]
     """Of a stream, by window, what the first model predicted as it was trained on it: (1, T, C, H, W)."""
+    log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
+
+    def log(self, **values: float) -> None:
+        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`. What is
+        not finite is left out. To be called while the epoch is at hand, in `on_epoch`.
+
+        Raises OptionError where the epoch has a value of that name.
+        """
+        self.log_beside(values)
 
 
 def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
@@ -88,9 +99,10 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
-            training.tracker.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
-            training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
-            yield epoch
+            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
+            for member in epoch.members:
+                training.metrics.add(MEMBERS, {"epoch": epoch.number, **member})
+            yield replace(epoch, log_beside=partial(training.log_beside, row, epoch.step))
             training.count_time()
             step = (trained.spent - before.spent) / (trained.step - before.step)
             training.place = planned_again(training.place, config.training.minutes, per_epoch, step)
@@ -166,7 +178,7 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
     if good:
         for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates[:good]):
             training.move(step=training.place.step + 1)
-            training.tracker.log(training.place.step, row)
+            training.log(training.place.step, row)
         for step in losses[:good].double():
             training.losses = training.losses + step
     if good < len(losses):
@@ -200,8 +212,6 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
 
 def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     """What the epoch came to; a member whose validation mse is not finite is left behind."""
-    for model in (*training.engine.models, *training.engine.kept):
-        model.eval()
     errors = {"val/mse": _validation_mse(training)}
     if training.config.training.closed_loop:
         errors["val/closed_loop_mse"] = _validation_mse(training, closed_loop=True)
@@ -256,7 +266,8 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
         best = training.best["mse"].mean().item() if training.best and not told else mse
         unit = training.copying[name] if moves else 1
         here, lowest = (f"{each / unit:{'.3f' if moves else '.3g'}}" for each in (mse, best))
-        told.append((names[name] if len(values) > 1 else "") + here + f" (best {lowest})" * (lowest != here))
+        name_first = names[name] if len(values) > 1 else ""
+        told.append(f"{name_first}{here}" if lowest == here else f"{name_first}{here} (best {lowest})")
     errors = ", ".join(told)
     return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 
@@ -264,6 +275,8 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
 def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:
     """Of each member, (K,) float64: one step ahead, or of as many last steps as are trained on own frames."""
     steps, clips = training.config.training.closed_loop, training.data.val
+    for model in (*training.engine.models, *training.engine.kept):
+        model.eval()
     errors = [
         closed_loop_mse(each, clips, steps) if closed_loop else one_step_mse(each, clips)
         for each in training.engine.predictors
@@ -285,4 +298,7 @@ def _predict_window(training: OngoingTraining, window: int) -> Tensor:
     """What the first model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
     model, state = training.engine.models[0], training.engine.states[0]
     inputs, _ = training.data.train.batch(slice(window, window + 1))
-    return model(inputs.to(device_of(model)), state)[0].cpu()
+    model.eval()
+    predictions = model(inputs.to(device_of(model)), state)[0].cpu()
+    model.train()
+    return predictions

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from framegen.models.parameters import load_weights, stack
-from framegen.models.predictor import Predictor, State, from_parts, map_state, name_parts
+from framegen.models.predictor import Predictor, State, from_parts, map_state, name_parts, num_parameters
 
 
 def engine_state(
@@ -39,7 +39,7 @@ def load_engine_state(
     if not {"adam.mean", "adam.variance", "adam.step"} <= set(state):
         raise ValueError("Adam's state is missing")
     mean, variance, steps = (state[f"adam.{name}"] for name in ("mean", "variance", "step"))
-    size = (len(models), sum(parameter.numel() for parameter in models[0].parameters()))
+    size = (len(models), num_parameters(models[0]))
     if tuple(mean.shape) != size or tuple(variance.shape) != size or (variance < 0).any():
         raise ValueError("Adam's state does not fit the model")
     if steps.shape != size[:1] or not (steps == steps[0]).all() or not steps[0] >= 0:

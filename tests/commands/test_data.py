@@ -59,7 +59,7 @@ def test_a_film_is_shown_as_a_net_sees_it(
     code, out, _ = framegen("data", "show", film, "--size", "16", "--data-dir", tmp_path)
     assert code == 0
     said, shots, sheet = out.splitlines()
-    assert shots == "3 shots found, of so many frames: 30, 30, 30"
+    assert shots == "3 shots found; frames of each: 30, 30, 30"
     assert said == f"{film}: 64x36 at 10 a second, 9.0 s, 90 frames"
     assert iio.imread(sheet).shape[1] > 900
     assert not (tmp_path / "my").exists()
@@ -71,7 +71,7 @@ def test_of_a_long_film_the_beginning_is_searched_for_shots(
 ) -> None:
     monkeypatch.setattr("framegen.commands.datasets.LOOKED_AT", 50)
     lines, _ = show(str(places[0]), tmp_path, 16)
-    assert lines[1] == "2 shots found in the first 50 frames, of so many frames: 30, 20"
+    assert lines[1] == "2 shots found in the first 50 frames; frames of each: 30, 20"
 
 
 def test_of_a_damaged_film_what_can_be_read_is_shown(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_of_a_damaged_film_what_can_be_read_is_shown(tmp_path: Path) -> None:
     content[middle : middle + 2000] = bytes(2000)
     film.write_bytes(content)
     lines, (sheet,) = show(str(film), tmp_path / "data", out=tmp_path)
-    assert "found, of so many frames: 40" in lines[1]  # before the damage
+    assert "frames of each: 40" in lines[1]  # before the damage
     assert re.fullmatch(rf"{film}: \d+ packets of its video cannot be decoded", lines[2])
     assert iio.imread(sheet).shape[1] > 600
 

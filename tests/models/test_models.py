@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,13 +12,14 @@ from framegen.config.models import MLP, Answer, Cell, ConvRecurrent, Recurrent
 from framegen.config.tasks import Orbit, Sine
 from framegen.data import orbit, sine
 from framegen.models import build
-from framegen.models.baselines import CopyLast, MeanFrame, fit_autoregression
+from framegen.models.baselines import CopyLast, MeanFrame, fit_autoregression, fit_ridge
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.optima.bayes import BayesFilter
 from framegen.models.predictor import Predictor, detach, map_state, name_parts
 from framegen.models.rollout import generate
 
 SHAPE = (1, 2, 2)
+DRAWS = torch.Generator().manual_seed(0)
 FRAMES = orbit.sample(Orbit(num_test_clips=6, num_frames=15), "test").float() / 255  # (6, 15, 1, 2, 2)
 
 
@@ -171,6 +173,29 @@ def test_least_squares_is_the_library_solution() -> None:
     solution = torch.linalg.lstsq(features, flat[:, 1:].flatten(0, 1)).solution
     torch.testing.assert_close(model.weight, solution[:-1], atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(model.bias, solution[-1], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ridge", [0.0, 0.1])
+def test_ridge_is_numpys_least_squares_with_rows_for_the_penalty(ridge: float) -> None:
+    x = torch.randn(4, 50, 3, generator=DRAWS) * torch.tensor([1.0, 10.0, 0.1]) + 5
+    y = x @ torch.randn(3, 2, generator=DRAWS) + torch.randn(4, 50, 2, generator=DRAWS)
+    weight, bias = fit_ridge([(x[:1], y[:1]), (x[1:], y[1:])], ridge)
+    rows, wanted = (each.double().flatten(0, 1).numpy() for each in (x, y))
+    scaled = (rows - rows.mean(0)) / rows.std(0)
+    penalty = np.sqrt(ridge * len(rows)) * np.eye(3)
+    both = np.vstack([scaled, penalty]), np.vstack([wanted - wanted.mean(0), np.zeros((3, 2))])
+    solution = np.linalg.lstsq(*both)[0]
+    expected = scaled @ solution + wanted.mean(0)
+    np.testing.assert_allclose((x.double() @ weight + bias).flatten(0, 1), expected, rtol=1e-6)
+
+
+def test_an_input_that_never_changes_says_nothing() -> None:
+    x = torch.randn(100, 2, generator=DRAWS)
+    still = torch.cat([x, torch.full((100, 1), 3.0)], 1)
+    y = x.sum(1, keepdim=True)
+    weight, bias = fit_ridge([(still, y)], 1e-6)
+    assert weight[2].abs().max() == 0
+    torch.testing.assert_close((still.double() @ weight + bias).float(), y, atol=1e-4, rtol=0)
 
 
 def test_noise_free_data_can_be_fitted_too() -> None:

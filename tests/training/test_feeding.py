@@ -206,9 +206,7 @@ def test_compiled_it_takes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> No
     assert calls
 
 
-def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_with_every_option_goes_on_bit_by_bit(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "closed_loop": 6,
         "closed_loop_share": 0.7,
@@ -220,17 +218,15 @@ def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
     config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, **options))
     whole = train(config, "whole", "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
     assert [row["step"] for row in rows_of(whole.folder) if "val/mse" in row] == [2, 4]
-    stopped, log = tmp_path / "stopped", Tracker.log
+    stopped = tmp_path / "stopped"
 
-    def stop_at_the_third(self: Tracker, step: int, values: Mapping[str, float]) -> None:
-        log(self, step, values)
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+    class Stopping(Tracker):
+        def log(self, step: int, values: Mapping[str, float]) -> None:
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Tracker, "log", stop_at_the_third)
     with pytest.raises(Interrupted):
-        train(config, "stopped", "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
-    monkeypatch.undo()
+        train(config, "stopped", Stopping(), tmp_path, tmp_path / "data", show=False, draw=False)
     resume(stopped, "disabled", show=False, draw=False)
     ends = [checkpoint.load(folder).model.state_dict() for folder in (whole.folder, stopped)]
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())

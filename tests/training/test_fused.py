@@ -28,7 +28,7 @@ from framegen.models.kernels.fused import FusedPredictor, packed, unpacked
 from framegen.models.nets.density import LinearDensity
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.parameters import flatten
-from framegen.models.predictor import detach, map_state
+from framegen.models.predictor import State, detach, map_state
 from framegen.models.rollout import generate
 from framegen.training import schedule
 from framegen.training.choosing import choose_engine
@@ -355,6 +355,22 @@ def test_where_there_is_a_gpu_a_small_net_stays_with_the_fused_engine(
         training.train(
             config, "cuda", "disabled", tmp_path / "runs", tmp_path / "data", show=False, draw=False
         )
+
+
+class Doubled(RecurrentNet):
+    """One of ours, changed."""
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        predictions, state = super().forward(frames, state)
+        return 2 * predictions, state
+
+
+def test_a_changed_net_is_not_taken_for_ours() -> None:
+    frozen = build(Recurrent(), (1, 2, 2), 0)
+    frozen.get_submodule("head").requires_grad_(False)
+    for model, reason in ((Doubled(Recurrent(), (1, 2, 2)), "framegen's own"), (frozen, "some are frozen")):
+        with pytest.raises(FusedUnavailable, match=reason):
+            fused.suits(model, torch.device("cpu"), "fused")
 
 
 @needs_compiler

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from framegen.data.clips import SPLITS, Split
-from framegen.data.films.dataset import MANIFEST, VERSION, Manifest, Shot, Skipped, Source
+from framegen.data.films.dataset import MANIFEST, VERSION, Manifest, Shot, Skipped
 from framegen.data.films.parts import Part
 from framegen.data.films.sources import content_digest
 from framegen.data.films.splits import Piece, split_pieces
@@ -38,7 +38,7 @@ def assemble(
     try:
         splits = split_pieces(
             [piece for number, film in enumerate(films) for piece in _shots(number, film)],
-            [film.given for film in films],
+            [film.source.given for film in films],
         )
     except UserError as error:
         raise UserError(f"{folder}: {error}") from error
@@ -52,12 +52,7 @@ def assemble(
         size,
         fps,
         shape,
-        tuple(
-            Source(
-                f.name, f.sha256, f.width, f.height, f.fps, f.frames, len(f.starts) - 1, f.given, f.missing
-            )
-            for f in films
-        ),
+        tuple(film.source for film in films),
         tuple(skipped),
         tuple(shot for split in SPLITS for shot in _described(split, splits[split], films)),
         {split: content_digest(unfinished / f"{split}.npy") for split in SPLITS},
@@ -72,14 +67,14 @@ def assemble(
 
 
 def _shots(number: int, film: Part) -> list[Piece]:
-    ends = (*film.starts[1:], film.frames)
+    ends = (*film.starts[1:], film.source.frames)
     return [Piece(number, start, end - start) for start, end in zip(film.starts, ends, strict=True)]
 
 
 def _described(split: Split, pieces: Sequence[Piece], films: Sequence[Part]) -> list[Shot]:
     shots, row = [], 0
     for piece in pieces:
-        film = films[piece.film]
+        film = films[piece.film].source
         time = piece.first / film.fps
         shots.append(Shot(film.name, film.sha256, piece.first, time, film.fps, piece.frames, split, row))
         row += piece.frames
@@ -96,6 +91,6 @@ def _write_frames(
         np.lib.format.write_array_header_1_0(file, header)
         for piece in pieces:
             film = films[piece.film]
-            frames = np.memmap(parts / film.file, np.uint8, "r", shape=(film.frames, *shape))
+            frames = np.memmap(parts / film.file, np.uint8, "r", shape=(film.source.frames, *shape))
             for first in range(piece.first, piece.first + piece.frames, ROWS):
                 file.write(frames[first : min(first + ROWS, piece.first + piece.frames)].tobytes())

@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 VERSION = 1
 """Of the manifest."""
 
-READING = 2
+READING = 3
 """Of the way in which films are read: what an older version read of a film is not taken up."""
 
 
@@ -163,22 +163,25 @@ def digest_of(folder: Path) -> str:
 def describe(manifest: Manifest) -> str:
     """What was understood of the films, in a sentence."""
     sources, (channels, height, width) = manifest.sources, manifest.shape
-    seen = dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources)
-    cuts = sum(each.cuts for each in sources)
-    said = f"{count_of(len(sources), 'film')}, {count_of(sum(each.frames for each in sources), 'frame')}"
-    said += f", {', '.join(list(seen)[:3])}{', …' * (len(seen) > 3)} -> {width}x{height}"
+    seen = list(dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources))
+    sizes = ", ".join([*seen[:3], "…"] if len(seen) > 3 else seen)
     others = [
         each for each in sources if frame_size((each.height, each.width), manifest.size) != (height, width)
     ]
-    said += " grey" if channels == 1 else " colour"
-    said += f" ({count_of(len(others), 'film')} of another shape cropped to the first one's)" * bool(others)
-    said += f"; {count_of(cuts, 'cut') if cuts else 'no cut'} found"
-    said += ", no clip crosses one" * (cuts > 0)
+    cuts = sum(each.cuts for each in sources)
+    frames, kept = sum(each.frames for each in sources), sum(manifest.frames(split) for split in SPLITS)
+    made = f"{width}x{height} {'grey' if channels == 1 else 'colour'}"
+    if others:
+        made += f" ({count_of(len(others), 'film')} of another shape cropped to the first one's)"
+    said = [f"{count_of(len(sources), 'film')}, {count_of(frames, 'frame')}, {sizes} -> {made}"]
+    said.append(f"{count_of(cuts, 'cut')} found, no clip crosses one" if cuts else "no cut found")
     for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
-        said += f"; for {name} {count_of(manifest.frames(split), 'frame')} {_of(manifest, split)}"
-    gaps = sum(each.frames for each in sources) - sum(manifest.frames(split) for split in SPLITS)
-    said += f"; {count_of(gaps, 'frame')} before held-out parts left out" * (gaps > 0)
-    return said + f"; {count_of(len(manifest.skipped), 'file')} could not be read" * bool(manifest.skipped)
+        said.append(f"for {name} {count_of(manifest.frames(split), 'frame')} {_of(manifest, split)}")
+    if frames > kept:
+        said.append(f"{count_of(frames - kept, 'frame')} before held-out parts left out")
+    if manifest.skipped:
+        said.append(f"{count_of(len(manifest.skipped), 'file')} could not be read")
+    return "; ".join(said)
 
 
 def _of(manifest: Manifest, split: Split) -> str:
@@ -189,7 +192,7 @@ def _of(manifest: Manifest, split: Split) -> str:
     if not films & elsewhere:
         return f"({count_of(len(films), 'film')})"
     ends = max(shot.time + shot.frames / shot.fps for shot in shots)
-    where = f", {clock(min(shot.time for shot in shots))} to {clock(ends)}" * (len(films) == 1)
+    where = f", {clock(min(shot.time for shot in shots))} to {clock(ends)}" if len(films) == 1 else ""
     return f"({count_of(len(shots), 'shot')}{where})"
 
 

@@ -94,13 +94,13 @@ def _probe_film(path: Path) -> Facts:
         matrix = matrix_of(frame) or AS_STORED
         height, width = FilmFrame(frame, 0.0, aspect, aperture, matrix, {}).size
         notes = [
-            f"a film, whatever its ending ({path.suffix}) says" * (path.suffix.lower() in PICTURES),
+            f"a film, whatever its ending ({path.suffix}) says" if path.suffix.lower() in PICTURES else "",
             turned(matrix),
-            f"cut to its clean aperture of {width}x{height}" * any(aperture),
-            "interlaced: one field of each frame is taken" * frame.interlaced_frame,
-            "high dynamic range: its colours come out pale" * (frame.color_trc in HDR),
+            f"cut to its clean aperture of {width}x{height}" if any(aperture) else "",
+            "interlaced: one field of each frame is taken" if frame.interlaced_frame else "",
+            "high dynamic range: its colours come out pale" if frame.color_trc in HDR else "",
             # VP9's, which FFmpeg's own decoder leaves out
-            "its transparency is not read" * (stream.metadata.get("alpha_mode") == "1"),
+            "its transparency is not read" if stream.metadata.get("alpha_mode") == "1" else "",
             _said(clock),
         ]
         (seconds, _), audio, lead = length_of(container, stream), bool(container.streams.audio), 0.0

@@ -165,11 +165,12 @@ def _is_there(
             fault = f"{broken[0].name} {broken[0].missing}"
             raise UserError(f"{folder}: {fault}; without --strict it is taken, or delete that folder")
         return _is_whole(folder, there, show)
-    names = ", ".join(source.name for source in there.sources[:3]) + ", …" * (len(there.sources) > 3)
-    what = f"--size {there.size} --channels {there.shape[0]}" + f" --fps {there.fps}" * (
-        there.fps is not None
-    )
-    raise UserError(f"{folder}: holds {names} with {what}; choose another --name, or delete that folder")
+    names = [source.name for source in there.sources]
+    held = ", ".join([*names[:3], "…"] if len(names) > 3 else names)
+    what = f"--size {there.size} --channels {there.shape[0]}"
+    if there.fps is not None:
+        what += f" --fps {there.fps}"
+    raise UserError(f"{folder}: holds {held} with {what}; choose another --name, or delete that folder")
 
 
 def _is_whole(folder: Path, manifest: Manifest, show: bool) -> bool:
@@ -198,20 +199,19 @@ def _read_films(
             try:
                 part = read_film(parts, film, shape, options, advance)
                 read.append(part)
-                count = f"{count_of(part.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
+                count = f"{count_of(part.source.frames, 'frame')}, {count_of(len(part.starts), 'shot')}"
                 notes = "".join(f"; {note}" for note in film.facts.notes)
                 say(f"{len(read)} of {len(known)}: {film.found.path}: {count}{notes}", show)
-                taken = (
-                    f"{film.found.path}: {part.missing}; what can be read is taken, which --strict refuses"
-                )
-                say(taken, show and bool(part.missing))
+                if part.source.missing:
+                    taken = f"{film.found.path}: {part.source.missing}; what can be read is taken"
+                    say(f"{taken}, which --strict refuses", show)
             except UserError as error:
                 _check_fault(error)
                 left.append(Skipped(film.found.name, film.sha256, printable(str(error))))
     for film in left:
         say(f"skipped: {film.reason}", show and bool(read))
     if not read:
-        others = f" ({len(left)} films were tried, and none can be read)" * (len(left) > 1)
+        others = f" ({len(left)} films were tried, and none can be read)" if len(left) > 1 else ""
         raise UserError(f"{left[0].reason}{others}")
     return shape, read, left
 

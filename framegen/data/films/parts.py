@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from framegen.data.clips import Split
-from framegen.data.films.dataset import READING
+from framegen.data.films.dataset import READING, Source
 from framegen.data.films.facts import Facts, by_system
 from framegen.data.films.frames import USUAL_RATE, read_frames
 from framegen.data.films.pictures import Array, Incomplete
@@ -43,21 +42,11 @@ class Known:
 class Part:
     """A film that has been read."""
 
-    name: str
-    sha256: str
-    given: Split | None
-    """The split that its folder's name asks for."""
+    source: Source
     file: str
     """Name of the file of its frames, uint8 (N, C, H, W) without a header."""
-    width: int
-    height: int
-    """As it is shown, upright."""
-    fps: float
-    frames: int
     starts: tuple[int, ...]
     """The frames that begin a shot, 0 first."""
-    missing: str = ""
-    """What of it cannot be read."""
 
 
 def expected(facts: Facts, fps: float | None) -> float:
@@ -97,8 +86,9 @@ def read_film(
         if count < 2:
             raise UserError(f"{found.path}: holds {count_of(count, 'frame')}: nothing moves")
     begins = tuple(sorted({-(-start // apart) for start in starts if -(-start // apart) < count}))
-    size, missing = (facts.width, facts.height), "".join(faults)
-    part = Part(found.name, film.sha256, found.given, frames.name, *size, rate, count, begins, missing)
+    size, cuts = (facts.width, facts.height), len(begins) - 1
+    source = Source(found.name, film.sha256, *size, rate, count, cuts, found.given, "".join(faults))
+    part = Part(source, frames.name, begins)
     write_bytes(described, to_json(part))
     return part
 

@@ -166,10 +166,9 @@ def picture_frames(path: Path) -> Iterator[Still]:
     with open_picture(path) as image:
         check_size(path, image.width, image.height)
         count, timed = frame_count(image), image.format in TIMED
-        stray = bool(getattr(image, "default_image", False))  # shown where an APNG is not played
         for number in range(count):
             try:
-                upright = ImageOps.exif_transpose(_in_colour(image, number + stray))
+                upright = ImageOps.exif_transpose(_in_colour(image, number + _has_stray(image)))
             except Exception as error:  # Pillow's plugins raise a dozen kinds
                 if number == 0:
                     raise
@@ -188,10 +187,13 @@ def shown_for(milliseconds: float) -> float:
 
 
 def frame_count(image: "Image.Image") -> int:
-    """How many frames a picture has: a photograph with its thumbnail behind it (MPO) is one, and what an APNG
-    shows where it is not played is none."""
-    stray = bool(getattr(image, "default_image", False))
-    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1) - stray
+    """How many frames a picture has: a photograph with its thumbnail behind it (MPO) is one."""
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1) - _has_stray(image)
+
+
+def _has_stray(image: "Image.Image") -> bool:
+    """Whether an APNG begins with a picture that is shown where it is not played."""
+    return bool(getattr(image, "default_image", False))
 
 
 def _in_colour(image: "Image.Image", number: int) -> "Image.Image":

@@ -79,12 +79,15 @@ def read_prompt(
     except Exception as error:  # Pillow, NumPy and FFmpeg raise a dozen kinds
         faults = [_partly(broken(path, len(frames), error), strict)]
     if not frames:
-        raise UserError(f"{path}: holds no frames" + f" behind {start:g} s" * (start > 0))
+        raise UserError(f"{path}: holds no frames{f' behind {start:g} s' if start > 0 else ''}")
     facts = probe(path) if is_film(path) else None
-    done = [*changes, *facts.notes, *["audio dropped"] * facts.audio] if facts else list(changes)
-    pace = f", {facts.fps:.4g} a second" if facts and facts.fps else ""
-    read = f"read {path}: {count_of(len(frames), 'frame')} of {' and '.join(sizes)}{pace}"
-    return Prompt(torch.stack(frames), [f"{read}{'; ' * bool(done)}{', '.join(done)}", *faults])
+    done = [*changes, *facts.notes] if facts else list(changes)
+    if facts and facts.audio:
+        done.append("audio dropped")
+    read = f"read {path}: {count_of(len(frames), 'frame')} of {' and '.join(sizes)}"
+    if facts and facts.fps:
+        read += f", {facts.fps:.4g} a second"
+    return Prompt(torch.stack(frames), ["; ".join(filter(None, [read, ", ".join(done)])), *faults])
 
 
 def _partly(error: UserError, strict: bool) -> str:
@@ -126,16 +129,20 @@ def _fitted(
     if path.is_file() and not is_film(path):
         for frame in array_frames(path, value_range):
             size = (frame.shape[1], frame.shape[2])
-            done = _scaling(size, (height, width)) + ["made grey"] * (len(frame) == 3 != channels)
+            done = _scaling(size, (height, width))
             scaled = fit(frame.permute(1, 2, 0).numpy(), (height, width))
-            grey = (scaled @ GREY)[..., None] if len(frame) == 3 != channels else scaled
-            yield torch.from_numpy(grey).permute(2, 0, 1).expand(frame_shape).contiguous(), size, done
+            if len(frame) == 3 != channels:
+                done.append("made grey")
+                scaled = (scaled @ GREY)[..., None]
+            yield torch.from_numpy(scaled).permute(2, 0, 1).expand(frame_shape).contiguous(), size, done
         return
     for frame in shown_frames(path, start=start, complete=complete):
         picture = frame.pixels((height, width))  # (height, width, 3)
-        colourful = bool((picture != picture[..., :1]).any())
-        done = ["transparency blended onto black"] * frame.transparent + _scaling(frame.size, (height, width))
-        done += ["made grey"] * (channels == 1 and colourful)
+        done = _scaling(frame.size, (height, width))
+        if frame.transparent:
+            done.insert(0, "transparency blended onto black")
+        if channels == 1 and (picture != picture[..., :1]).any():
+            done.append("made grey")
         levels = torch.from_numpy(np.array(to_channels(picture, channels)))
         yield low + levels.permute(2, 0, 1).float() / 255 * (high - low), frame.size, done
 
@@ -143,5 +150,6 @@ def _fitted(
 def _scaling(have: Size, want: Size) -> list[str]:
     """What brings a frame of one size to another, in words."""
     kept = tuple(round(side) for side in middle(have, want))
-    cut = [f"cut to the middle {kept[1]}x{kept[0]}"] * (kept != have)
-    return cut + [f"scaled to {want[1]}x{want[0]}"] * (kept != want)
+    cut = f"cut to the middle {kept[1]}x{kept[0]}" if kept != have else ""
+    scaled = f"scaled to {want[1]}x{want[0]}" if kept != want else ""
+    return [each for each in (cut, scaled) if each]

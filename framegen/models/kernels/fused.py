@@ -1,6 +1,7 @@
 """Fully connected nets run by compiled code, one step ahead and closed-loop."""
 
 from contextlib import suppress
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +31,10 @@ def check(model: Predictor, device: torch.device, engine: Engine) -> None:
 
 def suits(model: Predictor, device: torch.device, engine: Engine) -> FullyConnected:
     """`check`, but for the compiler; returns the model."""
-    if not isinstance(model, FullyConnected):
-        raise FusedUnavailable("trains fully connected nets only")
+    if not isinstance(model, FullyConnected) or type(model) not in get_args(FullyConnected):
+        raise FusedUnavailable("trains framegen's own fully connected nets only")
+    if num_parameters(model, trained=False):
+        raise FusedUnavailable("trains every weight, and some are frozen")
     shape = shape_of(model)
     if shape.layers > MAX_LAYERS:
         raise FusedUnavailable(f"trains up to {MAX_LAYERS} recurrent layers only")

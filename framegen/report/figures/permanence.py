@@ -28,7 +28,7 @@ def when_back(nets: Mapping[str, Permanence]) -> Panel:
     shown += [(name, first, name) for name in (OPTIMUM, MEAN_FRAME)]
     return Panel(
         "When it comes back into sight",
-        "frames out of sight" + f" ({LONGEST}: or more)" * (LONGEST in first.frames),
+        f"frames out of sight ({LONGEST}: or more)" if LONGEST in first.frames else "frames out of sight",
         "squared error of that frame",
         {name: _line(found, predictor) for name, found, predictor in shown},
     )

@@ -19,10 +19,10 @@ from framegen.config.tasks import Task
 from framegen.data.clips import CHUNK_BYTES, Clips, chunk_size, evenly
 from framegen.machine.errors import UserError
 from framegen.machine.progress import count_of
+from framegen.models.baselines import fit_ridge, lagged
 from framegen.models.predictor import Predictor, State
 from framegen.models.states import Layout, layout_of
 from framegen.studies.probe.beliefs import MEANINGS, known
-from framegen.studies.probe.ridge import fit_ridge, r_squared
 
 CLIPS = 1000
 """Clips of a split that are looked at, at most."""
@@ -30,6 +30,10 @@ FRAMES = (1, 2, 4)
 """Last frames, of which the same map is fitted."""
 MAX_FEATURES = 1024
 """Numbers a row: maps of more are pooled until they are fewer."""
+RIDGE = 1e-6
+"""The penalty of the maps; see `fit_ridge`."""
+NOTHING = 1e-9
+"""A variance below which there is nothing to explain."""
 
 Known = Mapping[str, Tensor]
 """What is known after each frame of each clip, (N, T, K), by name."""
@@ -131,15 +135,13 @@ def _pooled_size(layout: Layout, pool: int) -> int:
 
 
 def frames_of(frames: Tensor, count: int) -> Tensor:
-    """The last frames at each step side by side, before the first one that one again: (N, T, F).
+    """The last frames at each step side by side, newest first: (N, T, F); see `lagged`.
 
     Frames of more than MAX_FEATURES numbers together are pooled as states are.
     """
     while count * frames[0, 0].numel() > MAX_FEATURES and max(frames.shape[3:]) > 1:
         frames = functional.avg_pool2d(frames.flatten(0, 1), 2, ceil_mode=True).unflatten(0, frames.shape[:2])
-    flat = frames.flatten(2)
-    past = torch.cat([flat[:, :1].expand(-1, count - 1, -1), flat], 1)
-    return torch.cat([past[:, k : k + flat.shape[1]] for k in range(count)], 2)
+    return lagged(frames, count)[0]
 
 
 def read(train: Tensor, test: Tensor, examination: Examination) -> tuple[Readout, Known]:
@@ -150,8 +152,8 @@ def read(train: Tensor, test: Tensor, examination: Examination) -> tuple[Readout
         The scores, and what the map says of the test clips, (N, T, K) each.
     """
     wanted = examination.known_train
-    fitted = fit_ridge(train, torch.cat(list(wanted.values()), 2))
-    pieces = fitted(test).split([each.shape[2] for each in wanted.values()], 2)
+    weight, bias = fit_ridge([(train, torch.cat(list(wanted.values()), 2))], RIDGE)
+    pieces = (test.double() @ weight + bias).split([each.shape[2] for each in wanted.values()], 2)
     made = dict(zip(wanted, pieces, strict=True))
     r2, over_frames = {}, {}
     for name, true in examination.known_test.items():
@@ -198,3 +200,19 @@ def feature_text(layout: Layout) -> str:
 def names_of(examination: Examination) -> Sequence[str]:
     """What is known, in the order in which it is shown."""
     return [name for name in MEANINGS if name in examination.known_test]
+
+
+def r_squared(made: Tensor, true: Tensor) -> float | None:
+    """1 - (squared error) / (squared distance from the mean), each summed over all rows and all K targets.
+
+    1 is perfect, 0 is what the mean of these rows reaches, below that it is worse. None where the targets
+    do not vary.
+
+    Args:
+        made, true: (…, K).
+    """
+    made, true = made.double().flatten(0, -2), true.double().flatten(0, -2)
+    varied = (true - true.mean(0)).square().sum()
+    if varied < NOTHING * len(true):
+        return None
+    return (1 - (made - true).square().sum() / varied).item()

@@ -82,7 +82,8 @@ def _bars(axes: Axes, found: Probe) -> None:
             value, height = max(readout.r2[name] or 0, LOWEST), row + 0.2 + 0.11 * place
             axes.plot(value, height, "D", color=BLACK, markersize=3.5)
             axes.text(value + 0.02, height, str(count), va="center", fontsize=8)
-    nets = count_of(len(found.members), "trained net") + " (bar: median)" * (len(found.members) > 1)
+    nets = count_of(len(found.members), "trained net")
+    nets += " (bar: median)" if len(found.members) > 1 else ""
     for color, label in ((MODEL, nets), (BLUE, f"{len(found.untrained)} untrained")):
         axes.plot([], [], "o", color=color, markersize=5, label=label)
     axes.plot([], [], "D", color=BLACK, markersize=4, label="the last 1, 2, 4 frames, without a net")

@@ -26,7 +26,7 @@ from framegen.machine.progress import answer
 from framegen.report.tables import print_results
 from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
-from framegen.runs.tracking import resolve_mode
+from framegen.runs.weights_and_biases import resolve_mode
 from framegen.studies.search.results import Trials, print_trials
 from framegen.studies.search.space import Choice, Range, check_space
 

@@ -1,6 +1,5 @@
 """The linear map that reads a state: against numpy, and on states that hold everything or nothing."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -21,12 +20,12 @@ from framegen.studies.probe.linear import (
     feature_text,
     frames_of,
     pooling,
+    r_squared,
     read,
     read_frames,
     read_model,
     states_of,
 )
-from framegen.studies.probe.ridge import fit_ridge, r_squared
 
 RANDOM = torch.Generator().manual_seed(0)
 WORLD = Orbit(num_clips=60, num_test_clips=40, num_frames=16)
@@ -38,29 +37,6 @@ def examination() -> Examination:
     clips = [TensorClips(each[:, :-1], each[:, 1:]) for each in (train, test)]
     optimum = optimal_predictor(WORLD, Data(clips[0], clips[0], clips[1]))
     return examine(WORLD, optimum, *clips)
-
-
-@pytest.mark.parametrize("ridge", [0.0, 0.1])
-def test_ridge_is_numpys_least_squares_with_rows_for_the_penalty(ridge: float) -> None:
-    x = torch.randn(4, 50, 3, generator=RANDOM) * torch.tensor([1.0, 10.0, 0.1]) + 5
-    y = x @ torch.randn(3, 2, generator=RANDOM) + torch.randn(4, 50, 2, generator=RANDOM)
-    found = fit_ridge(x, y, ridge)
-    rows, wanted = (each.double().flatten(0, 1).numpy() for each in (x, y))
-    scaled = (rows - rows.mean(0)) / rows.std(0)
-    penalty = np.sqrt(ridge * len(rows)) * np.eye(3)
-    both = np.vstack([scaled, penalty]), np.vstack([wanted - wanted.mean(0), np.zeros((3, 2))])
-    weight = np.linalg.lstsq(*both)[0]
-    expected = scaled @ weight + wanted.mean(0)
-    np.testing.assert_allclose(found(x).flatten(0, 1), expected, rtol=1e-6)
-
-
-def test_an_input_that_never_changes_says_nothing() -> None:
-    x = torch.randn(100, 2, generator=RANDOM)
-    still = torch.cat([x, torch.full((100, 1), 3.0)], 1)
-    y = x.sum(1, keepdim=True)
-    found = fit_ridge(still, y)
-    assert found.weight[2].abs().max() == 0
-    torch.testing.assert_close(found(still).float(), y, atol=1e-4, rtol=0)
 
 
 def test_r_squared_is_one_for_the_truth_nought_for_the_mean_and_none_where_nothing_varies() -> None:
@@ -91,7 +67,7 @@ def test_one_frame_tells_where_and_only_several_which_way(examination: Examinati
     assert abs(one[JOINT] or 0) < 0.1
     assert 0.6 < (two[JOINT] or 0) < (four[JOINT] or 0)
     frames = torch.arange(6.0).view(1, 6, 1, 1, 1).expand(1, 6, 1, 2, 2)
-    assert frames_of(frames, 2)[0, :3, ::4].tolist() == [[0, 0], [0, 1], [1, 2]]
+    assert frames_of(frames, 2)[0, :3, ::4].tolist() == [[0, 0], [1, 0], [2, 1]]
     assert frames_of(torch.rand(2, 3, 1, 32, 32), 4).shape == (2, 3, MAX_FEATURES)
 
 
