@@ -1,3 +1,4 @@
+from .commands.comparing import table as table
 from .commands.continuing import continue_film as continue_film
 from .commands.continuing import continue_films as continue_films
 from .commands.evaluation import draw as draw

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
     "search": (
         "studies.search.space:read_words",
         "studies.search.start:search",
-        "studies.search.start:print_found",
+        "studies.search.results:print_found",
     ),
     "evaluate": (options.Evaluate, "commands.evaluation:evaluate", "commands.evaluation:print_run"),
     "compare": (options.Compare, "commands.comparing:compare", "commands.comparing:print_compared"),

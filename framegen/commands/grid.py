@@ -12,10 +12,12 @@ from framegen.commands.training import train
 from framegen.config.options import TrainFilms
 from framegen.config.reading import Asked
 from framegen.live.content import is_playable
-from framegen.machine.errors import OptionError, printable
+from framegen.machine.errors import OptionError
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
-from framegen.report.tables import print_comparison, print_results
+from framegen.report.comparison import print_comparison
+from framegen.report.tables import print_results
+from framegen.runs.finished import read_finished
 from framegen.runs.run import Run
 
 
@@ -48,7 +50,7 @@ def print_all(runs: Mapping[str, Run], **_: Any) -> None:
     if len(runs) == 1:
         print_run(next(iter(runs.values())))
         return
-    print_comparison({printable(label): run.results for label, run in runs.items()}, Console())
+    print_comparison({run.folder.name: read_finished(run.folder) for run in runs.values()}, Console())
     answer("", "Everything is in", *(f"  {run.folder}" for run in runs.values()))
 
 
