@@ -77,7 +77,7 @@ def main() -> None:
         if os.environ.get("WORLD_SIZE", "1") == "1":
             _main(sys.argv[1:])
         else:  # torchrun
-            _at("training.distributed:together")(partial(_main, sys.argv[1:]))
+            _at("commands.together:together")(partial(_main, sys.argv[1:]))
     except UserError as error:
         print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -123,6 +123,8 @@ def _main(arguments: list[str]) -> None:
         print(HELP, *(f"  {name:<25}{each.description}" for name, each in EXPERIMENTS.items()), sep="\n")
         print("\nframegen COMMAND --help shows a command's options and their defaults.")
     elif command in COMMANDS:
+        if not command.startswith("train") and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise OptionError(f"torchrun: {command} is done by one process; leave torchrun out")
         _run(command, words)
     else:
         raise OptionError(

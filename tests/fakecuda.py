@@ -210,6 +210,9 @@ def _install(patch: pytest.MonkeyPatch) -> None:
         "get_device_name": "that is none",
         "max_memory_allocated": 12345,
         "reset_peak_memory_stats": None,
+        "get_rng_state": None,
+        "set_rng_state": None,
+        "manual_seed": None,
         "_lazy_init": None,
     }.items():
         patch.setattr(torch.cuda, name, lambda *_, value=value: value)

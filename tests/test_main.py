@@ -13,14 +13,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from framegen.commands import evaluation
+from framegen.commands import evaluation, together, training
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
 from framegen.machine.progress import say
 from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
-from framegen.training import distributed
 from tests.conftest import smallest
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -314,18 +313,18 @@ def test_what_nobody_foresaw_is_a_line_with_the_place_of_its_traceback(
     def fail(**_: object) -> None:
         raise ValueError("of \x1b[31m it\nmore")
 
-    monkeypatch.setattr(evaluation, "draw", fail)
-    monkeypatch.setattr(distributed, "together", lambda lead: lead())
+    monkeypatch.setattr(training, "resume", fail)
+    monkeypatch.setattr(together, "together", lambda lead: lead())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("WORLD_SIZE", processes)
-    code, out, err = framegen("draw", "x")
+    code, out, err = framegen("train", "--resume", "x")
     (saved,) = tmp_path.iterdir()
     line = r"framegen: ValueError: of \x1b[31m it: this is a fault of framegen; its traceback is in "
     assert (code, out, err) == (1, "", f"{line}{saved}; please report it\n")
     assert "in fail" in saved.read_text()
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    code, _, err = framegen("draw", "x")
+    code, _, err = framegen("train", "--resume", "x")
     assert (code, err.endswith("; its traceback could not be saved; please report it\n")) == (1, True)
 
 

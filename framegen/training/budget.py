@@ -14,6 +14,7 @@ from framegen.models import build
 from framegen.models.predictor import cpu_threads
 from framegen.runs.checkpoint import Place
 from framegen.training.choosing import choose_engine
+from framegen.training.engine import TorchEngine
 from framegen.training.schedule import epoch_order, steps_per_epoch
 
 LONGEST_EPOCH = 30.0
@@ -102,6 +103,8 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
 
     with threads(cpu_threads(models[config.members[0]])):
         engine = choose_engine(short, models, data, show=False)
+        if isinstance(engine, TorchEngine):  # of several processes each takes as long for its share
+            engine.ranks = replace(engine.ranks, speaking=False)
         order = epoch_order(0, 0, len(data.train), data.carry_state)
         order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
         rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
