@@ -103,13 +103,17 @@ def main() -> None:
 
 def _fault(error: Exception) -> str:
     """What is said of an error that nobody foresaw; its traceback is kept in a file for ourselves alone."""
+    said = next(iter(str(error).splitlines()), "no more is known")
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported here
+        asked = ". ".join(said.split(". ")[:2])
+        way_out = "a smaller --batch-size or --accumulate N takes less, --device cpu none of the GPU's"
+        return f"{asked}: {way_out}; what a training had saved is there"
     place = "its traceback could not be saved"
     with suppress(OSError):
         number, name = tempfile.mkstemp(".txt", "framegen-")
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
             traceback.print_exception(error, file=file)
         place = f"its traceback is in {name}"
-    said = next(iter(str(error).splitlines()), "no more is known")
     return f"{type(error).__name__}: {said}: this is a fault of framegen; {place}; please report it"
 
 

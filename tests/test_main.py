@@ -11,6 +11,7 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from framegen.commands import evaluation, together, training
@@ -326,6 +327,21 @@ def test_what_nobody_foresaw_is_a_line_with_the_place_of_its_traceback(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     code, _, err = framegen("train", "--resume", "x")
     assert (code, err.endswith("; its traceback could not be saved; please report it\n")) == (1, True)
+
+
+def test_a_full_gpu_is_a_line_with_the_way_out(framegen: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 80 GiB.\nMore"
+        )
+
+    monkeypatch.setattr(training, "resume", fail)
+    code, out, err = framegen("train", "--resume", "x")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "framegen: CUDA out of memory. Tried to allocate 2.00 GiB: a smaller --batch-size or"
+    )
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", os.fsdecode(b"caf\xe9"), "two\nlines"])

@@ -63,6 +63,7 @@ def torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) ->
     device = choose_device(training.device)
     if device.type == "cuda":
         ranks.check_gpus()
+        torch.cuda.reset_peak_memory_stats(device)
     clips = data.train.to(device) if isinstance(data.train, TensorClips) else data.train
     nets = [model.to(device) for model in models.values()]
     return TorchEngine(nets, clips, training, data.carry_state, device, list(models), here)
@@ -87,7 +88,7 @@ def _described(engine: TorchEngine, model: Predictor) -> str:
     how = [f"the GPU {torch.cuda.get_device_name()}" if cuda else f"the CPU, {count_of(threads, 'thread')}"]
     if engine.ranks.count > 1:
         how.append(f"in each of {engine.ranks.count} processes")
-    how.append(training.precision)
+    how.append(training.precision + (", TF32 where matrices are multiplied" if cuda else ""))
     if training.compile:
         how.append("compiled")
     if training.channels_last:

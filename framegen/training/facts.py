@@ -18,7 +18,8 @@ def facts_of(engine: Engine) -> dict[str, Any]:
     name = "fused" if isinstance(engine, FusedEngine) else "torch"
     frozen = num_parameters(engine.models[0], trained=False)
     facts = {"parameters": num_parameters(engine.models[0]), "device": str(engine.device), "engine": name}
-    return facts | ({"frozen_parameters": frozen} if frozen else {})
+    beside = {"frozen_parameters": frozen, "tf32": engine.device.type == "cuda"}
+    return facts | {name: value for name, value in beside.items() if value}
 
 
 def all_facts(training: OngoingTraining) -> TrainingFacts:
