@@ -29,10 +29,6 @@ def test_imports_point_down() -> None:
             assert HEIGHT[other] < HEIGHT[room], f"{room} knows {other}"
 
 
-def test_the_command_line_is_a_table_that_knows_no_room_but_two() -> None:
-    assert arrows()["__main__"] == {"config", "machine"}
-
-
 def test_every_room_stands_on_a_floor() -> None:
     assert arrows().keys() == HEIGHT.keys()
     assert floors(arrows()).keys() == HEIGHT.keys()

@@ -6,25 +6,28 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
-from framegen.commands.evaluation import log_run, measure
+from framegen.commands.evaluation import errors_of, log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.data.clips import Data
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.evaluation import results
+from framegen.evaluation.per_clip import write_clip_errors
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import Session, write_results
 from framegen.machine.device import choose_device, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
 from framegen.machine.interrupts import Interrupts
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
 from framegen.models.baselines import CopyLast
@@ -69,7 +72,7 @@ def train(
     tags: Sequence[str] = (),
     clock: Clock = time.perf_counter,
     began: float | None = None,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
 
@@ -219,7 +222,7 @@ def begin(
     training.saved_step = place.step
     if tensors:
         training.restore(tensors)
-    interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+    interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
     return training, run
 
 
@@ -253,12 +256,14 @@ def _go_on(
         facts, started = all_facts(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        measured = measure(run)
+        errors = errors_of(run)
+        measured = measure(run, errors)
         run.shown = measured.median_seed
         _check_there(run.folder)
         measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))
         training.save(run.shown)
         times["measuring"], started = clock() - started, clock()
+        kept = write_clip_errors(run.folder, errors)
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)
         made = draw_run(run, measured) if draw else []
@@ -266,7 +271,7 @@ def _go_on(
         on_top = ", ".join(f"{what} {duration(seconds)}" for what, seconds in times.items())
         took = f"training took {duration(training.place.spent)}; on top of it {on_top}"
         say(took, show and config.training.minutes is not None)
-        log_run(run, measured, made, tracker, training.place.step)
+        log_run(run, measured, kept, made, tracker, training.place.step)
     return run
 
 

@@ -15,9 +15,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from framegen.config.config import Config, from_dict, to_dict
-from framegen.config.tasks import Film
+from framegen.config.tasks import Film, World
 from framegen.config.training import Mode
-from framegen.config.worlds import World
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.facts import processor, versions
 from framegen.machine.files import read_json, to_json, write_bytes

@@ -33,7 +33,8 @@ def resolve_mode(track: Mode | None) -> Mode:
         case "dryrun":
             return "offline"
         case _:
-            raise UserError(f"WANDB_MODE={mode}: is none of online, offline, disabled")
+            said = f"--track {mode}" if track else f"WANDB_MODE={mode}"
+            raise UserError(f"{said}: is none of online, offline, disabled")
 
 
 def resolve_again(track: Mode | None, before: Mode) -> Mode:

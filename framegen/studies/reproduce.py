@@ -7,19 +7,20 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from framegen.commands.playing import play
 from framegen.config.config import Config
+from framegen.config.keywords import Keywords
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Sine
 from framegen.config.training import Mode
 from framegen.data import load_data
 from framegen.evaluation.results import finished
-from framegen.live.page import live_page
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
@@ -28,7 +29,6 @@ from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.runs.folder import CONFIG, lock, read_config
-from framegen.runs.run import load
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
 from framegen.studies.claims import CLAIMS
@@ -55,7 +55,7 @@ def reproduce(
     seeds: int = 32,
     track: Mode | None = None,
     show: bool = True,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
 
@@ -127,8 +127,7 @@ def _live(runs: Runs, needed: set[str]) -> str | None:
     """The page in which the article's net can be played with, where a claim has it trained."""
     if PLAYED not in needed:
         return None
-    run = load(runs.folder / PLAYED)
-    return live_page(run, run.results)
+    return play(runs.folder / PLAYED).read_text(encoding="utf-8")
 
 
 def _unseen(config: Config) -> Config:

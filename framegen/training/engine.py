@@ -85,7 +85,9 @@ class TorchEngine:
             for model in models:
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.seeds, self.total_steps = list(seeds or range(len(models))), 1
-        self.optimizers = [torch.optim.Adam(trained(model), fused=True) for model in models]
+        adam = torch.optim.AdamW if training.optimizer == "adamw" else torch.optim.Adam
+        decay = training.weight_decay
+        self.optimizers = [adam(trained(model), weight_decay=decay, fused=True) for model in models]
         self.means = [copy.deepcopy(model).requires_grad_(False) for model in models] if training.ema else []
         calls = [model.density if model.has_density else model for model in models]
         self.callables = [torch.compile(call) if training.compile else call for call in calls]

@@ -17,6 +17,7 @@ from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Kept
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted, Interrupts
+from framegen.machine.plugins import command
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
@@ -79,7 +80,7 @@ class OngoingTraining:
             if current().rank > 0:
                 raise
             saved = f"step {self.saved_step} is saved, go on from there with"
-            way_out = f"uv run framegen train --resume {self.folder}"
+            way_out = command(f"train --resume {self.folder}")
             raise UserError(f"{self.folder}: {lost}; {saved}: {way_out}") from lost
 
     def stop_if_told(self, save: bool) -> None:

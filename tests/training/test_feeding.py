@@ -118,6 +118,19 @@ def test_each_option_acts_and_the_same_seed_gives_the_same_bits(change: dict[str
     assert once.isfinite().all()
 
 
+@pytest.mark.parametrize(("optimizer", "theirs"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_weight_decay_is_that_of_torchs_optimizer(optimizer: str, theirs: Any) -> None:
+    engine, net = _engine(weight_decay=0.1, optimizer=optimizer), build(SMALL_CONFIG.model, (1, 2, 2), 0)
+    adam = theirs(net.parameters(), lr=0.05, weight_decay=0.1)
+    for index in (torch.arange(10), torch.tensor([10, 11, *range(8)])):
+        inputs, targets = engine.clips.batch(index)
+        adam.zero_grad()
+        torch.nn.functional.mse_loss(net(inputs)[0], targets).backward()
+        adam.step()
+    torch.testing.assert_close(_weights(engine, 2), flatten(net.parameters()))
+    assert not torch.allclose(_weights(_engine(), 2), flatten(net.parameters()), atol=1e-3)
+
+
 @pytest.mark.parametrize("loss", ["mse", "relative"])
 def test_a_batch_in_parts_is_the_batch(loss: str) -> None:
     parts, whole = _engine(accumulate=3, loss=loss), _engine(loss=loss)
