@@ -1,6 +1,6 @@
 """Measure and draw a finished run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +8,19 @@ from typing import Any
 
 from rich.console import Console
 
+from framegen.config.tasks import Task
+from framegen.data.clips import Data
 from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
+from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
+from framegen.evaluation.scores import AllErrors, all_errors
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer
 from framegen.models.kernels import fused
+from framegen.models.predictor import Predictor
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
 from framegen.report.tables import print_all_metrics
@@ -38,8 +44,10 @@ def evaluate(run: Path | str, device: str = "auto", runs_dir: Path | str = "runs
         facts = None
         with suppress(UserError):  # missing or damaged, it is written anew
             facts = opened.results.training
-        results = replace(measure(opened), training=facts)
+        errors = errors_of(opened)
+        results = replace(measure(opened, errors), training=facts)
         opened.shown = results.median_seed
+        write_clip_errors(opened.folder, errors)
         write_results(opened.folder, results)
         draw_run(opened, results)
     return opened
@@ -57,7 +65,7 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
+        way_out = f"`{command(f'evaluate {run}')}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed
@@ -66,16 +74,38 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     return made
 
 
-def measure(run: Run) -> Results:
-    """Evaluate a run's models and its references on the test clips."""
-    models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
-    return measure_all(models, run.config.task, run.data, run.references, run.validation)
+def measure(run: Run, errors: AllErrors | None = None) -> Results:
+    """Evaluate a run's models and its references on the test clips; `errors` are those of `errors_of`, where
+    they are known already."""
+    return measure_all(*_measured(run), run.validation, errors)
 
 
-def log_run(run: Run, measured: Results, made: Sequence[Path], tracker: Tracker, step: int) -> None:
-    """Leave what was measured and drawn of a trained run, and its checkpoint, in W&B."""
+def errors_of(run: Run) -> AllErrors:
+    """Each test clip's errors of a run's models and its references."""
+    return all_errors(*_measured(run))
+
+
+def _measured(run: Run) -> tuple[Mapping[int, Predictor], Task, Data, Mapping[str, Predictor]]:
+    engine = run.config.training.engine
+    models = {seed: fused.compiled(model, engine) for seed, model in run.models.items()}
+    return models, run.config.task, run.data, run.references
+
+
+def log_run(
+    run: Run, measured: Results, errors: ClipErrors, made: Sequence[Path], tracker: Tracker, step: int
+) -> None:
+    """Tell the tracker what was measured and drawn of a trained run, and of its checkpoint."""
     tracker.media(step, {f"figures/{path.stem}": path for path in made})
     log_results(measured, step, tracker)
+    shown = {run.shown: "model", **{name: name for name in measured.one_step}}
+    columns = {
+        f"{part}/{shown[name]}": values.tolist()
+        for part, each in errors.items()
+        for name, values in each.items()
+        if name in shown
+    }
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    tracker.table(step, "test/errors", ["clip", *columns], [[n, *row] for n, row in enumerate(rows)])
     if len(measured.members) > 1:
         columns = ["epoch", "seed", "train/loss", "val/mse"]
         rows = [[row.get(column) for column in columns] for row in run.metrics().members]
@@ -91,8 +121,8 @@ def log_run(run: Run, measured: Results, made: Sequence[Path], tracker: Tracker,
 
 
 def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
-    """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
-    that names the model by its SHA-256."""
+    """Tell the tracker how test clips are continued: a table of films side by side, and the films as an
+    artifact that names the model by its SHA-256."""
     folder, name = run.folder / CLIPS, run.config.experiment
     clips = write_clip_films(run, folder)
     rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
@@ -102,8 +132,8 @@ def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
-    """Leave the results in W&B: tables of the predictors and of a population's members, and values to compare
-    runs by."""
+    """Tell the tracker the results: tables of the predictors and of a population's members, and values to
+    compare runs by."""
     columns = list(results.convention)
     for part, predictors in results.parts().items():
         rows = [[name, *(scores.get(m) for m in columns)] for name, scores in predictors.items()]
@@ -119,12 +149,7 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
             for horizon, values in enumerate(zip(*(each[m] for m in metrics), strict=True), start=1)
         ]
         tracker.table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
-    prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
-    values = {
-        f"{prefixes[part]}{m}": results.values(part, m)
-        for part in results.parts()
-        for m in results.metrics(part)
-    }
+    values = results.by_metric()
     if len(results.members) > 1:
         rows = zip([member.seed for member in results.members], *values.values(), strict=True)
         tracker.table(step, "test/members", ["seed", *values], [list(row) for row in rows])

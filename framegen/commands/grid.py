@@ -12,9 +12,12 @@ from framegen.commands.training import train
 from framegen.config.options import TrainFilms
 from framegen.config.reading import Asked
 from framegen.live.content import is_playable
-from framegen.machine.errors import OptionError, printable
+from framegen.machine.errors import OptionError
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
-from framegen.report.tables import print_comparison, print_results
+from framegen.report.comparison import print_comparison
+from framegen.report.tables import print_results
+from framegen.runs.finished import read_finished
 from framegen.runs.run import Run
 
 
@@ -47,7 +50,7 @@ def print_all(runs: Mapping[str, Run], **_: Any) -> None:
     if len(runs) == 1:
         print_run(next(iter(runs.values())))
         return
-    print_comparison({printable(label): run.results for label, run in runs.items()}, Console())
+    print_comparison({run.folder.name: read_finished(run.folder) for run in runs.values()}, Console())
     answer("", "Everything is in", *(f"  {run.folder}" for run in runs.values()))
 
 
@@ -62,6 +65,6 @@ def print_run(run: Run, /, **_: Any) -> None:
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --num-frames 100 --out {clip}"
-    answer(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    answer(f"Next: {command(runs_on if results.closed_loop else f'evaluate {folder}')}")
     if is_playable(run):
-        answer(f"Or play with it in a browser: uv run framegen play {folder}")
+        answer(f"Or play with it in a browser: {command(f'play {folder}')}")

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import torch
 
-from framegen.commands.evaluation import log_run, measure
+from framegen.commands.evaluation import errors_of, log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
 from framegen.config.keywords import Keywords
@@ -20,12 +20,14 @@ from framegen.data.clips import Data
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.evaluation import results
+from framegen.evaluation.per_clip import write_clip_errors
 from framegen.evaluation.references import OPTIMUM
 from framegen.evaluation.results import Session, TrainingFacts, write_results
 from framegen.machine.device import choose_device, peak_memory, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
 from framegen.machine.interrupts import Interrupts
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
 from framegen.models.predictor import cpu_threads, num_parameters
@@ -215,7 +217,7 @@ def _begin(
     training.saved_step = place.step
     if tensors:
         training.restore(tensors)
-    interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+    interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
     return training, run
 
 
@@ -276,12 +278,14 @@ def _go_on(
         facts, started = _facts_of(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        measured = measure(run)
+        errors = errors_of(run)
+        measured = measure(run, errors)
         run.shown = measured.median_seed
         _check_there(run.folder)
         measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))
         training.save(run.shown)
         times["measuring"], started = clock() - started, clock()
+        kept = write_clip_errors(run.folder, errors)
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)
         made = draw_run(run, measured) if draw else []
@@ -289,7 +293,7 @@ def _go_on(
         on_top = ", ".join(f"{what} {duration(seconds)}" for what, seconds in times.items())
         took = f"training took {duration(training.place.spent)}; on top of it {on_top}"
         say(took, show and config.training.minutes is not None)
-        log_run(run, measured, made, tracker, training.place.step)
+        log_run(run, measured, kept, made, tracker, training.place.step)
     return run
 
 

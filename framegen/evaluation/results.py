@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from framegen.evaluation.metrics import Spread
 from framegen.machine.errors import UserError
 from framegen.machine.files import Finite, read_json, to_json, write_bytes
+from framegen.machine.plugins import command
 
 RESULTS = "results.json"
+Name = TypeVar("Name", bound=int | str)
+"""A model's seed, or a reference's name."""
 Scores = dict[str, float | None]
 """By metric (see `Results.convention`); None where there is no number. Without a known optimum, skill is no
 metric."""
@@ -176,6 +180,15 @@ class Results(Finite):
         """A metric of every member, part as in `parts`."""
         return [getattr(member, part)[metric] for member in self.members]
 
+    def by_metric(self) -> dict[str, list[float | None]]:
+        """Every metric of every member, closed-loop ones with that before their names."""
+        prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
+        return {
+            f"{prefixes[part]}{metric}": self.values(part, metric)
+            for part in self.parts()
+            for metric in self.metrics(part)
+        }
+
     def metrics(self, part: str) -> list[str]:
         """The metrics that members have in that part, in the order of the convention."""
         return [metric for metric in self.convention if metric in getattr(self.members[0], part)]
@@ -188,7 +201,7 @@ def write_results(folder: Path, results: Results) -> None:
 
 def read_results(folder: Path) -> Results:
     """What results.json holds. Raises UserError where it is missing or damaged."""
-    way_out = f"`framegen evaluate {folder}` makes it anew"
+    way_out = f"`{command(f'evaluate {folder}')}` makes it anew"
     try:
         results = read_json(folder / RESULTS, Results)
         if results.median_seed not in [member.seed for member in results.members]:

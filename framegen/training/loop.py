@@ -13,6 +13,7 @@ from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.machine.device import peak_memory
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT, Place
@@ -92,7 +93,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
                 _train_epoch(training, number, per_epoch, bar)
             except Lost as lost:
                 saved = f"step {training.saved_step} is saved, go on from there with"
-                way_out = f"uv run framegen train --resume {training.folder}"
+                way_out = command(f"train --resume {training.folder}")
                 raise UserError(f"{training.folder}: {lost}; {saved}: {way_out}") from lost
             trained, last = training.place, training.place.step - number * per_epoch
             pace = _pace(training, before, number * per_epoch)

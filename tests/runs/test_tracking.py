@@ -19,6 +19,7 @@ from framegen.commands.training import Enough
 from framegen.config.experiments import configure
 from framegen.config.reading import parse_train
 from framegen.config.training import Training
+from framegen.evaluation.per_clip import read_clip_errors
 from framegen.evaluation.results import Session
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import load_tensors, save_tensors
@@ -130,7 +131,7 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
         for record in records
         if record["type"] == "artifact"
     }
-    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 4]
+    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 5]
     assert (artifacts["video"], artifacts["video-clips"]) == ("model", "clips")
     (model,) = (record["artifact"] for record in records if record.get("artifact", {}).get("name") == "video")
     assert "seen" in model["aliases"]
@@ -143,6 +144,16 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
     for metric in ("mse", "excess"):
         expected = results["closed_loop"]["predictors"]["model"][metric]
         assert summary[f"test/closed_loop_{metric}"] == pytest.approx(expected)
+
+
+def test_every_test_clip_has_a_row_of_its_errors(tracked: Path) -> None:
+    (table,) = tracked.glob("wandb/offline-run-*/files/media/table/test/errors*.json")
+    content = json.loads(table.read_text())
+    kept = read_clip_errors(tracked / "seen")
+    assert [row[0] for row in content["data"]] == list(range(8))
+    for part, name, key in (("one_step", "model", 0), ("closed_loop", "optimum", "optimum")):
+        column = content["columns"].index(f"{part}/{name}")
+        assert [row[column] for row in content["data"]] == pytest.approx(kept[part][key].tolist())
 
 
 def test_test_clips_stand_side_by_side_as_films(tracked: Path) -> None:
