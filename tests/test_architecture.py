@@ -51,6 +51,10 @@ def _doc(node: ast.FunctionDef) -> int:
     return (first.end_lineno or 0) - first.lineno + 1 if is_doc else 0
 
 
-def test_configs_import_no_torch() -> None:
-    program = "import sys, framegen.config.config, framegen.config.options; sys.exit('torch' in sys.modules)"
+def test_the_command_line_is_a_table_and_imports_no_torch() -> None:
+    program = (
+        "import sys, framegen.__main__; rooms = {name.split('.')[1] for name in sys.modules if"
+        " name.startswith('framegen.')}; sys.exit(rooms != {'__main__', 'config', 'machine'} or 'torch' in"
+        " sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -137,12 +137,9 @@ def resume(
     began: float | None = None,
     runs_dir: Path | str = "runs",
 ) -> Run:
-    """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
-    Minutes are what is left of them. Of a finished run missing pictures are made, where `draw` says so.
-
-    The run is named by its folder, or by its name in `runs_dir`.
-
-    Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
+    """Take up a training, by its folder or its name in `runs_dir`, where it was stopped, however it was; ends
+    in the same weights as one never stopped. Minutes are what is left of them. Of a finished run missing
+    pictures are made, where `draw` says so. Raises UserError for no run, or a damaged one; see `train`.
     """
     run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
