@@ -37,7 +37,7 @@ def _follow(title: str, monkeypatch: pytest.MonkeyPatch) -> str:
         if not (ROOT / file).exists():
             monkeypatch.setitem(sys.modules, name, ModuleType(name))
         module = import_module(name)
-        there = new | vars(module)
+        there = new | vars(module) | {"__name__": __name__}
         if module is experiments:
             ((word, (task, model, training, text)),) = eval(code.strip(), there).items()
             monkeypatch.setitem(EXPERIMENTS, word, Config(task, model, training, word, description=text))
@@ -46,6 +46,8 @@ def _follow(title: str, monkeypatch: pytest.MonkeyPatch) -> str:
         added = {word: value for word, value in there.items() if word not in {*vars(module), *new}}
         for word, value in added.items():
             monkeypatch.setattr(module, word, value, raising=False)
+            if isinstance(value, type) and value.__module__ == __name__:  # which it is again when all is over
+                monkeypatch.setattr(value, "__module__", name)
         new |= added | {name.rpartition(".")[2]: module}
     raise AssertionError(f"{title}: names no experiment")
 
