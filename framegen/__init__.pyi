@@ -1,3 +1,4 @@
+from .commands.comparing import table as table
 from .commands.continuing import continue_film as continue_film
 from .commands.continuing import continue_films as continue_films
 from .commands.evaluation import draw as draw
@@ -21,6 +22,10 @@ from .config.tasks import Orbit as Orbit
 from .config.tasks import Sine as Sine
 from .config.tasks import Task as Task
 from .config.training import Training as Training
+from .data import load_data as load_data
+from .data.clips import Data as Data
+from .data.clips import TensorClips as TensorClips
+from .evaluation.register import register as register
 from .evaluation.results import Results as Results
 from .machine.errors import OptionError as OptionError
 from .machine.errors import UserError as UserError
@@ -30,6 +35,7 @@ from .models.rollout import rollout as rollout
 from .report.save import save as save
 from .runs.run import Run as Run
 from .runs.run import load as load
+from .runs.tracking import Tracker as Tracker
 from .studies.probe.results import Probe as Probe
 from .studies.probe.run import probe as probe
 from .studies.search.space import Choice as Choice

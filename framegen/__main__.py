@@ -11,21 +11,22 @@ from functools import partial
 from importlib import import_module
 from typing import Any
 
-from framegen.config import data_options, options
+from framegen.config import options
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.reading import parse, refuse_empty
 from framegen.machine.errors import OptionError, UserError, printable
+from framegen.machine.plugins import import_installed, import_named
 from framegen.machine.progress import answer, prepare_streams
 
 COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
     "continue": (options.Continue, "commands.continuing:continue_films", "commands.continuing:print_films"),
     "data import": (
-        data_options.Import,
+        options.Import,
         "data.films.importing:import_films",
         "data.films.importing:print_imported",
     ),
-    "data list": (data_options.ListData, "commands.datasets:list_datasets", "commands.datasets:print_listed"),
-    "data show": (data_options.ShowData, "commands.datasets:show", "commands.datasets:print_shown"),
+    "data list": (options.ListData, "commands.datasets:list_datasets", "commands.datasets:print_listed"),
+    "data show": (options.ShowData, "commands.datasets:show", "commands.datasets:print_shown"),
     "train": ("config.reading:read_train", "commands.grid:train_all", "commands.grid:print_all"),
     "train --resume": (options.Resume, "commands.training:resume", "commands.grid:print_run"),
     "search": (
@@ -74,10 +75,12 @@ def main() -> None:
 
     prepare_streams()
     try:
+        import_installed()
+        words = import_named(sys.argv[1:])
         if os.environ.get("WORLD_SIZE", "1") == "1":
-            _main(sys.argv[1:])
+            _main(words)
         else:  # torchrun
-            _at("training.distributed:together")(partial(_main, sys.argv[1:]))
+            _at("training.distributed:together")(partial(_main, words))
     except UserError as error:
         print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -122,6 +125,7 @@ def _main(arguments: list[str]) -> None:
     if command in ("", "-h", "--help", "data", "data -h", "data --help"):
         print(HELP, *(f"  {name:<25}{each.description}" for name, each in EXPERIMENTS.items()), sep="\n")
         print("\nframegen COMMAND --help shows a command's options and their defaults.")
+        print("framegen --import my_world.py COMMAND knows models and tasks of your own (docs/extend.md).")
     elif command in COMMANDS:
         _run(command, words)
     else:
@@ -132,7 +136,11 @@ def _main(arguments: list[str]) -> None:
 
 def _run(command: str, words: Sequence[str]) -> None:
     reads, calls, prints = COMMANDS[command]
-    given = _at(reads)(words) if isinstance(reads, str) else vars(parse(reads, command, words))
+    given = (
+        _at(reads)(words)
+        if isinstance(reads, str)
+        else vars(parse(reads, command.removesuffix(" --resume"), words))
+    )
     outcome = _at(calls)(**given)
     if prints is not None:
         _at(prints)(outcome, **given)

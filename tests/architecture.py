@@ -1,10 +1,12 @@
 """The plan of the house, measured on its imports: python -m tests.architecture prints it.
 
-A room is a folder or a file right under framegen/; an arrow says that one room imports from another; a room's
-floor is the longest way down from it. The core is what is read in an hour: see docs/design.md.
+A room is a folder or a file right under framegen/; an arrow says that one room imports from another, by an
+import, the public face's stub or the table of commands; a room's floor is the longest way down from it. The
+core is what is read in an hour: see docs/design.md.
 """
 
 import ast
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,11 +27,14 @@ def files(suffixes: set[str]) -> list[Path]:
 
 
 def imported_rooms(path: Path) -> set[str]:
-    """The rooms of framegen that a file imports, wherever in it."""
+    """The rooms of framegen that a file imports, wherever in it, or names as "room.module:function"."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module == "framegen":
-            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.Constant) and re.fullmatch(r"\w+\.[\w.]+:\w+", str(node.value)):
+            found.add(str(node.value).split(".")[0])
+        elif isinstance(node, ast.ImportFrom) and (node.module == "framegen" or node.level):
+            names = [node.module] if node.level and node.module else [alias.name for alias in node.names]
+            found |= {name.split(".")[0] for name in names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("framegen."):
             found.add((node.module or "").split(".")[1])
         elif isinstance(node, ast.Import):
@@ -40,7 +45,7 @@ def imported_rooms(path: Path) -> set[str]:
 def arrows() -> dict[str, set[str]]:
     """Which rooms each room imports from."""
     found: dict[str, set[str]] = {}
-    for path in files({".py"}):
+    for path in files({".py", ".pyi"}):
         room = room_of(path)
         found.setdefault(room, set()).update(imported_rooms(path) - {room})
     return found

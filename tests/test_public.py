@@ -1,4 +1,5 @@
 """What `import framegen` promises."""
+# pyright: reportUnnecessaryTypeIgnoreComment=error
 
 import subprocess
 import sys
@@ -59,3 +60,9 @@ def typed(run: framegen.Run, epoch: framegen.Epoch) -> None:
     assert_type(epoch.number, int)
     assert_type(framegen.EXPERIMENTS["video"], framegen.Config)
     assert_type(framegen.__version__, str)
+    framegen.train("video", hidden_size=8, speeds=[1, 2])
+    framegen.train("video", hiden_size=8)  # pyright: ignore[reportCallIssue]
+    framegen.train("video", cell="gruu")  # pyright: ignore[reportArgumentType]
+    framegen.search("video", {"epochs": [1, 2]}, hiden_size=8)  # pyright: ignore[reportCallIssue]
+    framegen.train_on("a.mp4", crop=4, hiden_size=8)  # pyright: ignore[reportCallIssue]
+    framegen.continue_films("a.mp4", fps=5.0, epoch=8)  # pyright: ignore[reportCallIssue]

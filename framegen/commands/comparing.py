@@ -1,20 +1,42 @@
 """Put finished runs side by side."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from framegen.evaluation.results import Results, read_results
-from framegen.machine.errors import OptionError, printable
-from framegen.machine.files import make_parents
+from framegen.machine.errors import OptionError
+from framegen.machine.files import make_parents, to_json, write_text
 from framegen.machine.progress import answer
+from framegen.report.comparison import comparison, latex, print_comparison
 from framegen.report.figures import style
 from framegen.report.figures.compared import compared
-from framegen.report.tables import print_comparison
 from framegen.report.writers import check_new
-from framegen.runs.folder import find, read_config
+from framegen.runs.finished import (
+    Finished,
+    best_of,
+    differences,
+    in_order,
+    number_that_differs,
+    read_finished,
+)
+from framegen.runs.folder import find
+
+
+def table(runs: Sequence[Path | str], runs_dir: Path | str = "runs") -> list[dict[str, Any]]:
+    """A row for each run and seed, as a data frame takes them: run, seed, every option, and every score on
+    the test clips.
+
+    Args:
+        runs: run folders, or their names in `runs_dir`.
+
+    Raises:
+        UserError: a run has no results, or they are damaged.
+    """
+    return [row for run in runs for row in read_finished(find(run, runs_dir)).rows()]
 
 
 def compare(
@@ -22,41 +44,70 @@ def compare(
     out: Path | str | None = None,
     force: bool = False,
     runs_dir: Path | str = "runs",
-) -> dict[str, Results]:
-    """What runs measured, by the names of their folders.
+) -> dict[str, Finished]:
+    """Finished runs by the names of their folders.
 
     Args:
         runs: run folders, or their names in `runs_dir`, two or more, each of another name.
-        out: a PNG to draw their errors in, where they are of one task.
+        out: what to write, by its ending: .png (their errors where they are of one task; where they differ in
+            one option that is a number, what was measured over that), .csv (rows as of `table`), .json (the
+            same, and the differences between runs), .tex (what is printed).
         force: whether `out` may replace what is there.
 
     Raises:
         UserError: a run has no results, or they are damaged.
-        OptionError: two runs have one name, or `out` cannot be drawn.
+        OptionError: two runs have one name, or `out` cannot be made.
     """
-    folders = {folder.name: folder for folder in (find(run, runs_dir) for run in runs)}
     if len(runs) < 2:
         raise OptionError("compare: name two runs or more")
+    folders = {folder.name: folder for folder in in_order([find(run, runs_dir) for run in runs])}
     if len(folders) < len(runs):
         raise OptionError("compare: two of the runs have one name; name each once, and rename a folder")
-    results = {name: read_results(folder) for name, folder in folders.items()}
+    found = {name: read_finished(folder) for name, folder in folders.items()}
     if out is not None:
-        check_new(Path(out), (".png",), force)
-        _check(out, folders)
-        make_parents(Path(out))
-        style.save(compared(results), Path(out), exclusive=not force)
-    return results
+        check_new(Path(out), (".png", ".csv", ".json", ".tex"), force)
+        _write(Path(out), found, force)
+    return found
 
 
-def print_compared(compared: Mapping[str, Results], out: Path | None, **_: Any) -> None:
+def print_compared(compared: Mapping[str, Finished], out: Path | None, **_: Any) -> None:
     """What came of `compare`."""
-    print_comparison({printable(name): results for name, results in compared.items()}, Console())
+    print_comparison(compared, Console())
     if out is not None:
         answer(out)
 
 
-def _check(out: Path | str, folders: Mapping[str, Path]) -> None:
-    tasks = {name: read_config(folder).config.task for name, folder in folders.items()}
+def _write(out: Path, runs: Mapping[str, Finished], force: bool) -> None:
+    ending = out.suffix.lower()
+    if ending == ".png":
+        _check(out, runs)
+    make_parents(out)
+    if ending == ".png":
+        style.save(compared(runs), out, exclusive=not force)
+        return
+    rows = [row for run in runs.values() for row in run.rows()]
+    match ending:
+        case ".csv":
+            text = io.StringIO()
+            writer = csv.DictWriter(
+                text, list({name: None for row in rows for name in row}), lineterminator="\n"
+            )
+            writer.writeheader()
+            writer.writerows(rows)
+            content = text.getvalue()
+        case ".json":
+            best = best_of(runs)
+            content = to_json({"rows": rows, "best": best, "above_best": differences(runs, best)}).decode()
+        case _:
+            content = latex(*comparison(runs))
+    write_text(out, content, exclusive=not force)
+
+
+def _check(out: Path, runs: Mapping[str, Finished]) -> None:
+    """Raises OptionError where there is nothing to draw."""
+    if number_that_differs(runs):
+        return
+    tasks = {name: run.config.task for name, run in runs.items()}
     first, task = next(iter(tasks.items()))
     if other := next((name for name, each in tasks.items() if each != task), None):
         raise OptionError(f"--out {out}: {first} and {other} are of different tasks, so their clips differ")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from framegen.commands.generation import as_it_plays, check_output
 from framegen.commands.own_films import MINUTES, train_on
+from framegen.config.keywords import TrainOnKeywords
 from framegen.config.models import MotionFilter
 from framegen.config.tasks import Film
 from framegen.data.clips import to_float
@@ -118,7 +119,7 @@ def continue_films(
     start: float | str | None = None,
     last: int | None = None,
     force: bool = False,
-    **options: Any,
+    **options: Unpack[TrainOnKeywords],
 ) -> Continued:
     """Train on films and write how the first of them goes on: NAME-continued.mp4, frames alone, and
     NAME-compare.mp4, truth and generation on the last part that training never saw.
@@ -156,7 +157,9 @@ def continue_films(
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
     written = (
-        _kept(wanted[0], lambda path: write_generated(path, continued, rate, "clean", exclusive=not force)),
+        _kept(
+            wanted[0], lambda path: write_generated(path, continued, rate, clean=True, exclusive=not force)
+        ),
         _kept(wanted[1], lambda path: write_generated(path, shown, shot_fps, exclusive=not force)),
     )
     if written != wanted:  # somebody took a name while this was made

@@ -1,48 +1,90 @@
 """Measure and draw a finished run."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from rich.console import Console
+from torch import nn
 
+from framegen.config.config import Config
+from framegen.config.experiments import configure
+from framegen.config.tasks import Task
+from framegen.data import determine, load_data
+from framegen.data.clips import Data
 from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
+from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
+from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
+from framegen.evaluation.scores import AllErrors, all_errors
 from framegen.evaluation.scores import evaluate as measure_all
+from framegen.machine.device import choose_device
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer
 from framegen.models.kernels import fused
+from framegen.models.predictor import Plain, Predictor
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
 from framegen.report.tables import print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
-from framegen.runs.tracking import Tracker
+from framegen.runs.tracking import Tracker, Untracked
 
 CLIPS = "clips"
 """Folder of test clips as films, where W&B is told of the run."""
 
 
-def evaluate(run: Path | str, device: str = "auto", runs_dir: Path | str = "runs") -> Run:
+@overload
+def evaluate(run: Path | str, *, device: str = ..., runs_dir: Path | str = ...) -> Run: ...
+@overload
+def evaluate(
+    run: nn.Module, on: str | Task | Config, *, device: str = ..., data_dir: Path | str = ...
+) -> Results: ...
+def evaluate(
+    run: Path | str | nn.Module,
+    on: str | Task | Config = "video",
+    *,
+    device: str = "auto",
+    runs_dir: Path | str = "runs",
+    data_dir: Path | str = "data",
+) -> Run | Results:
     """Measure a run's models and every reference on the test clips; the numbers are the run's `results`.
 
     Writes results.json and the pictures anew. The run is named by its folder, or by its name in `runs_dir`.
-    Raises UserError where it is being trained.
+    In place of a run any module can be measured, on the task of an experiment, with data in `data_dir`: its
+    results are returned, nothing is written, and a copy is taken of it, in eval mode. One that returns its
+    predictions alone is taken for one without a state, which is shown one frame when it runs on.
+
+    Raises UserError where the run is being trained.
     """
+    if isinstance(run, nn.Module):
+        return _measure_module(run, on, device, Path(data_dir))
     opened = load(run, device, runs_dir)
     with lock(opened.folder):
         facts = None
         with suppress(UserError):  # missing or damaged, it is written anew
             facts = opened.results.training
-        results = replace(measure(opened), training=facts)
+        errors = errors_of(opened)
+        results = replace(measure(opened, errors), training=facts)
         opened.shown = results.median_seed
+        write_clip_errors(opened.folder, errors)
         write_results(opened.folder, results)
         draw_run(opened, results)
     return opened
+
+
+def _measure_module(module: nn.Module, on: str | Task | Config, device: str, data_dir: Path) -> Results:
+    task = determine(on if isinstance(on, Task) else configure(on).task, data_dir)
+    data = load_data(task, data_dir)
+    model = copy.deepcopy(module).to(choose_device(device)).eval()
+    model = model if isinstance(model, Predictor) else Plain(model)
+    return measure_all({0: model}, task, data, fit_references(task, data))
 
 
 def print_run(run: Run, /, **_: Any) -> None:
@@ -57,7 +99,7 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
+        way_out = f"`{command(f'evaluate {run}')}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed
@@ -66,50 +108,72 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     return made
 
 
-def measure(run: Run) -> Results:
-    """Evaluate a run's models and its references on the test clips."""
-    models = {seed: fused.compiled(model, run.config.training.engine) for seed, model in run.models.items()}
-    return measure_all(models, run.config.task, run.data, run.references, run.validation)
+def measure(run: Run, errors: AllErrors | None = None) -> Results:
+    """Evaluate a run's models and its references on the test clips; `errors` are those of `errors_of`, where
+    they are known already."""
+    return measure_all(*_measured(run), run.validation, errors)
 
 
-def log_run(run: Run, measured: Results, made: Sequence[Path], tracker: Tracker, step: int) -> None:
-    """Leave what was measured and drawn of a trained run, and its checkpoint, in W&B."""
-    tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
+def errors_of(run: Run) -> AllErrors:
+    """Each test clip's errors of a run's models and its references."""
+    return all_errors(*_measured(run))
+
+
+def _measured(run: Run) -> tuple[Mapping[int, Predictor], Task, Data, Mapping[str, Predictor]]:
+    engine = run.config.training.engine
+    models = {seed: fused.compiled(model, engine) for seed, model in run.models.items()}
+    return models, run.config.task, run.data, run.references
+
+
+def log_run(
+    run: Run, measured: Results, errors: ClipErrors, made: Sequence[Path], tracker: Tracker, step: int
+) -> None:
+    """Tell the tracker what was measured and drawn of a trained run, and of its checkpoint."""
+    tracker.media(step, {f"figures/{path.stem}": path for path in made})
     log_results(measured, step, tracker)
+    shown = {run.shown: "model", **{name: name for name in measured.one_step}}
+    columns = {
+        f"{part}/{shown[name]}": values.tolist()
+        for part, each in errors.items()
+        for name, values in each.items()
+        if name in shown
+    }
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
+    tracker.table(step, "test/errors", ["clip", *columns], [[n, *row] for n, row in enumerate(rows)])
     if len(measured.members) > 1:
         columns = ["epoch", "seed", "train/loss", "val/mse"]
         rows = [[row.get(column) for column in columns] for row in run.metrics().members]
-        tracker.log_table(step, "val/members", columns, rows)
+        tracker.table(step, "val/members", columns, rows)
     metadata = {"step": step, "seed": run.shown, "validation_mse": measured.median.validation_mse}
     if measured.has_skill:
         metadata["skill"] = measured.median.one_step["skill"]
     metadata["sha256"] = content_digest(run.folder / CHECKPOINT)
     name = run.config.experiment
-    tracker.log_file(name, "model", run.folder / CHECKPOINT, metadata, alias=run.folder.name)
-    if made and tracker.tells_wandb and measured.closed_loop and not run.data.carry_state:
+    tracker.file(name, "model", run.folder / CHECKPOINT, metadata)
+    if made and not isinstance(tracker, Untracked) and measured.closed_loop and not run.data.carry_state:
         could_make(run.folder / CLIPS, lambda: _log_clips(run, metadata["sha256"], tracker, step))
 
 
 def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
-    """Leave in W&B how test clips are continued: a table of films side by side, and the films as an artifact
-    that names the model by its SHA-256."""
+    """Tell the tracker how test clips are continued: a table of films side by side, and the films as an
+    artifact that names the model by its SHA-256."""
     folder, name = run.folder / CLIPS, run.config.experiment
     clips = write_clip_films(run, folder)
     rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
-    tracker.log_table(step, "test/clips", ["clip", "mse", *clips[0].films], rows)
+    tracker.table(step, "test/clips", ["clip", "mse", *clips[0].films], rows)
     metadata = {"model": name, "model_sha256": model, "seed": run.shown}
-    tracker.log_file(f"{name}-clips", "clips", folder, metadata, alias=run.folder.name)
+    tracker.file(f"{name}-clips", "clips", folder, metadata)
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
-    """Leave the results in W&B: tables of the predictors and of a population's members, and values to compare
-    runs by."""
+    """Tell the tracker the results: tables of the predictors and of a population's members, and values to
+    compare runs by."""
     columns = list(results.convention)
     for part, predictors in results.parts().items():
         rows = [[name, *(scores.get(m) for m in columns)] for name, scores in predictors.items()]
-        tracker.log_table(step, f"test/{part}", ["predictor", *columns], rows)
+        tracker.table(step, f"test/{part}", ["predictor", *columns], rows)
         errors = {f"references/{part}/{name}": s["mse"] for name, s in predictors.items() if name != "model"}
-        tracker.log_summary({name: mse for name, mse in errors.items() if mse is not None})
+        tracker.summary({name: mse for name, mse in errors.items() if mse is not None})
     if results.closed_loop is not None:
         curves = results.closed_loop.per_horizon
         metrics = list(curves["model"])
@@ -118,14 +182,9 @@ def log_results(results: Results, step: int, tracker: Tracker) -> None:
             for name, each in curves.items()
             for horizon, values in enumerate(zip(*(each[m] for m in metrics), strict=True), start=1)
         ]
-        tracker.log_table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
-    prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
-    values = {
-        f"{prefixes[part]}{m}": results.values(part, m)
-        for part in results.parts()
-        for m in results.metrics(part)
-    }
+        tracker.table(step, "test/horizon", ["horizon", "predictor", *metrics], rows)
+    values = results.by_metric()
     if len(results.members) > 1:
         rows = zip([member.seed for member in results.members], *values.values(), strict=True)
-        tracker.log_table(step, "test/members", ["seed", *values], [list(row) for row in rows])
-    tracker.log_summary(summary({f"test/{name}": each for name, each in values.items()}))
+        tracker.table(step, "test/members", ["seed", *values], [list(row) for row in rows])
+    tracker.summary(summary({f"test/{name}": each for name, each in values.items()}))

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from framegen.commands.futures import drawing_of
+from framegen.config.checks import check_type
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
@@ -25,7 +26,7 @@ from framegen.report.continuation import ENDINGS, FPS, Continuation, write_gener
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
-from framegen.runs.folder import CONFIG, find, read_config
+from framegen.runs.folder import CONFIG, data_of, find
 
 MAX_FRAMES = 10_000_000
 
@@ -112,7 +113,7 @@ def generate(
     rows = truth if len(truth) else None, optimum, not drawing.sample
     continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
     make_parents(out)
-    return write_generated(out, continued, fps, look, scale, exclusive=not force)
+    return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 
 
 def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:
@@ -153,6 +154,7 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
 
 def _check_look(out: Path, look: Look, scale: int | None) -> None:
     """Raises OptionError where a file cannot show what is asked for."""
+    check_type("look", look, Look)
     if out.suffix.lower() == ".png" and look == "clean":
         raise OptionError(
             f"--look clean: {out} would be a film strip, which has labels; a name without ending makes a "
@@ -244,7 +246,7 @@ def _data(run: Path, saved: Checkpoint) -> Data:
         raise OptionError(
             f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
         )
-    return load_data(saved.config.task, read_config(run).data_dir)
+    return load_data(saved.config.task, data_of(run))
 
 
 def _test_clip(run: Path, data: Data, index: int, context: int | None) -> tuple[Tensor, int]:

@@ -3,20 +3,21 @@ several values."""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 
-from framegen.commands.own_films import import_as_task
+from framegen.commands.own_films import on_films
 from framegen.commands.training import train
 from framegen.config.options import TrainFilms
 from framegen.config.reading import Asked
-from framegen.config.tasks import Film
 from framegen.live.content import is_playable
-from framegen.machine.errors import OptionError, printable
+from framegen.machine.errors import OptionError
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
-from framegen.report.tables import print_comparison, print_results
+from framegen.report.comparison import print_comparison
+from framegen.report.tables import print_results
+from framegen.runs.finished import read_finished
 from framegen.runs.run import Run
 
 
@@ -36,9 +37,9 @@ def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
 
 def _train(asked: Asked) -> Run:
     options, config, began = asked.options, asked.config, time.perf_counter()
-    if isinstance(options, TrainFilms) and isinstance(config.task, Film) and options.films:
-        brought = options.films, options.size, options.channels, options.fps, options.data_dir
-        config = replace(config, task=import_as_task(config.task, *brought, strict=options.strict))
+    if isinstance(options, TrainFilms) and options.films:
+        read = options.size, options.channels, options.fps, options.strict
+        config = on_films(config, options.films, *read, not asked.own_length, options.data_dir)
     names = "name", "track", "runs_dir", "data_dir", "group", "tags"
     values = {name: getattr(options, name) for name in names}
     return train(config, label=asked.label, began=began, **values)
@@ -49,7 +50,7 @@ def print_all(runs: Mapping[str, Run], **_: Any) -> None:
     if len(runs) == 1:
         print_run(next(iter(runs.values())))
         return
-    print_comparison({printable(label): run.results for label, run in runs.items()}, Console())
+    print_comparison({run.folder.name: read_finished(run.folder) for run in runs.values()}, Console())
     answer("", "Everything is in", *(f"  {run.folder}" for run in runs.values()))
 
 
@@ -64,6 +65,6 @@ def print_run(run: Run, /, **_: Any) -> None:
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --num-frames 100 --out {clip}"
-    answer(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    answer(f"Next: {command(runs_on if results.closed_loop else f'evaluate {folder}')}")
     if is_playable(run):
-        answer(f"Or play with it in a browser: uv run framegen play {folder}")
+        answer(f"Or play with it in a browser: {command(f'play {folder}')}")

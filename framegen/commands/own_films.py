@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.experiments import configure
+from framegen.config.keywords import FilmKeywords
 from framegen.config.tasks import Film
 from framegen.config.training import Mode
 from framegen.data.film import longest_clip
@@ -41,12 +42,12 @@ def train_on(
     track: Mode | None = None,
     show: bool = True,
     strict: bool = False,
-    **options: Any,
+    **options: Unpack[FilmKeywords],
 ) -> Run:
     """Train a model on films of one's own; a run that is finished is taken up, one that was stopped goes on.
 
-    Clips are as long as the task says, or as the films' shots allow where `options` name no num_frames; their
-    prompts and the closed loop are then shortened with them.
+    Clips are as long as the task says, or as the films' shots allow where `options` name no num_frames; see
+    `on_films`.
 
     Args:
         films: a film or a folder of films, or several.
@@ -62,12 +63,10 @@ def train_on(
     began = time.perf_counter()
     limit = {} if minutes is None else {"minutes": minutes}
     config = configure(experiment, options={**options, **limit})
-    if not isinstance(config.task, Film):
-        raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
-    task = import_as_task(config.task, films, size, channels, fps, data_dir, show, strict)
-    config = replace(config, task=task)
-    if "num_frames" not in options:
-        config = _shortened(config, task, Path(data_dir), show)
+    shorten = "num_frames" not in options
+    config = on_films(config, films, size, channels, fps, strict, shorten, data_dir, show)
+    task = config.task
+    assert isinstance(task, Film)
     said = {**options, "dataset": task.dataset, "digest": task.digest}
     said |= {"minutes": minutes, "experiment": experiment if isinstance(experiment, str) else config}
     run_dir = Path(runs_dir) / f"{task.dataset}-{_short(repr(sorted(said.items())))}"
@@ -121,21 +120,30 @@ def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config
     return replace(config, task=short, training=replace(config.training, closed_loop=loop))
 
 
-def import_as_task(
-    task: Film,
+def on_films(
+    config: Config,
     films: Sequence[Path | str] | Path | str,
-    size: int = 64,
-    channels: int = 3,
-    fps: float | None = None,
-    data_dir: Path | str = "data",
+    size: int,
+    channels: int,
+    fps: float | None,
+    strict: bool,
+    shorten: bool,
+    data_dir: Path | str,
     show: bool = True,
-    strict: bool = False,
-) -> Film:
-    """The task on these films, imported under a name that follows from what they hold; see `import_films`."""
+) -> Config:
+    """The same on these films, imported under a name that follows from what they hold; see `import_films`.
+
+    Where `shorten`, clips are as long as the films' shots allow, where that is less than the task says; their
+    prompts and the closed loop are then shortened with them. Raises UserError where they would be too short.
+    """
+    if not isinstance(config.task, Film):
+        raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
     paths = as_paths(films)
     name = _dataset_name(paths, size, channels, fps)
     folder = import_films(paths, name, size, channels, fps, data_dir, show, strict)
-    return replace(task, dataset=name, digest=digest_of(folder))
+    task = replace(config.task, dataset=name, digest=digest_of(folder))
+    config = replace(config, task=task)
+    return _shortened(config, task, Path(data_dir), show) if shorten else config
 
 
 def _dataset_name(paths: Sequence[Path], size: int, channels: int, fps: float | None) -> str:

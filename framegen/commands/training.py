@@ -6,33 +6,38 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 
-from framegen.commands.evaluation import log_run, measure
+from framegen.commands.evaluation import errors_of, log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine
 from framegen.data.clips import Data
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.evaluation import results
+from framegen.evaluation.per_clip import write_clip_errors
 from framegen.evaluation.references import OPTIMUM
-from framegen.evaluation.results import TrainingFacts, write_results
+from framegen.evaluation.results import Session, TrainingFacts, write_results
 from framegen.machine.device import choose_device, peak_memory, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
 from framegen.machine.interrupts import Interrupts
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
 from framegen.models.predictor import cpu_threads, num_parameters
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
-from framegen.runs.folder import CONFIG, create, find, lock, read_config, write_config
+from framegen.runs.folder import CONFIG, create, data_of, find, lock, read_config, write_config
+from framegen.runs.metrics import MetricsFiles
 from framegen.runs.run import Run
-from framegen.runs.tracking import Tracker, about_run, resolve_again, resolve_mode
+from framegen.runs.tracking import Tracker, finishing
+from framegen.runs.weights_and_biases import about_run, resolve_again, resolve_mode, tracker_of
 from framegen.training import ranks
 from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
@@ -55,7 +60,7 @@ class Enough(Exception):
 def train(
     experiment: str | Config,
     name: str | None = None,
-    track: Mode | None = None,
+    track: Mode | Tracker | None = None,
     runs_dir: Path | str = "runs",
     data_dir: Path | str = "data",
     show: bool = True,
@@ -68,7 +73,7 @@ def train(
     tags: Sequence[str] = (),
     clock: Clock = time.perf_counter,
     began: float | None = None,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
 
@@ -76,7 +81,7 @@ def train(
         experiment: a name of `EXPERIMENTS`, or a config.
         name: the run folder's name; None takes the next free one, such as "video-3".
         track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else online under
-            `wandb agent`, else offline.
+            `wandb agent`, else offline. Or a tracker of your own, in W&B's place.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
         label: what the folder's name says beside that.
@@ -104,7 +109,7 @@ def train(
     config = configure(experiment, seeds, options)
     config = replace(config, task=determine(config.task, Path(data_dir)))
     choose_device(config.training.device)
-    mode = resolve_mode(track)
+    mode = resolve_mode(track) if track is None or isinstance(track, str) else track
     data, place = None, Place(config.members)
     if config.training.minutes is not None:
         data = load_data_everywhere(config, Path(data_dir))
@@ -113,7 +118,8 @@ def train(
     with lock(run_dir), Interrupts() as interrupts:
         try:
             group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
-            write_config(run_dir, config, mode, Path(data_dir), group, tuple(tags))
+            wandb = mode if isinstance(mode, str) else "disabled"
+            write_config(run_dir, config, wandb, Path(data_dir), group, tuple(tags))
             training, run = _begin(run_dir, mode, show, interrupts, clock, data, place)
         except BaseException:
             shutil.rmtree(run_dir)
@@ -123,7 +129,7 @@ def train(
 
 def resume(
     run: Path | str,
-    track: Mode | None = None,
+    track: Mode | Tracker | None = None,
     show: bool = True,
     draw: bool = True,
     on_epoch: OnEpoch | None = None,
@@ -131,16 +137,13 @@ def resume(
     began: float | None = None,
     runs_dir: Path | str = "runs",
 ) -> Run:
-    """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
-    Minutes are what is left of them. Of a finished run missing pictures are made, where `draw` says so.
-
-    The run is named by its folder, or by its name in `runs_dir`.
-
-    Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
+    """Take up a training, by its folder or its name in `runs_dir`, where it was stopped, however it was; ends
+    in the same weights as one never stopped. Minutes are what is left of them. Of a finished run missing
+    pictures are made, where `draw` says so. Raises UserError for no run, or a damaged one; see `train`.
     """
     run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
-    mode = resolve_again(track, stored)
+    mode = resolve_again(track, stored) if track is None or isinstance(track, str) else track
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
             saved = load(run_dir)
@@ -155,6 +158,8 @@ def resume(
         if checkpoint.exists() and not progress.exists() and steps_taken(checkpoint) > 0:
             lost = f"{progress}: is missing, so the training cannot go on where it was"
             raise UserError(f"{lost}; the checkpoint is untouched")
+        if progress.exists():
+            data_of(run_dir)
         remove_leftovers(run_dir)
         return _go_on(*_begin(run_dir, mode, show, interrupts, clock), show, draw, on_epoch, began)
 
@@ -171,7 +176,7 @@ def begin_or_go_on(
 
 def _begin(
     run_dir: Path,
-    mode: Mode,
+    track: Mode | Tracker,
     show: bool,
     interrupts: Interrupts,
     clock: Clock,
@@ -182,7 +187,8 @@ def _begin(
     where a training begins are given where they are known already."""
     description = read_config(run_dir)
     config = description.config
-    say(f"{run_dir}: making or reading the clips, starting W&B ({mode})", show)
+    starting = f", starting W&B ({track})" if isinstance(track, str) else ""
+    say(f"{run_dir}: making or reading the clips{starting}", show)
     data = data or load_data_everywhere(config, description.data_dir)
     tensors, place = {}, place or Place(config.members)
     if (run_dir / RESUME).exists():
@@ -195,20 +201,23 @@ def _begin(
         say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
-    shown = {**to_dict(config), **_facts(engine), **description.made_with}
-    tracker = Tracker(run_dir, mode, about_run(description, shown), place.lengths)
+    facts = _facts(engine)
+    place = place.by(Session(place.step, facts["device"], facts["engine"], ranks.current().count))
+    tracker = tracker_of(track, about_run(description))
+    tracker.begin(run_dir, {**to_dict(config), **facts, **description.made_with})
+    metrics = MetricsFiles(run_dir, place.lengths)
     if run.data.file is not None:
         digest = content_digest(run.data.file)
         name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
-        tracker.use_file(name, "dataset", run.data.file, {"sha256": digest})
+        tracker.file(name, "dataset", run.data.file, {"sha256": digest})
     losses = torch.zeros(len(models), dtype=torch.float64)
     training = OngoingTraining(
-        run_dir, config, data, references, engine, tracker, interrupts, place, losses, clock=clock
+        run_dir, config, data, references, engine, metrics, tracker, interrupts, place, losses, clock=clock
     )
     training.saved_step = place.step
     if tensors:
         training.restore(tensors)
-    interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+    interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
     return training, run
 
 
@@ -233,6 +242,7 @@ def _facts_of(training: OngoingTraining) -> TrainingFacts:
         waiting=place.waited / place.seconds,
         peak_memory=peak_memory(training.engine.device),
         processes=ranks.current().count,
+        earlier=list(place.sessions[:-1]),
         options=config.training.changed,
         epochs=epochs + (rest > 0),
     )
@@ -246,7 +256,8 @@ def _go_on(
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     every, clock = config.training.media_every, training.clock
     times = {"reading": clock() - began}
-    with training.tracker as tracker:
+    tracker = training.tracker
+    with finishing(tracker), training.metrics:
         with (
             threads(cpu_threads(run.model)),
             TrainingBar(training.total_steps, per_epoch, training.place.step, show) as bar,
@@ -256,7 +267,7 @@ def _go_on(
                     _check_there(run.folder)
                     run.models, run.shown = epoch.models, epoch.shown
                     if every and (epoch.number == 1 or epoch.number % every == 0):
-                        tracker.log_media(epoch.step, draw_epoch(run, epoch.number, epoch.windows))
+                        tracker.media(epoch.step, draw_epoch(run, epoch.number, epoch.windows))
                     if on_epoch is not None:
                         on_epoch(epoch)
             except Enough:
@@ -267,12 +278,14 @@ def _go_on(
         facts, started = _facts_of(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        measured = measure(run)
+        errors = errors_of(run)
+        measured = measure(run, errors)
         run.shown = measured.median_seed
         _check_there(run.folder)
         measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))
         training.save(run.shown)
         times["measuring"], started = clock() - started, clock()
+        kept = write_clip_errors(run.folder, errors)
         write_results(run.folder, measured)  # before what can fail: a run that has them is finished
         say("drawing pictures", show and draw)
         made = draw_run(run, measured) if draw else []
@@ -280,7 +293,7 @@ def _go_on(
         on_top = ", ".join(f"{what} {duration(seconds)}" for what, seconds in times.items())
         took = f"training took {duration(training.place.spent)}; on top of it {on_top}"
         say(took, show and config.training.minutes is not None)
-        log_run(run, measured, made, tracker, training.place.step)
+        log_run(run, measured, kept, made, tracker, training.place.step)
     return run
 
 

@@ -1,10 +1,18 @@
-"""What the configs check their values with."""
+"""What the configs, and whoever calls from Python, are checked with."""
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from framegen.machine.errors import OptionError
 
 MAX_SEED = 2**63 - 1
+MAX_BYTES = 4 * 2**30
+
+
+def option(name: str) -> str:
+    """A field as the command line has it: "--hidden-size"."""
+    return f"--{name.replace('_', '-')}"
 
 
 def check(condition: bool, message: str) -> None:
@@ -13,30 +21,41 @@ def check(condition: bool, message: str) -> None:
         raise OptionError(message)
 
 
-MAX_BYTES = 4 * 2**30
+def check_between(config: Any, low: float, high: float, *names: str, why: str = "") -> None:
+    """Each of these fields of a config lies from low to high."""
+    for name in names:
+        value = getattr(config, name)
+        check(low <= value <= high, f"{option(name)} {value}: lies between {low} and {high}{why}")
 
 
-def check_clips(task: Any) -> None:
-    """A task with training, validation and test clips has some of each."""
-    for name in ("num_clips", "num_val_clips", "num_test_clips"):
-        number = getattr(task, name)
-        check(number >= 1, f"--{name.replace('_', '-')} {number}: at least 1 clip is needed")
+def check_least(config: Any, least: int, *names: str) -> None:
+    """Each of these fields of a config is at least so much."""
+    for name in names:
+        value = getattr(config, name)
+        check(value >= least, f"{option(name)} {value}: is at least {least}")
 
 
 def check_bytes(size: int, options: str) -> None:
     """So many bytes of clips, which follow from these options, are not too many."""
-    most = f"at most {MAX_BYTES / 2**30:.0f}"
+    most = f"at most {MAX_BYTES / 2**30:.0f} GiB; make one of them smaller"
     check(size <= MAX_BYTES, f"{options}: {size / 2**30:.1f} GiB of clips; {most}")
 
 
-def check_bar(bar: int, size: int) -> None:
-    """A bar leaves something to be seen."""
-    check(0 <= bar < size, f"--bar {bar}: lies between 0 and {size - 1}, so that something is seen (--size)")
+def check_type(name: str, value: Any, kind: Any) -> Any:
+    """A value of an option as its type has it: a list is taken for a tuple, 1 for 1.0, and nothing else for
+    something else. Raises OptionError where it is of another type, or none of its choices."""
+    from pydantic import ValidationError
+
+    value = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    try:
+        return _adapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Input ")
+        raise OptionError(f"{option(name)} {value!r}: {reason}") from error
 
 
-def check_batch(batch_size: int, clips: int) -> None:
-    """There are as many training clips as a batch takes."""
-    check(
-        batch_size <= clips,
-        f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)",
-    )
+@cache
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)

@@ -1,14 +1,18 @@
-"""The knobs of the models; `framegen.models` builds them."""
+"""The options of the models; `framegen.models` builds them."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from framegen.config.checks import check
+from framegen.config.checks import check, check_between
+
+Unit = Literal["tanh", "relu", "gru", "lstm", "mingru"]
+Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn"]
+Answer = Literal["frame", "residual", "motion"]
 
 
 @dataclass(frozen=True)
 class Model:
-    """The base of every model's knobs. A subclass is known by its name in config.json."""
+    """The base of every model's options. config.json knows a subclass by its name."""
 
     density: int = field(default=0, kw_only=True)
     """Gaussians of the mixture with which the net says how sure it is, trained by likelihood; 0 predicts the
@@ -26,7 +30,7 @@ class Recurrent(Model):
     """A recurrent net: frame -> `num_layers` layers of `hidden_size` fully recurrent units -> linear ->
     frame."""
 
-    cell: Literal["tanh", "relu", "gru", "lstm", "mingru"] = "tanh"
+    cell: Unit = "tanh"
     """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN, mingru a GRU whose gates know the
     input alone."""
     hidden_size: int = 5
@@ -35,8 +39,8 @@ class Recurrent(Model):
     """Recurrent layers."""
 
     def __post_init__(self) -> None:
-        check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
-        check(1 <= self.num_layers <= 32, f"--num-layers {self.num_layers}: lies between 1 and 32")
+        check_between(self, 1, 4096, "hidden_size")
+        check_between(self, 1, 32, "num_layers")
 
     @property
     def weights(self) -> int:
@@ -54,11 +58,7 @@ class MLP(Model):
     """Hidden units."""
 
     def __post_init__(self) -> None:
-        check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
-
-
-Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn"]
-Answer = Literal["frame", "residual", "motion"]
+        check_between(self, 1, 4096, "hidden_size")
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,17 @@ class ConvRecurrent(Model):
     kernel_size: int = 3
     """Height and width of the convolutions, odd."""
     patch: int = 4
-    """So many pixels in height and width become the channels of one place; 1 leaves frames as they are."""
+    """Height and width in pixels of what becomes the channels of one place; 1 leaves frames as they are."""
     answer: Answer = "motion"
     """How the net answers: the frame; the last frame plus a residual; the last frame
     moved, plus a residual."""
 
     def __post_init__(self) -> None:
-        check(1 <= self.hidden_size <= 4096, f"--hidden-size {self.hidden_size}: lies between 1 and 4096")
-        check(1 <= self.num_layers <= 32, f"--num-layers {self.num_layers}: lies between 1 and 32")
-        odd = self.kernel_size % 2 == 1
-        check(
-            odd and 1 <= self.kernel_size <= 31,
-            f"--kernel-size {self.kernel_size}: is odd and lies between 1 and 31",
-        )
-        check(1 <= self.patch <= 64, f"--patch {self.patch}: lies between 1 and 64")
+        check_between(self, 1, 4096, "hidden_size")
+        check_between(self, 1, 32, "num_layers")
+        check_between(self, 1, 31, "kernel_size")
+        check(self.kernel_size % 2 == 1, f"--kernel-size {self.kernel_size}: is odd")
+        check_between(self, 1, 64, "patch")
 
     @property
     def weights(self) -> int:
@@ -112,7 +109,7 @@ class MotionFilter(Model):
     """Hidden channels."""
 
     def __post_init__(self) -> None:
-        check(1 <= self.hidden_size <= 1024, f"--hidden-size {self.hidden_size}: lies between 1 and 1024")
+        check_between(self, 1, 1024, "hidden_size")
 
     @property
     def weights(self) -> int:

@@ -1,4 +1,5 @@
-"""What can be said on the command line: the options of each command."""
+"""What can be said on the command line: the options of each command, by the names that Python's functions
+have for them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,58 +15,82 @@ Positional = tyro.conf.Positional
 Look = Literal["compare", "clean"]
 
 
-@dataclass(frozen=True)
-class Train:
-    """Train a model. Everything about the run is left in runs/NAME."""
+@dataclass(frozen=True, kw_only=True)
+class _Runs:
+    """Like each class with an underscore no command by itself, but what several share."""
 
-    task: Task
-    model: Model
-    training: Training
-    seeds: tuple[int, ...] = ()
-    """Train a population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of
-    seeds."""
-    name: str | None = None
-    """Name of the run; None takes the experiment's with the next free number."""
-    track: Mode | None = None
-    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine.
-    Under `wandb agent` it is online."""
-    group: str | None = None
-    """W&B's group of runs; None asks WANDB_RUN_GROUP, else the experiment."""
-    tags: tuple[str, ...] = ()
-    """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Data:
     data_dir: Path = Path("data")
     """Folder of the data sets."""
 
 
-@dataclass(frozen=True)
-class TrainFilms(Train):
-    """Train a model on films."""
+@dataclass(frozen=True, kw_only=True)
+class _Tracked(_Runs):
+    track: Mode | None = None
+    """Weights & Biases; None: as WANDB_MODE says, else as the run was before; a new one is tracked offline,
+    into files that do not leave the machine, or online under `wandb agent`."""
 
-    films: Positional[tuple[Path, ...]] = ()
-    """Films, or folders of them, to be imported first; none: --dataset names what was imported before."""
+
+@dataclass(frozen=True, kw_only=True)
+class _OfRun(_Runs):
+    run: Positional[str]
+    """The run: its folder, or its name in the folder of the runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Films:
     size: int = 64
-    """Of the films that are imported: longer side of a frame in pixels, a multiple of 4."""
+    """Of films that are imported: longer side of a frame in pixels, a multiple of 4; the other keeps the
+    first film's aspect ratio."""
     channels: Literal[1, 3] = 3
-    """Of the films that are imported: 1 is grey, 3 is colour."""
+    """Of films that are imported: 1 is grey, 3 is colour."""
     fps: float | None = None
-    """Of the films that are imported: frames a second; None keeps each film's own."""
+    """Of films that are imported: frames a second; None keeps each film's own."""
     strict: bool = False
-    """Of the films that are imported: leave out one of which a part cannot be read."""
+    """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
 
 
-@dataclass(frozen=True)
-class Search:
-    """Search for the best options of an experiment: an option with a range, low..high, or a list of values is
-    searched; a positive range of a decade or more on a logarithmic scale. All is left in runs/NAME; the same
-    command goes on, and joins where it runs already."""
-
+@dataclass(frozen=True, kw_only=True)
+class _Experiment(_Tracked, _Data):
     task: Task
     model: Model
     training: Training
     seeds: tuple[int, ...] = ()
-    """Each trial is a population of so many seeds (or these), and its value their mean."""
+    """A population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of seeds; of a
+    search each trial is one, and its value their mean."""
+    name: str | None = None
+    """Name of the run or the search; None takes the experiment's, with the next free number or "search"."""
+    tags: tuple[str, ...] = ()
+    """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(_Experiment):
+    """Train a model. Everything about the run is left in runs/NAME."""
+
+    group: str | None = None
+    """W&B's group of runs; None asks WANDB_RUN_GROUP, else the experiment."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFilms(Train, _Films):
+    """Train a model on films."""
+
+    films: Positional[tuple[Path, ...]] = ()
+    """Films, or folders of them, to be imported first; none: --dataset names what was imported before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search(_Experiment):
+    """Search for the best options of an experiment: an option with a range, low..high, or a list of values is
+    searched; a positive range of a decade or more on a logarithmic scale. All is left in runs/NAME; the same
+    command goes on, and joins where it runs already."""
+
     space: Path | None = None
     """TOML file with options and what is searched of them, as on the command line: hidden-size = "4..64"."""
     trials: int = 50
@@ -79,21 +104,10 @@ class Search:
     storage: str | None = None
     """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); None asks OPTUNA_STORAGE,
     else a journal file in runs/NAME, which machines with a shared folder share."""
-    name: str | None = None
-    """Name of the search; None: EXPERIMENT-search."""
-    track: Mode | None = None
-    """Weights & Biases: each trial is a run of a group with the search's name; None asks WANDB_MODE, else
-    offline."""
-    tags: tuple[str, ...] = ()
-    """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
-    data_dir: Path = Path("data")
-    """Folder of the data sets."""
 
 
-@dataclass(frozen=True)
-class Continue:
+@dataclass(frozen=True, kw_only=True)
+class Continue(_Tracked, _Data, _Films):
     """Let a film go on: import it, train on it for some minutes, and generate from its end. Writes
     NAME-continued.mp4, the frames alone, and NAME-compare.mp4, beside the truth on a part that training
     never saw. The same command again trains no more."""
@@ -104,14 +118,6 @@ class Continue:
     """Seconds to generate, at the film's own rate."""
     minutes: float = 5.0
     """How long the training may take on this machine; reading, measuring and drawing come on top."""
-    size: int = 64
-    """Longer side of a frame in pixels, a multiple of 4."""
-    channels: Literal[1, 3] = 3
-    """1 is grey, 3 is colour."""
-    fps: float | None = None
-    """Frames a second at which films are read; None keeps each film's own."""
-    strict: bool = False
-    """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
     start: str | None = None
     """Where to go on from, as seconds, 0:12 or 1:02:03; None is the film's end."""
     last: int | None = None
@@ -126,55 +132,35 @@ class Continue:
     that is there."""
     force: bool = False
     """Replace files that are there."""
-    track: Mode | None = None
-    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
-    data_dir: Path = Path("data")
-    """Folder of the data sets."""
 
 
-@dataclass(frozen=True)
-class Resume:
+@dataclass(frozen=True, kw_only=True)
+class Resume(_Tracked):
     """Take up a training where it was stopped. The run keeps the options that it began with."""
 
     run: Annotated[str, tyro.conf.arg(name="resume")]
     """The run: its folder, or its name in the folder of the runs."""
-    track: Mode | None = None
-    """Weights & Biases; None goes on as before."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
 
-@dataclass(frozen=True)
-class Evaluate:
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(_OfRun):
     """Measure a run's model and every baseline on the test clips, one step ahead and closed-loop."""
 
-    run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs."""
     device: Device = "auto"
     """Where to compute."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
 
-@dataclass(frozen=True)
-class Probe:
+@dataclass(frozen=True, kw_only=True)
+class Probe(_OfRun, _Tracked):
     """Read what the optimal observer knows from the states of a run's nets, by a linear map, and follow what
     the nets do when they run on by themselves for long. Writes probe.json and figures."""
 
-    run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs."""
     num_frames: int = 1000
     """Frames that a net generates by itself, where a light goes round (Orbit); 0 leaves that out."""
-    track: Mode | None = None
-    """Weights & Biases; None asks WANDB_MODE, else as the run was."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
 
-@dataclass(frozen=True)
-class Compare:
+@dataclass(frozen=True, kw_only=True)
+class Compare(_Runs):
     """Put finished runs side by side: a line each, of what was measured on the test clips."""
 
     runs: Positional[tuple[str, ...]]
@@ -183,27 +169,18 @@ class Compare:
     """PNG to draw their closed-loop errors in, and their errors when something comes back into sight."""
     force: bool = False
     """Replace --out where it exists."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
 
-@dataclass(frozen=True)
-class Draw:
+@dataclass(frozen=True, kw_only=True)
+class Draw(_OfRun):
     """Draw a run: its net in space and in time, losses, film strip, error over horizon, hidden states."""
 
-    run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
+@dataclass(frozen=True, kw_only=True)
+class Generate(_OfRun):
+    """Let a run's model continue a prompt, frame by frame. With --prompt, a checkpoint file is enough for a
+    run."""
 
-@dataclass(frozen=True)
-class Generate:
-    """Let a run's model continue a prompt, frame by frame."""
-
-    run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs; with --prompt, a checkpoint file is
-    enough."""
     out: Path
     """What to write, by its ending: .gif, .mp4, .webm, .webp, .png (film strip), .npy (the numbers); a name
     without one is a folder of PNG."""
@@ -233,7 +210,7 @@ class Generate:
     temperature: float | None = None
     """Of --sample: 1 draws as the model says (None too); less is likelier than that, more is wilder."""
     futures: int | None = None
-    """So many futures of one prompt, each drawn by --sample, side by side."""
+    """Number of futures of one prompt, each drawn by --sample, side by side."""
     sample_seed: int | None = None
     """Of --sample: the same seed draws the same frames; None is 0."""
     device: Device = "auto"
@@ -242,27 +219,21 @@ class Generate:
     """Which member of a population; None takes the median one."""
     force: bool = False
     """Replace --out where it exists; a prompt is never replaced."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
 
-@dataclass(frozen=True)
-class Play:
+@dataclass(frozen=True, kw_only=True)
+class Play(_OfRun):
     """Write a page in which a run's net runs live, in a browser: paint its prompt, switch its memory off,
     push its units. One file, which needs no network."""
 
-    run: Positional[str]
-    """The run: its folder, or its name in the folder of the runs."""
     out: Path | None = None
     """File to write, .html; None: play.html in the run's folder."""
     force: bool = False
     """Replace --out where it exists."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
 
 
-@dataclass(frozen=True)
-class Reproduce:
+@dataclass(frozen=True, kw_only=True)
+class Reproduce(_Tracked, _Data):
     """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
 
     claims: tuple[int, ...] = ()
@@ -270,9 +241,32 @@ class Reproduce:
     drawings, 9 running on, 10 belief, 11 permanence, 12 bits; none: all."""
     seeds: int = 32
     """Nets a result, where the fused engine trains them (with density 8, of 128 units and more 1)."""
-    track: Mode | None = None
-    """Weights & Biases; None asks WANDB_MODE, else offline: files only, nothing leaves the machine."""
-    runs_dir: Path = Path("runs")
-    """Folder of the runs."""
-    data_dir: Path = Path("data")
-    """Folder of the data sets."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import(_Films, _Data):
+    """Bring films into a data set: decoded once, cut into shots, split, kept in data/NAME. The same films
+    again are known; an import that was stopped goes on."""
+
+    paths: Positional[tuple[Path, ...]]
+    """Films (MP4, MOV, MKV, WebM, AVI, GIF, APNG, WebP, …), folders of them, folders of pictures."""
+    name: str
+    """Name of the data set."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListData(_Data):
+    """List the data sets of films."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowData(_Data):
+    """Show what a data set holds, or how a film is read: statistics, a contact sheet, and of a data set a
+    GIF."""
+
+    what: Positional[str]
+    """Name of a data set, or a film, or a folder of pictures."""
+    size: int = 64
+    """Longer side at which a film is shown, in pixels; a data set has its own."""
+    out: Path | None = None
+    """Folder for the pictures; None: the data set's own, or for a film the folder of the data sets."""

@@ -3,24 +3,29 @@
 import itertools
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
 
-from framegen.config.config import Config, population
-from framegen.config.experiments import EXPERIMENTS, nearest, suited
+from framegen.config.checks import check, option
+from framegen.config.config import Config
+from framegen.config.experiments import EXPERIMENTS, configure, nearest, values_of
 from framegen.config.options import Generate, Search, Train, TrainFilms
 from framegen.config.tasks import Film
-from framegen.config.training import Training, check_given
 from framegen.machine.errors import OptionError
 
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+VALUE = r"(?!--?[A-Za-z])"
+"""What is no option; -1 is a value."""
 
-def parse(kind: Any, command: str, arguments: Sequence[str]) -> Any:
+
+def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
     """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
-    return tyro.cli(kind, prog=f"framegen {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+    config = tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands
+    return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, **more)
 
 
 @dataclass(frozen=True)
@@ -31,12 +36,76 @@ class Asked:
     """What tells it from the others of a grid, and the end of its folder's name; "" where it is alone."""
     options: Train
     config: Config
+    own_length: bool
+    """Whether --num-frames was given."""
 
 
 def read_train(words: Sequence[str]) -> dict[str, Any]:
     """What `train` is asked for; all of it is checked before one is trained."""
     name, rest = experiment_of(words)
-    return {"asked": [Asked(label, *parse_train(name, each)) for label, each in sweep(name, rest)]}
+    found = several(name, rest)
+    varied = {each.field: each for each in found if isinstance(each, Several)}
+    for each in varied.values():
+        said = f"{option(each.field)} {'..'.join(each.texts)}"
+        check(not each.is_range, f"{said}: a range is for framegen search; give values, with commas between")
+    asked = []
+    for texts in itertools.product(*(each.texts for each in varied.values())):
+        chosen = dict(zip(varied, texts, strict=True))
+        label = "".join(f"{option(field)[1:]}-{text}" for field, text in chosen.items())
+        own_length = "num_frames" in _given(rest)
+        asked.append(Asked(label, *parse_train(name, flat(found, chosen)), own_length))
+    return {"asked": asked}
+
+
+def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
+    """The options of `train`, of which each has one value, and the config that they make of the
+    experiment's. Raises OptionError for an impossible one."""
+    for each in _given(words) & {"data", "video", "videos", "prompt"}:
+        raise OptionError(
+            f"--{each}: films stand alone: framegen train clips FILM..., or framegen continue FILM"
+        )
+    usual = EXPERIMENTS[name]
+    kind = TrainFilms if isinstance(usual.task, Film) else Train
+    about = f"{name}: {usual.description}. Go on with a stopped run: framegen train --resume RUN."
+    options = parse(
+        kind,
+        f"train {name}",
+        words,
+        default=kind(task=usual.task, model=usual.model, training=usual.training),
+        description=about,
+    )
+    if isinstance(options, TrainFilms) and not options.films:
+        for each in _given(words) & {"size", "channels", "fps", "strict"}:
+            raise OptionError(
+                f"--{each}: is of films that are imported; name some, framegen train {name} FILM"
+            )
+    return options, _config(name, options, words)
+
+
+def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
+    """The options of `search`, and the config of a trial, from words in which each option has one value."""
+    usual = EXPERIMENTS[name]
+    default = Search(task=usual.task, model=usual.model, training=usual.training)
+    options = parse(Search, f"search {name}", words, default=default)
+    return options, _config(name, options, words)
+
+
+def read_generate(words: Sequence[str]) -> dict[str, Any]:
+    """The options of `generate`. Raises OptionError where something stands beside the one run and the
+    one prompt."""
+    without_value = {"", "--force", "--no-force", "--sample", "--no-sample", "-h", "--help"}
+    options = [word if word.startswith("-") and "=" not in word else "" for word in words]
+    alone = [
+        word
+        for before, word in zip(["", *options], words, strict=False)
+        if before in without_value and not word.startswith("-")
+    ]
+    if len(alone) > 1:
+        raise OptionError(
+            f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
+            " (the pictures of a film belong in a folder)"
+        )
+    return vars(parse(Generate, "generate", words))
 
 
 def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -53,76 +122,6 @@ def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     )
 
 
-def read_generate(arguments: Sequence[str]) -> dict[str, Any]:
-    """The options of `generate`. Raises OptionError where something stands beside the one run and the
-    one prompt."""
-    without_value = {"", "--force", "--no-force", "--sample", "--no-sample", "-h", "--help"}
-    options = [word if word.startswith("-") and "=" not in word else "" for word in arguments]
-    alone = [
-        word
-        for before, word in zip(["", *options], arguments, strict=False)
-        if before in without_value and not word.startswith("-")
-    ]
-    if len(alone) > 1:
-        raise OptionError(
-            f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
-            " (the pictures of a film belong in a folder)"
-        )
-    return vars(parse(Generate, "generate", arguments))
-
-
-def parse_train(name: str, arguments: Sequence[str]) -> tuple[Train, Config]:
-    """The options of `train`, and the config that they make of the experiment's. Raises OptionError for an
-    impossible one."""
-    for argument in arguments:
-        if (option := argument.split("=")[0]) in ("--data", "--video", "--videos", "--prompt"):
-            raise OptionError(
-                f"{option}: films stand alone: framegen train clips FILM..., or framegen continue FILM"
-            )
-    default = EXPERIMENTS[name]
-    kind = TrainFilms if isinstance(default.task, Film) else Train
-    options = tyro.cli(
-        kind,
-        prog=f"framegen train {name}",
-        description=f"{name}: {default.description}. Go on with a stopped run: framegen train --resume RUN.",
-        args=arguments,
-        default=kind(default.task, default.model, default.training),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
-    )
-    if isinstance(options, TrainFilms) and not options.films:
-        for argument in arguments:
-            if (option := argument.split("=")[0]) in ("--size", "--channels", "--fps"):
-                raise OptionError(
-                    f"{option}: is of films that are imported; name some, framegen train {name} FILM"
-                )
-    training = _suited(options, arguments, default)
-    return options, Config(options.task, options.model, training, name, _seeds(options))
-
-
-def parse_search(name: str, arguments: Sequence[str]) -> tuple[Search, Config]:
-    """The options of `search`, and the config of a trial, from words in which each option has one value."""
-    default = EXPERIMENTS[name]
-    options = tyro.cli(
-        Search,
-        prog=f"framegen search {name}",
-        args=arguments,
-        default=Search(default.task, default.model, default.training),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands),
-    )
-    training = _suited(options, arguments, default)
-    return options, Config(options.task, options.model, training, name, _seeds(options))
-
-
-def _suited(options: Train | Search, arguments: Sequence[str], default: Config) -> Training:
-    """The training that the options say, at a rate that suits the model where none was given. Raises
-    OptionError where others are given that follow from --minutes."""
-    words = (argument.partition("=")[0] for argument in arguments)
-    check_given(options.training, [word.removeprefix("--").replace("-", "_") for word in words])
-    if any(re.match(r"--learning[-_]rate(=|$)", argument) for argument in arguments):
-        return options.training
-    return suited(options.training, options.model, default.model)
-
-
 def refuse_empty(arguments: Sequence[str]) -> None:
     """Raises OptionError where an argument is empty: as a path it would be the current folder."""
     if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):
@@ -130,37 +129,97 @@ def refuse_empty(arguments: Sequence[str]) -> None:
         raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
 
 
-def _seeds(options: Train | Search) -> tuple[int, ...]:
-    """The seeds of the population that is asked for: a single number counts them; () is none."""
-    if options.seeds and options.training.seed:
-        raise OptionError(f"--seed {options.training.seed}: stands beside --seeds; give one of the two")
-    return population(options.seeds[0]) if len(options.seeds) == 1 else options.seeds
+def _given(words: Sequence[str]) -> set[str]:
+    """The fields whose options are among the words."""
+    heads = (word.partition("=")[0] for word in words if word.startswith("--"))
+    return {head[2:].replace("-", "_").removeprefix("no_") for head in heads}
 
 
-def sweep(name: str, arguments: Sequence[str]) -> list[tuple[str, Sequence[str]]]:
-    """The same arguments once for each value where an option of the experiment has several (1 2, or =1,2).
+def _config(name: str, options: Train | Search, words: Sequence[str]) -> Config:
+    values = {**vars(options.task), **vars(options.model), **vars(options.training)}
+    given = {field: value for field, value in values.items() if field in _given(words)}
+    seeds = options.seeds[0] if len(options.seeds) == 1 else options.seeds or None
+    return configure(name, seeds, given)
 
-    Options that are lists by themselves (--seeds, --speeds) are left as they are. Each comes with a label
-    that tells its values.
+
+@dataclass(frozen=True)
+class Several:
+    """An option with several values, or with a range of them."""
+
+    field: str
+    texts: tuple[str, ...]
+    """The values, or the ends of the range."""
+    is_range: bool
+
+
+def several(name: str, words: Sequence[str]) -> list[str | Several]:
+    """The words behind an experiment, with its options of one value that have several, 4,8,16, or a range of
+    them, low..high, taken together. Options that are lists by themselves are left as they are.
+
+    Raises OptionError for values that cannot be told from what stands behind them.
     """
-    default = EXPERIMENTS[name]
-    fields = {**vars(default.task), **vars(default.model), **vars(default.training)}
-    single = {
-        f"--{field.replace('_', '-')}" for field, value in fields.items() if not isinstance(value, tuple)
-    }
-    for position, argument in enumerate(arguments):
-        head, equals, listed = argument.partition("=")
-        option, behind = head.replace("_", "-"), arguments[position + 1 :]
-        values = (
-            listed.split(",")
-            if equals
-            else list(itertools.takewhile(lambda v: not re.match(r"-(?!\.?\d)", v), behind))  # -1 is a value
-        )
-        if option in single and len(values) > 1:
-            rest = sweep(name, behind if equals else behind[len(values) :])
-            return [
-                (f"{option[1:]}-{value}{label}", [*arguments[:position], option, value, *after])
-                for value in dict.fromkeys(values)
-                for label, after in rest
-            ]
-    return [("", arguments)]
+    found: list[str | Several] = []
+    rest, usual = list(words), values_of(EXPERIMENTS[name])
+    while rest:
+        word = rest.pop(0)
+        head, equals, text = word.partition("=")
+        field = head[2:].replace("-", "_")
+        if not head.startswith("--") or isinstance(usual.get(field, ()), tuple):
+            found.append(word)
+            continue
+        is_flag = isinstance(usual[field], bool)
+        if not equals and rest and re.match("(true|false)(,|$)" if is_flag else VALUE, rest[0]):
+            text = rest.pop(0)
+        found += _values(field, text, is_flag)
+        if not is_flag and rest and re.match(VALUE, rest[0]):
+            _check_behind(name, f"{head} {text}", rest[0])
+    together = [each.field for each in found if isinstance(each, Several)]
+    for field in together:
+        once = together.count(field) == 1 and option(field) not in found
+        check(once, f"{option(field)}: is given twice")
+    return found
+
+
+def flat(found: Sequence[str | Several], chosen: Mapping[str, str]) -> list[str]:
+    """The words again, with one value of each option that has several."""
+    return [
+        word
+        for each in found
+        for word in ([each] if isinstance(each, str) else spelled(each.field, chosen[each.field]))
+    ]
+
+
+def spelled(field: str, value: object) -> list[str]:
+    """An option with its value, as words: one that is on is --flag, one that is off --no-flag."""
+    if str(value).lower() in ("true", "false"):
+        return [option(field) if str(value).lower() == "true" else option(f"no_{field}")]
+    return [option(field), *map(str, value if isinstance(value, tuple) else (value,))]
+
+
+def _values(field: str, text: str, is_flag: bool) -> Iterator[str | Several]:
+    texts, is_range = text.split(","), rf"({NUMBER})\.\.({NUMBER})"
+    if ends := re.fullmatch(is_range, text):
+        yield Several(field, ends.groups(), True)
+    elif len(texts) > 1:
+        one = not any(re.fullmatch(is_range, each) for each in texts)
+        check(one, f"{option(field)} {text}: give one range, or a list of values")
+        check(all(texts), f"{option(field)} {text}: a value is missing at a comma")
+        check(len(set(texts)) == len(texts), f"{option(field)} {text}: a value is given twice")
+        yield Several(field, tuple(texts), False)
+    elif is_flag and text:
+        yield from spelled(field, text)
+    else:
+        yield option(field)
+        if text:
+            yield text
+
+
+def _check_behind(name: str, said: str, word: str) -> None:
+    """Raises OptionError for a word behind an option and its value that is no option; a film may stand
+    there."""
+    is_path = Path(word).exists()
+    if isinstance(EXPERIMENTS[name].task, Film) and (is_path or not re.fullmatch(NUMBER, word)):
+        return
+    if word in EXPERIMENTS or is_path:
+        raise OptionError(f"{word}: stands before all options, not behind {said}")
+    raise OptionError(f"{said} {word}: several values have commas between them: {said},{word}")

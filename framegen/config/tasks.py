@@ -1,10 +1,10 @@
-"""The knobs of the tasks; `framegen.data` makes their clips."""
+"""The options of the tasks; `framegen.data` makes their clips."""
 
 import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from framegen.config.checks import MAX_SEED, check, check_bar, check_batch, check_bytes, check_clips
+from framegen.config.checks import MAX_SEED, check, check_between, check_bytes, check_least
 
 LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
@@ -21,19 +21,9 @@ picture is rounded the same way each time: who leaves that out of account still 
 but not how probable a level is."""
 
 
-def rounding_reservation(noise: float) -> str:
-    """The reservation of a world whose optimum takes rounding for noise."""
-    if stored_deviation(noise) >= LEAST_DEVIATION:
-        return ""
-    taken = "is less than a level of 1/255, and the optimum takes rounding for noise"
-    return (
-        f"--noise {noise:g}: {taken}; up to {LEVEL**2 / 12:.1e} of its mse could be saved, and it has no bits"
-    )
-
-
 @dataclass(frozen=True)
 class Task:
-    """What is predicted from what: the base of every task's knobs. A subclass is known by its name in
+    """What is predicted from what: the base of every task's options. A subclass is known by its name in
     config.json."""
 
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
@@ -55,61 +45,192 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Orbit(Task):
-    """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
+class _Made(Task):
+    """Clips that are made from a seed; like each class with an underscore no task by itself."""
 
-    size: int = 2
+    sizes: ClassVar[tuple[int, int]]
+    """The smallest and the largest size."""
+
+    size: int
     """Height and width of a frame in pixels."""
-    num_frames: int = 50
+    num_frames: int
     """Frames a clip."""
-    num_clips: int = 1000
-    """Training clips."""
-    num_val_clips: int = 200
+    num_clips: int
+    """Training clips; --clips-per-epoch says how many an epoch sees."""
+    num_val_clips: int = 100
     """Validation clips, measured while training goes on."""
     num_test_clips: int = 500
     """Test clips, measured once at the end."""
+    data_seed: int = 0
+    """Seed of the clips; the training seed is another."""
+
+    def __post_init__(self) -> None:
+        check_between(self, *self.sizes, "size")
+        check_least(self, 2, "num_frames")
+        check_least(self, 1, "num_clips", "num_val_clips", "num_test_clips")
+        check_between(self, 0, MAX_SEED, "data_seed")
+
+    def check_batch_size(self, batch_size: int) -> None:
+        clips = self.num_clips
+        said = f"--batch-size {batch_size}: larger than the {clips} training clips (--num-clips)"
+        check(batch_size <= clips, said)
+
+
+@dataclass(frozen=True)
+class _World(_Made):
+    """A world that a formula gives, whose clips are kept in a file, and whose best possible prediction is
+    computed."""
+
+    noise: float = 0.05
+    """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        clips = self.num_clips + self.num_val_clips + self.num_test_clips
+        check_bytes(clips * self.num_frames * self.size**2, "--num-clips, --num-frames, --size")
+
+    @property
+    def deviation(self) -> float:
+        """Of a stored pixel about its clean value."""
+        return stored_deviation(self.noise)
+
+    @property
+    def reservation(self) -> str:
+        if self.deviation >= LEAST_DEVIATION:
+            return ""
+        taken = "is less than a level of 1/255, and the optimum takes rounding for noise"
+        lost = f"up to {LEVEL**2 / 12:.1e} of its mse could be saved, and it has no bits"
+        return f"--noise {self.noise:g}: {taken}; {lost}"
+
+
+@dataclass(frozen=True)
+class Orbit(_World):
+    """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
+
+    sizes = 2, 64
+    size: int = 2
+    num_frames: int = 50
+    num_clips: int = 1000
+    num_val_clips: int = 200
     period: int = 12
     """Frames a revolution takes at speed 1."""
     speeds: tuple[int, ...] = (1,)
     """Speeds a clip's light may have, in revolutions a period, separated by spaces; each in both
     directions."""
-    noise: float = 0.05
-    """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
     bar: int = 0
     """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
     light_width: float = 0.6
     """Width of the light at size 2, where half the picture is 1; it shrinks as 1/sqrt(size)."""
-    data_seed: int = 0
-    """Seed of the clips; the training seed is another."""
 
     def __post_init__(self) -> None:
-        check(2 <= self.size <= 64, f"--size {self.size}: a frame has 2 to 64 pixels a side")
-        check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
-        check_clips(self)
-        size = (self.num_clips + self.num_val_clips + self.num_test_clips) * self.num_frames * self.size**2
-        check_bytes(size, "--num-clips, --num-frames, --size")
-        check(2 <= self.period <= 1000, f"--period {self.period}: a revolution takes 2 to 1000 frames")
+        super().__post_init__()
+        check_between(self, 2, 1000, "period")
         check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
-        check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed stands twice")
+        check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed is given twice")
         check(
             all(0 < s <= self.period for s in self.speeds),
-            f"--speeds {self.speeds}: each lies in 1 ... {self.period} (--period)",
+            f"--speeds {self.speeds}: each lies between 1 and {self.period} (--period)",
         )
-        check(0 <= self.noise <= 1, f"--noise {self.noise}: lies between 0 and 1")
-        check_bar(self.bar, self.size)
-        check(0.05 <= self.light_width <= 10, f"--light-width {self.light_width}: lies between 0.05 and 10")
-        check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
+        check_between(self, 0, 1, "noise")
+        check_between(self, 0, self.size - 1, "bar", why=" (--size)")
+        check_between(self, 0.05, 10, "light_width")
 
-    def check_batch_size(self, batch_size: int) -> None:
-        check_batch(batch_size, self.num_clips)
 
-    @property
-    def deviation(self) -> float:
-        return stored_deviation(self.noise)
+@dataclass(frozen=True)
+class _OnTorus(_World):
+    """What moves by whole pixels across a torus."""
+
+    sizes = 4, 64
+    size: int = 32
+    num_frames: int = 20
+    num_clips: int = 4000
+    num_test_clips: int = 200
+    context: int = 10
+    """Frames of a test clip that are the prompt."""
+    reach: int = 3
+    """Pixels a frame by which it moves at most, in height and in width: (2 reach + 1)^2 velocities."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_between(self, 1, self.num_frames - 1, "context", why=" (--num-frames)")
+        check_between(self, 1, min(8, (self.size - 1) // 2), "reach", why=" (--size)")
+        check(self.noise > 0, f"--noise {self.noise}: is more than 0")
+
+
+@dataclass(frozen=True)
+class Drift(_OnTorus):
+    """A texture that nobody has seen before, with the spectrum of photographs, slides across a torus at an
+    unknown velocity of whole pixels a frame, seen through pixel noise."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_between(self, 0, 0.12, "noise")
+
+
+@dataclass(frozen=True)
+class Sprites(_OnTorus):
+    """One of four known shapes moves across a torus, its velocity of whole pixels a frame drawn anew now and
+    then, seen through pixel noise; a bar may hide a part of the picture."""
+
+    reach: int = 2
+    noise: float = 0.1
+    turning: float = 0.1
+    """Probability that the velocity is drawn anew before a frame."""
+    bar: int = 0
+    """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_between(self, 0, 1, "turning", "noise")
+        check_between(self, 0, self.size - 1, "bar", why=" (--size)")
 
     @property
     def reservation(self) -> str:
-        return rounding_reservation(self.noise)
+        """None: its optimum takes each level for what it is, so it is exact however little noise there is."""
+        return ""
+
+
+World = Orbit | Drift | Sprites
+"""What a formula gives; its clips are made once, and kept."""
+
+
+@dataclass(frozen=True)
+class MovingMNIST(_Made):
+    """Handwritten digits that fly straight across a dark canvas and bounce off its edges (Srivastava et al.,
+    2015), made as they are asked for; of mnist_test_seq.npy, where it is there, the test clips are the first
+    ones."""
+
+    sizes = 8, 256
+    size: int = 64
+    """Height and width of the canvas in pixels; a digit takes 28/64 of it."""
+    num_frames: int = 20
+    num_clips: int = 1_000_000
+    num_digits: int = 2
+    """Digits a clip; where they overlap the brighter pixel is seen."""
+    context: int = 10
+    """Frames of a test clip that are the prompt; the others are generated."""
+    step: float = 0.1
+    """How far a digit moves in a frame, over the room that the canvas leaves it."""
+    digits: Literal["mnist", "sklearn"] = "mnist"
+    """Whose digits: MNIST's files in the data folder, or the 8x8 digits that come with scikit-learn."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_between(self, 1, 10, "num_digits")
+        check_between(self, 1, self.num_frames - 1, "context", why=" (--num-frames)")
+        check(0 < self.step <= 1, f"--step {self.step}: is more than 0, and at most 1")
+        held = self.num_test_clips * self.num_frames * self.size**2
+        check_bytes(held, "--num-test-clips, --num-frames, --size")
+
+    @property
+    def digit_size(self) -> int:
+        """Height and width of a digit's picture in pixels: MNIST's 28 on the field's canvas of 64."""
+        return round(self.size * 28 / 64)
+
+    @property
+    def room(self) -> int:
+        """Pixels by which a digit can move: its upper left corner stands at 0 ... room."""
+        return self.size - self.digit_size
 
 
 @dataclass(frozen=True)
@@ -131,28 +252,19 @@ class Sine(Task):
     """Windows after those, measured once at the end."""
 
     def __post_init__(self) -> None:
-        check(2 <= self.window <= 1000, f"--window {self.window}: a window has 2 to 1000 samples")
+        check_between(self, 2, 1000, "window")
         check(self.lag != 0, "--lag 0: the target would be the input itself")
-        check(
-            abs(self.lag) <= self.window,
-            f"--lag {self.lag}: is longer than the window of {self.window} samples",
-        )
-        for name in ("num_windows", "num_val_windows", "num_test_windows"):
-            number = getattr(self, name)
-            check(
-                1 <= number <= 10_000,
-                f"--{name.replace('_', '-')} {number}: lies between 1 and 10000 windows",
-            )
+        longer = f"--lag {self.lag}: is longer than the window of {self.window} samples"
+        check(abs(self.lag) <= self.window, longer)
+        check_between(self, 1, 10_000, "num_windows", "num_val_windows", "num_test_windows")
 
     @property
     def next_frame(self) -> bool:
         return self.lag == -1
 
     def check_batch_size(self, batch_size: int) -> None:
-        check(
-            batch_size == 1,
-            f"--batch-size {batch_size}: a sine is one stream, trained one window at a time: 1",
-        )
+        one = f"--batch-size {batch_size}: a sine is one stream, trained one window at a time: 1"
+        check(batch_size == 1, one)
 
 
 @dataclass(frozen=True)
@@ -182,66 +294,7 @@ class Film(Task):
     """Test clips at most, spread evenly over their shots."""
 
     def __post_init__(self) -> None:
-        check(2 <= self.num_frames <= 1000, f"--num-frames {self.num_frames}: a clip has 2 to 1000 frames")
-        check(
-            1 <= self.context < self.num_frames,
-            f"--context {self.context}: lies between 1 and {self.num_frames - 1}, since a clip has"
-            f" {self.num_frames} frames (--num-frames)",
-        )
-        check(self.crop >= 0, f"--crop {self.crop}: is not negative")
-        for name in ("max_val_clips", "max_test_clips"):
-            check(getattr(self, name) >= 1, f"--{name.replace('_', '-')} {getattr(self, name)}: at least 1")
-
-
-@dataclass(frozen=True)
-class MovingMNIST(Task):
-    """Handwritten digits that fly straight across a dark canvas and bounce off its edges (Srivastava et al.,
-    2015)."""
-
-    size: int = 64
-    """Height and width of the canvas in pixels; a digit takes 28/64 of it."""
-    num_digits: int = 2
-    """Digits a clip; where they overlap the brighter pixel is seen."""
-    num_frames: int = 20
-    """Frames a clip."""
-    context: int = 10
-    """Frames of a test clip that are the prompt; the others are generated."""
-    step: float = 0.1
-    """How far a digit moves in a frame, over the room that the canvas leaves it."""
-    num_clips: int = 1_000_000
-    """Training clips, made as they are asked for; --clips-per-epoch says how many an epoch sees."""
-    num_val_clips: int = 100
-    """Validation clips, measured while training goes on."""
-    num_test_clips: int = 500
-    """Test clips, measured once at the end; of mnist_test_seq.npy, where it is there, the first ones."""
-    digits: Literal["mnist", "sklearn"] = "mnist"
-    """Whose digits: MNIST's files in the data folder, or the 8x8 digits that come with scikit-learn."""
-    data_seed: int = 0
-    """Seed of the clips; the training seed is another."""
-
-    def __post_init__(self) -> None:
-        check(8 <= self.size <= 256, f"--size {self.size}: a canvas has 8 to 256 pixels a side")
-        check(1 <= self.num_digits <= 10, f"--num-digits {self.num_digits}: a clip has 1 to 10 digits")
-        check(self.num_frames >= 2, f"--num-frames {self.num_frames}: a clip needs at least 2 frames")
-        check(
-            1 <= self.context < self.num_frames,
-            f"--context {self.context}: lies in 1 ... {self.num_frames - 1} (--num-frames)",
-        )
-        check(0 < self.step <= 1, f"--step {self.step}: lies above 0, and at 1 or below")
-        check_clips(self)
-        held = self.num_test_clips * self.num_frames * self.size**2
-        check_bytes(held, "--num-test-clips, --num-frames, --size")
-        check(0 <= self.data_seed <= MAX_SEED, f"--data-seed {self.data_seed}: lies between 0 and {MAX_SEED}")
-
-    def check_batch_size(self, batch_size: int) -> None:
-        check_batch(batch_size, self.num_clips)
-
-    @property
-    def digit_size(self) -> int:
-        """Height and width of a digit's picture in pixels: MNIST's 28 on the field's canvas of 64."""
-        return round(self.size * 28 / 64)
-
-    @property
-    def room(self) -> int:
-        """Pixels by which a digit can move: its upper left corner stands at 0 ... room."""
-        return self.size - self.digit_size
+        check_between(self, 2, 1000, "num_frames")
+        check_between(self, 1, self.num_frames - 1, "context", why=" (--num-frames)")
+        check_least(self, 0, "crop")
+        check_least(self, 1, "max_val_clips", "max_test_clips")

@@ -1,16 +1,20 @@
-"""The knobs of training."""
+"""The options of training."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from framegen.config.checks import MAX_SEED, check
-from framegen.machine.errors import OptionError
+from framegen.config.checks import MAX_SEED, check, check_between, check_least, option
 
 Device = Literal["auto", "cpu", "cuda"]
-
 Engine = Literal["auto", "fused", "torch"]
+Loss = Literal["mse", "relative"]
+Mode = Literal["online", "offline", "disabled"]
+"""How Weights & Biases tracks a run."""
+Optimizer = Literal["adam", "adamw"]
+Precision = Literal["float32", "bfloat16"]
+Sampling = Literal["none", "scheduled", "reverse"]
+Schedule = Literal["cosine", "constant", "one-cycle"]
 
 MAX_MINUTES = 60.0 * 24 * 365
 
@@ -20,18 +24,27 @@ FOLLOWING = ("epochs", "clips_per_epoch", "media_every")
 
 @dataclass(frozen=True)
 class Training:
-    """How a model is trained: Adam on the mean squared error, or with --density on the likelihood."""
+    """How a model is trained: on the mean squared error, or with --density on the likelihood."""
 
     epochs: int = 60
     """Times the training data is gone through."""
     batch_size: int = 10
     """Clips a training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
-    """Adam's learning rate at the start. Not given, it is smaller for a recurrent net that is made wider than
-    64 units: 32 over their number as large."""
-    schedule: Literal["cosine", "constant", "one-cycle"] = "cosine"
+    """The highest learning rate. Not given, it is smaller for a recurrent net that is made wider than 64
+    units: 32 over their number as large."""
+    schedule: Schedule = "cosine"
     """How the learning rate goes on: down to 0 along half a cosine, unchanged, or first up for 3/10 of the
     training and then down."""
+    warm_up: float = 0.0
+    """Steps in which the learning rate first rises linearly to its highest; less than 1: a share of the
+    training."""
+    optimizer: Optimizer = "adam"
+    """Adam, whose weight decay is a part of the gradient, or AdamW, which decays the weights themselves
+    (Loshchilov and Hutter 2019)."""
+    weight_decay: float = 0.0
+    """How much the weights are drawn to 0: AdamW takes this part of them, times the learning rate, each
+    step."""
     max_grad_norm: float = 1.0
     """The gradient is scaled down to this norm where it is longer; inf never clips."""
     seed: int = 0
@@ -51,19 +64,19 @@ class Training:
     clips_per_epoch: int = 0
     """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
     closed_loop: int = 0
-    """So many of a clip's last steps are trained on the model's own predictions; none at first, then ever
+    """Number of a clip's last steps that are trained on the model's own predictions; none at first, then ever
     more of them."""
     closed_loop_grown: float = 0.5
     """Part of the training by whose end --closed-loop has its full length."""
     closed_loop_share: float = 1.0
     """Share of the training steps that --closed-loop is for, drawn by chance; the others show true frames, so
     that a net does not unlearn to predict from those."""
-    sampling: Literal["none", "scheduled", "reverse"] = "none"
+    sampling: Sampling = "none"
     """Own predictions in place of frames, by chance: scheduled, ever more of them (Bengio et al. 2015);
     reverse, in the first half of a clip ever fewer besides (PredRNN-V2)."""
     input_noise: float = 0.0
     """Standard deviation of noise added to the frames that the model is shown in training."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Of the forward pass in training: bfloat16 through autocast; weights stay float32."""
     compile: bool = False
     """Whether torch.compile compiles the model for training."""
@@ -71,15 +84,15 @@ class Training:
     """Whether the weights of convolutions have their channels last in memory, as GPUs like it."""
     accumulate: int = 1
     """Parts in which a batch goes through the model one after another, which takes less memory."""
-    loss: Literal["mse", "relative"] = "mse"
-    """What is made small: the squared error; or that over copying's at each step of each clip, so that near
-    frames and quiet clips, where there is little to gain, count as much as others."""
+    loss: Loss = "mse"
+    """The loss that is minimised: the squared error; or that over copying's at each step of each clip, so
+    that near frames and quiet clips, where there is little to gain, count as much as others."""
     keep: Literal["last", "best"] = "last"
     """Which weights are kept at the end: the last, or those that were best on validation, the first ones
     among them; with --closed-loop, closed-loop."""
     ema: float = 0.0
-    """Measured and kept is a running mean of the weights that keeps so much of itself each step; 0: the
-    weights themselves."""
+    """Decay per step of a running mean of the weights, which is what is measured and kept; 0: the weights
+    themselves."""
 
     @property
     def true_frames(self) -> bool:
@@ -89,18 +102,8 @@ class Training:
     @property
     def special(self) -> dict[str, Any]:
         """The options that are on of those which PyTorch's engine alone knows, by name."""
-        names = (
-            "closed_loop",
-            "sampling",
-            "input_noise",
-            "precision",
-            "compile",
-            "channels_last",
-            "accumulate",
-            "ema",
-            "loss",
-        )
-        return {name: value for name, value in self.changed.items() if name in names}
+        known = "closed_loop sampling input_noise precision compile channels_last accumulate ema loss"
+        return {name: value for name, value in self.changed.items() if name in known.split()}
 
     @property
     def changed(self) -> dict[str, Any]:
@@ -109,51 +112,25 @@ class Training:
         return {each.name: value for each, value in values if value != each.default}
 
     def __post_init__(self) -> None:
-        check(self.epochs >= 1, f"--epochs {self.epochs}: at least 1 epoch is needed")
-        check(self.batch_size >= 1, f"--batch-size {self.batch_size}: at least 1 clip is needed")
-        check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: must be positive")
+        check_least(self, 1, "epochs", "batch_size")
+        check_least(self, 0, "media_every", "clips_per_epoch", "closed_loop")
+        check_between(self, 0, MAX_SEED, "seed")
+        check_between(self, 1, self.batch_size, "accumulate", why=" (--batch-size)")
+        check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: is more than 0")
         check(
-            self.max_grad_norm > 0, f"--max-grad-norm {self.max_grad_norm}: must be positive; inf never clips"
+            self.max_grad_norm > 0, f"--max-grad-norm {self.max_grad_norm}: is more than 0; inf never clips"
         )
-        check(
-            self.minutes is None or 0 < self.minutes <= MAX_MINUTES,
-            f"--minutes {self.minutes}: must be more than 0, and at most a year",
-        )
-        check(self.clips_per_epoch >= 0, f"--clips-per-epoch {self.clips_per_epoch}: must not be negative")
-        check(self.closed_loop >= 0, f"--closed-loop {self.closed_loop}: must not be negative")
-        check(
-            0 < self.closed_loop_share <= 1,
-            f"--closed-loop-share {self.closed_loop_share}: lies between 0 and 1, and is not 0",
-        )
-        check(
-            0 < self.closed_loop_grown <= 1,
-            f"--closed-loop-grown {self.closed_loop_grown}: lies between 0 and 1, and is not 0",
-        )
-        together = not (self.closed_loop and self.sampling != "none")
-        check(together, f"--closed-loop {self.closed_loop}: stands beside --sampling; give one of the two")
-        check(
-            0 <= self.input_noise < math.inf, f"--input-noise {self.input_noise}: must be a number from 0 on"
-        )
-        check(
-            1 <= self.accumulate <= self.batch_size,
-            f"--accumulate {self.accumulate}: lies between 1 and --batch-size {self.batch_size}",
-        )
-        check(0 <= self.ema < 1, f"--ema {self.ema}: lies between 0 and 1")
-        check(0 <= self.seed <= MAX_SEED, f"--seed {self.seed}: lies between 0 and {MAX_SEED}")
-        check(self.media_every >= 0, f"--media-every {self.media_every}: must not be negative; 0 makes none")
-
-
-def check_given(training: Training, given: Iterable[str]) -> None:
-    """Raises OptionError where --minutes stand beside options, by the names of their fields, that follow from
-    it."""
-    for name in FOLLOWING:
-        if training.minutes is not None and name in given:
-            option = f"--{name.replace('_', '-')}"
-            raise OptionError(
-                f"{option}: follows from --minutes {training.minutes:g}; leave one of the two out"
-                " (in Python minutes=None)"
-            )
-
-
-Mode = Literal["online", "offline", "disabled"]
-"""How Weights & Biases tracks a run."""
+        limit = self.minutes is None or 0 < self.minutes <= MAX_MINUTES
+        check(limit, f"--minutes {self.minutes}: is more than 0, and at most a year")
+        for name in ("closed_loop_share", "closed_loop_grown"):
+            share = getattr(self, name)
+            check(0 < share <= 1, f"{option(name)} {share}: is more than 0, and at most 1")
+        both = self.closed_loop and self.sampling != "none"
+        check(not both, f"--closed-loop {self.closed_loop}: cannot be combined with --sampling")
+        for name in ("input_noise", "weight_decay", "warm_up"):
+            check(0 <= getattr(self, name) < math.inf, f"{option(name)} {getattr(self, name)}: is at least 0")
+        check(0 <= self.ema < 1, f"--ema {self.ema}: is at least 0, and less than 1")
+        plain = self.optimizer == "adamw" and not self.weight_decay
+        check(not plain, "--optimizer adamw: without a --weight-decay, such as 0.01, it is adam")
+        rises = self.warm_up and self.schedule == "one-cycle"
+        check(not rises, f"--warm-up {self.warm_up:g}: --schedule one-cycle begins with a rise of its own")

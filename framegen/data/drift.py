@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Sprites
 from framegen.data.clips import Data, Split
 from framegen.data.kept import draws, load_kept
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from framegen.config.worlds import World
+from framegen.config.tasks import World
 from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.worlds import Sprites
+from framegen.config.tasks import Sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, Split
 from framegen.data.drift import velocities

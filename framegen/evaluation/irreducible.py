@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import LEVEL, Orbit, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites, Task
 from framegen.data import drift, orbit, sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, to_float

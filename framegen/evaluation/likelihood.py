@@ -14,7 +14,7 @@ from torch import Tensor
 from framegen.config.tasks import LEVEL
 from framegen.data.clips import Clips, Data, chunk_size, chunks, evenly, to_float
 from framegen.evaluation.metrics import number, standard_error
-from framegen.evaluation.results import Calibration, Curves, Scores
+from framegen.evaluation.results import Calibration, Curves, Name, Scores
 from framegen.machine.device import seeded
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
@@ -119,15 +119,15 @@ def _mean(shares: Tensor) -> Tensor:
 
 
 def likelihood_scores(
-    predictors: Mapping[str, Predictor], optimum: str, clips: Clips
-) -> tuple[dict[str, Scores], dict[str, Tensor]]:
+    predictors: Mapping[Name, Predictor], optimum: Name, clips: Clips
+) -> tuple[dict[Name, Scores], dict[Name, Tensor]]:
     """Bits of every predictor that has them, regret and coverage of those that are trained to, by name; and
     the coverage at each step. Empty where no predictor was trained to say how sure it is."""
     if not any(model.has_density for model in predictors.values()):
         return {}, {}
     bits = {name: one_step_bits(each, clips) for name, each in predictors.items() if each.has_bits}
     covered = {name: one_step_coverage(each, clips) for name, each in predictors.items() if each.has_density}
-    scores: dict[str, Scores] = {}
+    scores: dict[Name, Scores] = {}
     for name, each in bits.items():
         scores[name] = {"bits": number(each.mean().item()), "bits_se": standard_error(each)}
         if name in covered and optimum in bits:
@@ -139,7 +139,7 @@ def likelihood_scores(
     return scores, covered
 
 
-def likelihood_convention(scores: Mapping[str, Scores]) -> dict[str, str]:
+def likelihood_convention(scores: Mapping[Name, Scores]) -> dict[str, str]:
     """What the metrics mean that `likelihood_scores` gave."""
     known = {metric for each in scores.values() for metric in each}
     meanings = BITS_CONVENTION | REGRET_CONVENTION | COVERAGE_CONVENTION

@@ -7,8 +7,7 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import MovingMNIST, Orbit, Sine, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.data import drift, orbit, sine, sprites
 from framegen.data.bar import hidden
 from framegen.data.clips import Data, chunks, evenly

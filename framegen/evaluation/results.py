@@ -3,26 +3,26 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TypeVar
 
 from framegen.evaluation.metrics import Spread
 from framegen.machine.errors import UserError
-from framegen.machine.files import read_json, to_json, write_bytes
+from framegen.machine.files import Finite, read_json, to_json, write_bytes
+from framegen.machine.plugins import command
 
 RESULTS = "results.json"
+Name = TypeVar("Name", bound=int | str)
+"""A model's seed, or a reference's name."""
 Scores = dict[str, float | None]
 """By metric (see `Results.convention`); None where there is no number. Without a known optimum, skill is no
 metric."""
 Curves = dict[str, list[float | None]]
 """By metric, its values at each horizon 1, 2, …"""
-_STRICT: Any = {"allow_inf_nan": False}
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Finite):
     """One net: a member of a population, or the only one."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     seed: int
     validation_mse: float | None
@@ -34,10 +34,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class ClosedLoop:
+class ClosedLoop(Finite):
     """What predictors did on their own after a prompt; "model" is the median member."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     context: int
     """Frames of the prompt."""
@@ -48,10 +46,8 @@ class ClosedLoop:
 
 
 @dataclass(frozen=True)
-class Permanence:
+class Permanence(Finite):
     """What predictors said of the frame in which something came back that had been out of sight."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     frames: list[int]
     """For so many frames it had been out of sight; the last number stands for more as well."""
@@ -64,11 +60,9 @@ class Permanence:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Finite):
     """Of a model with a density head, the share of true pixels within its central intervals, by the
     interval's percent: "50", "90". Where the model is as sure as it should be, the two are the same."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     one_step: Curves
     """At each frame that is predicted, of clips from their second frame on."""
@@ -77,11 +71,9 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Finite):
     """Of --keep best, the epoch whose weights a model ended with, and the validation mse that decided:
     closed-loop where that is trained, else one step ahead."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     epoch: int
     """0 is the untrained model."""
@@ -93,10 +85,18 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class TrainingFacts:
-    """Facts of a training that was finished."""
+class Session(Finite):
+    """A part of a training: from which step on, and by what it was trained."""
 
-    __pydantic_config__: ClassVar[Any] = _STRICT
+    step: int
+    device: str
+    engine: str
+    processes: int
+
+
+@dataclass(frozen=True)
+class TrainingFacts(Finite):
+    """Facts of a training that was finished."""
 
     parameters: int
     """Numbers that are trained, of one net."""
@@ -112,6 +112,9 @@ class TrainingFacts:
     """The most bytes held: on a GPU, or of main memory (then by one process, measuring included)."""
     processes: int = 1
     """So many trained together."""
+    earlier: list[Session] = field(default_factory=list)
+    """Of a training that was resumed by something else, what trained it before: device, engine and processes
+    are those of its end."""
     options: dict[str, bool | int | float | str | None] = field(default_factory=dict)
     """Of the training, those that are not as usual: precision, compile, ema, accumulate, ..."""
     dropped: dict[int, int] = field(default_factory=dict)
@@ -125,10 +128,8 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Finite):
     """All that was measured of a run; test clips unless a name says otherwise. To strict JSON and back."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     convention: dict[str, str]
     """What each metric means."""
@@ -179,6 +180,15 @@ class Results:
         """A metric of every member, part as in `parts`."""
         return [getattr(member, part)[metric] for member in self.members]
 
+    def by_metric(self) -> dict[str, list[float | None]]:
+        """Every metric of every member, closed-loop ones with that before their names."""
+        prefixes = {"one_step": "", "closed_loop": "closed_loop_"}
+        return {
+            f"{prefixes[part]}{metric}": self.values(part, metric)
+            for part in self.parts()
+            for metric in self.metrics(part)
+        }
+
     def metrics(self, part: str) -> list[str]:
         """The metrics that members have in that part, in the order of the convention."""
         return [metric for metric in self.convention if metric in getattr(self.members[0], part)]
@@ -191,7 +201,7 @@ def write_results(folder: Path, results: Results) -> None:
 
 def read_results(folder: Path) -> Results:
     """What results.json holds. Raises UserError where it is missing or damaged."""
-    way_out = f"`framegen evaluate {folder}` makes it anew"
+    way_out = f"`{command(f'evaluate {folder}')}` makes it anew"
     try:
         results = read_json(folder / RESULTS, Results)
         if results.median_seed not in [member.seed for member in results.members]:

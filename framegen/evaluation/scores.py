@@ -29,8 +29,11 @@ from framegen.evaluation.metrics import (
 )
 from framegen.evaluation.permanence import permanence
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
+from framegen.evaluation.results import ClosedLoop, Curves, Member, Name, Results, Scores
 from framegen.models.predictor import Predictor
+
+AllErrors = Mapping[int | str, Mapping[str, Errors]]
+"""By a model's seed or a reference's name, by part."""
 
 
 def validate_references(references: Mapping[str, Predictor], clips: Clips) -> dict[str, float]:
@@ -40,12 +43,25 @@ def validate_references(references: Mapping[str, Predictor], clips: Clips) -> di
     }
 
 
+def all_errors(
+    models: Mapping[int, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
+) -> AllErrors:
+    """Each test clip's errors of every model and every reference: by "one_step" and, where the target is the
+    next frame, "closed_loop"."""
+    measure = partial(_errors, data=data, picture_range=_picture_range(task, data))
+    return {
+        **{seed: measure(model) for seed, model in models.items()},
+        **reference_errors(task, data, references, measure),
+    }
+
+
 def evaluate(
     models: Mapping[int, Predictor],
     task: Task,
     data: Data,
     references: Mapping[str, Predictor],
     validation: Mapping[str, float] | None = None,
+    errors: AllErrors | None = None,
 ) -> Results:
     """Every model and every reference on the test clips; and the models on the validation clips, to choose
     by.
@@ -54,14 +70,12 @@ def evaluate(
         models: by seed, on any device: one, or a population.
         references: what `fit_references(task, data)` gives.
         validation: what `validate_references` gave of them, where that is known already.
+        errors: what `all_errors` gave of all, where that is known already.
     """
     validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
     median_seed = list(models)[median_index(list(validated.values()))]
-    names = {f"seed {seed}": seed for seed in models}
-    predictors = dict(zip(names, models.values(), strict=True)) | dict(references)
-    picture_range = task.value_range if are_pictures(data.frame_shape) else None
-    measure = partial(_errors, data=data, picture_range=picture_range)
-    errors = {n: measure(predictors[n]) for n in names} | reference_errors(task, data, references, measure)
+    predictors: dict[int | str, Predictor] = {**models, **references}
+    errors = errors or all_errors(models, task, data, references)
     one_step = _scores({name: each["one_step"].of_clips() for name, each in errors.items()}, task.value_range)
     sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
@@ -69,13 +83,12 @@ def evaluate(
     loop, curves = _closed_loop(errors, data, task.value_range, floor)
     one_step, loop = (_as_sure_as_known(each, data) for each in (one_step, loop))
     members = tuple(
-        Member(seed, validated[seed], one_step[name], loop.get(name), curves.get(name))
-        for name, seed in names.items()
+        Member(seed, validated[seed], one_step[seed], loop.get(seed), curves.get(seed)) for seed in models
     )
+    picture_range = _picture_range(task, data)
     convention = _convention(references, floor, picture_range) | likelihood_convention(sure)
     parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
-    median = f"seed {median_seed}"
-    shown = {median: "model", **{name: name for name in references}}
+    shown = {median_seed: "model", **{name: name for name in references}}
     return Results(
         convention=convention,
         validation=_finite(validation or validate_references(references, data.val)),
@@ -84,20 +97,27 @@ def evaluate(
         if not loop
         else ClosedLoop(
             data.context,
-            len(curves[next(iter(curves))]["mse"]),
+            len(curves[median_seed]["mse"]),
             {name: loop[key] for key, name in shown.items()},
             {name: curves[key] for key, name in shown.items()},
         ),
         members=members,
         median_seed=median_seed,
         spread={
-            part: {m: spread([table[name][m] for name in names]) for m in convention if m in table[median]}
+            part: {
+                m: spread([table[seed][m] for seed in models]) for m in convention if m in table[median_seed]
+            }
             for part, table in parts.items()
             if len(members) > 1
         },
         permanence=permanence({name: errors[key]["one_step"].squared for key, name in shown.items()}, data),
-        calibration=calibrate(models[median_seed], covered[median], data) if covered else None,
+        calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )
+
+
+def _picture_range(task: Task, data: Data) -> Range | None:
+    """Lowest and highest value of a pixel, where frames are large enough to be measured as pictures."""
+    return task.value_range if are_pictures(data.frame_shape) else None
 
 
 def _convention(
@@ -112,7 +132,7 @@ def _finite(values: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def _as_sure_as_known(scores: dict[str, Scores], data: Data) -> dict[str, Scores]:
+def _as_sure_as_known(scores: dict[Name, Scores], data: Data) -> dict[Name, Scores]:
     """The same, without standard errors where clips may share frames."""
     if not data.overlapping:
         return scores
@@ -131,8 +151,8 @@ def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[s
 
 
 def _closed_loop(
-    found: Mapping[str, Mapping[str, Errors]], data: Data, value_range: Range, floor: Tensor | None
-) -> tuple[dict[str, Scores], dict[str, Curves]]:
+    found: AllErrors, data: Data, value_range: Range, floor: Tensor | None
+) -> tuple[dict[int | str, Scores], dict[int | str, Curves]]:
     """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next
     frame."""
     if data.test_frames is None:
@@ -146,7 +166,7 @@ def _closed_loop(
     return _scores({name: each.of_clips() for name, each in errors.items()}, value_range, floor), curves
 
 
-def _means(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores]:
+def _means(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int | str, Scores]:
     """Every metric but the standard errors, by predictor."""
     mse = {name: each.squared.mean().item() for name, each in errors.items()}
     return {
@@ -162,11 +182,11 @@ def _means(errors: Mapping[str, Errors], value_range: Range) -> dict[str, Scores
 
 
 def _scores(
-    errors: Mapping[str, Errors], value_range: Range, floor: Tensor | None = None
-) -> dict[str, Scores]:
+    errors: Mapping[int | str, Errors], value_range: Range, floor: Tensor | None = None
+) -> dict[int | str, Scores]:
     """Every metric, by predictor; excess where each clip's floor (N,) is known."""
     means = _means(errors, value_range)
-    scores: dict[str, Scores] = {}
+    scores: dict[int | str, Scores] = {}
     for name, each in errors.items():
         mean = means[name]
         scores[name] = {"mse": mean["mse"], "mse_se": standard_error(each.squared)}

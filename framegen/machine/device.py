@@ -14,6 +14,8 @@ from framegen.machine.errors import OptionError
 def choose_device(name: str) -> torch.device:
     """The device by its name; "auto" is CUDA where there is one. Raises OptionError where it is not at
     hand."""
+    if name not in ("auto", "cpu", "cuda"):
+        raise OptionError(f"--device {name}: is none of auto, cpu, cuda")
     cuda = torch.cuda.is_available()
     if name == "auto":
         name = "cuda" if cuda else "cpu"

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from framegen.config.options import Look
 from framegen.data.films.pictures import Array
 from framegen.machine.device import seeded
 from framegen.machine.errors import OptionError
@@ -105,7 +104,7 @@ def write_generated(
     out: Path,
     shown: Continuation,
     fps: float = FPS,
-    look: Look = "compare",
+    clean: bool = False,
     scale: int | None = None,
     exclusive: bool = False,
 ) -> Path:
@@ -113,8 +112,8 @@ def write_generated(
 
     A .npy holds the generated frames alone, float32 (num_frames, C, H, W), as the model gave them, or
     (num_frames, futures, C, H, W). A .png is a film strip, or of a film's frames a sheet. All others move:
-    "clean" shows the generated frames alone, futures side by side, "compare" prompt and generated frames,
-    told apart by colour, with the truth where there is one.
+    where `clean`, the generated frames alone, futures side by side; else prompt and generated frames, told
+    apart by colour, with the truth where there is one.
 
     Args:
         scale: by how much frames are enlarged; None: up to a size that is good to look at.
@@ -127,7 +126,7 @@ def write_generated(
             style.save(_curve(shown), out, exclusive)
         case ".png":
             _write_strip(out, shown, exclusive)
-        case _ if look == "clean":
+        case _ if clean:
             frames = itertools.islice(shown.generated, shown.num_frames)
             pictures = (_alone(frame, shown, scale) for frame in frames)
             write_animation(out, pictures, fps, len(shown.prompt) + 1, exclusive)

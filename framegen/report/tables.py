@@ -1,14 +1,13 @@
 """Results as tables on the terminal."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
 from framegen.evaluation.image_quality import PICTURE_CONVENTION
 from framegen.evaluation.likelihood import COVERAGE_CONVENTION
-from framegen.evaluation.metrics import spread
 from framegen.evaluation.references import MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results, Scores
 from framegen.report.standing import kept_weights, standing
@@ -72,7 +71,8 @@ def print_bits(results: Results, console: Console) -> None:
     metrics = [metric for metric in LIKELIHOOD if metric in results.convention]
     rows = {name: row for name, row in _rows(results, "one_step", metrics).items() if set(row) != {"-"}}
     columns = [
-        metric.replace("coverage_", "within\nits ") + " %" * ("coverage" in metric) for metric in metrics
+        f"within\nits {metric.removeprefix('coverage_')} %" if metric in COVERAGE_CONVENTION else metric
+        for metric in metrics
     ]
     regret = "; regret: more than the optimum's" if "regret" in metrics else ""
     _print(console, f"Bits to code a frame, one step ahead, test clips{regret}.", columns, rows)
@@ -88,8 +88,7 @@ def print_horizons(results: Results, console: Console) -> None:
     horizons = [horizon for horizon in HORIZONS if horizon <= loop.horizon]
     rows = {
         "this model" if name == "model" else name: [
-            "exact" if mse == 0 else formatted("psnr", psnr)
-            for mse, psnr in ((curves["mse"][h - 1], curves["psnr"][h - 1]) for h in horizons)
+            _cell("psnr", {metric: curves[metric][h - 1] for metric in ("mse", "psnr")}) for h in horizons
         ]
         for name, curves in loop.per_horizon.items()
     }
@@ -123,47 +122,8 @@ def print_all_metrics(results: Results, console: Console) -> None:
         )
 
 
-def print_comparison(results: Mapping[str, Results], console: Console) -> None:
-    """One line a run, over its seeds: what was measured on the test clips; the best on the validation clips
-    is bold."""
-    skilled = all(each.has_skill for each in results.values())
-    metric = "skill" if skilled else "mse"
-    known = all("excess" in each.convention for each in results.values())
-    note = f" {NOTE}.{f' {EXCESS_NOTE}.' * known}" if skilled else ""
-    table = Table(title=f"Test clips.{note}", title_justify="left", title_style="", padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold")
-    both = (f"{metric},\n1 step", "best\nseed", f"{metric},\nclosed loop", "best\nseed")
-    for column in ("val mse", *both, *["excess,\nclosed loop"] * known):
-        table.add_column(column, justify="right", no_wrap=True)
-    validation = {
-        name: _mean([member.validation_mse for member in each.members]) for name, each in results.items()
-    }
-    best = min(validation, key=lambda name: validation[name])
-    for name, each in results.items():
-        cells = [formatted("mse", validation[name])]
-        for part in ("one_step", "closed_loop"):
-            if part not in each.parts():
-                cells += ["-"] * 2
-                continue
-            chosen = getattr(each.by_validation[0], part)[metric]
-            cells += [_over_seeds(metric, each.values(part, metric)), formatted(metric, chosen)]
-        cells += [_over_seeds("excess", each.values("closed_loop", "excess"))] * known
-        table.add_row(name, *cells, style="bold" if name == best else None)
-    console.print(table)
-    console.print(
-        "±: standard deviation over seeds; best seed: of each run, the best on the validation clips; bold: "
-        f"the run that is best there, {best}"
-    )
-
-
-def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
-    """Mean and standard deviation of a population's values; of one net its value."""
-    deviation = spread(values).sd
-    behind = "" if deviation is None else f" ± {formatted(metric, deviation)}"
-    return f"{formatted(metric, _mean(values))}{behind}"
-
-
-def _mean(values: Sequence[float | None]) -> float:
+def mean_of(values: Sequence[float | None]) -> float:
+    """Infinite where one is no number."""
     return sum(map(_error, values)) / len(values)
 
 
@@ -193,9 +153,14 @@ def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list
         statistics["± sd over seeds"] = {metric: over_seeds[metric].sd for metric in metrics}
     rows |= {name: scores for name, scores in predictors.items() if name != "model"}
     return {
-        name: [formatted(metric, scores.get(metric), scores.get(f"{metric}_se")) for metric in metrics]
-        for name, scores in (statistics | rows).items()
+        name: [_cell(metric, scores) for metric in metrics] for name, scores in (statistics | rows).items()
     }
+
+
+def _cell(metric: str, scores: Scores) -> str:
+    if metric == "psnr" and scores.get("mse") == 0:
+        return "exact"
+    return formatted(metric, scores.get(metric), scores.get(f"{metric}_se"))
 
 
 def formatted(metric: str, value: float | None, error: float | None = None) -> str:

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from framegen.config.config import Config, from_dict, to_dict
+from framegen.evaluation.results import Session
 from framegen.machine.errors import UserError
 from framegen.machine.files import load_metadata, load_tensors, parse_json, save_tensors
 from framegen.models import build
@@ -131,6 +132,14 @@ class Place:
     """With --minutes, the optimizer steps of the whole training as foreseen now; 0: as the config says."""
     validation: float = 0.0
     """With --minutes, seconds that the validation of an epoch took last."""
+    sessions: tuple[Session, ...] = ()
+    """By what it was trained so far, as far as that changed."""
+
+    def by(self, now: Session) -> "Place":
+        """The same place, from which `now` trains on."""
+        if self.sessions and replace(now, step=self.sessions[-1].step) == self.sessions[-1]:
+            return self
+        return replace(self, sessions=(*self.sessions, now))
 
 
 def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, place: Place) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
 from framegen.config.config import Config, from_dict, to_dict
+from framegen.config.tasks import Film, World
 from framegen.config.training import Mode
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.facts import processor, versions
@@ -95,6 +96,7 @@ class Description:
     track: Mode
     wandb_id: str
     data_dir: Path
+    """As it is found from here; `data_of` says whether it is there."""
     group: str | None
     """W&B's group of runs; None: the environment's, else the experiment."""
     tags: tuple[str, ...]
@@ -122,6 +124,8 @@ class _Content:
     uncommitted_diff: str | None
     group: str | None = None
     tags: tuple[str, ...] = ()
+    data_dir_from: Literal["run", "start"] = "start"
+    """What a relative data_dir begins at: the run's folder; of older runs, where framegen was started."""
 
 
 def write_config(
@@ -133,7 +137,10 @@ def write_config(
     tags: tuple[str, ...] = (),
 ) -> None:
     """Write config.json: everything needed to make the run again. W&B's group and tags go on with a resumed
-    run. Raises OptionError where JSON cannot hold the name of `data_dir`."""
+    run. A relative `data_dir` is kept relative to the run's folder, so that both can be moved together.
+
+    Raises OptionError where JSON cannot hold its name.
+    """
     commit, diff = _git()
     try:
         str(data_dir).encode()
@@ -141,11 +148,15 @@ def write_config(
         raise OptionError(
             f"--data-dir {data_dir}: is no UTF-8, so that {CONFIG} cannot name it; choose another"
         ) from error
+    if not data_dir.is_absolute():
+        named = data_dir.parent.resolve() / data_dir.name  # which may be a link
+        data_dir = Path(os.path.relpath(named, run_dir.resolve()))
     content = _Content(
         **to_dict(config),
         track=track,
         wandb_id=_wandb_id(run_dir.name),
-        data_dir=str(data_dir),
+        data_dir=data_dir.as_posix(),
+        data_dir_from="run",
         group=group,
         tags=tags,
         command=[word.encode(errors="backslashreplace").decode() for word in sys.argv],
@@ -172,11 +183,33 @@ def read_config(run_dir: Path) -> Description:
         config,
         content.track,
         content.wandb_id,
-        Path(content.data_dir),
+        _found(run_dir, content),
         content.group,
         content.tags,
         made_with,
     )
+
+
+def _found(run_dir: Path, content: _Content) -> Path:
+    """Where a run's data are to be found from here."""
+    folder = run_dir.resolve()
+    if content.data_dir_from == "run":
+        return Path(os.path.normpath(folder / content.data_dir))
+    beside = folder.parent.parent / content.data_dir  # where the folder of runs lies, as usual
+    return beside if beside.is_dir() else Path(content.data_dir)
+
+
+def data_of(run_dir: Path) -> Path:
+    """The folder of a trained run's data. Raises UserError where it is gone, so that nothing is made anew in
+    another place."""
+    described = read_config(run_dir)
+    folder = described.data_dir
+    if isinstance(described.config.task, World | Film) and not folder.is_dir():
+        way_out = f"move it there too, or name where it is as data_dir in {run_dir / CONFIG}"
+        raise UserError(
+            f"{folder}: is missing, the folder of the data that {run_dir} was trained on; {way_out}"
+        )
+    return folder
 
 
 _given_ids: set[str] = set()
@@ -212,19 +245,23 @@ def _git() -> tuple[str | None, str | None]:
     """The commit that framegen runs from and what differs from it; None where it does not run from a
     checkout."""
     root = Path(__file__).parents[2]
-    if not (root / ".git").exists():
-        return None, None
+    return _changes(root) if (root / ".git").exists() else (None, None)
+
+
+def _changes(root: Path) -> tuple[str | None, str | None]:
+    """The commit of a checkout, and what differs from it: also files of framegen that git does not know yet,
+    such as a new model's. None where git cannot say."""
+
+    def git(*words: str) -> str:
+        # "diff --no-index" ends in 1 where there is a difference.
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=False)
+        if done.returncode > 1:
+            raise OSError(done.returncode)
+        return done.stdout.decode(errors="replace")
+
     try:
-        commit, diff = (
-            subprocess.run(
-                ["git", "-C", str(root), *arguments],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=True,
-            ).stdout
-            for arguments in (["rev-parse", "HEAD"], ["diff", "HEAD"])
-        )
-    except (OSError, subprocess.CalledProcessError):
+        new = git("ls-files", "-z", "--others", "--exclude-standard", "framegen").split("\0")[:-1]
+        added = [git("diff", "--no-index", os.devnull, path) for path in new]
+        return git("rev-parse", "HEAD").strip(), git("diff", "HEAD") + "".join(added)
+    except OSError:
         return None, None
-    return commit.strip(), diff

@@ -4,6 +4,7 @@ line."""
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -23,18 +24,19 @@ class Metrics:
     steps: list[Row]
     """One an optimizer step: step, train/loss, train/grad_norm, train/learning_rate."""
     epochs: list[Row]
-    """One an epoch: step, epoch, val/mse and, where the optimum is known, val/skill."""
+    """One an epoch: step, epoch, val/mse, where the optimum is known val/skill, and what was given to
+    `Epoch.log`."""
     members: list[Row]
     """One an epoch and member: epoch, seed, train/loss (the epoch's mean), val/mse."""
 
 
-def finite(values: Mapping[str, float]) -> dict[str, float]:
+def finite(values: Mapping[str, float]) -> Row:
     """Those of the values that JSON has numbers for."""
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
 class MetricsFiles:
-    """Writes both files of a run; rows wait in memory until `flush`.
+    """Writes both files of a run; rows wait in memory until `flush`, or the end of a `with` block.
 
     Args:
         folder: the run's folder.
@@ -44,13 +46,22 @@ class MetricsFiles:
 
     def __init__(self, folder: Path, lengths: Mapping[str, int]) -> None:
         self.folder = folder
-        self.pending: dict[str, list[bytes]] = {METRICS: [], MEMBERS: []}
+        self.pending: dict[str, list[Row]] = {METRICS: [], MEMBERS: []}
         for name in self.pending:
             _cut(folder / name, lengths.get(name, 0))
 
-    def add(self, name: str, row: Mapping[str, float]) -> None:
-        """A row for one of the files, of finite values."""
-        self.pending[name].append(json_text(row).encode() + b"\n")
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(UserError):  # what brought us here says more
+            self.flush()
+
+    def add(self, name: str, row: Mapping[str, float]) -> Row:
+        """A row for one of the files, without what is not finite. Returns it; until `flush` it may be added
+        to."""
+        self.pending[name].append(finite(row))
+        return self.pending[name][-1]
 
     def flush(self) -> dict[str, int]:
         """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk
@@ -60,7 +71,7 @@ class MetricsFiles:
             path = self.folder / name
             try:
                 with path.open("ab") as file:
-                    file.write(b"".join(rows))
+                    file.write(b"".join(json_text(row).encode() + b"\n" for row in rows))
                     lengths[name] = file.tell()
             except OSError as error:
                 raise UserError(f"{path}: cannot be written: {error.strerror}") from error

@@ -14,7 +14,7 @@ from framegen.evaluation.scores import validate_references
 from framegen.machine.device import choose_device
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
-from framegen.runs.folder import find, read_config
+from framegen.runs.folder import data_of, find
 from framegen.runs.metrics import Metrics, read_metrics
 
 
@@ -37,7 +37,7 @@ class Run:
     @cached_property
     def data(self) -> Data:
         """The clips that it was trained, chosen and tested on."""
-        return load_data(self.config.task, read_config(self.folder).data_dir)
+        return load_data(self.config.task, data_of(self.folder))
 
     @cached_property
     def references(self) -> Mapping[str, Predictor]:

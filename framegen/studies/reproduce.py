@@ -7,18 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from rich.console import Console
 
+from framegen.commands.playing import play
 from framegen.config.config import Config
+from framegen.config.keywords import Keywords
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Sine
 from framegen.config.training import Mode
 from framegen.data import load_data
 from framegen.evaluation.results import finished
-from framegen.live.page import live_page
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
@@ -27,8 +28,8 @@ from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.runs.folder import CONFIG, lock, read_config
-from framegen.runs.run import load
-from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.runs.tracking import Tracker, tracked
+from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
 from framegen.studies.claims import CLAIMS
 from framegen.studies.claims.runs import Finding, Runs, planned_runs
 from framegen.studies.html_report import write_report
@@ -52,7 +53,7 @@ def reproduce(
     claims: Sequence[int] = (),
     seeds: int = 32,
     track: Mode | None = None,
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
 
@@ -91,11 +92,11 @@ def reproduce(
             )
     identity = _identity(folder)
     commands = {name: run.command for name, run in runs.planned.items()}
-    about = About(identity, {"runs": commands}, identity, ("reproduce",), "reproduce", NOTES)
+    tracker = tracker_of(mode, About(identity, identity, ("reproduce",), "reproduce", NOTES))
     total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
     with (
         lock(folder),
-        Tracker(folder, mode, about) as tracker,
+        tracked(tracker, folder, {"runs": commands}),
         Interrupts() as interrupts,
         advancing(total, "training and measuring", True) as advance,
     ):
@@ -122,8 +123,7 @@ def _live(runs: Runs, needed: set[str]) -> str | None:
     """The page in which the article's net can be played with, where a claim has it trained."""
     if PLAYED not in needed:
         return None
-    run = load(runs.folder / PLAYED)
-    return live_page(run, run.results)
+    return play(runs.folder / PLAYED).read_text(encoding="utf-8")
 
 
 def _unseen(config: Config) -> Config:
@@ -148,10 +148,10 @@ def _track(findings: Mapping[int, Finding], tracker: Tracker) -> None:
             f"claim-{number}/{place}-{path.stem}": path
             for place, (path, _) in enumerate(finding.pictures, start=1)
         }
-        tracker.log_media(0, pictures)
-        tracker.log_summary(finding.values)
+        tracker.media(0, pictures)
+        tracker.summary(finding.values)
     rows = [[CLAIMS[number].title, each.sentence, each.verdict] for number, each in findings.items()]
-    tracker.log_table(0, "claims", ["claim", "found", "verdict"], rows)
+    tracker.table(0, "claims", ["claim", "found", "verdict"], rows)
 
 
 def _identity(folder: Path) -> str:

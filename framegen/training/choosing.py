@@ -57,6 +57,8 @@ def _check_fused(config: Config, model: Predictor) -> None:
     training = config.training
     device = choose_device("cpu" if training.device == "auto" else training.device)
     fused.suits(model, device, training.engine)
+    if training.optimizer != "adam" or training.weight_decay:
+        raise FusedUnavailable("trains with Adam without weight decay")
     if training.special:
         raise FusedUnavailable(f"knows no --{next(iter(training.special)).replace('_', '-')}")
     if ranks.current().count > 1:

@@ -1,7 +1,8 @@
 """Training: one loop for every task and model."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,9 +13,11 @@ from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.machine.device import peak_memory
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT, Place
+from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import is_over, planned_again
 from framegen.training.ranks import Lost
 from framegen.training.schedule import (
@@ -57,6 +60,15 @@ class Epoch:
     """The seed of the median model by validation."""
     windows: Mapping[int, Tensor]
     """Of a stream, by window, what the first model predicted as it was trained on it: (1, T, C, H, W)."""
+    log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
+
+    def log(self, **values: float) -> None:
+        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`. What is
+        not finite is left out. To be called while the epoch is at hand, in `on_epoch`.
+
+        Raises OptionError where the epoch has a value of that name.
+        """
+        self.log_beside(values)
 
 
 def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
@@ -81,16 +93,17 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
                 _train_epoch(training, number, per_epoch, bar)
             except Lost as lost:
                 saved = f"step {training.saved_step} is saved, go on from there with"
-                way_out = f"uv run framegen train --resume {training.folder}"
+                way_out = command(f"train --resume {training.folder}")
                 raise UserError(f"{training.folder}: {lost}; {saved}: {way_out}") from lost
             trained, last = training.place, training.place.step - number * per_epoch
             pace = _pace(training, before, number * per_epoch)
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
-            training.tracker.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
-            training.tracker.log_members({"epoch": epoch.number, **member} for member in epoch.members)
-            yield epoch
+            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
+            for member in epoch.members:
+                training.metrics.add(MEMBERS, {"epoch": epoch.number, **member})
+            yield replace(epoch, log_beside=partial(training.log_beside, row, epoch.step))
             training.count_time()
             step = (trained.spent - before.spent) / (trained.step - before.step)
             training.place = planned_again(training.place, config.training.minutes, per_epoch, step)
@@ -166,7 +179,7 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
     if good:
         for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates[:good]):
             training.move(step=training.place.step + 1)
-            training.tracker.log(training.place.step, row)
+            training.log(training.place.step, row)
         for step in losses[:good].double():
             training.losses = training.losses + step
     if good < len(losses):

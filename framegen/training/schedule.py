@@ -38,8 +38,13 @@ def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
 
     Cosine: Loshchilov and Hutter, "SGDR", 2017, eq. 5, one period. One-cycle: Smith and Topin,
     "Super-convergence", 2018, with half cosines up from 1/25 and down to 1/250,000, as torch's OneCycleLR.
+    After a warm-up the schedule has the steps that are left.
     """
-    highest = training.learning_rate
+    highest, rise = training.learning_rate, training.warm_up
+    rising = math.ceil(rise if rise >= 1 else rise * total_steps)
+    if step < rising:
+        return highest * (step + 1) / rising
+    step, total_steps = step - rising, total_steps - rising
     match training.schedule:
         case "constant":
             return highest

@@ -14,12 +14,13 @@ from framegen.data.clips import Data
 from framegen.evaluation.clip_errors import closed_loop_mse
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Kept
-from framegen.machine.errors import UserError
+from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupts
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
+from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
 from framegen.training.schedule import total_steps
@@ -38,6 +39,7 @@ class OngoingTraining:
     references: Mapping[str, float]
     """Validation mse of copy last and, where it is known, of the optimum."""
     engine: Engine
+    metrics: MetricsFiles
     tracker: Tracker
     interrupts: Interrupts
     place: Place
@@ -69,10 +71,25 @@ class OngoingTraining:
         """Change where it stands."""
         self.place = replace(self.place, **changes)
 
+    def log(self, step: int, values: Mapping[str, float]) -> Row:
+        """Write and track a row of values that belong to an optimizer step; one that is not finite is left
+        out."""
+        row = self.metrics.add(METRICS, {"step": step, **values})
+        self.tracker.log(step, finite(values))
+        return row
+
+    def log_beside(self, row: Row, step: int, values: Mapping[str, float]) -> None:
+        """Add values to a row that was just logged. Raises OptionError where it has one of that name."""
+        if taken := [name for name in values if name in row]:
+            raise OptionError(f"epoch.log: {taken[0]} is a name of the epoch's own; choose another")
+        added = finite({name: float(value) for name, value in values.items()})
+        row |= added
+        self.tracker.log(step, added)
+
     def save(self, shown: int | None = None) -> None:
         """Write what going on needs, then the checkpoint, which shows the first model where nothing is known
         yet."""
-        self.move(lengths=self.tracker.flush())
+        self.move(lengths=self.metrics.flush())
         state = self.engine.state_dict()
         progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
         progress |= {f"best.{name}": value for name, value in self.best.items()}

@@ -364,17 +364,24 @@ def test_options_of_an_import_need_a_film(option: str, framegen: Runner, tmp_pat
     assert f"{option.split('=')[0]}: is of films that are imported; name some" in err
 
 
-def test_train_takes_films_by_their_names(
-    film: Path, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_train_takes_films_by_their_names_and_no_runs(
+    framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    options = ["--size", "32", "--epochs", "1", "--clips-per-epoch", "8", "--num-frames", "8"]
-    options += ["--context", "4", "--hidden-size", "2"]
-    code, said, err = framegen("train", film, *options, "--name", "mine")
+    encode(tmp_path / "ball.mp4", scene(0, 30, (36, 48)))
+    options = ["--size", "32", "--epochs", "1", "--clips-per-epoch", "8", "--hidden-size", "2"]
+    code, said, err = framegen("train", "ball.mp4", *options, "--name", "mine")
     assert code == 0, err
-    assert "4 shots" in err
+    assert "clips have 5 frames, where 20 are usual" in err
     assert (tmp_path / "runs" / "mine" / "generated.gif").exists()
     assert "this model" in said
+    code, _, err = framegen("train", "ball.mp4", *options, "--num-frames", "20")
+    assert (code, "--num-frames 20" in err) == (2, True)
+    for words in (["train"], ["continue"], ["data", "import", "--name", "x"], ["data", "show"]):
+        for folder in ("runs/mine", "runs"):
+            code, _, err = framegen(*words, folder)
+            way_out = "framegen train --resume runs/mine goes on with it"
+            assert (code, err) == (2, f"framegen: runs/mine: is a run, not films; {way_out}\n")
 
 
 def test_without_a_film_it_says_what_it_needs(framegen: Runner) -> None:

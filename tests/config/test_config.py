@@ -1,15 +1,19 @@
 import json
 import math
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from framegen.config.config import Config, from_dict, to_dict
-from framegen.config.experiments import EXPERIMENTS, configure
-from framegen.config.models import MLP, Recurrent
+from framegen.commands.training import train
+from framegen.config.config import Config, _subclasses, from_dict, to_dict
+from framegen.config.experiments import EXPERIMENTS, configure, values_of
+from framegen.config.keywords import Keywords
+from framegen.config.models import MLP, Model, Recurrent
 from framegen.config.reading import parse_train
-from framegen.config.tasks import Orbit, Sine
+from framegen.config.tasks import Orbit, Sine, Task
 from framegen.config.training import Training
 from framegen.machine.errors import OptionError, UserError
 
@@ -94,6 +98,63 @@ def test_what_predicts_no_next_frame_is_not_shown_its_own_predictions(options: l
     with pytest.raises(OptionError, match=f"{' '.join(options)}: .*sine-lag are no next frames"):
         parse_train("sine-lag", options)
     parse_train("sine-next", options)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"cell": "gruu"}, "--cell 'gruu': should be 'tanh', 'relu', 'gru', 'lstm' or 'mingru'"),
+        ({"hidden_size": "8"}, "--hidden-size '8': should be a valid integer"),
+        ({"hidden_size": 8.0}, "--hidden-size 8.0: should be a valid integer"),
+        ({"hidden_size": True}, "--hidden-size True: should be a valid integer"),
+        ({"schedule": "linear"}, "--schedule 'linear': should be 'cosine', 'constant' or 'one-cycle'"),
+        ({"device": "gpu"}, "--device 'gpu': should be 'auto', 'cpu' or 'cuda'"),
+        ({"speeds": 3}, "--speeds 3: should be a valid tuple"),
+        ({"minutes": "5"}, "--minutes '5': should be a valid number"),
+        ({"seeds": 2, "seed": 7}, "--seed 7: cannot be combined with --seeds; give one of the two"),
+        ({"seeds": 2.0}, "--seeds 2.0: should be a valid tuple"),
+        ({"hiden_size": 8}, "hiden_size: video has no such option; did you mean hidden_size?"),
+    ],
+    ids=str,
+)
+def test_python_is_checked_like_the_command_line(options: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(OptionError) as refused:
+        train("video", runs_dir=tmp_path / "runs", **options)
+    assert str(refused.value) == said
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_list_is_taken_for_a_tuple_and_a_whole_number_for_a_float() -> None:
+    config = configure("video-speeds", range(2), {"speeds": [1, 3], "learning_rate": 1})
+    assert (config.seeds, values_of(config)["speeds"]) == ((0, 1), (1, 3))
+    assert isinstance(config.training.learning_rate, float)
+
+
+def _kinds(hint: Any) -> set[Any]:
+    """The types of a union, and the choices of a literal."""
+    return {kind for each in get_args(hint) for kind in _kinds(each)} if _is_union(hint) else {hint}
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Literal, Union, UnionType)
+
+
+def test_keywords_are_the_options_of_every_experiment_and_nothing_else() -> None:
+    found: dict[str, set[Any]] = {}
+    for part in (*_subclasses(Task), *_subclasses(Model), Training):
+        if part.__module__.startswith("framegen."):
+            hints = get_type_hints(part)
+            for each in fields(part):
+                found.setdefault(each.name, set()).update(_kinds(hints[each.name]))
+    keywords = {name: _kinds(hint) - {list[int]} for name, hint in get_type_hints(Keywords).items()}
+    assert keywords == found
+
+
+def test_clips_that_are_too_many_are_told_in_one_unit_with_the_way_out() -> None:
+    with pytest.raises(
+        OptionError, match=r"--size: 11\.4 GiB of clips; at most 4 GiB; make one of them smaller"
+    ):
+        Orbit(size=64, num_clips=60_000 - 700)
 
 
 def test_what_is_no_option_of_an_experiment_is_named() -> None:

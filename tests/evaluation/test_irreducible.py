@@ -11,8 +11,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from framegen.config.tasks import LEVEL, Orbit, Sine, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.config import Config
+from framegen.config.models import MLP
+from framegen.config.tasks import LEVEL, Drift, Orbit, Sine, Sprites, Task
 from framegen.data import load_data, orbit, sprites
 from framegen.evaluation import metrics
 from framegen.evaluation.irreducible import expected_frames, irreducible
@@ -20,7 +21,9 @@ from framegen.evaluation.references import fit_references
 from framegen.evaluation.scores import evaluate
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate
-from framegen.report.tables import print_all_metrics, print_comparison, print_results
+from framegen.report.comparison import print_comparison
+from framegen.report.tables import print_all_metrics, print_results
+from framegen.runs.finished import Finished
 
 FEW: dict[str, Any] = {"num_clips": 20, "num_val_clips": 2, "num_test_clips": 12, "num_frames": 16}
 ORBIT = Orbit(size=4, bar=1, noise=0.3, **FEW)
@@ -107,7 +110,8 @@ def test_the_excess_is_what_is_left_over_the_optimums(task: Task, tmp_path: Path
     assert results.members[0].closed_loop == results.closed_loop.predictors["model"]
     assert "excess" not in results.one_step["model"]
     excess = results.closed_loop.predictors["model"]["excess"] or math.nan
-    for show in (print_results, print_all_metrics, lambda r, c: print_comparison({"a": r, "b": r}, c)):
+    run = Finished(Path("a"), Config(task, MLP()), results, None)
+    for show in (print_results, print_all_metrics, lambda _, c: print_comparison({"a": run, "b": run}, c)):
         console = Console(width=80)
         with console.capture() as captured:
             show(results, console)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from framegen.config.worlds import Sprites
+from framegen.config.tasks import Sprites
 from framegen.data import load_data, sprites
 from framegen.data.bar import hidden
 from framegen.evaluation.clip_errors import one_step_errors

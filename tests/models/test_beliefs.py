@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from framegen.config.models import ConvRecurrent, Model, Recurrent
-from framegen.config.tasks import Orbit
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Orbit, Sprites
 from framegen.data import drift, orbit, sprites
 from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.references import optimal_predictor

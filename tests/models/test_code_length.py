@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from framegen.config.tasks import LEVEL, Orbit
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites
 from framegen.data import load_data, sprites
 from framegen.data.bar import hidden
 from framegen.data.drift import MIDDLE, spectrum

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Sprites
 from framegen.data import load_data, sprites
 from framegen.data.bar import hidden
 from framegen.data.drift import MIDDLE, SPREAD, sample, spectrum

@@ -238,7 +238,7 @@ def test_a_films_frames_alone_are_enlarged_and_never_made_smaller(tmp_path: Path
     for width, shown_as in ((32, 640), (700, 700)):
         frames = torch.rand(2, 1, 8, width, generator=torch.Generator().manual_seed(0))
         shown = Continuation(frames[:1], frames[1:], 1, (0.0, 1.0))
-        folder = write_generated(tmp_path / str(width), shown, look="clean")
+        folder = write_generated(tmp_path / str(width), shown, clean=True)
         (picture,) = folder.iterdir()
         assert iio.imread(picture).shape[:2] == (8 * shown_as // width, shown_as)
 

@@ -69,6 +69,9 @@ def test_a_prediction_without_an_error_is_exact() -> None:
     curves = results.closed_loop.per_horizon["copy last"]
     curves["mse"][0], curves["psnr"][0] = 0.0, None
     assert _row(_printed(print_horizons, results), "copy last") == ["exact", "13.01 dB"]
+    model = results.one_step["model"] | {"mse": 0.0, "psnr": None}
+    exact = replace(results, one_step={**results.one_step, "model": model}, members=results.members)
+    assert "exact" in _row(_printed(print_all_metrics, exact), "this model")
 
 
 def test_without_an_optimum_the_horizons_follow_the_table() -> None:

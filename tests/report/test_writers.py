@@ -158,7 +158,7 @@ def test_what_is_generated_is_let_go_as_it_is_shown(look: str, tmp_path: Path) -
             yield frame
 
     shown = Continuation(torch.rand(3, 1, 2, 2), frames(), 30, (0.0, 1.0), torch.rand(9, 1, 2, 2), error=True)
-    write_generated(tmp_path / "a.gif", shown, 10, "clean" if look == "clean" else "compare")
+    write_generated(tmp_path / "a.gif", shown, 10, clean=look == "clean")
     assert most <= 4
 
 
@@ -175,7 +175,7 @@ def test_the_error_is_the_distance_from_the_truth() -> None:
 
 def test_numbers_are_those_of_the_source(tmp_path: Path) -> None:
     shown = Continuation(torch.rand(25, 1, 2, 2), torch.rand(4, 1, 2, 2), 4, (0.0, 1.0))
-    write_generated(tmp_path / "clean", shown, 10, "clean")
+    write_generated(tmp_path / "clean", shown, 10, clean=True)
     assert [int(file.stem[-6:]) for file in sorted((tmp_path / "clean").iterdir())] == [26, 27, 28, 29]
     write_generated(tmp_path / "compared", shown)
     numbers = [int(file.stem[-6:]) for file in sorted((tmp_path / "compared").iterdir())]

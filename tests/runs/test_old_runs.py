@@ -36,7 +36,8 @@ def _same_frames(made: Path, stored: str) -> None:
 def test_an_old_run_opens_generates_and_is_measured_as_it_was(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)  # its data set is made anew, in data/
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()  # its data set is made there again
     run = framegen.load(_copied("old-run", tmp_path))
     assert list(run.models) == [0, 1]
     assert [len(rows) for rows in (run.metrics().epochs, run.metrics().members)] == [2, 4]

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,19 @@ import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
 from framegen.commands import training
+from framegen.commands.training import Enough
 from framegen.config.experiments import configure
 from framegen.config.reading import parse_train
 from framegen.config.training import Training
-from framegen.machine.errors import UserError
+from framegen.evaluation.per_clip import read_clip_errors
+from framegen.evaluation.results import Session
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import load_tensors, save_tensors
 from framegen.runs.folder import read_config, write_config
-from framegen.runs.metrics import read_metrics
-from framegen.runs.tracking import About, Tracker, resolve_mode
+from framegen.runs.metrics import MEMBERS, METRICS, MetricsFiles, read_metrics
+from framegen.runs.tracking import Tracker
+from framegen.runs.weights_and_biases import resolve_mode
+from framegen.training.loop import Epoch
 from tests.conftest import CLOCKS, SMALL_CONFIG, rows_of, smallest
 from tests.forked import FRAMEGEN, Forked
 
@@ -37,13 +44,22 @@ def records_of(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def summary_of(records: list[dict[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for record in records:
+        if record["type"] == "summary":
+            found |= record["summary"].get("update", {})
+    return found
+
+
 PROGRAM = """
 import sys; from pathlib import Path; from dataclasses import replace
 from framegen.commands.training import train; from tests.conftest import SMALL_CONFIG
 seen = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, media_every=1))
 for name, config in {"seen": seen, "three": replace(SMALL_CONFIG, seeds=(2, 0, 5))}.items():
     folder = Path(sys.argv[1]) / name
-    train(config, name, "offline", folder / "runs", folder / "data", show=False)
+    log = lambda epoch: epoch.log(own=10 * epoch.number)
+    train(config, name, "offline", folder / "runs", folder / "data", show=False, on_epoch=log)
 """
 
 
@@ -90,11 +106,14 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
     assert (run["display_name"], run["run_group"], run["tags"]) == ("seen", "video", ["orbit", "recurrent"])
     history = [record["history"]["item"] for record in records if record["type"] == "history"]
     logged = [{name: value for name, value in item.items() if not name.startswith("_")} for item in history]
-    values = [row for row in logged if "train/loss" in row or "val/mse" in row]
-    for row in values:
-        for name in CLOCKS:
-            row.pop(name, None)
+    values: list[dict[str, Any]] = []
+    for row in logged:
+        if row.keys() == {"step", "own"}:  # told after the epoch's values
+            values[-1] |= row
+        elif "train/loss" in row or "val/mse" in row:
+            values.append({name: value for name, value in row.items() if name not in CLOCKS})
     assert values == rows_of(tracked / "seen")
+    assert [row["own"] for row in values if "val/mse" in row] == [10, 20]
     assert any(set(CLOCKS) <= set(item) for item in history)
     keys = {name.split(".")[0] for row in logged for name in row}
     assert {
@@ -112,20 +131,29 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
         for record in records
         if record["type"] == "artifact"
     }
-    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 4]
+    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 5]
     assert (artifacts["video"], artifacts["video-clips"]) == ("model", "clips")
     (model,) = (record["artifact"] for record in records if record.get("artifact", {}).get("name") == "video")
     assert "seen" in model["aliases"]
     assert json.loads(model["metadata"])["step"] == rows_of(tracked / "seen")[-1]["step"]
-    summary: dict[str, Any] = {}
-    for record in records:
-        if record["type"] == "summary":
-            summary |= record["summary"].get("update", {})
+    summary = summary_of(records)
+    skills = [row["val/skill"] for row in values if "val/skill" in row]
+    assert summary["val/skill"] == {"min": min(skills), "max": max(skills), "last": skills[-1]}
     results = json.loads((tracked / "seen" / "results.json").read_text())
     assert summary["test/skill"] == pytest.approx(results["one_step"]["model"]["skill"])
     for metric in ("mse", "excess"):
         expected = results["closed_loop"]["predictors"]["model"][metric]
         assert summary[f"test/closed_loop_{metric}"] == pytest.approx(expected)
+
+
+def test_every_test_clip_has_a_row_of_its_errors(tracked: Path) -> None:
+    (table,) = tracked.glob("wandb/offline-run-*/files/media/table/test/errors*.json")
+    content = json.loads(table.read_text())
+    kept = read_clip_errors(tracked / "seen")
+    assert [row[0] for row in content["data"]] == list(range(8))
+    for part, name, key in (("one_step", "model", 0), ("closed_loop", "optimum", "optimum")):
+        column = content["columns"].index(f"{part}/{name}")
+        assert [row[column] for row in content["data"]] == pytest.approx(kept[part][key].tolist())
 
 
 def test_test_clips_stand_side_by_side_as_films(tracked: Path) -> None:
@@ -159,6 +187,8 @@ def test_the_option_beats_the_environment_beats_offline(monkeypatch: pytest.Monk
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     assert resolve_mode(None) == "offline"
     monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="--track of: is none of online, offline, disabled"):
+        resolve_mode("of")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match="WANDB_MODE=sometimes"):
         resolve_mode(None)
     monkeypatch.delenv("WANDB_MODE")
@@ -180,11 +210,15 @@ def test_a_run_takes_the_id_that_an_agent_gives_it(tmp_path: Path, monkeypatch: 
 
 
 def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -> None:
-    said = {"WANDB_NAME": "mine", "WANDB_RUN_GROUP": "ours", "WANDB_TAGS": "a, b", "WANDB_NOTES": "why"}
+    given = ("data", "cache", "artifact")
+    said = {f"WANDB_{name.upper()}_DIR": str(tmp_path / "own" / name) for name in given}
+    said |= {"WANDB_NAME": "mine", "WANDB_RUN_GROUP": "ours", "WANDB_TAGS": "a, b", "WANDB_NOTES": "why"}
     options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_val_clips=2 "
     options += "--num_test_clips=2 --num_frames=12 --media_every=0"
     command = ["train", "video", *options.split(), "--track", "offline"]
     Forked(FRAMEGEN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
+    assert [path.name for path in (tmp_path / "own" / "data").iterdir()] == ["artifacts"]
+    assert not (tmp_path / "runs" / "wandb" / "data").exists()
     records = read_records(tmp_path / "runs")
     (run,) = (record["run"] for record in records if record["type"] == "run" and "config" in record["run"])
     assert (run["display_name"], run["run_group"], run["notes"]) == ("mine", "ours", "why")
@@ -224,7 +258,7 @@ class _Dying:
 def test_a_tracking_that_breaks_off_never_stops_a_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], small_run: Path
 ) -> None:
-    monkeypatch.setattr("framegen.runs.tracking.start_wandb", lambda *_: _Dying())
+    monkeypatch.setattr("framegen.runs.weights_and_biases.start", lambda *_: _Dying())
     monkeypatch.setattr(training, "draw_run", lambda *_: [small_run / "figures" / "loss.png"])
     run = training.train(SMALL_CONFIG, "run", "online", tmp_path / "runs", tmp_path / "data", show=False)
     assert rows_of(run.folder) == rows_of(small_run)
@@ -232,31 +266,84 @@ def test_a_tracking_that_breaks_off_never_stops_a_training(
 
 
 def test_rows_behind_the_resume_point_are_cut_off(tmp_path: Path) -> None:
-    def tracker(lengths: dict[str, int]) -> Tracker:
-        return Tracker(tmp_path, "disabled", About("id", {}, "group", (), "train"), lengths)
-
-    with tracker({}) as first:
-        first.log(1, {"a": 1.0})
-        first.log_members([{"epoch": 1, "seed": 0}])
+    first = MetricsFiles(tmp_path, {})
+    with first:
+        first.add(METRICS, {"step": 1, "a": 1.0})
+        first.add(MEMBERS, {"epoch": 1, "seed": 0})
         lengths = first.flush()
-        first.log(2, {"a": 2.0})
-        first.log_members([{"epoch": 2, "seed": 0}])
+        first.add(METRICS, {"step": 2, "a": 2.0})
+        first.add(MEMBERS, {"epoch": 2, "seed": 0})
     assert len(rows_of(tmp_path)) == 2
-    with tracker(lengths) as second:
-        second.log(2, {"a": 3.0})
+    with (second := MetricsFiles(tmp_path, lengths)):
+        second.add(METRICS, {"step": 2, "a": 3.0})
     assert read_metrics(tmp_path).members == [{"epoch": 1, "seed": 0}]
     assert rows_of(tmp_path) == [{"step": 1, "a": 1.0}, {"step": 2, "a": 3.0}]
 
 
 def test_what_is_not_finite_leaves_its_row_and_not_the_run(tmp_path: Path) -> None:
-    with Tracker(tmp_path, "disabled", About("id", {}, "group", (), "train")) as tracker:
+    with (files := MetricsFiles(tmp_path, {})):
         for step, value in enumerate((math.nan, math.inf, -math.inf, 0.5)):
-            tracker.log(step, {"epoch": step, "val/mse": value, "val/bits": 2.0})
-            tracker.log_members([{"epoch": step, "seed": 0, "val/mse": value}])
+            files.add(METRICS, {"step": step, "epoch": step, "val/mse": value, "val/bits": 2.0})
+            files.add(MEMBERS, {"epoch": step, "seed": 0, "val/mse": value})
     metrics = read_metrics(tmp_path)
     assert [row.get("val/mse") for row in metrics.epochs] == [None, None, None, 0.5]
     assert [row.get("val/mse") for row in metrics.members] == [None, None, None, 0.5]
     assert all(row["val/bits"] == 2.0 for row in metrics.epochs)
+
+
+class _Told(Tracker):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.ended: list[bool] = []
+
+    def log(self, step: int, values: Mapping[str, float]) -> None:
+        self.rows.append({"step": step, **values})
+
+    def finish(self, well: bool) -> None:
+        self.ended.append(well)
+
+
+def test_a_tracker_of_ones_own_is_told_of_a_run_in_wandbs_place(tmp_path: Path) -> None:
+    def on_epoch(epoch: Epoch) -> None:
+        epoch.log(norm=2.5, gone=math.nan)
+        with pytest.raises(OptionError, match=r"epoch.log: val/mse is a name of the epoch's own"):
+            epoch.log(**{"val/mse": 0.0})
+        if epoch.number == 1:
+            raise Enough
+
+    told, places = _Told(), (tmp_path / "runs", tmp_path / "data")
+    folder = training.train(SMALL_CONFIG, "a", told, *places, show=False, on_epoch=on_epoch).folder
+    training.resume(folder, told, show=False, draw=False, on_epoch=on_epoch)
+    epochs = read_metrics(folder).epochs
+    assert [row["norm"] for row in epochs] == [2.5, 2.5]
+    assert not any("gone" in row for row in epochs)
+    whole = [row for row in told.rows if row.keys() != {"step", "norm"}]
+    assert [{**row, "norm": 2.5} if "epoch" in row else row for row in whole] == [
+        json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert told.ended == [True, True]
+    assert read_config(folder).track == "disabled"  # what the command line goes on with
+    assert not (tmp_path / "runs" / "wandb").exists()
+
+
+def test_a_training_that_another_engine_went_on_with_says_so(tmp_path: Path) -> None:
+    def enough(_: Epoch) -> None:
+        raise Enough
+
+    places = tmp_path / "runs", tmp_path / "data"
+    run = training.train(SMALL_CONFIG, "a", "disabled", *places, show=False, on_epoch=enough)
+    path = run.folder / "resume.safetensors"
+    tensors, texts = load_tensors(path)
+    place = json.loads(texts["place"])
+    assert place["sessions"] == [{"step": 0, "device": "cpu", "engine": "torch", "processes": 1}]
+    place["sessions"][0]["processes"] = 2  # as torchrun leaves it
+    save_tensors(path, tensors, {"config": json.loads(texts["config"]), "place": place})
+    facts = training.resume(run.folder, show=False, draw=False).results.training
+    assert facts is not None
+    assert facts.processes == 1
+    assert facts.earlier == [Session(0, "cpu", "torch", 2)]
 
 
 def test_a_bar_on_a_terminal_and_lines_elsewhere(

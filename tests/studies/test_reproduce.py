@@ -18,9 +18,8 @@ from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
 from framegen.config.reading import parse_train
-from framegen.config.tasks import Orbit
+from framegen.config.tasks import Orbit, Sprites
 from framegen.config.training import Training
-from framegen.config.worlds import Sprites
 from framegen.data import orbit
 from framegen.machine.errors import OptionError, UserError
 from framegen.models import build

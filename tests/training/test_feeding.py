@@ -118,6 +118,19 @@ def test_each_option_acts_and_the_same_seed_gives_the_same_bits(change: dict[str
     assert once.isfinite().all()
 
 
+@pytest.mark.parametrize(("optimizer", "theirs"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_weight_decay_is_that_of_torchs_optimizer(optimizer: str, theirs: Any) -> None:
+    engine, net = _engine(weight_decay=0.1, optimizer=optimizer), build(SMALL_CONFIG.model, (1, 2, 2), 0)
+    adam = theirs(net.parameters(), lr=0.05, weight_decay=0.1)
+    for index in (torch.arange(10), torch.tensor([10, 11, *range(8)])):
+        inputs, targets = engine.clips.batch(index)
+        adam.zero_grad()
+        torch.nn.functional.mse_loss(net(inputs)[0], targets).backward()
+        adam.step()
+    torch.testing.assert_close(_weights(engine, 2), flatten(net.parameters()))
+    assert not torch.allclose(_weights(_engine(), 2), flatten(net.parameters()), atol=1e-3)
+
+
 @pytest.mark.parametrize("loss", ["mse", "relative"])
 def test_a_batch_in_parts_is_the_batch(loss: str) -> None:
     parts, whole = _engine(accumulate=3, loss=loss), _engine(loss=loss)
@@ -193,9 +206,7 @@ def test_compiled_it_takes_the_same_steps(monkeypatch: pytest.MonkeyPatch) -> No
     assert calls
 
 
-def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_training_with_every_option_goes_on_bit_by_bit(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "closed_loop": 6,
         "closed_loop_share": 0.7,
@@ -207,17 +218,15 @@ def test_a_killed_training_with_every_option_goes_on_bit_by_bit(
     config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, **options))
     whole = train(config, "whole", "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
     assert [row["step"] for row in rows_of(whole.folder) if "val/mse" in row] == [2, 4]
-    stopped, log = tmp_path / "stopped", Tracker.log
+    stopped = tmp_path / "stopped"
 
-    def stop_at_the_third(self: Tracker, step: int, values: Mapping[str, float]) -> None:
-        log(self, step, values)
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+    class Stopping(Tracker):
+        def log(self, step: int, values: Mapping[str, float]) -> None:
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(Tracker, "log", stop_at_the_third)
     with pytest.raises(Interrupted):
-        train(config, "stopped", "disabled", tmp_path, tmp_path / "data", show=False, draw=False)
-    monkeypatch.undo()
+        train(config, "stopped", Stopping(), tmp_path, tmp_path / "data", show=False, draw=False)
     resume(stopped, "disabled", show=False, draw=False)
     ends = [checkpoint.load(folder).model.state_dict() for folder in (whole.folder, stopped)]
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())

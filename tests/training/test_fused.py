@@ -17,6 +17,7 @@ from framegen.commands.generation import generate as continue_prompt
 from framegen.config.config import Config
 from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
 from framegen.config.training import Engine, Training
+from framegen.data import load_data
 from framegen.data.clips import TensorClips
 from framegen.machine.errors import OptionError
 from framegen.models import build
@@ -30,6 +31,7 @@ from framegen.models.parameters import flatten
 from framegen.models.predictor import State, detach, map_state
 from framegen.models.rollout import generate
 from framegen.training import schedule
+from framegen.training.choosing import choose_engine
 from framegen.training.engine import TorchEngine
 from framegen.training.feeding import bits_loss
 from framegen.training.fused_engine import FusedEngine
@@ -316,6 +318,24 @@ def test_what_it_cannot_train_goes_to_pytorch_and_is_said(
     config = replace(config, training=replace(config.training, engine="auto", epochs=1))
     training.train(config, "yes", "disabled", tmp_path / "runs", tmp_path / "data", draw=False)
     assert reason in capsys.readouterr().err
+
+
+@needs_compiler
+def test_it_trains_with_adam_without_decay_and_takes_a_warm_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, models = load_data(SMALL_CONFIG.task, tmp_path), {0: build(FUSED.model, (1, 2, 2), 0)}
+
+    def chosen(**options: Any) -> object:
+        config = replace(FUSED, training=replace(FUSED.training, **options))
+        return choose_engine(config, models, data, show=True)
+
+    assert isinstance(chosen(warm_up=2), FusedEngine)
+    for options in ({"weight_decay": 0.1}, {"weight_decay": 0.1, "optimizer": "adamw"}):
+        with pytest.raises(OptionError, match="--engine fused: it trains with Adam without weight decay"):
+            chosen(**options)
+        assert isinstance(chosen(**options, engine="auto"), TorchEngine)
+        assert "(the fused engine trains with Adam without weight decay)" in capsys.readouterr().err
 
 
 @needs_compiler

@@ -13,8 +13,10 @@ import torch
 
 from framegen.commands import training
 from framegen.config.config import Config
+from framegen.config.experiments import values_of
 from framegen.config.models import ConvRecurrent, Model, Recurrent
-from framegen.config.reading import parse_train, sweep
+from framegen.config.options import TrainFilms
+from framegen.config.reading import Asked, parse_train, read_train
 from framegen.config.training import Engine
 from framegen.evaluation.results import read_results
 from framegen.machine.errors import OptionError, UserError
@@ -215,8 +217,8 @@ def test_seeds_are_a_number_or_a_list(framegen: Runner, tmp_path: Path) -> None:
         (["--seeds", "2", "2"], "twice"),
         (["--seeds", "1", "-2"], "each lies between"),
         (["--seeds", "100000"], "at most"),
-        (["--seeds", "3", "--seed", "1"], "--seed 1: stands beside --seeds"),
-        (["--hidden-size", "5", "0"], "--hidden-size 0"),
+        (["--seeds", "3", "--seed", "1"], "--seed 1: cannot be combined with --seeds"),
+        (["--hidden-size", "5,0"], "--hidden-size 0"),
     ],
 )
 def test_seeds_that_cannot_work_are_named_before_anything_is_made(
@@ -232,7 +234,7 @@ def test_several_values_make_a_population_each(
     framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "draw_run", lambda *_: [])
-    options = ["--hidden-size", "3", "6", "--seeds", "2", "--learning-rate", "0.1", "0.01"]
+    options = ["--hidden-size", "3,6", "--seeds", "2", "--learning-rate=0.1,0.01"]
     code, out, _ = _command(framegen, tmp_path, *options, "--name", "sweep")
     assert code == 0
     for hidden in (3, 6):
@@ -244,27 +246,60 @@ def test_several_values_make_a_population_each(
             assert name in out
 
 
+def _asked(*words: str) -> list[Asked]:
+    return read_train(words)["asked"]
+
+
 @pytest.mark.parametrize(
     "options",
-    [["--cell", "tanh", "relu"], ["--cell=tanh,relu"], ["--batch_size", "10", "5"], ["--noise=0.1,0.2"]],
+    [["--cell", "tanh,relu"], ["--batch_size=10,5"], ["--noise", "0.1,0.2"], ["--compile", "true,false"]],
     ids=" ".join,
 )
 def test_any_option_of_an_experiment_can_be_swept(options: list[str]) -> None:
-    chosen = [parse_train("video", each)[1] for _, each in sweep("video", [*options, "--seeds", "3", "5"])]
+    chosen = [each.config for each in _asked("video", *options, "--seeds", "3", "5")]
     assert len(chosen) == len(set(chosen)) == 2
     assert all(config.seeds == (3, 5) for config in chosen)
 
 
-def test_values_below_zero_are_swept_too() -> None:
-    swept = sweep("sine-lag", ["--lag", "1", "-1", "--window", "10"])
-    chosen = [vars(parse_train("sine-lag", arguments)[1].task) for _, arguments in swept]
-    assert [(task["lag"], task["window"]) for task in chosen] == [(1, 10), (-1, 10)]
+def test_a_grid_has_every_combination_and_labels_that_tell_them_apart() -> None:
+    asked = _asked("sine-lag", "--lag", "1,-1", "--window", "10", "--hidden-size=4,8")
+    labels = [each.label for each in asked]
+    assert labels == [f"-lag-{lag}-hidden-size-{size}" for lag in (1, -1) for size in (4, 8)]
+    values = [values_of(each.config) for each in asked]
+    assert [(each["lag"], each["window"], each["hidden_size"]) for each in values] == [
+        (1, 10, 4), (1, 10, 8), (-1, 10, 4), (-1, 10, 8)
+    ]  # fmt: skip
 
 
 def test_an_option_that_is_a_list_is_one_run() -> None:
-    ((label, arguments),) = sweep("video-speeds", ["--speeds", "1", "2", "--period", "20"])
-    assert label == ""
-    assert vars(parse_train("video-speeds", arguments)[1].task)["speeds"] == (1, 2)
+    (asked,) = _asked("video-speeds", "--speeds", "1", "2", "--period", "20")
+    assert (asked.label, values_of(asked.config)["speeds"]) == ("", (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("--epochs 1 2", "--epochs 1 2: several values have commas between them: --epochs 1,2"),
+        ("video --cell tanh gru", "--cell tanh gru: several values have commas"),
+        ("clips --epochs 1 2", "--epochs 1 2: several values have commas"),
+        ("--epochs 2 video-gru", "video-gru: stands before all options, not behind --epochs 2"),
+        ("--epochs 2 pyproject.toml", "pyproject.toml: stands before all options"),
+        ("--epochs 1,1", "--epochs 1,1: a value is given twice"),
+        ("--epochs 1,2 --epochs 3", "--epochs: is given twice"),
+        ("--epochs 1,", "--epochs 1,: a value is missing at a comma"),
+        ("--learning-rate 1e-3..1e-1", "--learning-rate 1e-3..1e-1: a range is for framegen search"),
+    ],
+)
+def test_what_is_no_grid_is_told_so(words: str, reason: str, framegen: Runner) -> None:
+    code, _, err = framegen("train", *words.split())
+    assert (code, err.startswith(f"framegen: {reason}")) == (2, True), err
+
+
+def test_a_film_may_stand_behind_an_option_of_films(tmp_path: Path) -> None:
+    (tmp_path / "move.mp4").touch()
+    (asked,) = _asked("clips", "--epochs", "1", f"{tmp_path}/move.mp4")
+    assert isinstance(asked.options, TrainFilms)
+    assert (asked.options.films, asked.config.training.epochs) == ((tmp_path / "move.mp4",), 1)
 
 
 def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(
@@ -279,7 +314,7 @@ def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(
 
 def test_a_sweep_whose_name_is_taken_trains_nothing(framegen: Runner, tmp_path: Path) -> None:
     (tmp_path / "runs" / "a-learning-rate-0.1").mkdir(parents=True)
-    code, _, err = _command(framegen, tmp_path, "--learning-rate", "0.2", "0.1", "--name", "a")
+    code, _, err = _command(framegen, tmp_path, "--learning-rate", "0.2,0.1", "--name", "a")
     assert code == 2
     assert "a-learning-rate-0.1" in err
     assert len(list((tmp_path / "runs").iterdir())) == 1

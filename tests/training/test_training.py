@@ -88,6 +88,16 @@ def test_the_learning_rate_follows_its_schedule() -> None:
     assert schedule.learning_rate_at(Training(learning_rate=0.4, schedule="constant"), 9, 10) == 0.4
 
 
+@pytest.mark.parametrize("warm_up", [4, 0.4, 0.35])
+def test_a_warm_up_rises_linearly_and_leaves_the_rest_to_the_schedule(warm_up: float) -> None:
+    warm, cold = (Training(learning_rate=0.4, warm_up=each) for each in (warm_up, 0))
+    rates = [schedule.learning_rate_at(warm, step, 10) for step in range(10)]
+    assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert rates[4:] == [schedule.learning_rate_at(cold, step, 6) for step in range(6)]
+    with pytest.raises(OptionError, match="--warm-up 4: --schedule one-cycle begins with a rise"):
+        Training(warm_up=4, schedule="one-cycle")
+
+
 def test_each_epoch_sees_every_clip_once_in_an_order_of_its_own() -> None:
     first, second = (schedule.epoch_order(0, epoch, 25, in_order=False) for epoch in (0, 1))
     assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(25))
@@ -342,7 +352,7 @@ def test_a_run_that_is_evaluated_on_the_way_still_goes_on(small_run: Path, tmp_p
     process = _stopped(SMALL_CONFIG, tmp_path, "SIGKILL", "step", 6)
     assert process.returncode == -signal.SIGKILL, process.stderr
     run = tmp_path / "runs" / "run"
-    evaluation.evaluate(run, "cpu")
+    evaluation.evaluate(run, device="cpu")
     assert (run / "results.json").exists()
     training.resume(run, show=False, draw=False)
     assert _same_weights(run, small_run)

@@ -15,6 +15,9 @@ from framegen.machine.errors import OptionError, UserError
 
 ALWAYS_MOVE, MAY_MOVE = {".gif", ".apng"}, {".png", ".webp", ".tif", ".tiff"}
 
+RUN = {"config.json", "checkpoint.safetensors"}
+"""What a run's folder holds, whose pictures are nobody's film."""
+
 SAME: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of folders that say what their films are for."""
 
@@ -69,6 +72,10 @@ def _in_folder(folder: Path) -> list[Path]:
     found: list[Path] = []
     for place, folders, _ in os.walk(folder):
         inside = visible(Path(place))
+        if {each.name for each in inside} >= RUN:
+            raise OptionError(
+                f"{place}: is a run, not films; framegen train --resume {place} goes on with it"
+            )
         folders[:] = [each.name for each in inside if each.name in folders]
         files = [each for each in inside if each.name not in folders]
         films = [file for file in files if file.suffix.lower() in FILMS | ALWAYS_MOVE or _moves(file)]

@@ -6,8 +6,7 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Orbit, Task
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Orbit, Sprites, Task
 from framegen.data import drift
 from framegen.models.optima.beliefs import entropy, phase_posterior, velocity_posterior
 from framegen.models.predictor import Predictor, State

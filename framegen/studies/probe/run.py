@@ -25,7 +25,8 @@ from framegen.report.figures import style
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
 from framegen.runs.folder import find, lock, read_config
 from framegen.runs.run import Run, load
-from framegen.runs.tracking import Tracker, about_run, resolve_again
+from framegen.runs.tracking import Tracker, tracked
+from framegen.runs.weights_and_biases import about_run, resolve_again, tracker_of
 from framegen.studies.probe import long_loops, plots
 from framegen.studies.probe.beliefs import MEANINGS
 from framegen.studies.probe.dynamics import ClosedLoop, fixed_points, lyapunov
@@ -252,13 +253,10 @@ def _track(run: Run, found: Probe, made: Sequence[Path], track: Mode | None) -> 
     if mode == "disabled":
         return
     step = steps_taken(run.folder / CHECKPOINT)
-    about = about_run(description, to_dict(run.config))
-    with lock(run.folder):
-        # Files of metrics stay as they are: nothing is cut from them, and nothing added.
-        kept = {path.name: path.stat().st_size for path in run.folder.glob("*.jsonl")}
-        with Tracker(run.folder, mode, about, kept) as tracker:
-            tracker.log_media(step, {f"figures/{path.stem}": path for path in made})
-            log_probe(found, step, tracker)
+    tracker = tracker_of(mode, about_run(description))
+    with lock(run.folder), tracked(tracker, run.folder, to_dict(run.config)):
+        tracker.media(step, {f"figures/{path.stem}": path for path in made})
+        log_probe(found, step, tracker)
 
 
 def log_probe(found: Probe, step: int, tracker: Tracker) -> None:
@@ -270,5 +268,5 @@ def log_probe(found: Probe, step: int, tracker: Tracker) -> None:
         columns += ["drift", *long_loops.VERDICTS]
         for row, loop in zip(rows, dynamics.members, strict=True):
             row += [loop.drift, *loop.verdicts.values()]
-    tracker.log_table(step, "probe/members", columns, rows)
-    tracker.log_summary(summary({f"probe/{name}": found.values(name) for name in names}))
+    tracker.table(step, "probe/members", columns, rows)
+    tracker.summary(summary({f"probe/{name}": found.values(name) for name in names}))

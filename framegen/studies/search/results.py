@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from framegen.machine.files import json_text, write_text
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of
 from framegen.report.tables import formatted, print_results
 
@@ -90,7 +91,7 @@ def print_found(found: "Found", **_: Any) -> None:
     print_results(found.run.results, console)
     made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
     answer("", "The best one, and the search:", *(f"  {path}" for path in made))
-    answer(f"The best one again: uv run {found.command}")
+    answer(f"The best one again: {command(str(found.command).removeprefix('framegen '))}")
 
 
 def _shown(value: Any) -> str:

@@ -7,12 +7,13 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS, configure
+from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.evaluation.references import optimal_predictor
@@ -22,7 +23,7 @@ from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.progress import say
 from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
-from framegen.runs.tracking import resolve_mode
+from framegen.runs.weights_and_biases import resolve_mode
 from framegen.studies import pool
 from framegen.studies.search.space import Choice, Range, check_space, command
 
@@ -62,7 +63,7 @@ def search(
     sampler_seed: int = 0,
     storage: str | None = None,
     tags: Sequence[str] = (),
-    **options: Any,
+    **options: Unpack[Keywords],
 ) -> Found:
     """Search for the best options of an experiment, by validation skill, or mse where no optimum is known.
 

@@ -13,7 +13,7 @@ from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, ConvRecurrent
-from framegen.config.worlds import Drift, Sprites
+from framegen.config.tasks import Drift, Sprites
 from framegen.machine.files import read_json
 from framegen.studies.probe.beliefs import JOINT
 from framegen.studies.probe.long_loops import VERDICTS

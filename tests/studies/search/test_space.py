@@ -18,7 +18,7 @@ def _space(*words: str, name: str = "video") -> Space:
 
 
 def test_a_range_a_list_and_what_is_fixed() -> None:
-    words = "--learning-rate 1e-3..1e-1 --hidden_size=4..64 --cell tanh gru --epochs 3 --trials 7 --no-prune"
+    words = "--learning-rate 1e-3..1e-1 --hidden_size=4..64 --cell tanh,gru --epochs 3 --trials 7 --no-prune"
     options, config, space = read_search("video", words.split())
     assert check_space(config, space) == {
         "learning_rate": Range(0.001, 0.1),
@@ -31,14 +31,14 @@ def test_a_range_a_list_and_what_is_fixed() -> None:
 
 
 def test_values_have_the_type_of_their_option() -> None:
-    space = _space("--learning-rate", "1..5", "--batch-size=5,10", "--compile", "true", "false")
+    space = _space("--learning-rate", "1..5", "--batch-size=5,10", "--compile", "true,false")
     assert space == {
         "learning_rate": Range(1.0, 5.0),
         "batch_size": Choice((5, 10)),
         "compile": Choice((True, False)),
     }
     assert isinstance(space["learning_rate"].values[0], float)
-    assert _space("--lag", "-3", "-1", "2", name="sine-lag") == {"lag": Choice((-3, -1, 2))}
+    assert _space("--lag", "-3,-1,2", name="sine-lag") == {"lag": Choice((-3, -1, 2))}
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_file_says_what_the_command_line_would(tmp_path: Path) -> None:
         'learning-rate = "1e-3..1e-1"\ncell = ["tanh", "gru"]\ncompile = [true, false]\nhidden_size = 8\n'
         "channels_last = true\ntrials = 9\nseeds = [3, 4]\n"
     )
-    words = "--learning-rate 1e-3..1e-1 --cell tanh gru --compile true false --hidden-size 8 --channels-last"
+    words = "--learning-rate 1e-3..1e-1 --cell tanh,gru --compile true,false --hidden-size 8 --channels-last"
     said = read_search("video", [*words.split(), "--trials", "9", "--seeds", "3", "4"])
     options, config, space = read_search("video", ["--space", str(path)])
     assert (replace(options, space=None), config, space) == said
@@ -72,14 +72,15 @@ def test_a_file_says_what_the_command_line_would(tmp_path: Path) -> None:
     [
         ("--epochs 3", "nothing is searched"),
         ("--learning-rate 1e-1..1e-3", "--learning-rate 0.1..0.001: goes from the lower"),
-        ("--learning-rate 1e-3..1e-1 0.5", "give one range, or a list"),
+        ("--learning-rate 1e-3..1e-1,0.5", "give one range, or a list"),
+        ("--learning-rate 1e-3 1e-1", "--learning-rate 1e-3 1e-1: several values have commas"),
         ("--hidden-size 0..4", "--hidden-size 0"),
-        ("--cell tanh tanh", "--cell: a value stands twice"),
-        ("--cell tanh gru --cell tanh lstm", "--cell: stands twice"),
+        ("--cell tanh,tanh", "--cell tanh,tanh: a value is given twice"),
+        ("--cell tanh,gru --cell tanh,lstm", "--cell: is given twice"),
         ("--batch-size 5..60 --num-clips 40", "--batch-size 60"),
-        ("--num-clips 30 100 --batch-size 20 40", "--batch-size 40"),
-        ("--closed-loop 0 5 --sampling none scheduled", "--closed-loop 5"),
-        ("--seed 0..9 --seeds 3", "--seed 9"),
+        ("--num-clips 30,100 --batch-size 20,40", "--batch-size 40"),
+        ("--closed-loop 0,5 --sampling none,scheduled", "--closed-loop 5"),
+        ("--seed 0..9 --seeds 3", "--seed 0: cannot be combined with --seeds"),
         ("--learning-rate=0..1", "--learning-rate 0.0"),
     ],
 )
@@ -88,7 +89,7 @@ def test_what_cannot_be_searched_is_named(words: str, reason: str) -> None:
         _space(*words.split())
 
 
-@pytest.mark.parametrize("words", ["--learnin-rate 1e-3..1e-1", "--hidden-size 1.5..4", "--cell tanh pony"])
+@pytest.mark.parametrize("words", ["--learnin-rate 1e-3..1e-1", "--hidden-size 1.5..4", "--cell tanh,pony"])
 def test_what_no_option_takes_ends_the_command(words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         _space(*words.split())

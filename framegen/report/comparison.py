@@ -1,0 +1,128 @@
+"""Finished runs side by side, on the terminal and in LaTeX."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from framegen.evaluation.metrics import spread
+from framegen.evaluation.per_clip import Difference
+from framegen.machine.errors import printable
+from framegen.report.tables import EXCESS_NOTE, NOTE, formatted, mean_of
+from framegen.runs.finished import Finished, best_of, differences, differing
+
+PARTS = {"one_step": "1 step", "closed_loop": "closed loop"}
+Rows = dict[str, list[str]]
+"""Cells by the run's name."""
+
+
+def comparison(runs: Mapping[str, Finished]) -> tuple[list[str], Rows]:
+    """The columns behind the run's name, and the cells: options that differ, and over the seeds what was
+    measured on the test clips; where no option differs also the seed that is best on the validation clips."""
+    options = differing(runs)
+    metric = "skill" if _skilled(runs) else "mse"
+    columns = [*(name.replace("_", "\n") for name in options), "val mse"]
+    for part in PARTS.values():
+        columns += [f"{metric},\n{part}", *([] if options else ["best\nseed"])]
+    if _have_excess(runs):
+        columns.append("excess,\nclosed loop")
+    rows: Rows = {}
+    for place, (name, run) in enumerate(runs.items()):
+        results = run.results
+        cells = [_option(values[place]) for values in options.values()]
+        cells.append(formatted("mse", mean_of([member.validation_mse for member in results.members])))
+        for part in PARTS:
+            known = part in results.parts()
+            cells.append(_over_seeds(metric, results.values(part, metric)) if known else "-")
+            if not options:
+                best = getattr(results.by_validation[0], part)
+                cells.append(formatted(metric, best[metric]) if known else "-")
+        if _have_excess(runs):
+            cells.append(_over_seeds("excess", results.values("closed_loop", "excess")))
+        rows[name] = cells
+    return columns, rows
+
+
+def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
+    """One line a run, over its seeds: what was measured on the test clips; the best on the validation clips
+    is bold. Then by how much the others' errors are above its own on the same clips."""
+    note = ""
+    if _skilled(runs):
+        note = f" {NOTE}."
+        if _have_excess(runs):
+            note += f" {EXCESS_NOTE}."
+    best = best_of(runs)
+    _print(console, f"Test clips.{note}", *comparison(runs), best, len(differing(runs)))
+    seed = "" if differing(runs) else "best seed: of each run, the best on the validation clips; "
+    console.print(
+        f"±: standard deviation over seeds; {seed}bold: best on the validation clips, {printable(best)}",
+        highlight=False,
+    )
+    if apart := differences(runs, best):
+        parts = next(iter(apart.values()))
+        columns = [f"{what},\n{PARTS[part]}" for part in parts for what in ("more", "± clips", "± seeds")]
+        rows = {
+            name: [cell for each in parts.values() for cell in _difference(each)]
+            for name, parts in apart.items()
+        }
+        title = f"mse above that of {printable(best)} on the same test clips, and its standard errors"
+        _print(console, title, columns, rows, best)
+    if bare := [name for name, run in runs.items() if run.errors is None]:
+        way_out = "framegen evaluate RUN adds each clip's errors, by which runs are compared clip by clip"
+        console.print(f"{printable(', '.join(bare))}: {way_out}", highlight=False)
+
+
+def latex(columns: Sequence[str], rows: Rows) -> str:
+    """The comparison as a LaTeX table, which needs the package booktabs."""
+    lines = [["run", *columns], *([name, *cells] for name, cells in rows.items())]
+    head, *body = [" & ".join(map(_escaped, line)) + r" \\" for line in lines]
+    inside = [r"\toprule", head, r"\midrule", *body, r"\bottomrule"]
+    begin, end = rf"\begin{{tabular}}{{l{'r' * len(columns)}}}", r"\end{tabular}"
+    return "\n".join([begin, *inside, end, ""])
+
+
+def _escaped(text: str) -> str:
+    for letter in "&%$#_{}":
+        text = text.replace(letter, f"\\{letter}")
+    return text.replace("\n", " ").replace("±", r"$\pm$")
+
+
+def _difference(apart: Difference) -> list[str]:
+    errors = (apart.over_clips, apart.over_seeds)
+    return [f"{apart.mean:+.2g}", *("-" if error is None else f"{error:.1g}" for error in errors)]
+
+
+def _option(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _skilled(runs: Mapping[str, Finished]) -> bool:
+    return all(run.results.has_skill for run in runs.values())
+
+
+def _have_excess(runs: Mapping[str, Finished]) -> bool:
+    return all("excess" in run.results.convention for run in runs.values())
+
+
+def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
+    """Mean and standard deviation of a population's values; of one net its value."""
+    deviation = spread(values).sd
+    mean = formatted(metric, mean_of(values))
+    return mean if deviation is None else f"{mean} ± {formatted(metric, deviation)}"
+
+
+def _print(
+    console: Console, title: str, columns: Sequence[str], rows: Rows, bold: str, texts: int = 0
+) -> None:
+    """A line a run; the first so many columns, which hold texts, may be folded."""
+    console.print(title, highlight=False)
+    table = Table(padding=(0, 1, 0, 0))
+    table.add_column("run", overflow="fold", min_width=min(8, max(map(len, rows))))
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right", no_wrap=place >= texts, overflow="fold")
+    for name, cells in rows.items():
+        table.add_row(printable(name), *cells, style="bold" if name == bold else None)
+    console.print(table)
