@@ -15,6 +15,7 @@ from framegen.config import options
 from framegen.config.experiments import EXPERIMENTS, nearest
 from framegen.config.reading import parse, refuse_empty
 from framegen.machine.errors import OptionError, UserError, printable
+from framegen.machine.plugins import import_installed, import_named
 from framegen.machine.progress import answer, prepare_streams
 
 COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
@@ -31,7 +32,7 @@ COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
     "search": (
         "studies.search.space:read_words",
         "studies.search.start:search",
-        "studies.search.start:print_found",
+        "studies.search.results:print_found",
     ),
     "evaluate": (options.Evaluate, "commands.evaluation:evaluate", "commands.evaluation:print_run"),
     "compare": (options.Compare, "commands.comparing:compare", "commands.comparing:print_compared"),
@@ -74,10 +75,12 @@ def main() -> None:
 
     prepare_streams()
     try:
+        import_installed()
+        words = import_named(sys.argv[1:])
         if os.environ.get("WORLD_SIZE", "1") == "1":
-            _main(sys.argv[1:])
+            _main(words)
         else:  # torchrun
-            _at("training.distributed:together")(partial(_main, sys.argv[1:]))
+            _at("training.distributed:together")(partial(_main, words))
     except UserError as error:
         print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -122,6 +125,7 @@ def _main(arguments: list[str]) -> None:
     if command in ("", "-h", "--help", "data", "data -h", "data --help"):
         print(HELP, *(f"  {name:<25}{each.description}" for name, each in EXPERIMENTS.items()), sep="\n")
         print("\nframegen COMMAND --help shows a command's options and their defaults.")
+        print("framegen --import my_world.py COMMAND knows models and tasks of your own (docs/extend.md).")
     elif command in COMMANDS:
         _run(command, words)
     else:

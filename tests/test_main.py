@@ -6,13 +6,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
+from importlib import import_module
+from inspect import Parameter, signature
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from rich.console import Console
 
+from framegen.__main__ import COMMANDS
 from framegen.commands import evaluation
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
@@ -48,13 +52,28 @@ def test_each_command_explains_its_options(command: str, framegen: Runner) -> No
     assert "--runs-dir" in out
 
 
-@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if "bounce" not in name])  # a test's own
+@pytest.mark.parametrize("command", [name for name, row in COMMANDS.items() if isinstance(row[0], type)])
+def test_an_option_is_called_as_in_python_and_has_the_same_default(command: str) -> None:
+    options, place, _ = COMMANDS[command]
+    module, name = place.split(":")
+    known = dict(signature(getattr(import_module(f"framegen.{module}"), name)).parameters)
+    more = get_type_hints(get_args(known.pop("options").annotation)[0]) if "options" in known else {}
+    assert isinstance(options, type)
+    for field in fields(options):
+        assert field.name in {**known, **more}
+        if field.name in known and known[field.name].default is not Parameter.empty:
+            assert str(field.default) == str(known[field.name].default), field.name
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> None:
     code, out, _ = framegen("train", name, "--help")
     assert code == 0
     options = " ".join(out.split())
     assert f"(default: {EXPERIMENTS[name].training.epochs})" in options
-    assert f"(default: {vars(EXPERIMENTS[name].model)['hidden_size']})" in options
+    for option, default in vars(EXPERIMENTS[name].model).items():
+        assert f"--{option.replace('_', '-')}" in options
+        assert f"(default: {default})" in options
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,34 @@
 """Measure and draw a finished run."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from rich.console import Console
+from torch import nn
 
+from framegen.config.config import Config
+from framegen.config.experiments import configure
 from framegen.config.tasks import Task
+from framegen.data import determine, load_data
 from framegen.data.clips import Data
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
+from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import RESULTS, Results, read_results, write_results
 from framegen.evaluation.scores import AllErrors, all_errors
 from framegen.evaluation.scores import evaluate as measure_all
+from framegen.machine.device import choose_device
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer
 from framegen.models.kernels import fused
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Plain, Predictor
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
 from framegen.report.tables import print_all_metrics
@@ -33,12 +41,31 @@ CLIPS = "clips"
 """Folder of test clips as films, where W&B is told of the run."""
 
 
-def evaluate(run: Path | str, device: str = "auto", runs_dir: Path | str = "runs") -> Run:
+@overload
+def evaluate(run: Path | str, *, device: str = ..., runs_dir: Path | str = ...) -> Run: ...
+@overload
+def evaluate(
+    run: nn.Module, on: str | Task | Config, *, device: str = ..., data_dir: Path | str = ...
+) -> Results: ...
+def evaluate(
+    run: Path | str | nn.Module,
+    on: str | Task | Config = "video",
+    *,
+    device: str = "auto",
+    runs_dir: Path | str = "runs",
+    data_dir: Path | str = "data",
+) -> Run | Results:
     """Measure a run's models and every reference on the test clips; the numbers are the run's `results`.
 
     Writes results.json and the pictures anew. The run is named by its folder, or by its name in `runs_dir`.
-    Raises UserError where it is being trained.
+    In place of a run any module can be measured, on the task of an experiment, with data in `data_dir`: its
+    results are returned, nothing is written, and a copy is taken of it, in eval mode. One that returns its
+    predictions alone is taken for one without a state, which is shown one frame when it runs on.
+
+    Raises UserError where the run is being trained.
     """
+    if isinstance(run, nn.Module):
+        return _measure_module(run, on, device, Path(data_dir))
     opened = load(run, device, runs_dir)
     with lock(opened.folder):
         facts = None
@@ -53,6 +80,14 @@ def evaluate(run: Path | str, device: str = "auto", runs_dir: Path | str = "runs
     return opened
 
 
+def _measure_module(module: nn.Module, on: str | Task | Config, device: str, data_dir: Path) -> Results:
+    task = determine(on if isinstance(on, Task) else configure(on).task, data_dir)
+    data = load_data(task, data_dir)
+    model = copy.deepcopy(module).to(choose_device(device)).eval()
+    model = model if isinstance(model, Predictor) else Plain(model)
+    return measure_all({0: model}, task, data, fit_references(task, data))
+
+
 def print_run(run: Run, /, **_: Any) -> None:
     """What came of `evaluate`."""
     print_all_metrics(run.results, Console())
@@ -65,7 +100,7 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`uv run framegen evaluate {run}` makes it and the pictures"
+        way_out = f"`{command(f'evaluate {run}')}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed

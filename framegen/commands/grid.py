@@ -20,6 +20,7 @@ from framegen.evaluation.results import finished
 from framegen.live.content import is_playable
 from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted, Interrupts
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
 from framegen.report.comparison import print_comparison
 from framegen.report.tables import print_results
@@ -135,6 +136,6 @@ def print_run(run: Run, /, **_: Any) -> None:
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
     runs_on = f"generate {folder} --num-frames 100 --out {clip}"
-    answer(f"Next: uv run framegen {runs_on if results.closed_loop else f'evaluate {folder}'}")
+    answer(f"Next: {command(runs_on if results.closed_loop else f'evaluate {folder}')}")
     if is_playable(run):
-        answer(f"Or play with it in a browser: uv run framegen play {folder}")
+        answer(f"Or play with it in a browser: {command(f'play {folder}')}")

@@ -25,6 +25,7 @@ from framegen.machine.device import choose_device, peak_memory, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
 from framegen.machine.interrupts import Interrupts
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
 from framegen.models.predictor import cpu_threads, num_parameters
@@ -134,12 +135,9 @@ def resume(
     began: float | None = None,
     runs_dir: Path | str = "runs",
 ) -> Run:
-    """Take up a training where it was stopped, however it was; ends in the same weights as one never stopped.
-    Minutes are what is left of them. Of a finished run missing pictures are made, where `draw` says so.
-
-    The run is named by its folder, or by its name in `runs_dir`.
-
-    Raises UserError where the folder holds no run, or one whose files are damaged; see `train` for the rest.
+    """Take up a training, by its folder or its name in `runs_dir`, where it was stopped, however it was; ends
+    in the same weights as one never stopped. Minutes are what is left of them. Of a finished run missing
+    pictures are made, where `draw` says so. Raises UserError for no run, or a damaged one; see `train`.
     """
     run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
@@ -214,7 +212,7 @@ def _begin(
     training.saved_step = place.step
     if tensors:
         training.restore(tensors)
-    interrupts.advice = f"; all is saved, go on with: uv run framegen train --resume {run_dir}"
+    interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
     return training, run
 
 

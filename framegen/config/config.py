@@ -1,8 +1,11 @@
 """One experiment as a whole: what determines a run, to JSON and back."""
 
 import math
+import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from framegen.config.checks import MAX_SEED, check
@@ -11,6 +14,7 @@ from framegen.config.tasks import Task
 from framegen.config.training import Training
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import json_text, parse_json
+from framegen.machine.plugins import import_installed
 
 MAX_SEEDS = 4096
 MAX_WEIGHTS = 2**31
@@ -100,10 +104,21 @@ def to_dict(config: Config) -> dict[str, Any]:
     values = asdict(config)
     del values["description"]
     for part in ("task", "model"):
-        values[part] = {"kind": type(getattr(config, part)).__name__, **values[part]}
+        values[part] = {"kind": kind_of(type(getattr(config, part))), **values[part]}
     if values["training"]["max_grad_norm"] == math.inf:  # JSON has no number for it
         values["training"]["max_grad_norm"] = None
     return values
+
+
+def kind_of(part: type[Task | Model]) -> str:
+    """What a file calls a class of tasks or of models: its name, behind its module's where it is not
+    framegen's own."""
+    module = part.__module__
+    if module.startswith("framegen."):
+        return part.__name__
+    if module in ("__main__", "__mp_main__"):  # a program: called as it is where another imports it
+        module = Path(getattr(sys.modules[module], "__file__", module)).stem
+    return f"{module}:{part.__name__}"
 
 
 def from_dict(values: Mapping[str, Any], source: str) -> Config:
@@ -130,15 +145,22 @@ def _parsed(values: Mapping[str, Any], kind: type[Parsed], source: str) -> Parse
 
 
 def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
-    """A task or a model from its values, which name its kind: a subclass of `base`."""
-    name = values.get("kind")
-    known = {kind.__name__: kind for kind in _subclasses(base)}
+    """A task or a model from its values, which name its kind: a subclass of `base` that is here already. What
+    a file says is never imported."""
+    name, what = str(values.get("kind")), base.__name__.lower()
+    if name not in (known := {kind_of(kind): kind for kind in _subclasses(base)}):
+        import_installed()
+        known = {kind_of(kind): kind for kind in _subclasses(base)}
     if name not in known:
-        raise UserError(
-            f"{source}: holds a {base.__name__.lower()} {name!r}; known here are {', '.join(known)}"
-        )
+        if plugin := re.fullmatch(r"((?:[\w-]+\.)*[\w-]+):\w+", name):
+            module = plugin[1] if "." in plugin[1] else f"{plugin[1]}.py"
+            way_out = f"framegen --import {module} ... if you trust it"
+            raise UserError(
+                f"{source}: holds a {what} {name}, which is not framegen's; name its file: {way_out}"
+            )
+        raise UserError(f"{source}: holds a {what} {name!r}; known here are {', '.join(known)}")
     options = {key: value for key, value in values.items() if key != "kind"}
-    return _parsed(options, known[name], f"{source}: {base.__name__.lower()}")
+    return _parsed(options, known[name], f"{source}: {what}")
 
 
 def _subclasses(base: type[Any]) -> Iterator[type[Any]]:

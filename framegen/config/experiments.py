@@ -11,6 +11,7 @@ from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recu
 from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.config.training import FOLLOWING, Training
 from framegen.machine.errors import OptionError
+from framegen.machine.plugins import import_installed
 
 PARTS = "task", "model", "training"
 """Of a config, those whose fields are options."""
@@ -138,6 +139,7 @@ EXPERIMENTS = {
     name: Config(task, model, training, name, description=text)
     for name, (task, model, training, text) in _TABLE.items()
 }
+BUILT_IN = frozenset(EXPERIMENTS)
 
 
 def values_of(config: Config) -> dict[str, Any]:
@@ -160,6 +162,8 @@ def configure(
     Raises:
         OptionError: a name that is not known, a value of another type, or one that cannot work.
     """
+    if isinstance(experiment, str) and experiment not in EXPERIMENTS:
+        import_installed()
     if isinstance(experiment, str) and experiment not in EXPERIMENTS:
         raise OptionError(
             f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}; there are "

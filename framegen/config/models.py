@@ -12,7 +12,7 @@ Answer = Literal["frame", "residual", "motion"]
 
 @dataclass(frozen=True)
 class Model:
-    """The base of every model's options. A subclass is known by its name in config.json."""
+    """The base of every model's options. config.json knows a subclass by its name."""
 
     density: int = field(default=0, kw_only=True)
     """Gaussians of the mixture with which the net says how sure it is, trained by likelihood; 0 predicts the

@@ -6,15 +6,17 @@ from pathlib import Path
 from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.data import drift, film, moving_mnist, orbit, sine, sprites
 from framegen.data.clips import Data
+from framegen.machine.errors import UserError
 
 
 @singledispatch
 def load_data(task: Task, data_dir: Path) -> Data:
-    """The task's clips, kept in (or made into) `data_dir`: what is registered below for the task's class.
+    """The task's clips, kept in (or made into) `data_dir`: what is registered for the task's class.
 
     Raises UserError where a file there is damaged.
     """
-    raise TypeError(f"no data is registered for {type(task).__name__}")
+    name = type(task).__name__
+    raise UserError(f"{name}: no data of it are known; framegen.register({name}, LOAD) makes them known")
 
 
 @singledispatch

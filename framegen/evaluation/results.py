@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import TypeVar
 
 from framegen.evaluation.metrics import Spread
 from framegen.machine.errors import UserError
-from framegen.machine.files import read_json, to_json, write_bytes
+from framegen.machine.files import Finite, read_json, to_json, write_bytes
+from framegen.machine.plugins import command
 
 RESULTS = "results.json"
 Name = TypeVar("Name", bound=int | str)
@@ -17,14 +18,11 @@ Scores = dict[str, float | None]
 metric."""
 Curves = dict[str, list[float | None]]
 """By metric, its values at each horizon 1, 2, …"""
-_STRICT: Any = {"allow_inf_nan": False}
 
 
 @dataclass(frozen=True)
-class Member:
+class Member(Finite):
     """One net: a member of a population, or the only one."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     seed: int
     validation_mse: float | None
@@ -36,10 +34,8 @@ class Member:
 
 
 @dataclass(frozen=True)
-class ClosedLoop:
+class ClosedLoop(Finite):
     """What predictors did on their own after a prompt; "model" is the median member."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     context: int
     """Frames of the prompt."""
@@ -50,10 +46,8 @@ class ClosedLoop:
 
 
 @dataclass(frozen=True)
-class Permanence:
+class Permanence(Finite):
     """What predictors said of the frame in which something came back that had been out of sight."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     frames: list[int]
     """For so many frames it had been out of sight; the last number stands for more as well."""
@@ -66,11 +60,9 @@ class Permanence:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Finite):
     """Of a model with a density head, the share of true pixels within its central intervals, by the
     interval's percent: "50", "90". Where the model is as sure as it should be, the two are the same."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     one_step: Curves
     """At each frame that is predicted, of clips from their second frame on."""
@@ -79,11 +71,9 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Kept(Finite):
     """Of --keep best, the epoch whose weights a model ended with, and the validation mse that decided:
     closed-loop where that is trained, else one step ahead."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     epoch: int
     """0 is the untrained model."""
@@ -95,10 +85,8 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Session:
+class Session(Finite):
     """A part of a training: from which step on, and by what it was trained."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     step: int
     device: str
@@ -107,10 +95,8 @@ class Session:
 
 
 @dataclass(frozen=True)
-class TrainingFacts:
+class TrainingFacts(Finite):
     """Facts of a training that was finished."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     parameters: int
     """Numbers that are trained, of one net."""
@@ -142,10 +128,8 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Finite):
     """All that was measured of a run; test clips unless a name says otherwise. To strict JSON and back."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     convention: dict[str, str]
     """What each metric means."""
@@ -217,7 +201,7 @@ def write_results(folder: Path, results: Results) -> None:
 
 def read_results(folder: Path) -> Results:
     """What results.json holds. Raises UserError where it is missing or damaged."""
-    way_out = f"`framegen evaluate {folder}` makes it anew"
+    way_out = f"`{command(f'evaluate {folder}')}` makes it anew"
     try:
         results = read_json(folder / RESULTS, Results)
         if results.median_seed not in [member.seed for member in results.members]:

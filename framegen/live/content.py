@@ -14,6 +14,7 @@ from framegen.data import orbit, sine
 from framegen.data.clips import Data, evenly
 from framegen.evaluation.results import Member, Results
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.models import FullyConnected
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, num_parameters
@@ -33,7 +34,7 @@ STEPS = 4
 def check_playable(run: Run) -> None:
     """Raises UserError, with the way out, where a run's net cannot run in the page."""
     model, (channels, height, width) = run.model, run.data.frame_shape
-    way_out = f"framegen generate {run.folder} --out clip.gif shows what it does"
+    way_out = f"{command(f'generate {run.folder} --out clip.gif')} shows what it does"
     if not _is_linear(model, channels * height * width):
         kind = type(run.config.model).__name__
         dense = " with a density head" if model.has_density else ""

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from framegen.machine.errors import UserError
 
@@ -181,6 +181,12 @@ def read_json(path: Path, kind: type[T]) -> T:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
     return parse_json(content, kind, str(path))
+
+
+class Finite:
+    """The base of a dataclass whose numbers, read from JSON, are all finite."""
+
+    __pydantic_config__: ClassVar[Any] = {"allow_inf_nan": False}
 
 
 def parse_json(content: bytes | str, kind: type[T], source: str) -> T:

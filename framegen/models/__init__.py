@@ -17,8 +17,9 @@ FullyConnected = RecurrentNet | MemorylessNet
 
 @singledispatch
 def module(config: Model, frame_shape: tuple[int, int, int]) -> Predictor:
-    """The module of a config, for frames of (C, H, W): what is registered below for the config's class."""
-    raise TypeError(f"no module is registered for {type(config).__name__}")
+    """The module of a config, for frames of (C, H, W): what is registered for the config's class."""
+    name = type(config).__name__
+    raise UserError(f"{name}: no net of it is known; framegen.register({name}, ITS_NET) makes it known")
 
 
 # A new model is a line here.

@@ -48,7 +48,8 @@ class Mixture:
         width = math.log(LEVEL / math.sqrt(2 * math.pi))
         inside = width - self.deviations.log() - standard.square() / 2
         each, dark, bright = inside, target <= 0, target >= 1
-        if dark.any() or bright.any():  # many a world has none, and these take as long as all the rest
+        # Many a world has none, and these take as long as all the rest; but a GPU one would have to wait for.
+        if targets.device.type != "cpu" or dark.any() or bright.any():
             below = torch.special.log_ndtr((LEVEL / 2 - self.means) / self.deviations)
             above = torch.special.log_ndtr((self.means - 1 + LEVEL / 2) / self.deviations)
             each = torch.where(dark, below, torch.where(bright, above, inside))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from framegen.machine.errors import UserError
 from framegen.models.mixture import Mixture
 
 State = Any
@@ -81,6 +82,25 @@ class Forecaster(Predictor):
 
     def feedback(self, predictions: Tensor) -> Tensor:
         return torch.full_like(predictions, math.nan)
+
+
+class Plain(Predictor):
+    """Any module behind the contract: one that returns its predictions alone, without a state, has none.
+
+    Raises UserError where its predictions have not the frames' shape.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
+        made = self.module(frames) if state is None else self.module(frames, state)
+        predictions, state = made if isinstance(made, tuple) else (made, None)
+        if predictions.shape != frames.shape:
+            shapes = f"{tuple(predictions.shape)} for frames of {tuple(frames.shape)}"
+            raise UserError(f"{type(self.module).__name__}: returns {shapes}; both have one shape")
+        return predictions, state
 
 
 def device_of(model: Predictor) -> torch.device:

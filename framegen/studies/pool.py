@@ -22,6 +22,7 @@ from framegen.config.tasks import Orbit, Sine
 from framegen.config.training import Mode
 from framegen.machine.errors import UserError
 from framegen.machine.interrupts import SIGNALS, Interrupted
+from framegen.machine.plugins import import_plugin, named
 from framegen.models.kernels.fused import MAX_HIDDEN
 from framegen.runs.folder import CONFIG
 from framegen.runs.metrics import METRICS
@@ -37,7 +38,7 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     with ProcessPoolExecutor(
-        max(1, count), mp_context=context, initializer=_start_worker, initargs=(stop,)
+        max(1, count), mp_context=context, initializer=_start_worker, initargs=(stop, list(named))
     ) as pool:
         try:
             yield pool
@@ -66,10 +67,12 @@ def _signals_ignored() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _start_worker(stop: Event) -> None:
+def _start_worker(stop: Event, plugins: list[str]) -> None:
     global _stopped
     _stopped = stop
     torch.set_num_threads(1)
+    for word in plugins:
+        import_plugin(word)
     for name in ("WANDB_RUN_ID", "WANDB_NAME"):
         os.environ.pop(name, None)  # of one run, and here are many
     signal.pthread_sigmask(

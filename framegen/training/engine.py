@@ -123,9 +123,17 @@ class TorchEngine:
         results = []
         for batch, rate in zip(order.split(self.training.batch_size, 1), learning_rates, strict=True):
             totals = [self._gradient(k, index) for k, index in enumerate(batch)]
-            results.append([self._step(k, total, rate) for k, total in enumerate(totals)])
+            norms = [
+                nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
+                for model in self.models
+            ]
+            # All that the CPU waits for in a step: one transfer.
+            results.append(torch.stack([torch.stack(totals), torch.stack(norms)]).cpu())  # (2, K)
+            for k, finite in enumerate(results[-1].isfinite().all(0).tolist()):
+                if finite:
+                    self._step(k, rate)
             self.steps += 1
-        losses, norms = torch.tensor(results).unbind(2)
+        losses, norms = torch.stack(results, 1)
         return losses, norms
 
     def _parts(self, index: Tensor) -> list[Tensor]:
@@ -137,51 +145,47 @@ class TorchEngine:
         """Compute a model's gradient on some clips; returns the loss, ()."""
         self.optimizers[k].zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
-        total, unit = torch.zeros(2)
+        total, unit = torch.zeros(2, device=self.device)
         for number, part in enumerate(self._parts(index)):
             of_batch = len(part) / len(index)
             with seeded(self.seeds[k], self.steps, 1 + self.ranks.rank, number):
                 loss, in_units_of = self._loss(k, part, random)
                 loss = loss * of_batch
                 loss.backward()
-            total = total + loss.detach().cpu()
-            unit = unit + in_units_of.cpu() * of_batch
+            total = total + loss.detach()
+            unit = unit + in_units_of * of_batch
         for parameter in trained(self.models[k]):
             if parameter.grad is None:  # out of the loss's reach; all take each step, so that one count tells
                 parameter.grad = torch.zeros_like(parameter)
         return self._add_up(self.models[k], total, unit)
 
-    def _step(self, k: int, total: Tensor, learning_rate: float) -> tuple[float, float]:
-        """One optimizer step of a model whose gradient is there; returns the loss and the gradient's norm."""
-        model, optimizer = self.models[k], self.optimizers[k]
-        for group in optimizer.param_groups:
+    def _step(self, k: int, learning_rate: float) -> None:
+        """One optimizer step of a model whose gradient is there."""
+        for group in self.optimizers[k].param_groups:
             group["lr"] = learning_rate
-        norm = nn.utils.clip_grad_norm_(model.parameters(), self.training.max_grad_norm)
-        if total.isfinite() and norm.isfinite():
-            optimizer.step()
-            if self.means:
-                # The mean of few steps would be the beginning: it keeps less of itself at first.
-                keep = min(self.training.ema, (1 + self.steps) / (10 + self.steps))
-                for mean, weight in zip(self.means[k].parameters(), model.parameters(), strict=True):
-                    mean.lerp_(weight.detach(), 1 - keep)
-                for mean, buffer in zip(self.means[k].buffers(), model.buffers(), strict=True):
-                    mean.copy_(buffer)  # such as what was seen and counted: no mean of it would be true
-        return total.item(), norm.item()
+        self.optimizers[k].step()
+        if self.means:
+            # The mean of few steps would be the beginning: it keeps less of itself at first.
+            keep = min(self.training.ema, (1 + self.steps) / (10 + self.steps))
+            for mean, weight in zip(self.means[k].parameters(), self.models[k].parameters(), strict=True):
+                mean.lerp_(weight.detach(), 1 - keep)
+            for mean, buffer in zip(self.means[k].buffers(), self.models[k].buffers(), strict=True):
+                mean.copy_(buffer)  # such as what was seen and counted: no mean of it would be true
 
     def _add_up(self, model: Predictor, loss: Tensor, unit: Tensor) -> Tensor:
         """The loss of all processes, whose gradients the model takes, both in one unit for the whole batch.
         One vector goes round for all of it."""
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         if self.ranks.count > 1:
-            summed = self.ranks.sum(flatten([loss.to(self.device), unit.to(self.device), *gradients]))
+            summed = self.ranks.sum(flatten([loss, unit, *gradients]))
             loss, unit, *sums = summed.split([1, 1, *(gradient.numel() for gradient in gradients)])
             for gradient, each in zip(gradients, sums, strict=True):
                 gradient.copy_(each.view_as(gradient))
-            loss, unit = loss[0].cpu(), unit[0].cpu()
+            loss, unit = loss[0], unit[0]
         if self.training.loss == "mse":
             return loss
         for gradient in gradients:
-            gradient.mul_(unit.to(gradient.device))
+            gradient.mul_(unit)
         return loss * unit
 
     def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -205,11 +209,11 @@ class TorchEngine:
             made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         self.states[k] = detach(state) if self.carry_state else None
         if isinstance(made, Mixture):
-            loss, unit = bits_loss(made, targets), torch.ones(())
+            loss, unit = bits_loss(made, targets), torch.ones((), device=self.device)
         elif training.loss == "relative":
             loss, unit = relative_loss(made.float(), inputs, targets, own)
         else:
-            loss, unit = nn.functional.mse_loss(made.float(), targets), torch.ones(())
+            loss, unit = nn.functional.mse_loss(made.float(), targets), torch.ones((), device=self.device)
         return share * loss, share * unit
 
     def keep(self, members: Sequence[int]) -> None:

@@ -11,11 +11,11 @@ from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
 from framegen.evaluation.likelihood import one_step_bits
 from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.machine.device import peak_memory
 from framegen.machine.errors import UserError
+from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
-from framegen.runs.checkpoint import CHECKPOINT, Place
+from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import is_over, planned_again
 from framegen.training.ranks import Lost
@@ -92,10 +92,10 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
                 _train_epoch(training, number, per_epoch, bar)
             except Lost as lost:
                 saved = f"step {training.saved_step} is saved, go on from there with"
-                way_out = f"uv run framegen train --resume {training.folder}"
+                way_out = command(f"train --resume {training.folder}")
                 raise UserError(f"{training.folder}: {lost}; {saved}: {way_out}") from lost
             trained, last = training.place, training.place.step - number * per_epoch
-            pace = _pace(training, before, number * per_epoch)
+            pace = training.pace(before, number * per_epoch)
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
@@ -110,18 +110,6 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             bar.plan(training.total_steps)
             bar.epoch(epoch.number, _told(training, training.losses.mean().item() / last, epoch.metrics))
             training.interrupts.check()
-
-
-def _pace(training: OngoingTraining, before: Place, first: int) -> dict[str, float]:
-    """How fast the steps went since a place of the epoch that began at a step."""
-    seconds, waited = training.place.seconds - before.seconds, training.place.waited - before.waited
-    batch, whole = training.config.training.batch_size, clips_per_epoch(training.config, training.data)
-    clips = min(whole, (training.place.step - first) * batch) - (before.step - first) * batch
-    return {
-        "train/clips_per_second": len(training.place.seeds) * clips / seconds,
-        "train/waiting": waited / seconds,
-        "train/peak_memory": peak_memory(training.engine.device),
-    }
 
 
 def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: TrainingBar) -> None:

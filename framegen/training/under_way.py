@@ -14,6 +14,7 @@ from framegen.data.clips import Data
 from framegen.evaluation.clip_errors import closed_loop_mse
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Kept
+from framegen.machine.device import peak_memory
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupts
 from framegen.models.baselines import CopyLast
@@ -23,7 +24,7 @@ from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
-from framegen.training.schedule import total_steps
+from framegen.training.schedule import clips_per_epoch, total_steps
 
 CHOSEN_BY = ("mse", "epoch", "lowest")
 """What stands beside the best weights; see `OngoingTraining.best`."""
@@ -85,6 +86,17 @@ class OngoingTraining:
         added = finite({name: float(value) for name, value in values.items()})
         row |= added
         self.tracker.log(step, added)
+
+    def pace(self, before: Place, first: int) -> dict[str, float]:
+        """How fast the steps went since a place of the epoch that began at a step."""
+        seconds, waited = self.place.seconds - before.seconds, self.place.waited - before.waited
+        batch, whole = self.config.training.batch_size, clips_per_epoch(self.config, self.data)
+        clips = min(whole, (self.place.step - first) * batch) - (before.step - first) * batch
+        return {
+            "train/clips_per_second": len(self.place.seeds) * clips / seconds,
+            "train/waiting": waited / seconds,
+            "train/peak_memory": peak_memory(self.engine.device),
+        }
 
     def save(self, shown: int | None = None) -> None:
         """Write what going on needs, then the checkpoint, which shows the first model where nothing is known

@@ -252,6 +252,15 @@ def test_a_folder_that_cannot_be_written_is_named(framegen: Runner, small_run: P
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("option", "value"), [("device", "gpu"), ("look", "clear")])
+def test_what_is_no_choice_is_refused_in_python_too(
+    option: str, value: str, small_run: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OptionError, match=f"--{option} '?{value}'?: "):
+        continue_prompt(small_run, 2, tmp_path / "a.npy", **{option: value})  # pyright: ignore[reportArgumentType]
+    assert not (tmp_path / "a.npy").exists()
+
+
 def test_the_device_option_is_used(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one here")

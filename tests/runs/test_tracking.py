@@ -187,6 +187,8 @@ def test_the_option_beats_the_environment_beats_offline(monkeypatch: pytest.Monk
     monkeypatch.setenv("WANDB_MODE", "dryrun")
     assert resolve_mode(None) == "offline"
     monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="--track of: is none of online, offline, disabled"):
+        resolve_mode("of")  # pyright: ignore[reportArgumentType]
     with pytest.raises(UserError, match="WANDB_MODE=sometimes"):
         resolve_mode(None)
     monkeypatch.delenv("WANDB_MODE")

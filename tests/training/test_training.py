@@ -352,7 +352,7 @@ def test_a_run_that_is_evaluated_on_the_way_still_goes_on(small_run: Path, tmp_p
     process = _stopped(SMALL_CONFIG, tmp_path, "SIGKILL", "step", 6)
     assert process.returncode == -signal.SIGKILL, process.stderr
     run = tmp_path / "runs" / "run"
-    evaluation.evaluate(run, "cpu")
+    evaluation.evaluate(run, device="cpu")
     assert (run / "results.json").exists()
     training.resume(run, show=False, draw=False)
     assert _same_weights(run, small_run)

@@ -32,6 +32,7 @@ from framegen.data.films.pictures import MULTIPLE, frame_size
 from framegen.data.films.sources import Found, as_paths, content_digest, find_films
 from framegen.machine.errors import UserError
 from framegen.machine.files import make_parents, remove_leftovers
+from framegen.machine.plugins import command
 from framegen.machine.progress import advancing, answer, count_of, say
 
 MAX_SIZE, MAX_FPS = 1024, 240.0
@@ -110,7 +111,7 @@ def _alone(folder: Path, show: bool) -> Iterator[None]:
 
 def print_imported(folder: Path, name: str, **_: Any) -> None:
     """What came of `import_films`."""
-    answer(folder, f"Next: uv run framegen data show {name}")
+    answer(folder, f"Next: {command(f'data show {name}')}")
 
 
 def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Skipped]]:

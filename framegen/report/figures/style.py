@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,14 +48,15 @@ def whole_numbers(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def log_axis(axes: Axes, bottom: float | None = None) -> None:
-    """Make the axis of values logarithmic, once they are drawn: numbers at 1, 2 and 5 where it is short."""
-    axes.set_yscale("log")
+def log_axis(axes: Axes, bottom: float | None = None, along: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic, once its values are drawn: numbers at 1, 2 and 5 where it is short."""
+    axes.set(**{f"{along}scale": "log"})
     axes.set_ylim(bottom=bottom)
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 500 * low else (1,), numticks=20))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axis = axes.yaxis if along == "y" else axes.xaxis
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 500 * low else (1,), numticks=20))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def save(figure: Figure, path: Path, exclusive: bool = False) -> Path:

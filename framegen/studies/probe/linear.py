@@ -9,7 +9,6 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +17,7 @@ from torch.nn import functional
 from framegen.config.tasks import Task
 from framegen.data.clips import CHUNK_BYTES, Clips, chunk_size, evenly
 from framegen.machine.errors import UserError
+from framegen.machine.files import Finite
 from framegen.machine.progress import count_of
 from framegen.models.baselines import fit_ridge, lagged
 from framegen.models.predictor import Predictor, State
@@ -40,10 +40,8 @@ Known = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Readout:
+class Readout(Finite):
     """How well what is known can be read from some features, on the test clips."""
-
-    __pydantic_config__: ClassVar[Any] = {"allow_inf_nan": False}
 
     r2: dict[str, float | None]
     """By what is known, R^2 over all clips and frames."""

@@ -2,20 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
 
-from framegen.machine.files import read_json, to_json, write_bytes
+from framegen.machine.files import Finite, read_json, to_json, write_bytes
 from framegen.studies.probe.linear import Readout
 
 PROBE = "probe.json"
-_STRICT: Any = {"allow_inf_nan": False}
 
 
 @dataclass(frozen=True)
-class FixedPoint:
+class FixedPoint(Finite):
     """A frame and a state that a net, running on by itself, leaves as they are."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     modulus: float
     """Of the largest eigenvalue of the Jacobian: below 1 what is near comes nearer, the point is stable."""
@@ -26,10 +22,8 @@ class FixedPoint:
 
 
 @dataclass(frozen=True)
-class Attractor:
+class Attractor(Finite):
     """Where a net's closed loop leads."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     seed: int
     exponents: list[float | None]
@@ -39,10 +33,8 @@ class Attractor:
 
 
 @dataclass(frozen=True)
-class LongLoop:
+class LongLoop(Finite):
     """What one net generated over a long time."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     seed: int
     verdicts: dict[str, float]
@@ -60,10 +52,8 @@ class LongLoop:
 
 
 @dataclass(frozen=True)
-class Dynamics:
+class Dynamics(Finite):
     """Long closed loops after a prompt."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     context: int
     """Frames of the prompt."""
@@ -78,20 +68,16 @@ class Dynamics:
 
 
 @dataclass(frozen=True)
-class ProbedMember:
+class ProbedMember(Finite):
     """One net of the run."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     seed: int
     readout: Readout
 
 
 @dataclass(frozen=True)
-class Probe:
+class Probe(Finite):
     """How much of what the optimal observer knows a linear map reads, and what the closed loop does."""
-
-    __pydantic_config__: ClassVar[Any] = _STRICT
 
     meanings: dict[str, str]
     """What is read, by name."""

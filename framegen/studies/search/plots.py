@@ -1,143 +1,92 @@
-"""What a search found: how it went, which options mattered, and which values were good."""
+"""What a search found: how it went, which options mattered, and which values were good.
 
-import math
-from collections.abc import Mapping, Sequence
+Drawn here and not by Optuna: its history leaves out what was ended early, labels of its other figures are cut
+off or hide each other, and it draws through pyplot.
+"""
+
+from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
+import optuna
 from matplotlib.figure import Figure
+from optuna.trial import TrialState
 
-from framegen.report.figures.style import (
-    BLACK,
-    BLUE,
-    GREY,
-    MODEL,
-    WIDTH,
-    finish,
-    legend_below,
-    log_axis,
-    new_figure,
-    whole_numbers,
-)
-from framegen.studies.search.results import Metric, Trial
+from framegen.report.draw import could_make
+from framegen.report.figures import style
+from framegen.studies.search.results import ENDED, Metric, metric_of, option, ranking
+from framegen.studies.search.space import Range, Space
 
-LABELS = {"skill": "validation skill", "mse": "validation mse"}
 LOWEST = -0.05
-"""Skill below which dots are drawn at the edge, with their value beside them: there a model is worse than
-copying."""
+"""Skill below which dots are drawn at the edge: there a model is worse than copying."""
 GOOD = 4
 """Of so many trials one is among the good."""
+FEWEST = 4
+"""Trials that came to their end, below which nothing is said of what mattered."""
 
 
-def history(trials: Sequence[Trial], metric: Metric) -> Figure:
+def draw(study: optuna.Study, space: Space, folder: Path) -> None:
+    """Make the figures of a search."""
+    figures = {"history": lambda: history(study)}
+    if len(ranking(study)) >= FEWEST:
+        figures |= {"importances": lambda: importances(study), "options": lambda: options(study, space)}
+    for name, figure in figures.items():
+        path = folder / f"{name}.png"
+        could_make(path, lambda f=figure, p=path: style.save(f(), p))
+
+
+def history(study: optuna.Study) -> Figure:
     """Each trial's value in the order in which they began, and the best so far."""
-    figure = new_figure(WIDTH, 3.9)
+    metric, trials = metric_of(study), study.get_trials(deepcopy=False, states=ENDED)
+    figure = style.new_figure(style.WIDTH, 3.9)
     axes = figure.subplots()
-    better = max if metric == "skill" else min
-    shown = {trial.number: _edge(trial.value, metric) for trial in trials if trial.value is not None}
-    groups = {"complete": ("o", BLUE, "trained to the end"), "pruned": ("x", GREY, "ended early")}
-    for state, (marker, color, label) in groups.items():
-        numbers = [each.number for each in trials if each.state == state and each.number in shown]
-        axes.plot(numbers, [shown[n] for n in numbers], marker, color=color, markersize=6, label=label)
-    complete = [trial.number for trial in trials if trial.state == "complete"]
-    best = [better(shown[n] for n in complete[: k + 1]) for k in range(len(complete))]
-    last = [trials[-1].number] if complete else []
-    axes.step(
-        [*complete, *last], [*best, *best[-1:]], where="post", color=MODEL, linewidth=2, label="best so far"
-    )
-    whole_numbers(axes)
+    values = {each.number: _edge(each.value, metric) for each in trials if each.value is not None}
+    complete = [each.number for each in trials if each.state == TrialState.COMPLETE]
+    early = [number for number in values if number not in complete]
+    axes.plot(complete, [values[n] for n in complete], "o", color=style.BLUE, label="trained to the end")
+    axes.plot(early, [values[n] for n in early], "x", color=style.GREY, label="ended early")
+    best = (np.maximum if metric == "skill" else np.minimum).accumulate([values[n] for n in complete])
+    ends = [*complete, trials[-1].number], [*best, best[-1]]
+    axes.step(*ends, where="post", color=style.MODEL, linewidth=2, label="best so far")
+    style.whole_numbers(axes)
     if metric == "mse":
-        log_axis(axes)
-    for trial in trials:
-        if metric == "skill" and trial.value is not None and trial.value < LOWEST:
-            axes.annotate(
-                f"{trial.value:.2f}",
-                (trial.number, LOWEST),
-                (0, 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
-    finish(axes, "trial", LABELS[metric])
-    legend_below(axes, columns=3)
+        style.log_axis(axes)
+    style.finish(axes, "trial", f"validation {metric}")
+    style.legend_below(axes, columns=3)
     return figure
 
 
-def importances(shares: Mapping[str, float]) -> Figure:
-    """How much each option mattered.
-
-    Args:
-        shares: by option; together 1.
-    """
-    figure = new_figure(WIDTH, 1.2 + 0.42 * len(shares))
+def importances(study: optuna.Study) -> Figure:
+    """How much each option mattered, by PED-ANOVA (Watanabe et al. 2023)."""
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=1 / GOOD)
+    shares = optuna.importance.get_param_importances(study, evaluator=evaluator)  # the largest first
+    figure = style.new_figure(style.WIDTH, 1.2 + 0.42 * len(shares))
     axes = figure.subplots()
-    ordered = sorted(shares.items(), key=lambda each: each[1])
-    bars = axes.barh(
-        [name.replace("_", "-") for name, _ in ordered], [100 * share for _, share in ordered], color=BLUE
-    )
+    bars = axes.barh([*map(option, shares)], [100 * share for share in shares.values()], color=style.BLUE)
     axes.bar_label(bars, fmt="%.0f %%", padding=4)
+    axes.invert_yaxis()
     axes.set_xlim(0, 112)
-    axes.tick_params(axis="y", labelsize=11)
-    finish(axes, "share in what makes a trial one of the best, per cent", "")
+    style.finish(axes, "share in what makes a trial one of the best, per cent", "")
     return figure
 
 
-def parallel_coordinates(trials: Sequence[Trial], metric: Metric, logarithmic: Sequence[str]) -> Figure:
-    """A line for each trial that came to its end, through the values of its options and what came of it.
-
-    Args:
-        trials: those, the best first.
-        logarithmic: options whose scale is.
-    """
-    names = list(trials[0].options)
-    figure = new_figure(max(WIDTH, 1.3 * (len(names) + 1)), 3.9)
-    axes = figure.subplots()
-    columns = {name: [trial.options[name] for trial in trials] for name in names}
-    places = [_places(axes, x, columns[name], name in logarithmic) for x, name in enumerate(names)]
-    values = [_edge(trial.value or 0.0, metric) for trial in trials]
-    places.append(_places(axes, len(names), values, metric == "mse"))
-    rows, x = np.array(places).T, range(len(names) + 1)  # (trials, axes)
-    good = math.ceil(len(trials) / GOOD)
-    for row in rows[:0:-1]:
-        axes.plot(x, row, color=GREY, alpha=0.45, linewidth=1)
-    for row in rows[good - 1 : 0 : -1]:
-        axes.plot(x, row, color=BLUE, linewidth=1.8)
-    axes.plot(x, rows[0], color=MODEL, linewidth=3)
-    for color, width, label in ((MODEL, 3, "the best"), (BLUE, 1.8, "best quarter"), (GREY, 1, "the others")):
-        axes.plot([], [], color=color, linewidth=width, label=label)
-    axes.set_xticks(
-        list(x), [name.replace("_", "-\n", 1) for name in names] + [LABELS[metric].replace(" ", "\n")]
-    )
-    axes.tick_params(axis="x", length=0, labelsize=11)
-    axes.set_xlim(-0.35, len(names) + 0.35)
-    axes.set_yticks([])
-    axes.spines[:].set_visible(False)
-    legend_below(axes, columns=3)
+def options(study: optuna.Study, space: Space) -> Figure:
+    """What came of each value of each option, in the trials that came to their end."""
+    metric, ranked = metric_of(study), ranking(study)
+    figure = style.new_figure(style.WIDTH, 2.2 * len(space))
+    for name, axes in zip(space, figure.subplots(len(space), squeeze=False).flat, strict=True):
+        is_range = isinstance(tried := space[name], Range)
+        values = [each.params[name] if is_range else str(each.params[name]) for each in ranked]
+        reached = [_edge(each.values[0], metric) for each in ranked]
+        axes.plot(values, reached, "o", color=style.BLUE, label="other trials")
+        axes.plot(values[:1], reached[:1], "o", color=style.MODEL, markersize=9, label="the best")
+        if is_range and tried.log:
+            style.log_axis(axes, along="x")
+        if metric == "mse":
+            style.log_axis(axes)
+        style.finish(axes, option(name), f"validation {metric}")
+    style.legend_below(figure.axes[-1], columns=2)
     return figure
 
 
 def _edge(value: float, metric: Metric) -> float:
     return max(value, LOWEST) if metric == "skill" else value
-
-
-def _places(axes: Axes, x: int, values: Sequence[bool | float | str], logarithmic: bool) -> list[float]:
-    """Draw an upright axis at x; returns where on it, from 0 to 1, each value stands."""
-    axes.plot([x, x], [0, 1], color=BLACK, linewidth=1)
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-        scale = math.log if logarithmic else float
-        low, high = (scale(float(end(values))) for end in (min, max))
-        width = (high - low) or 1.0
-        places = [(scale(float(value)) - low) / width for value in values]
-        back = math.exp if logarithmic else float
-        whole = all(isinstance(value, int) for value in values) and (low + high) % 2 != 0
-        shown = (0,) if high == low else (0, 1) if whole else (0, 0.5, 1)
-        marks = {place: f"{back(low + place * width):.3g}" for place in shown}
-    else:
-        kinds = sorted({str(value) for value in values})
-        marks = {(k + 0.5) / len(kinds): kind for k, kind in enumerate(kinds)}
-        at = {kind: place for place, kind in marks.items()}
-        places = [at[str(value)] for value in values]
-    for place, text in marks.items():
-        box = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1}
-        axes.text(x + 0.04, place, text, va="center", fontsize=10, bbox=box, zorder=5)
-    return places

@@ -1,88 +1,98 @@
-"""What a search has tried, and its file: trials.json."""
+"""What a search has tried: on the terminal, and in its file, trials.json."""
 
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from optuna import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
 from rich.table import Table
 
-from framegen.machine.files import to_json, write_bytes
-from framegen.machine.progress import count_of
-from framegen.report.tables import formatted
+from framegen.machine.files import json_text, write_text
+from framegen.machine.plugins import command
+from framegen.machine.progress import answer, count_of
+from framegen.report.tables import formatted, print_results
 
-TRIALS = "trials.json"
+if TYPE_CHECKING:
+    from framegen.studies.search.start import Found
+
 Metric = Literal["skill", "mse"]
+TRIALS = "trials.json"
 BEST_TRIALS = 5
 """Of a search, that are shown."""
-State = Literal["complete", "pruned", "diverged", "under way"]
+RUN, DIVERGED = "run", "diverged"
+"""Optuna's user attributes of a trial: its run's name, and which loss was not finite."""
+ENDED = TrialState.COMPLETE, TrialState.PRUNED
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One training of a search."""
-
-    number: int
-    """From 0; its run is in trial-NUMBER."""
-    options: dict[str, bool | int | float | str]
-    """What was tried, by the names of the fields."""
-    state: State
-    """Pruned: ended early, since it was worse than others; diverged: a loss was not finite."""
-    value: float | None
-    """On the validation clips, one step ahead, as it stood at the end; of a population the mean."""
-    epochs: int
-    """After so many."""
+def metric_of(study: Study) -> Metric:
+    """What trials are compared by on the validation clips: skill, or mse where no optimum is known."""
+    return "skill" if study.direction == StudyDirection.MAXIMIZE else "mse"
 
 
-@dataclass(frozen=True)
-class Trials:
-    """All trials of a search."""
-
-    experiment: str
-    metric: Metric
-    """Skill, or mse where the task's optimum is not known."""
-    best: int | None
-    """The number of the best that came to its end; None: none has."""
-    command: str | None
-    """What makes the best one's run alone."""
-    trials: tuple[Trial, ...]
-
-    @property
-    def ranking(self) -> list[Trial]:
-        """Those that came to their end, from the best to the worst."""
-        sign = -1 if self.metric == "skill" else 1
-        complete = [(sign * trial.value, trial) for trial in self.trials if trial.value is not None]
-        return [
-            trial
-            for _, trial in sorted(complete, key=lambda each: (each[0], each[1].number))
-            if trial.state == "complete"
-        ]
+def ranking(study: Study) -> list[FrozenTrial]:
+    """The trials that came to their end, from the best to the worst."""
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return sorted(complete, key=lambda trial: trial.values[0], reverse=metric_of(study) == "skill")
 
 
-def write_trials(folder: Path, trials: Trials) -> None:
-    """Write trials.json."""
-    write_bytes(folder / TRIALS, to_json(trials))
+def end_of(trial: FrozenTrial) -> str:
+    """How a trial ended."""
+    if trial.state == TrialState.COMPLETE:
+        return "trained to the end"
+    return "diverged" if DIVERGED in trial.user_attrs else "ended early"
 
 
-def shown(value: bool | float | str) -> str:
-    """An option's value, to read."""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def option(name: str) -> str:
+    """An option's name, to read."""
+    return name.replace("_", "-")
 
 
-def print_trials(trials: Trials, console: Console) -> None:
-    """The best trials of a search, a line each, and how many there were."""
+def line_of(study: Study, trial: FrozenTrial) -> str:
+    """A trial that ended, in a line, and the best so far."""
+    options = ", ".join(f"{option(name)} {_shown(value)}" for name, value in trial.params.items())
+    value = "" if trial.value is None else f", {metric_of(study)} {trial.value:.4g}"
+    best = "".join(f"; best {each.values[0]:.4g}" for each in ranking(study)[:1])
+    return f"{trial.user_attrs[RUN]}: {options}{value}, {end_of(trial)}{best}"
+
+
+def write_trials(folder: Path, study: Study, command: str | None) -> None:
+    """Write trials.json: what makes the best one's run alone, and a row of each trial that ended."""
+    rows = [
+        {
+            "run": trial.user_attrs[RUN],
+            "end": end_of(trial),
+            "value": trial.value,
+            "epochs": trial.last_step or 0,
+            "options": trial.params,
+        }
+        for trial in study.get_trials(deepcopy=False, states=ENDED)
+    ]
+    content = {"metric": metric_of(study), "command": command, "trials": rows}
+    write_text(folder / TRIALS, json_text(content))
+
+
+def print_found(found: "Found", **_: Any) -> None:
+    """What came of `search`: its best trials, a line each, how many there were, and the best one's scores."""
+    study, console = found.study, Console()
+    best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)
     table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")
-    table.add_column("trial", justify="right")
-    table.add_column(f"validation {trials.metric}", justify="right")
-    for name in trials.ranking[0].options:
-        table.add_column(name.replace("_", "-"), justify="right")
-    for trial in trials.ranking[:BEST_TRIALS]:
-        values = map(shown, trial.options.values())
-        style = "bold" if trial.number == trials.best else None
-        table.add_row(str(trial.number), formatted(trials.metric, trial.value), *values, style=style)
+    for name in ("trial", f"validation {metric}", *map(option, best[0].params)):
+        table.add_column(name, justify="right")
+    for place, trial in enumerate(best):
+        cells = trial.user_attrs[RUN], formatted(metric, trial.value), *map(_shown, trial.params.values())
+        table.add_row(*cells, style=None if place else "bold")
     console.print(table)
-    states = [trial.state for trial in trials.trials]
-    said = {"complete": "trained to the end", "pruned": "ended early, since others were better"}
-    said |= {"diverged": "diverged", "under way": "under way elsewhere"}
-    counts = [f"{states.count(state)} {text}" for state, text in said.items() if state in states]
-    console.print(f"{count_of(len(states), 'trial')}: {', '.join(counts)}", highlight=False)
+    ends = Counter(map(end_of, study.get_trials(deepcopy=False, states=ENDED)))
+    counts = ", ".join(f"{count} {end}" for end, count in ends.items())
+    console.print(f"{count_of(ends.total(), 'trial')}: {counts}", highlight=False)
+    print_results(found.run.results, console)
+    made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
+    answer("", "The best one, and the search:", *(f"  {path}" for path in made))
+    answer(f"The best one again: {command(str(found.command).removeprefix('framegen '))}")
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

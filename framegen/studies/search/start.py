@@ -2,36 +2,35 @@
 best alone is measured on the test clips."""
 
 import os
-import secrets
 from collections.abc import Mapping, Sequence
+from concurrent.futures import as_completed
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-from filelock import FileLock
-from rich.console import Console
 
 from framegen.config.config import Config
-from framegen.config.experiments import configure
+from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.device import choose_device
 from framegen.machine.errors import OptionError, UserError
-from framegen.machine.files import write_text
-from framegen.machine.progress import answer
-from framegen.report.tables import print_results
+from framegen.machine.interrupts import Interrupted, Interrupts
+from framegen.machine.progress import say
 from framegen.runs.folder import CONFIG, check_name
 from framegen.runs.run import Run
 from framegen.runs.weights_and_biases import resolve_mode
-from framegen.studies.search.results import Trials, print_trials
-from framegen.studies.search.space import Choice, Range, check_space
+from framegen.studies import pool
+from framegen.studies.search.space import Choice, Range, check_space, command
 
-LOCKS, PLACE = ".locks", ".place"
-"""In a search's folder: who does what just now, and what tells the folder from all others."""
+if TYPE_CHECKING:
+    import optuna
+
+    from framegen.studies.search.trial import Plan
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,10 @@ class Found:
     """Holds trials.json, figures/, and a run for each trial."""
     run: Run
     """The best by validation, measured on the test clips."""
-    trials: Trials
+    study: "optuna.Study"
+    """All trials, for whatever Optuna can tell of them."""
+    command: str | None
+    """What makes the best one's run alone; None where its experiment is none of framegen's."""
 
 
 def search(
@@ -90,7 +92,7 @@ def search(
             options, a storage that cannot be had. Interrupted: SIGINT, SIGTERM or SIGHUP came; all is saved.
     """
     _check(trials, workers)
-    from framegen.studies.search import run
+    from framegen.studies.search.trial import Plan
 
     config = configure(experiment, seeds, options)
     if (minutes := config.training.minutes) is not None:
@@ -101,34 +103,62 @@ def search(
     }
     fitted, data_dir = check_space(config, named), Path(data_dir)
     config = replace(config, task=determine(config.task, data_dir))
-    folder = Path(runs_dir) / (name or f"{config.experiment}-search")
     known = optimal_predictor(config.task, load_data(config.task, data_dir)) is not None
-    plan = run.Plan(
+    plan = Plan(
         config,
         fitted,
         "skill" if known else "mse",
-        folder,
+        _folder(Path(runs_dir) / (name or f"{config.experiment}-search")),
         data_dir,
         storage or os.environ.get("OPTUNA_STORAGE"),
-        _place(folder),
         trials,
         prune,
         sampler_seed,
         resolve_mode(track),
         tuple(tags),
-        threads=max(1, torch.get_num_threads() // workers),
+        max(1, torch.get_num_threads() // workers),
+        show,
     )
-    run, found = run.run(plan, workers, show)
-    return Found(folder, run, found)
+    return _run(plan, workers)
 
 
-def print_found(found: Found, **_: Any) -> None:
-    """What came of `search`."""
-    print_trials(found.trials, Console())
-    print_results(found.run.results, Console())
-    made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
-    answer("", "The best one, and the search:", *(f"  {path}" for path in made))
-    answer(f"The best one again: uv run {found.trials.command}")
+def _run(plan: "Plan", count: int) -> Found:
+    """Train what is to be trained, so many trials at a time, and measure the best."""
+    from framegen.studies.search.trial import left, open_study, work
+
+    study = open_study(plan)
+    to_begin, under_way = left(study, plan)
+    say(f"{plan.folder}: {plan.trials - to_begin - under_way} of {plan.trials} trials are done", plan.show)
+    try:
+        with Interrupts():
+            if to_begin or under_way:
+                with pool.workers(count) as processes:
+                    for worker in as_completed([processes.submit(work, plan) for _ in range(count)]):
+                        worker.result()
+            return _conclude(study, plan)
+    except Interrupted as stop:  # a run that was being measured would advise to go on with it alone
+        raise Interrupted(stop.number, "; all is saved, and the same command goes on") from None
+
+
+def _conclude(study: "optuna.Study", plan: "Plan") -> Found:
+    """Measure the best, and leave what was found in the search's folder."""
+    from framegen.studies.search.plots import draw
+    from framegen.studies.search.results import ranking, write_trials
+
+    if not (ranked := ranking(study)):
+        raise UserError(
+            f"{plan.folder}: no trial came to its end; other values may help, or --no-prune, or more --trials"
+        )
+    folder, config = plan.run(ranked[0])
+    with plan.lock("measuring"):  # of processes that end together, one measures it
+        say(f"measuring {folder.name}, the best on validation, on the test clips", plan.show)
+        run = plan.train(folder, config)  # from its beginning where another machine has it
+        scores = {part: each["model"] for part, each in run.results.parts().items()}
+        study.set_user_attr("test", {"run": folder.name, **scores})
+        again = command(config) if config.experiment in EXPERIMENTS else None
+        write_trials(plan.folder, study, again)
+        draw(study, plan.space, plan.folder / "figures")
+    return Found(plan.folder, run, study, again)
 
 
 def _check(trials: int, workers: int) -> None:
@@ -142,17 +172,14 @@ def _check(trials: int, workers: int) -> None:
         )
 
 
-def _place(folder: Path) -> str:
-    """Make a search's folder, where it is missing; returns what tells it from all others. Raises UserError
-    where it cannot be made, or holds a run."""
+def _folder(folder: Path) -> Path:
+    """A search's folder, made where it is missing. Raises UserError where it cannot be made, or holds a
+    run."""
     check_name(folder.name)
     if (folder / CONFIG).exists():
         raise OptionError(f"--name {folder.name}: {folder} is a run, and no search; choose another")
     try:
-        (folder / LOCKS).mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / LOCKS / "place"):
-            if not (path := folder / PLACE).exists():
-                write_text(path, secrets.token_hex(8))
-            return path.read_text()
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: no search can be kept there: {error.strerror}") from error
+    return folder

@@ -4,31 +4,38 @@ import json
 import math
 import os
 import signal
+import sqlite3
 import statistics
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Never
 
+import optuna
 import pytest
 import torch
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
 
 from framegen.commands import training
 from framegen.config.reading import parse_train
 from framegen.evaluation.metrics import skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.machine.errors import OptionError, UserError
+from framegen.machine.interrupts import Interrupted
 from framegen.runs import checkpoint
 from framegen.runs.folder import write_config
 from framegen.runs.metrics import read_metrics
 from framegen.studies import pool
-from framegen.studies.search.results import Trials
-from framegen.studies.search.run import _measured
+from framegen.studies.search import trial as trials
+from framegen.studies.search.results import RUN, end_of, ranking
 from framegen.studies.search.space import Choice, Range, Space, read_search
 from framegen.studies.search.start import Found, search
-from framegen.studies.search.trial import JOURNAL, Plan, _value, open_study, tried, work
+from framegen.studies.search.trial import JOURNAL, Plan, _value, open_study, work
 from framegen.training.loop import Diverged
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
@@ -46,7 +53,7 @@ CONFIG = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=4,
 def plan_in(root: Path, **changes: Any) -> Plan:
     """A search of four trials."""
     place = root / "runs" / "it"
-    (place / ".locks").mkdir(parents=True, exist_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
     named = {
         "config": CONFIG,
         "space": SPACE,
@@ -54,7 +61,7 @@ def plan_in(root: Path, **changes: Any) -> Plan:
         "folder": place,
         "data_dir": root / "data",
     }
-    named |= {"storage": None, "place": "here", "trials": 4, "prune": False, "sampler_seed": 0}
+    named |= {"storage": None, "trials": 4, "prune": False, "sampler_seed": 0, "show": False}
     return Plan(**named | {"mode": "disabled", "tags": (), "threads": 1} | changes)  # pyright: ignore[reportArgumentType]
 
 
@@ -64,25 +71,29 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_stopped", threading.Event())
 
 
-def _worked(plan: Plan) -> Trials:
+def _worked(plan: Plan) -> list[FrozenTrial]:
+    """Those trials of a search that have ended, once this process has done what was left."""
     work(plan)
-    return tried(open_study(plan), plan)
+    trials = open_study(plan).get_trials()
+    assert all(each.state.is_finished() for each in trials)
+    return [each for each in trials if each.state != TrialState.FAIL]
 
 
-def _options(trials: Trials) -> list[dict[str, Any]]:
-    return [trial.options for trial in trials.trials]
+def _options(trials: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
+    return [trial.params for trial in trials]
 
 
-# The second waits until the first has reported an epoch; then both train, until the first is killed.
-PROCESS = """
+# Says so in a pipe when it has reported an epoch, and is killed by the third.
+DIES = """
 import os, signal, sys, threading
 from pathlib import Path
 import optuna
 from framegen.studies import pool
+from framegen.studies.search import trial as trials
 from framegen.studies.search.trial import work
 from tests.studies.search.test_search import plan_in
 
-folder, dies = Path(sys.argv[1]), sys.argv[2] == "dies"
+folder = Path(sys.argv[1])
 pool._stopped = threading.Event()
 report, reported = optuna.Trial.report, []
 
@@ -92,54 +103,80 @@ def dying(trial, value, step):
     if len(reported) == 1:
         (folder / "begun").open("w").close()
     if len(reported) == 3:
-        (folder / "killed").write_text(str(trial.number))
+        (folder / "killed").write_text(trial.user_attrs["run"])
         os.kill(os.getpid(), signal.SIGKILL)
 
-if dies:
-    optuna.Trial.report = dying
-else:
-    (folder / "begun").open().close()
+optuna.Trial.report = dying
 work(plan_in(folder, trials=6))
 """
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
-    """A search of two processes, of which one is killed in its first trial; the best is measured here."""
+    """A search of two processes, of which one is killed in its first trial; it is stopped as the best is
+    measured, and goes on."""
     folder = tmp_path_factory.mktemp("search")
     os.mkfifo(folder / "begun")
-    dying, other = Forked(PROCESS, folder, "dies"), Forked(PROCESS, folder, "lives")
+    dying = Forked(DIES, folder)
+    (folder / "begun").open().close()  # once both train
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(pool, "_stopped", threading.Event())
+        work(plan_in(folder, trials=6))
     assert dying.ended().returncode == -signal.SIGKILL
-    other.succeeded()
-    plan = plan_in(folder)
-    (plan.folder / ".place").write_text(plan.place)
-    return search(CONFIG, SPACE, 6, 1, "it", "disabled", folder / "runs", folder / "data", False, prune=False)
+
+    def go_on() -> Found:
+        places = folder / "runs", folder / "data"
+        return search(CONFIG, SPACE, 6, 1, "it", "disabled", *places, show=False, prune=False)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "measure", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(Interrupted, match=r"by SIGTERM; all is saved, and the same command goes on$"):
+            go_on()
+    return go_on()
+
+
+def _ended(found: Found) -> dict[str, FrozenTrial]:
+    """The trials that came to their end, by their runs."""
+    return {trial.user_attrs[RUN]: trial for trial in found.study.trials if trial.value is not None}
 
 
 def test_the_trial_of_a_process_that_was_killed_is_finished_by_another(found: Found, tmp_path: Path) -> None:
-    assert [trial.state for trial in found.trials.trials] == ["complete"] * 6
-    killed = int((found.folder.parents[1] / "killed").read_text())
-    run = found.folder / f"trial-{killed}"
-    config = plan_in(found.folder.parents[1]).config_of(found.trials.trials[killed].options)
+    killed = (found.folder.parents[1] / "killed").read_text()
+    assert sorted(_ended(found)) == [f"trial-{number}" for number in range(6)]
+    states = [trial.state for trial in found.study.trials if trial.user_attrs[RUN] == killed]
+    assert states == [TrialState.FAIL, TrialState.COMPLETE]
+    _, config = plan_in(found.folder.parents[1]).run(_ended(found)[killed])
     places = (tmp_path, found.folder.parents[1] / "data")
     alone = training.train(config, "alone", "disabled", *places, show=False, draw=False)
-    assert rows_of(run) == rows_of(alone.folder)
-    weights, expected = (checkpoint.load(each).model.state_dict() for each in (run, alone.folder))
+    assert rows_of(found.folder / killed) == rows_of(alone.folder)
+    weights, expected = (
+        checkpoint.load(each).model.state_dict() for each in (found.folder / killed, alone.folder)
+    )
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
 
 def test_the_best_on_validation_alone_is_measured_on_the_test_clips(found: Found) -> None:
-    skills = [read_metrics(found.folder / f"trial-{number}").epochs[-1]["val/skill"] for number in range(6)]
-    assert [trial.value for trial in found.trials.trials] == skills
-    assert found.trials.best == max(range(6), key=lambda number: skills[number])
+    skills = {name: read_metrics(found.folder / name).epochs[-1]["val/skill"] for name in _ended(found)}
+    assert {name: trial.value for name, trial in _ended(found).items()} == skills
+    best = max(skills, key=lambda name: skills[name])
     measured = [path.parent.name for path in found.folder.glob("*/results.json")]
-    assert measured == [found.run.folder.name] == [f"trial-{found.trials.best}"]
+    assert measured == [found.run.folder.name] == [best] == [found.study.best_trial.user_attrs[RUN]]
     assert not list(found.folder.glob("*/media"))  # of a test clip
 
 
+def test_the_study_tells_seeds_steps_and_what_the_best_reached_on_the_test_clips(found: Found) -> None:
+    assert found.study.best_trial.user_attrs == {
+        RUN: found.run.folder.name,
+        "seeds": [0],
+        "steps": len(found.run.metrics().steps),
+    }
+    told = found.study.user_attrs["test"]
+    assert (told["run"], told["one_step"]) == (found.run.folder.name, found.run.results.one_step["model"])
+
+
 def test_the_command_of_the_best_makes_its_weights_again(found: Found, tmp_path: Path) -> None:
-    assert found.trials.command is not None
-    config = parse_train("video", found.trials.command.split()[3:])[1]
+    assert found.command is not None
+    config = parse_train("video", found.command.split()[3:])[1]
     again = training.train(config, "again", "disabled", tmp_path, tmp_path, False, draw=False)
     weights, expected = again.model.state_dict(), found.run.model.state_dict()
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
@@ -147,15 +184,18 @@ def test_the_command_of_the_best_makes_its_weights_again(found: Found, tmp_path:
 
 def test_a_search_leaves_a_file_and_figures(found: Found) -> None:
     content = json.loads((found.folder / "trials.json").read_text())
-    assert [trial["options"] for trial in content["trials"]] == _options(found.trials)
+    assert content["command"] == found.command
+    assert {row["run"]: row["options"] for row in content["trials"]} == {
+        name: trial.params for name, trial in _ended(found).items()
+    }
     figures = {path.stem for path in (found.folder / "figures").iterdir()}
-    assert figures == {"history", "importances", "parallel"}
+    assert figures == {"history", "importances", "options"}
 
 
 def test_what_is_tried_lies_in_the_space_and_is_the_same_however_often_it_was_stopped(
     found: Found, tmp_path: Path
 ) -> None:
-    for options in _options(found.trials):
+    for options in _options(found.study.trials):
         assert 1e-3 <= options["learning_rate"] <= 1e-1
         assert options["hidden_size"] in range(3, 9)
         assert options["cell"] in ("tanh", "relu")
@@ -166,6 +206,7 @@ def test_what_is_tried_lies_in_the_space_and_is_the_same_however_often_it_was_st
     expected = _options(_worked(at_once))  # the last ones are no longer drawn by chance alone
     for count in (1, 12, 13):
         options = _options(_worked(replace(stopped, trials=count)))
+        open_study(stopped).ask()  # and dies
     assert options == expected
     assert _options(_worked(replace(other, trials=1, sampler_seed=1))) != expected[:1]
 
@@ -173,28 +214,26 @@ def test_what_is_tried_lies_in_the_space_and_is_the_same_however_often_it_was_st
 def test_what_is_worse_than_the_median_is_ended_early(tmp_path: Path) -> None:
     space: Space = {"learning_rate": Choice((1e-2, 1e-7)), "hidden_size": Range(3, 8)}
     plan = plan_in(tmp_path, space=space, trials=14, prune=True)
-    trials = _worked(plan).trials
-    pruned = [trial for trial in trials if trial.state == "pruned"]
-    complete = [trial for trial in trials if trial.state == "complete"]
+    trials = _worked(plan)
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     assert len(complete) + len(pruned) == 14
     assert pruned
     for trial in pruned:
         before = [each for each in complete if each.number < trial.number]
         assert len(before) >= 5
-        others = [
-            read_metrics(plan.run_dir(each.number)).epochs[trial.epochs - 1]["val/skill"] for each in before
-        ]
-        epochs = read_metrics(plan.run_dir(trial.number)).epochs
-        assert len(epochs) == trial.epochs < CONFIG.training.epochs
+        epochs = read_metrics(plan.run(trial)[0]).epochs
+        assert trial.last_step == len(epochs) < CONFIG.training.epochs
+        others = [read_metrics(plan.run(each)[0]).epochs[len(epochs) - 1]["val/skill"] for each in before]
         assert max(row["val/skill"] for row in epochs) < statistics.median(others)
-    assert 1e-7 in {trial.options["learning_rate"] for trial in pruned}
+    assert 1e-7 in {trial.params["learning_rate"] for trial in pruned}
 
 
 def test_what_diverges_is_no_reason_to_stop_and_never_the_best(tmp_path: Path) -> None:
-    trials = _worked(plan_in(tmp_path, space={"learning_rate": Choice((1e-2, 1e30))}))
-    states = {trial.options["learning_rate"]: trial.state for trial in trials.trials}
-    assert states == {1e-2: "complete", 1e30: "diverged"}
-    assert trials.ranking[0].options["learning_rate"] == 1e-2
+    plan = plan_in(tmp_path, space={"learning_rate": Choice((1e-2, 1e30))})
+    ends = {each.params["learning_rate"]: end_of(each) for each in _worked(plan)}
+    assert ends == {1e-2: "trained to the end", 1e30: "diverged"}
+    assert {each.params["learning_rate"] for each in ranking(open_study(plan))} == {1e-2}
 
 
 @pytest.mark.parametrize("keep", ["last", "best"])
@@ -212,9 +251,9 @@ def test_what_is_not_finite_on_validation_is_no_value(keep: str) -> None:
 def test_the_value_of_a_population_is_its_mean(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/trials.db"
     plan = plan_in(tmp_path, config=replace(CONFIG, seeds=(3, 5)), storage=url, trials=1)
-    (trial,) = _worked(plan).trials
+    (trial,) = _worked(plan)
     assert not (plan.folder / JOURNAL).exists()
-    run = training.resume(plan.run_dir(0), "disabled", show=False, draw=False)
+    run = training.resume(plan.run(trial)[0], "disabled", show=False, draw=False)
     last = [row["val/mse"] for row in run.metrics().members if row["epoch"] == CONFIG.training.epochs]
     references = (run.validation[COPY_LAST], run.validation[OPTIMUM])
     assert len(last) == 2
@@ -225,8 +264,8 @@ def test_with_keep_best_a_trial_is_worth_its_best_epoch(tmp_path: Path) -> None:
     training = replace(CONFIG.training, keep="best", schedule="constant", learning_rate=0.1, epochs=10)
     config = replace(CONFIG, training=training)
     plan = plan_in(tmp_path, config=config, space={"cell": Choice(("relu",))}, trials=1)
-    (trial,) = _worked(plan).trials
-    skills = [row["val/skill"] for row in read_metrics(plan.run_dir(0)).epochs]
+    (trial,) = _worked(plan)
+    skills = [row["val/skill"] for row in read_metrics(plan.run(trial)[0]).epochs]
     assert trial.value == max(skills) != skills[-1]
 
 
@@ -239,14 +278,13 @@ def test_half_a_line_that_a_killed_process_left_harms_nobody(tmp_path: Path) -> 
     assert all(json.loads(line) for line in (plan.folder / JOURNAL).read_text().splitlines())
 
 
-@pytest.mark.parametrize("left_over", ["nothing", "half"])
-@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize(("left_over", "keep"), [("nothing", "last"), ("half", "best")])
 def test_trials_that_a_lost_journal_forgot_are_told_again_and_not_trained(
     left_over: str, keep: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_in(tmp_path, config=replace(CONFIG, training=replace(CONFIG.training, keep=keep)))
     expected = _worked(plan)
-    _measured(expected.ranking[0], plan)  # one has results
+    plan.train(*plan.run(expected[0]), draw=False)  # one has results
     journal = plan.folder / JOURNAL
     lines = journal.read_bytes().splitlines(True)
     journal.write_bytes(b"".join(lines[: len(lines) // 2]) if left_over == "half" else b"")
@@ -255,7 +293,11 @@ def test_trials_that_a_lost_journal_forgot_are_told_again_and_not_trained(
         raise AssertionError("was trained again")
 
     monkeypatch.setattr(training, "fit", fit)
-    assert _worked(plan) == expected
+    first, again = (
+        {each.user_attrs[RUN]: (each.params, each.value) for each in every}
+        for every in (expected, _worked(plan))
+    )
+    assert again == first
 
 
 def test_a_run_of_other_options_in_a_trials_place_is_named(tmp_path: Path) -> None:
@@ -268,40 +310,49 @@ def test_a_run_of_other_options_in_a_trials_place_is_named(tmp_path: Path) -> No
 
 def test_a_run_whose_metrics_were_cut_is_named_and_not_waited_for(tmp_path: Path) -> None:
     plan = plan_in(tmp_path, trials=1)
-    _measured(_worked(plan).trials[0], plan)
+    folder, config = plan.run(_worked(plan)[0])
+    plan.train(folder, config, draw=False)
     (plan.folder / JOURNAL).write_bytes(b"")
-    (plan.run_dir(0) / "members.jsonl").write_bytes(b"")
+    (folder / "members.jsonl").write_bytes(b"")
     with pytest.raises(UserError, match=r"trial-0: its metrics are not those of its training; move it away"):
         _worked(plan)
 
 
-def test_a_trial_of_a_machine_that_shares_a_database_alone_is_left_to_it(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/trials.db"
-    ours, theirs = (
-        plan_in(tmp_path / name, storage=url, place=name, trials=2) for name in ("ours", "theirs")
-    )
-    begun = open_study(theirs).ask()
-    begun.set_user_attr("place", "theirs")
-    assert [trial.state for trial in _worked(ours).trials] == ["under way", "complete"]
-    assert [trial.state for trial in _worked(theirs).trials] == ["complete", "complete"]
+@pytest.mark.parametrize("seconds", [0, 3600])
+def test_a_trial_of_a_database_is_tried_again_once_it_gives_no_sign_of_life(
+    seconds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_in(tmp_path, storage=f"sqlite:///{tmp_path}/trials.db", trials=2)
+    storage = open_study(plan)._storage
+    study_id = storage.get_study_id_from_name("it")
+    dead = storage.create_new_trial(study_id)
+    storage.record_heartbeat(dead)  # pyright: ignore[reportAttributeAccessIssue]
+    with closing(sqlite3.connect(tmp_path / "trials.db")) as database, database:
+        database.execute(f"UPDATE trial_heartbeats SET heartbeat = datetime('now', '-{seconds} seconds')")
+    stop = threading.Event()  # set where it would wait for the other
+    monkeypatch.setattr(trials, "stopped", lambda within=0.0: stop.set() if within else stop.is_set())
+    work(plan)
+    states = [each.state.name for each in open_study(plan).trials]
+    assert states == (["FAIL", "COMPLETE", "COMPLETE"] if seconds else ["RUNNING", "COMPLETE"])
 
 
 STOPPED = """
-import os, signal, sys
+import os, signal
+from concurrent.futures import wait
 from pathlib import Path
 from framegen import __main__
-from framegen.studies.search import run
+from framegen.studies.search import start
 
-tried = run.tried
+metrics = Path("runs/video-search/trial-0/metrics.jsonl")
 
-def stopping(study, plan):
-    found = tried(study, plan)
-    if any(trial.epochs >= 1 for trial in found.trials):
-        os.kill(os.getpid(), signal.SIGTERM)
-    return found
+def stopping(workers):
+    while wait(workers, timeout=0.1).not_done:
+        if metrics.exists() and b'"epoch"' in metrics.read_bytes():
+            os.kill(os.getpid(), signal.SIGTERM)
+    return workers
 
 if __name__ == "__main__":
-    run.tried = stopping
+    start.as_completed = stopping
     __main__.main()
 """
 SMALL = "--num-clips 40 --num-val-clips 6 --num-test-clips 8 --num-frames 12 --epochs 100 --engine torch"
@@ -321,9 +372,9 @@ def test_stopped_it_says_so_and_the_same_goes_on(tmp_path: Path) -> None:
     begun = (run / "config.json").read_bytes()
     assert 0 < len(read_metrics(run).steps) < 400
     _, config, space = read_search("video", words)
-    place = (folder / ".place").read_text()
-    (trial,) = _worked(plan_in(tmp_path, config=config, space=space, folder=folder, place=place)).trials[:1]
-    assert (trial.state, trial.epochs) == ("complete", 100)
+    plan = plan_in(tmp_path, config=config, space=space, folder=folder, trials=1)
+    (trial,) = _worked(plan)
+    assert (trial.state, trial.last_step) == (TrialState.COMPLETE, 100)
     assert (run / "config.json").read_bytes() == begun
     assert [row["step"] for row in read_metrics(run).steps] == list(range(1, 401))
 
@@ -334,6 +385,16 @@ def test_another_search_of_the_same_name_is_refused(tmp_path: Path) -> None:
     for other in ({"space": {"hidden_size": Range(3, 9)}}, {"config": replace(CONFIG, seeds=(1, 2))}):
         with pytest.raises(OptionError, match="--name it: this search was begun with other options"):
             open_study(replace(plan, **other))
+
+
+def test_a_study_that_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    own = optuna.create_study(
+        study_name="it", storage=JournalStorage(JournalFileBackend(str(plan.folder / JOURNAL)))
+    )
+    own.optimize(lambda trial: trial.suggest_float("x", 0, 1), 1)
+    with pytest.raises(OptionError, match="choose another name"):
+        open_study(plan)
 
 
 def test_a_trial_is_a_run_of_the_searchs_group(tmp_path: Path) -> None:
@@ -399,7 +460,7 @@ def test_a_run_is_no_search(tmp_path: Path) -> None:
 def test_a_damaged_journal_is_named(tmp_path: Path) -> None:
     plan = plan_in(tmp_path)
     (plan.folder / JOURNAL).write_text("no journal\nat all\n")
-    with pytest.raises(UserError, match=r"trials\.journal: no trials can be kept there"):
+    with pytest.raises(UserError, match=r"optuna\.journal: no trials can be kept there"):
         open_study(plan)
 
 
