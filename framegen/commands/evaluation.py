@@ -15,6 +15,7 @@ from framegen.config.experiments import configure
 from framegen.config.tasks import Task
 from framegen.data import determine, load_data
 from framegen.data.clips import Data
+from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
@@ -123,6 +124,13 @@ def _measured(run: Run) -> tuple[Mapping[int, Predictor], Task, Data, Mapping[st
     engine = run.config.training.engine
     models = {seed: fused.compiled(model, engine) for seed, model in run.models.items()}
     return models, run.config.task, run.data, run.references
+
+
+def log_data(data: Data, tracker: Tracker) -> None:
+    """Tell the tracker of the file that the clips come from."""
+    if (file := data.file) is not None:
+        name = file.parent.name if file.name == MANIFEST else file.stem
+        tracker.file(name, "dataset", file, {"sha256": content_digest(file)})
 
 
 def log_run(

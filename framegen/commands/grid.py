@@ -3,46 +3,117 @@ several values."""
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from framegen.commands.own_films import on_films
-from framegen.commands.training import train
-from framegen.config.options import TrainFilms
+from framegen.commands.training import begin_or_go_on, train
+from framegen.config.config import Config
+from framegen.config.options import Train, TrainFilms
 from framegen.config.reading import Asked
+from framegen.config.training import FOLLOWING
+from framegen.data import determine
+from framegen.evaluation.results import finished
 from framegen.live.content import is_playable
 from framegen.machine.errors import OptionError
+from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
 from framegen.report.comparison import print_comparison
 from framegen.report.tables import print_results
 from framegen.runs.finished import read_finished
+from framegen.runs.folder import CONFIG, read_config
 from framegen.runs.run import Run
+from framegen.training.loop import Diverged
 
 
 def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
-    """Train one after another; returns the runs, by what tells each from the others. See `train`."""
-    for each in asked[1:]:
-        folder = each.options.runs_dir / f"{each.options.name}{each.label}"
-        if each.options.name is not None and folder.exists():
-            raise OptionError(f"--name {each.options.name}: {folder} exists already; choose another")
-    runs = {}
-    for number, each in enumerate(asked, start=1):
-        said = each.label.replace("-", " ").strip()
-        say(f"{number} of {len(asked)}: {said}", len(asked) > 1)
-        runs[said] = _train(each)
+    """Train one after another; returns the runs, by what tells each from the others. See `train`.
+
+    Of a grid the same call goes on with what is left. One that diverges does not stop the others: what
+    diverged is raised in the end.
+    """
+    began = time.perf_counter()
+    configs = [_config(each) for each in asked]
+    if len(asked) == 1:
+        options = asked[0].options
+        return {"": train(configs[0], options.name, runs_dir=options.runs_dir, began=began, **_told(options))}
+    folders = _folders(asked, configs)
+    runs, diverged = {}, []
+    with Interrupts() as interrupts:
+        for number, (each, config, folder) in enumerate(zip(asked, configs, folders, strict=True)):
+            said, left = each.label.replace("-", " ").strip(), len(asked) - number
+            advice = f"; all is saved: {left} of {len(asked)} are left, and the same command goes on"
+            interrupts.advice = advice
+            say(f"{number + 1} of {len(asked)}: {said}", True)
+            try:
+                runs[said] = begin_or_go_on(folder, config, **_told(each.options))
+            except Diverged as error:
+                say(error.line, True)
+                diverged.append(folder.name)
+            except Interrupted as interrupt:
+                raise Interrupted(interrupt.number, advice) from interrupt
+    if diverged:
+        others = f"; framegen compare puts the others side by side, in {folders[0].parent}" if runs else ""
+        raise Diverged(f"{', '.join(diverged)}: diverged, {len(diverged)} of {len(asked)}{others}")
     return runs
 
 
-def _train(asked: Asked) -> Run:
-    options, config, began = asked.options, asked.config, time.perf_counter()
+def _config(asked: Asked) -> Config:
+    """What is trained: on the films that are named, which are imported first, or on the data set as it is."""
+    options, config = asked.options, asked.config
     if isinstance(options, TrainFilms) and options.films:
         read = options.size, options.channels, options.fps, options.strict
         config = on_films(config, options.films, *read, not asked.own_length, options.data_dir)
-    names = "name", "track", "runs_dir", "data_dir", "group", "tags"
-    values = {name: getattr(options, name) for name in names}
-    return train(config, label=asked.label, began=began, **values)
+    return replace(config, task=determine(config.task, options.data_dir))
+
+
+def _told(options: Train) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("track", "data_dir", "group", "tags")}
+
+
+def _folders(asked: Sequence[Asked], configs: Sequence[Config]) -> list[Path]:
+    """The folders of a grid's runs. Without a name they have the number of the newest such grid where
+    something of that is left, else the next one. Raises OptionError where a name is another run's."""
+    options = asked[0].options
+
+    def named(end: str) -> list[Path]:
+        start = options.name or configs[0].experiment
+        return [options.runs_dir / f"{start}{each.label}{end}" for each in asked]
+
+    if options.name is not None:
+        folders = named("")
+        for folder, config in zip(folders, configs, strict=True):
+            if folder.exists() and not _is_of(folder, config):
+                other = "holds a run of other options"
+                raise OptionError(f"--name {options.name}: {folder} {other}; choose another, or move it away")
+        return folders
+    taken = [
+        int(number)
+        for folder in named("-")
+        for path in folder.parent.glob(f"{folder.name}*")
+        if (number := path.name.removeprefix(folder.name)).isdecimal()
+    ]
+    newest = named(f"-{max(taken, default=0)}")
+    begun = [(folder, config) for folder, config in zip(newest, configs, strict=True) if folder.exists()]
+    if begun and all(_is_of(*each) for each in begun) and not all(map(finished, newest)):
+        return newest
+    return named(f"-{max(taken, default=0) + 1}")
+
+
+def _is_of(folder: Path, config: Config) -> bool:
+    """Whether a folder holds a run of a config, or nothing yet. With minutes, what an epoch is follows from
+    them as the training begins."""
+    if not (folder / CONFIG).exists():
+        return not any(folder.iterdir())
+    there = read_config(folder).config
+    if config.training.minutes is not None:
+        fitted = {name: getattr(config.training, name) for name in FOLLOWING}
+        there = replace(there, training=replace(there.training, **fitted))
+    return there == config
 
 
 def print_all(runs: Mapping[str, Run], **_: Any) -> None:

@@ -10,15 +10,13 @@ from typing import Any, Unpack
 
 import torch
 
-from framegen.commands.evaluation import errors_of, log_run, measure
+from framegen.commands.evaluation import errors_of, log_data, log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
 from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
 from framegen.data import determine, load_data
 from framegen.data.clips import Data
-from framegen.data.films.dataset import MANIFEST
-from framegen.data.films.sources import content_digest
 from framegen.evaluation import results
 from framegen.evaluation.per_clip import write_clip_errors
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
@@ -208,10 +206,7 @@ def begin(
     tracker = tracker_of(track, about_run(description))
     tracker.begin(run_dir, {**to_dict(config), **facts, **description.made_with})
     metrics = MetricsFiles(run_dir, place.lengths)
-    if run.data.file is not None:
-        digest = content_digest(run.data.file)
-        name = run.data.file.parent.name if run.data.file.name == MANIFEST else run.data.file.stem
-        tracker.file(name, "dataset", run.data.file, {"sha256": digest})
+    log_data(data, tracker)
     losses = torch.zeros(len(models), dtype=torch.float64)
     training = OngoingTraining(
         run_dir, config, data, references, engine, metrics, tracker, interrupts, place, losses, clock=clock

@@ -9,6 +9,7 @@ from rich.table import Table
 from framegen.evaluation.metrics import spread
 from framegen.evaluation.per_clip import Difference
 from framegen.machine.errors import printable
+from framegen.machine.plugins import command
 from framegen.report.tables import EXCESS_NOTE, NOTE, formatted, mean_of
 from framegen.runs.finished import Finished, best_of, differences, differing
 
@@ -69,7 +70,7 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
         title = f"mse above that of {printable(best)} on the same test clips, and its standard errors"
         _print(console, title, columns, rows, best)
     if bare := [name for name, run in runs.items() if run.errors is None]:
-        way_out = "framegen evaluate RUN adds each clip's errors, by which runs are compared clip by clip"
+        way_out = f"{command('evaluate RUN')} adds their clips' errors, by which runs are compared"
         console.print(f"{printable(', '.join(bare))}: {way_out}", highlight=False)
 
 

@@ -227,12 +227,13 @@ def _wandb_id(name: str) -> str:
 
 @contextmanager
 def lock(run_dir: Path) -> Iterator[None]:
-    """Keeps a second process from training the same run. Raises UserError where one does already."""
+    """Keeps a second process from working on the same run. Raises UserError where one does already."""
     held = FileLock(run_dir / ".lock")
     try:
         held.acquire(timeout=0)
     except Timeout as error:
-        raise UserError(f"{run_dir}: is being trained by another process") from error
+        way_out = "wait until it has ended"
+        raise UserError(f"{run_dir}: another process trains or measures this run; {way_out}") from error
     except OSError as error:
         raise UserError(f"{run_dir}: cannot be locked: {error.strerror}") from error
     try:

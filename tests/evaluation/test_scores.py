@@ -263,11 +263,11 @@ def test_clips_that_share_frames_have_no_standard_error(tmp_path: Path) -> None:
             assert other[name] == {m: None if m.endswith("_se") else v for m, v in scores.items()}
 
 
-def test_what_is_being_trained_is_not_measured(framegen: Runner, small_run: Path) -> None:
+def test_what_another_process_works_on_is_not_measured(framegen: Runner, small_run: Path) -> None:
     with lock(small_run):
         code, _, err = framegen("evaluate", small_run)
     assert code == 1
-    assert "is being trained by another process" in err
+    assert "another process trains or measures this run; wait until it has ended" in err
 
 
 def test_the_command_says_the_same_as_the_training(framegen: Runner, small_run: Path) -> None:
