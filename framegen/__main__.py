@@ -80,7 +80,7 @@ def main() -> None:
         if os.environ.get("WORLD_SIZE", "1") == "1":
             _main(words)
         else:  # torchrun
-            _at("training.distributed:together")(partial(_main, words))
+            _at("commands.together:together")(partial(_main, words))
     except UserError as error:
         print(f"framegen: {error.line}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -106,13 +106,17 @@ def main() -> None:
 
 def _fault(error: Exception) -> str:
     """What is said of an error that nobody foresaw; its traceback is kept in a file for ourselves alone."""
+    said = next(iter(str(error).splitlines()), "no more is known")
+    if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported here
+        asked = ". ".join(said.split(". ")[:2])
+        way_out = "a smaller --batch-size or --accumulate N takes less, --device cpu none of the GPU's"
+        return f"{asked}: {way_out}; what a training had saved is there"
     place = "its traceback could not be saved"
     with suppress(OSError):
         number, name = tempfile.mkstemp(".txt", "framegen-")
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
             traceback.print_exception(error, file=file)
         place = f"its traceback is in {name}"
-    said = next(iter(str(error).splitlines()), "no more is known")
     return f"{type(error).__name__}: {said}: this is a fault of framegen; {place}; please report it"
 
 
@@ -127,6 +131,8 @@ def _main(arguments: list[str]) -> None:
         print("\nframegen COMMAND --help shows a command's options and their defaults.")
         print("framegen --import my_world.py COMMAND knows models and tasks of your own (docs/extend.md).")
     elif command in COMMANDS:
+        if not command.startswith("train") and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise OptionError(f"torchrun: {command} is done by one process; leave torchrun out")
         _run(command, words)
     else:
         raise OptionError(

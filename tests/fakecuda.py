@@ -196,7 +196,9 @@ def fake_gpu() -> Iterator[None]:
     """Let torch find the GPU that is none."""
     with pytest.MonkeyPatch.context() as patch, _Everywhere():
         _install(patch)
+        precision = torch.get_float32_matmul_precision()
         yield
+        torch.set_float32_matmul_precision(precision)
 
 
 def _install(patch: pytest.MonkeyPatch) -> None:
@@ -208,8 +210,11 @@ def _install(patch: pytest.MonkeyPatch) -> None:
         "device_count": 1,
         "current_device": 0,
         "get_device_name": "that is none",
-        "max_memory_allocated": 12345,
+        "max_memory_allocated": 3 * 10**9,
         "reset_peak_memory_stats": None,
+        "get_rng_state": None,
+        "set_rng_state": None,
+        "manual_seed": None,
         "_lazy_init": None,
     }.items():
         patch.setattr(torch.cuda, name, lambda *_, value=value: value)

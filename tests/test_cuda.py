@@ -108,6 +108,26 @@ def test_a_film_and_its_continuation(near: float, tmp_path: Path) -> None:
     torch.testing.assert_close(*made, rtol=0, atol=10 * near)
 
 
+def test_where_a_gpu_trains_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resets: list[object] = []
+    config = Config(SMALL, Recurrent(), SHORT, "video")
+    with fakecuda.fake_gpu():
+        monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", resets.append)
+        run = framegen.train(
+            config, "run", "disabled", tmp_path, tmp_path / "data", draw=False, device="cuda", minutes=0.01
+        )
+        assert torch.get_float32_matmul_precision() == "high"
+    said = capsys.readouterr().err
+    assert "3.0 GB of the GPU's memory" in said
+    assert "on the GPU that is none, float32, TF32 where matrices are multiplied" in said
+    assert len(resets) == 2  # the steps that were timed hold memory too
+    facts = run.results.training
+    assert facts is not None
+    assert (facts.device, facts.tf32, facts.peak_memory) == ("cuda", True, 3 * 10**9)
+
+
 @pytest.mark.parametrize("model", [Recurrent("gru", 3), Recurrent(density=2)], ids=["mse", "density"])
 def test_the_cpu_waits_once_a_step(model: Model, tmp_path: Path) -> None:
     options: dict[str, Any] = {"input_noise": 0.1, "ema": 0.9, "accumulate": 2}

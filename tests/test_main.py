@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
+import torch
 from rich.console import Console
 
 from framegen.__main__ import COMMANDS
-from framegen.commands import evaluation
+from framegen.commands import evaluation, together, training
 from framegen.config.experiments import EXPERIMENTS
 from framegen.evaluation.results import read_results
 from framegen.machine.progress import say
 from framegen.report import draw
 from framegen.report.figures import style
 from framegen.report.tables import print_results
-from framegen.training import distributed
 from tests.conftest import smallest
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -333,19 +333,34 @@ def test_what_nobody_foresaw_is_a_line_with_the_place_of_its_traceback(
     def fail(**_: object) -> None:
         raise ValueError("of \x1b[31m it\nmore")
 
-    monkeypatch.setattr(evaluation, "draw", fail)
-    monkeypatch.setattr(distributed, "together", lambda lead: lead())
+    monkeypatch.setattr(training, "resume", fail)
+    monkeypatch.setattr(together, "together", lambda lead: lead())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("WORLD_SIZE", processes)
-    code, out, err = framegen("draw", "x")
+    code, out, err = framegen("train", "--resume", "x")
     (saved,) = tmp_path.iterdir()
     line = r"framegen: ValueError: of \x1b[31m it: this is a fault of framegen; its traceback is in "
     assert (code, out, err) == (1, "", f"{line}{saved}; please report it\n")
     assert "in fail" in saved.read_text()
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    code, _, err = framegen("draw", "x")
+    code, _, err = framegen("train", "--resume", "x")
     assert (code, err.endswith("; its traceback could not be saved; please report it\n")) == (1, True)
+
+
+def test_a_full_gpu_is_a_line_with_the_way_out(framegen: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has 80 GiB.\nMore"
+        )
+
+    monkeypatch.setattr(training, "resume", fail)
+    code, out, err = framegen("train", "--resume", "x")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "framegen: CUDA out of memory. Tried to allocate 2.00 GiB: a smaller --batch-size or"
+    )
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize("name", ["\x1b]0;owned\x07", os.fsdecode(b"caf\xe9"), "two\nlines"])

@@ -14,7 +14,6 @@ from framegen.data.clips import Data, to_float
 from framegen.data.films.looping import played_again
 from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
 from framegen.evaluation.references import optimal_predictor
-from framegen.machine.device import choose_device
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents
 from framegen.machine.progress import counted, say
@@ -213,9 +212,8 @@ def _model(run: Path, saved: Checkpoint, seed: int | None, device: str) -> Predi
         seeds = ", ".join(map(str, saved.models))
         raise OptionError(f"--seed {seed}: {run} has no such member; its seeds are {seeds}")
     member = saved.models[saved.shown if seed is None else seed]
-    chosen = choose_device(device)
-    fast = fused.compiled(member, saved.config.training.engine) if device in ("auto", "cpu") else member
-    return fast.to(chosen)  # compiled, it stays on the CPU, where it is faster than any device
+    engine = saved.config.training.engine
+    return fused.compiled(member.to(fused.device_for(member, engine, device)), engine)
 
 
 def _from_file(

@@ -15,20 +15,21 @@ from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
 from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
-from framegen.data import determine
+from framegen.data import determine, load_data
 from framegen.data.clips import Data
 from framegen.evaluation import results
 from framegen.evaluation.per_clip import write_clip_errors
-from framegen.evaluation.references import OPTIMUM
-from framegen.evaluation.results import Session, TrainingFacts, write_results
-from framegen.machine.device import choose_device, peak_memory, threads
+from framegen.evaluation.references import COPY_LAST, OPTIMUM
+from framegen.evaluation.results import Session, write_results
+from framegen.machine.device import choose_device, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
 from framegen.machine.interrupts import Interrupts
 from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
-from framegen.models.predictor import cpu_threads, num_parameters
+from framegen.models.baselines import CopyLast
+from framegen.models.predictor import cpu_threads
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
 from framegen.runs.folder import CONFIG, create, data_of, find, lock, read_config, write_config
@@ -39,12 +40,10 @@ from framegen.runs.weights_and_biases import about_run, resolve_again, resolve_m
 from framegen.training import ranks
 from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
-from framegen.training.distributed import load_data_everywhere
-from framegen.training.engine import Engine
-from framegen.training.fused_engine import FusedEngine
+from framegen.training.facts import all_facts, facts_of
 from framegen.training.loop import Epoch, fit
 from framegen.training.ranks import check_together
-from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
+from framegen.training.schedule import steps_per_epoch, total_steps
 from framegen.training.under_way import OngoingTraining
 
 OnEpoch = Callable[[Epoch], object]
@@ -110,7 +109,7 @@ def train(
     mode = resolve_mode(track) if track is None or isinstance(track, str) else track
     data, place = None, Place(config.members)
     if config.training.minutes is not None:
-        data = load_data_everywhere(config, Path(data_dir))
+        data = load_data(config.task, Path(data_dir))
         config, place = fit_to_minutes(config, data, show, clock)
     run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
     with lock(run_dir), Interrupts() as interrupts:
@@ -118,7 +117,7 @@ def train(
             group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
             wandb = mode if isinstance(mode, str) else "disabled"
             write_config(run_dir, config, wandb, Path(data_dir), group, tuple(tags))
-            training, run = _begin(run_dir, mode, show, interrupts, clock, data, place)
+            training, run = begin(run_dir, mode, show, interrupts, clock, data, place)
         except BaseException:
             shutil.rmtree(run_dir)
             raise
@@ -159,7 +158,7 @@ def resume(
         if progress.exists():
             data_of(run_dir)
         remove_leftovers(run_dir)
-        return _go_on(*_begin(run_dir, mode, show, interrupts, clock), show, draw, on_epoch, began)
+        return _go_on(*begin(run_dir, mode, show, interrupts, clock), show, draw, on_epoch, began)
 
 
 def begin_or_go_on(
@@ -172,7 +171,7 @@ def begin_or_go_on(
     return train(config, run_dir.name, track, run_dir.parent, data_dir, **more)
 
 
-def _begin(
+def begin(
     run_dir: Path,
     track: Mode | Tracker,
     show: bool,
@@ -182,24 +181,27 @@ def _begin(
     place: Place | None = None,
 ) -> tuple[OngoingTraining, Run]:
     """Everything that stands before the first step, or where the training was stopped; `data` and the `place`
-    where a training begins are given where they are known already."""
+    where a training begins are given where they are known already. Of several processes rank 0 alone writes,
+    and knows the optimum."""
     description = read_config(run_dir)
     config = description.config
     starting = f", starting W&B ({track})" if isinstance(track, str) else ""
     say(f"{run_dir}: making or reading the clips{starting}", show)
-    data = data or load_data_everywhere(config, description.data_dir)
+    data = data or load_data(config.task, description.data_dir)
     tensors, place = {}, place or Place(config.members)
     if (run_dir / RESUME).exists():
         tensors, place = load_progress(run_dir / RESUME, config, total_steps(config, data))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in place.seeds}
     run = Run(run_dir, config, models, place.seeds[0])
     run.data = data
+    if ranks.current().rank > 0:
+        run.references = {COPY_LAST: CopyLast()}
     if OPTIMUM in run.references:
         say("computing the best possible prediction of the validation clips", show)
         say(config.task.reservation, show and bool(config.task.reservation))
     references = run.validation
     engine = choose_engine(config, models, data, show)
-    facts = _facts(engine)
+    facts = facts_of(engine)
     place = place.by(Session(place.step, facts["device"], facts["engine"], ranks.current().count))
     tracker = tracker_of(track, about_run(description))
     tracker.begin(run_dir, {**to_dict(config), **facts, **description.made_with})
@@ -214,33 +216,6 @@ def _begin(
         training.restore(tensors)
     interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
     return training, run
-
-
-def _facts(engine: Engine) -> dict[str, Any]:
-    """What is trained, and with what."""
-    name = "fused" if isinstance(engine, FusedEngine) else "torch"
-    frozen = num_parameters(engine.models[0], trained=False)
-    facts = {"parameters": num_parameters(engine.models[0]), "device": str(engine.device), "engine": name}
-    return facts | ({"frozen_parameters": frozen} if frozen else {})
-
-
-def _facts_of(training: OngoingTraining) -> TrainingFacts:
-    """What results.json says of a training that has ended."""
-    config, place = training.config, training.place
-    epochs, rest = divmod(place.step, steps_per_epoch(config, training.data))
-    clips = epochs * clips_per_epoch(config, training.data) + rest * config.training.batch_size
-    return TrainingFacts(
-        **_facts(training.engine),
-        seconds=place.seconds,
-        dropped=place.dropped,
-        clips_per_second=clips * len(place.seeds) / place.seconds,
-        waiting=place.waited / place.seconds,
-        peak_memory=peak_memory(training.engine.device),
-        processes=ranks.current().count,
-        earlier=list(place.sessions[:-1]),
-        options=config.training.changed,
-        epochs=epochs + (rest > 0),
-    )
 
 
 def _go_on(
@@ -270,7 +245,7 @@ def _go_on(
                 training.interrupts.check()
                 return run
         say("measuring every predictor on the test clips", show)
-        facts, started = _facts_of(training), clock()
+        facts, started = all_facts(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         errors = errors_of(run)

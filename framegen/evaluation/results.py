@@ -109,7 +109,10 @@ class TrainingFacts(Finite):
     waiting: float | None = None
     """Share of that time in which steps waited for their clips."""
     peak_memory: int | None = None
-    """The most bytes held: on a GPU, or of main memory (then by one process, measuring included)."""
+    """The most bytes held: of a GPU since the training began, or of main memory since its process did, which
+    may have done other things before."""
+    tf32: bool = False
+    """Whether a GPU multiplied float32 numbers with 10 bits after the point."""
     processes: int = 1
     """So many trained together."""
     earlier: list[Session] = field(default_factory=list)

@@ -27,8 +27,6 @@ MAX_WEIGHTS = 120_000
 MAX_MEMBERS, MAX_CLIPS = 8, 6
 CLIP_BYTES = 120_000
 """Of all clips in the page together."""
-STEPS = 4
-"""Where a stream has no clips of its own: so many windows of it are one."""
 
 
 def check_playable(run: Run) -> None:

@@ -52,15 +52,13 @@ class Continuation:
     """`num_frames` frames (C, H, W), as they come."""
     error: bool = False
     """Whether a row shows |truth - generated| where the truth is known, black where there is none."""
-    start: int = 0
-    """So many frames of the source come before the prompt."""
     futures: int | None = None
     """So many futures are in each generated frame, (futures, C, H, W); None: it is one, (C, H, W)."""
 
     @property
     def first(self) -> int:
-        """So many frames of the source come before those that are shown."""
-        return self.start + max(0, len(self.prompt) - SHOWN_PROMPT)
+        """So many frames of the prompt come before those that are shown."""
+        return max(0, len(self.prompt) - SHOWN_PROMPT)
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -131,7 +129,7 @@ def write_generated(
         case _ if clean:
             frames = itertools.islice(shown.generated, shown.num_frames)
             pictures = (_alone(frame, shown, scale) for frame in frames)
-            write_animation(out, pictures, fps, shown.start + len(shown.prompt) + 1, exclusive)
+            write_animation(out, pictures, fps, len(shown.prompt) + 1, exclusive)
         case _:
             layout = _layout(shown, strips.GIF_SCREEN if ending == ".gif" else strips.SCREEN)
             rows = (_panels(frames, shown, layout.side, scale) for frames in shown.frames())
@@ -182,7 +180,7 @@ def _curve(shown: Continuation) -> Figure:
             rows.setdefault(name, []).append(math.nan if value is None else value.item())
     rows.pop("error", None)  # the distance of two lines is seen
     curve = {name: torch.tensor(values) for name, values in rows.items()}
-    return curves.value_over_time(curve, shown.start + len(shown.prompt), shown.first)
+    return curves.value_over_time(curve, len(shown.prompt), shown.first)
 
 
 def _chosen(shown: Continuation, columns: list[int], side: int) -> dict[str, list[strips.Picture | None]]:

@@ -63,6 +63,11 @@ class MetricsFiles:
         self.pending[name].append(finite(row))
         return self.pending[name][-1]
 
+    def forget(self) -> None:
+        """Drop what waits: of several processes one writes it."""
+        for rows in self.pending.values():
+            rows.clear()
+
     def flush(self) -> dict[str, int]:
         """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk
         refuses."""

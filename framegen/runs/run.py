@@ -11,7 +11,7 @@ from framegen.data.clips import Data
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results, read_results
 from framegen.evaluation.scores import validate_references
-from framegen.machine.device import choose_device
+from framegen.models.kernels.fused import device_for
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
 from framegen.runs.folder import data_of, find
@@ -67,5 +67,6 @@ def load(run: Path | str, device: str = "cpu", runs_dir: Path | str = "runs") ->
     """
     path = find(run, runs_dir)
     saved = checkpoint.load(path)
-    models = {seed: model.to(choose_device(device)) for seed, model in saved.models.items()}
+    place = device_for(next(iter(saved.models.values())), saved.config.training.engine, device)
+    models = {seed: model.to(place) for seed, model in saved.models.items()}
     return Run(path if path.is_dir() else path.parent, saved.config, models, saved.shown)

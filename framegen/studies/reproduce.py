@@ -3,7 +3,7 @@ report."""
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any, Unpack
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from framegen.commands.playing import play
 from framegen.config.config import Config
@@ -24,7 +23,7 @@ from framegen.evaluation.results import finished
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
-from framegen.machine.progress import answer, say
+from framegen.machine.progress import advancing, answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
@@ -54,7 +53,6 @@ def reproduce(
     claims: Sequence[int] = (),
     seeds: int = 32,
     track: Mode | None = None,
-    show: bool = True,
     **options: Unpack[Keywords],
 ) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
@@ -80,7 +78,7 @@ def reproduce(
     if seeds < 2:
         raise OptionError(f"--seeds {seeds}: a spread needs at least 2")
     folder, mode = runs_dir / FOLDER, resolve_mode(track)
-    runs = Runs(folder, planned_runs(_affordable(seeds, show), options))
+    runs = Runs(folder, planned_runs(_affordable(seeds), options))
     needed = {name for number in numbers for name in CLAIMS[number].needs}
     configs = {name: _unseen(run.config) for name, run in runs.planned.items() if name in needed}
     try:
@@ -95,21 +93,19 @@ def reproduce(
     identity = _identity(folder)
     commands = {name: run.command for name, run in runs.planned.items()}
     tracker = tracker_of(mode, About(identity, identity, ("reproduce",), "reproduce", NOTES))
+    total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
     with (
         lock(folder),
         tracked(tracker, folder, {"runs": commands}),
         Interrupts() as interrupts,
-        _bar(show) as bar,
+        advancing(total, "training and measuring", True) as advance,
     ):
         interrupts.advice = "; all is saved, and the same command goes on"
-        total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
-        task = bar.add_task("training", total=total)
-        _train_all(configs, Tracked(mode, identity), folder, data_dir, bar, show)
+        _train_all(configs, Tracked(mode, identity), folder, data_dir, advance)
         findings = {}
         for number in numbers:
-            bar.update(task, description=f"claim {number}")
             findings[number] = _measure(number, runs)
-            bar.advance(task, CLAIM_COST)
+            advance(CLAIM_COST)
         write_report(folder / REPORT, CLAIMS, findings, _live(runs, needed))
         _track(findings, tracker)
     return findings
@@ -167,39 +163,32 @@ def _identity(folder: Path) -> str:
     return path.read_text().strip()
 
 
-def _affordable(seeds: int, show: bool) -> int:
+def _affordable(seeds: int) -> int:
     """The seeds that are asked for, or a few where only PyTorch can train them."""
     try:
         fused.check(build(Recurrent(), (1, 2, 2), 0), torch.device("cpu"), "auto")
     except FusedUnavailable as reason:
-        say(f"{FEW_SEEDS} seeds a result, since PyTorch must train them all ({reason})", show)
+        say(f"{FEW_SEEDS} seeds a result, since PyTorch must train them all ({reason})", True)
         return min(seeds, FEW_SEEDS)
     return seeds
 
 
-def _bar(show: bool) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("left"),
-    )
-    return Progress(
-        *columns, console=Console(stderr=True), expand=True, disable=not (show and sys.stderr.isatty())
-    )
-
-
 def _train_all(
-    configs: dict[str, Config], tracked: Tracked, folder: Path, data_dir: Path, bar: Progress, show: bool
+    configs: dict[str, Config],
+    tracked: Tracked,
+    folder: Path,
+    data_dir: Path,
+    advance: Callable[[float], None],
 ) -> None:
-    """Train what is not finished, as many runs at a time as there are CPU threads, the longest first."""
+    """Train what is not finished, as many runs at a time as there are CPU threads, the longest first; tells
+    how much of the `cost` of all is behind."""
     for task in {config.task: None for config in configs.values()}:
         load_data(task, data_dir)  # made here, once, where a damaged file is named at once
     waiting = [name for name in configs if not finished(folder / name)]
     waiting.sort(key=lambda name: -cost(configs[name]))
-    behind = sum(cost(config) for name, config in configs.items() if name not in waiting)
-    say(f"{folder}: {len(waiting)} of {len(configs)} runs are to be trained", show)
+    told = sum(cost(config) for name, config in configs.items() if name not in waiting)
+    advance(told)
+    say(f"{folder}: {len(waiting)} of {len(configs)} runs are to be trained", True)
     with workers(min(len(waiting), torch.get_num_threads())) as pool:
         futures = {
             pool.submit(train_one, name, configs[name], tracked, folder, data_dir): name for name in waiting
@@ -209,13 +198,9 @@ def _train_all(
             done, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-                behind += cost(configs[futures[future]])
-                if not bar.live.is_started:
-                    say(f"trained {futures[future]}, {len(pending)} left", show)
-            going = sum(
-                cost(configs[futures[each]]) * part_done(folder / futures[each], configs[futures[each]])
-                for each in pending
-            )
-            bar.update(
-                bar.task_ids[0], completed=behind + going, description=f"training, {len(pending)} runs left"
-            )
+                say(f"trained {futures[future]}, {len(pending)} left", not sys.stderr.isatty())
+            names = (futures[each] for each in pending)
+            going = {name: part_done(folder / name, configs[name]) for name in names}
+            behind = sum(cost(config) * going.get(name, 1.0) for name, config in configs.items())
+            advance(behind - told)
+            told = behind

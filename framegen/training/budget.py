@@ -14,6 +14,7 @@ from framegen.models import build
 from framegen.models.predictor import cpu_threads
 from framegen.runs.checkpoint import Place
 from framegen.training.choosing import choose_engine
+from framegen.training.engine import TorchEngine
 from framegen.training.schedule import epoch_order, steps_per_epoch
 
 LONGEST_EPOCH = 30.0
@@ -40,7 +41,7 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
     assert config.training.minutes is not None
     budget, began = 60 * config.training.minutes, clock()
     say("timing a training step, to see how many fit", show)
-    step, validation = _measure(config, data, TIMING * budget, clock)
+    step, validation, memory = _measure(config, data, TIMING * budget, clock)
     # An epoch may be a part of all clips, whatever part the config takes.
     whole = steps_per_epoch(replace(config, training=replace(config.training, clips_per_epoch=0)), data)
     wanted = max(1, int(min(LONGEST_EPOCH, budget / 5) / step))
@@ -49,7 +50,7 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
     planned = max(1, steps_within(budget - spent, steps, step, validation))
     say(
         f"--minutes {config.training.minutes:g}: about {count_of(planned, 'step')}, {steps} an epoch,"
-        f" {duration(step)} a step on this machine, {peak_memory() / 1e9:.1f} GB of memory",
+        f" {duration(step)} a step on this machine, {memory}",
         show,
     )
     passes = (1 + (data.test_frames is not None)) / (1 + (config.training.closed_loop > 0))
@@ -88,9 +89,9 @@ def planned_again(place: Place, minutes: float | None, per_epoch: int, step: flo
     return replace(place, planned=place.step + more)
 
 
-def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[float, float]:
-    """Seconds of an optimizer step of all members, and of their validation after an epoch; steps are tried
-    out for about so many seconds at most."""
+def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[float, float, str]:
+    """Seconds of an optimizer step of all members, and of their validation after an epoch, and what memory
+    they take; steps are tried out for about so many seconds at most."""
     # An engine without a plan is at its end, where a model is fed its own frames most.
     short = replace(config, training=replace(config.training, compile=False))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}
@@ -102,6 +103,8 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
 
     with threads(cpu_threads(models[config.members[0]])):
         engine = choose_engine(short, models, data, show=False)
+        if isinstance(engine, TorchEngine):  # of several processes each takes as long for its share
+            engine.ranks = replace(engine.ranks, speaking=False)
         order = epoch_order(0, 0, len(data.train), data.carry_state)
         order = order[: engine.chunk * config.training.batch_size].expand(len(models), -1)
         rates = [0.0] * -(-order.shape[1] // config.training.batch_size)
@@ -119,4 +122,6 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
     # closed-loop it would be that of one kind.
     of_two_kinds = config.training.closed_loop and config.training.closed_loop_share < 1
     step = (mean if of_two_kinds else median)(times[1:]) / len(rates)
-    return step, validation * len(models) * len(data.val) / len(few)
+    gpu = "the GPU's " if engine.device.type == "cuda" else ""
+    memory = f"{peak_memory(engine.device) / 1e9:.1f} GB of {gpu}memory"
+    return step, validation * len(models) * len(data.val) / len(few), memory

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 
 from framegen.config.config import Config
-from framegen.data.clips import Data
+from framegen.data.clips import Data, TensorClips
 from framegen.machine.device import choose_device
 from framegen.machine.errors import OptionError
 from framegen.machine.progress import count_of, say
@@ -13,7 +13,6 @@ from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.predictor import Predictor, cpu_threads
 from framegen.training import ranks
-from framegen.training.distributed import torch_engine
 from framegen.training.engine import Engine, TorchEngine
 from framegen.training.fused_engine import FusedEngine
 
@@ -51,6 +50,25 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
     return engine
 
 
+def torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -> TorchEngine:
+    """PyTorch's engine for these models, by seed, on the device that the config asks for; each of several
+    processes takes its share of every batch. Raises OptionError where batches cannot be split."""
+    training, here = config.training, ranks.current()
+    if here.count > 1 and data.carry_state:
+        raise OptionError("torchrun: a stream is gone through in order, in one process; leave torchrun out")
+    if training.batch_size < here.count:
+        raise OptionError(
+            f"--batch-size {training.batch_size}: {here.count} processes cannot share so few clips"
+        )
+    device = choose_device(training.device)
+    if device.type == "cuda":
+        ranks.check_gpus()
+        torch.cuda.reset_peak_memory_stats(device)
+    clips = data.train.to(device) if isinstance(data.train, TensorClips) else data.train
+    nets = [model.to(device) for model in models.values()]
+    return TorchEngine(nets, clips, training, data.carry_state, device, list(models), here)
+
+
 def _check_fused(config: Config, model: Predictor) -> None:
     """Raises FusedUnavailable where the fused engine cannot take this training's steps; whether it can be
     compiled will be seen."""
@@ -72,7 +90,7 @@ def _described(engine: TorchEngine, model: Predictor) -> str:
     how = [f"the GPU {torch.cuda.get_device_name()}" if cuda else f"the CPU, {count_of(threads, 'thread')}"]
     if engine.ranks.count > 1:
         how.append(f"in each of {engine.ranks.count} processes")
-    how.append(training.precision)
+    how.append(training.precision + (", TF32 where matrices are multiplied" if cuda else ""))
     if training.compile:
         how.append("compiled")
     if training.channels_last:

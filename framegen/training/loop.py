@@ -12,13 +12,13 @@ from framegen.evaluation.likelihood import one_step_bits
 from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.machine.errors import UserError
-from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import is_over, planned_again
-from framegen.training.ranks import Lost
+from framegen.training.facts import pace
+from framegen.training.ranks import Lost, current, invite
 from framegen.training.schedule import (
     clips_per_epoch,
     epoch_order,
@@ -78,7 +78,8 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
         if config.training.keep == "best":
             training.look(_validation_mse(training, config.training.closed_loop > 0), 0)
         training.save()
-    with training.interrupts.held():
+    invite(training.folder)
+    with training.held():
         # A place at the end of an epoch is one whose epoch was handed out already.
         while training.place.step < training.total_steps:
             number = training.place.step // per_epoch
@@ -88,18 +89,13 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
                 training.losses, training.windows = torch.zeros_like(training.losses), {}
                 training.engine.states = [None] * len(training.place.seeds)
             before = training.place
-            try:
-                _train_epoch(training, number, per_epoch, bar)
-            except Lost as lost:
-                saved = f"step {training.saved_step} is saved, go on from there with"
-                way_out = command(f"train --resume {training.folder}")
-                raise UserError(f"{training.folder}: {lost}; {saved}: {way_out}") from lost
+            _train_epoch(training, number, per_epoch, bar)
             trained, last = training.place, training.place.step - number * per_epoch
-            pace = training.pace(before, number * per_epoch)
+            pace_of_epoch = pace(training, before, number * per_epoch)
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
-            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
+            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace_of_epoch})
             for member in epoch.members:
                 training.metrics.add(MEMBERS, {"epoch": epoch.number, **member})
             yield replace(epoch, log_beside=partial(training.log_beside, row, epoch.step))
@@ -109,7 +105,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             training.save(epoch.shown)
             bar.plan(training.total_steps)
             bar.epoch(epoch.number, _told(training, training.losses.mean().item() / last, epoch.metrics))
-            training.interrupts.check()
+            training.stop_if_told(save=False)
 
 
 def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
@@ -152,9 +148,8 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
         if is_over(training.place, config.training.minutes):
             training.move(planned=training.place.step)
             return
-        if training.interrupts.received is not None and end < steps:
-            training.save()
-            training.interrupts.check()
+        if end < steps:
+            training.stop_if_told(save=True)
 
 
 def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: Sequence[float]) -> None:
@@ -189,7 +184,10 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
     if len(lost) == len(place.seeds):
         way_out = f"a smaller --learning-rate than {training.config.training.learning_rate:g} may help"
         raise Diverged(f"{found}; the last good checkpoint, step {training.saved_step}, is {path}; {way_out}")
-    say(f"{found}; {len(lost)} of {len(place.seeds)} nets are left behind, the others go on", True)
+    say(
+        f"{found}; {len(lost)} of {len(place.seeds)} nets are left behind, the others go on",
+        current().rank == 0,
+    )
     kept = [k for k, ok in enumerate(alive.tolist()) if ok]
     training.engine.keep(kept)
     training.losses = training.losses[kept]

@@ -1,27 +1,29 @@
-"""The processes that train one model together, as torchrun starts them, and how they speak to each other.
+"""The processes that train one model together, as torchrun starts them.
 
-Rank 0 leads: what it says, all others hear. Words and weights go through gloo; gradients that lie on GPUs
-through nccl.
+All run the same loop on the same run, each with its share of every batch; rank 0 alone writes, tracks and
+speaks, and decides what hangs on a clock or a signal. Gradients that lie on GPUs go round through nccl, all
+else through gloo.
 """
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from framegen.machine.errors import UserError
-from framegen.machine.files import json_text
+from framegen.machine.errors import OptionError, UserError
+from framegen.machine.progress import count_of
 
 PATIENCE = timedelta(days=1)
-"""How long a process waits for a word: as long as rank 0 measures, draws and writes between two of them. One
-that ends is missed at once, since its connections close."""
+"""How long a process waits for another: as long as rank 0 draws and writes between two steps. One that ends
+is missed at once, since its connections close."""
+
+LONGEST_PATH = 4096
 
 
 class Lost(UserError):
@@ -34,6 +36,8 @@ class Ranks:
 
     rank: int = 0
     count: int = 1
+    speaking: bool = True
+    """Whether they hear each other; False is for timing what one does."""
 
     def share(self, clips: int) -> tuple[slice, float]:
         """Which of so many clips this process takes, and which part of them that is.
@@ -46,7 +50,7 @@ class Ranks:
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum of a tensor over all processes, the same bits in each."""
-        if self.count > 1:
+        if self.count > 1 and self.speaking:
             with _speaking():
                 dist.all_reduce(values)
         return values
@@ -74,6 +78,14 @@ def check_together() -> None:
         raise UserError(f"torchrun: each process of this program would train alone; {shared}")
 
 
+def check_gpus() -> None:
+    """Raises OptionError where there are fewer GPUs than processes on this machine."""
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", current().count)), torch.cuda.device_count()
+    if here > gpus:
+        way_out = f"--nproc-per-node {gpus} gives each its own, --device cpu needs none"
+        raise OptionError(f"torchrun: {here} processes and {count_of(gpus, 'GPU')}: {way_out}")
+
+
 def current() -> Ranks:
     """The processes that have met in `start`; this one alone where none have."""
     if dist.is_available() and dist.is_initialized():
@@ -87,50 +99,39 @@ def part() -> None:
         dist.destroy_process_group()
 
 
-def tell(word: str, **values: Any) -> None:
-    """Rank 0 says something to all others, who `hear` it; values are what JSON can hold."""
-    if current().count > 1:
-        content = torch.frombuffer(bytearray(json_text([word, values]).encode()), dtype=torch.uint8)
-        with whole():
-            _broadcast(torch.tensor(len(content)))
-            _broadcast(content)
+def agree(value: float) -> float:
+    """Rank 0's value, in every process. Raises Lost where one has ended."""
+    return _from_first(torch.tensor(value, dtype=torch.float64)).item() if current().count > 1 else value
 
 
-def hear() -> tuple[str, dict[str, Any]]:
-    """What rank 0 says next. Raises Lost where it has ended."""
-    _broadcast(length := torch.tensor(0))
-    _broadcast(content := torch.empty(int(length), dtype=torch.uint8))
-    word, values = json.loads(content.numpy().tobytes())
-    return word, values
+def invite(run_dir: Path) -> None:
+    """Rank 0 lets the other processes take up a run, which is on disk."""
+    if current().count > 1 and current().rank == 0:
+        name = os.fsencode(run_dir.absolute())
+        _from_first(torch.tensor([*name, *bytes(LONGEST_PATH - len(name))], dtype=torch.uint8))
 
 
-def share_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rank 0's tensors, in every process; each comes with tensors of the same names and shapes."""
-    shared = {name: value.detach().cpu().contiguous() for name, value in sorted(state.items())}
-    for value in filter(Tensor.numel, shared.values()):
-        _broadcast(value)
-    return shared
+def invited() -> Path:
+    """The next run to take up. Raises Lost where rank 0 has ended."""
+    name = _from_first(torch.empty(LONGEST_PATH, dtype=torch.uint8))
+    return Path(os.fsdecode(bytes(name.tolist()).rstrip(b"\0")))
 
 
-@contextmanager
-def whole() -> Iterator[None]:
-    """What rank 0 and the others do in step. Where rank 0 breaks it off, by a signal or an error, the others
-    are let go, since they would wait for what never comes."""
-    try:
-        yield
-    except BaseException:
-        part()
-        raise
-
-
-def _broadcast(values: Tensor) -> None:
+def _from_first(values: Tensor) -> Tensor:
     with _speaking():
         dist.broadcast(values, src=0)
+    return values
 
 
 @contextmanager
 def _speaking() -> Iterator[None]:
+    """Raises Lost where another process has ended, and UserError where nccl finds fault with something
+    else."""
     try:
         yield
     except RuntimeError as error:
+        reason = str(error)
+        if "NCCL" in reason and "ncclRemoteError" not in reason:
+            last = reason.strip().splitlines()[-1]
+            raise UserError(f"torchrun: the GPUs cannot speak to each other through nccl ({last})") from error
         raise Lost("another process of this training has ended") from error

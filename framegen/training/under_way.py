@@ -1,7 +1,8 @@
 """A training under way, and how it is kept on disk."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,9 @@ from framegen.data.clips import Data
 from framegen.evaluation.clip_errors import closed_loop_mse
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Kept
-from framegen.machine.device import peak_memory
 from framegen.machine.errors import OptionError, UserError
-from framegen.machine.interrupts import Interrupts
+from framegen.machine.interrupts import Interrupted, Interrupts
+from framegen.machine.plugins import command
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
@@ -24,7 +25,8 @@ from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
-from framegen.training.schedule import clips_per_epoch, total_steps
+from framegen.training.ranks import Lost, agree, current
+from framegen.training.schedule import total_steps
 
 CHOSEN_BY = ("mse", "epoch", "lowest")
 """What stands beside the best weights; see `OngoingTraining.best`."""
@@ -65,8 +67,28 @@ class OngoingTraining:
     def count_time(self) -> None:
         """Add to the time that is spent what has passed since it was counted last."""
         now = self.clock()
-        self.move(spent=self.place.spent + now - self.counted)
+        self.move(spent=agree(self.place.spent + now - self.counted))
         self.counted = now
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Signals wait for `stop_if_told`. Where another process ends, rank 0 tells what is saved."""
+        try:
+            with self.interrupts.held():
+                yield
+        except Lost as lost:
+            if current().rank > 0:
+                raise
+            saved = f"step {self.saved_step} is saved, go on from there with"
+            way_out = command(f"train --resume {self.folder}")
+            raise UserError(f"{self.folder}: {lost}; {saved}: {way_out}") from lost
+
+    def stop_if_told(self, save: bool) -> None:
+        """Raise `Interrupted` where a signal has come, saved first where that is to be done."""
+        if number := int(agree(self.interrupts.received or 0)):
+            if save:
+                self.save()
+            raise Interrupted(number, self.interrupts.advice)
 
     def move(self, **changes: object) -> None:
         """Change where it stands."""
@@ -87,20 +109,12 @@ class OngoingTraining:
         row |= added
         self.tracker.log(step, added)
 
-    def pace(self, before: Place, first: int) -> dict[str, float]:
-        """How fast the steps went since a place of the epoch that began at a step."""
-        seconds, waited = self.place.seconds - before.seconds, self.place.waited - before.waited
-        batch, whole = self.config.training.batch_size, clips_per_epoch(self.config, self.data)
-        clips = min(whole, (self.place.step - first) * batch) - (before.step - first) * batch
-        return {
-            "train/clips_per_second": len(self.place.seeds) * clips / seconds,
-            "train/waiting": waited / seconds,
-            "train/peak_memory": peak_memory(self.engine.device),
-        }
-
     def save(self, shown: int | None = None) -> None:
         """Write what going on needs, then the checkpoint, which shows the first model where nothing is known
-        yet."""
+        yet; of several processes rank 0 alone does."""
+        if current().rank > 0:
+            self.metrics.forget()
+            return
         self.move(lengths=self.metrics.flush())
         state = self.engine.state_dict()
         progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}

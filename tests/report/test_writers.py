@@ -174,12 +174,12 @@ def test_the_error_is_the_distance_from_the_truth() -> None:
 
 
 def test_numbers_are_those_of_the_source(tmp_path: Path) -> None:
-    shown = Continuation(torch.rand(25, 1, 2, 2), torch.rand(4, 1, 2, 2), 4, (0.0, 1.0), start=100)
+    shown = Continuation(torch.rand(25, 1, 2, 2), torch.rand(4, 1, 2, 2), 4, (0.0, 1.0))
     write_generated(tmp_path / "clean", shown, 10, clean=True)
-    assert [int(file.stem[-6:]) for file in sorted((tmp_path / "clean").iterdir())] == [126, 127, 128, 129]
+    assert [int(file.stem[-6:]) for file in sorted((tmp_path / "clean").iterdir())] == [26, 27, 28, 29]
     write_generated(tmp_path / "compared", shown)
     numbers = [int(file.stem[-6:]) for file in sorted((tmp_path / "compared").iterdir())]
-    assert numbers == list(range(106, 130))
+    assert numbers == list(range(6, 30))
 
 
 @pytest.mark.parametrize("name", [*MOVING, "a.npy"])

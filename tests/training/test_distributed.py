@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,17 @@ from torch import Tensor
 
 from framegen import __main__
 from framegen.commands import training
+from framegen.data import load_data
 from framegen.evaluation.results import finished, read_results
-from framegen.machine.errors import UserError
+from framegen.machine.errors import OptionError, UserError
+from framegen.models import build
 from framegen.runs import checkpoint
+from framegen.training import ranks
+from framegen.training.choosing import choose_engine
 from framegen.training.engine import TorchEngine
-from tests.conftest import rows_of
+from framegen.training.ranks import Lost, Ranks
+from tests import fakecuda
+from tests.conftest import SMALL_CONFIG, rows_of
 
 LENGTH = ["--num-clips", "20", "--num-val-clips", "2", "--num-test-clips", "2", "--num-frames", "12"]
 LENGTH += ["--epochs", "2", "--media-every", "0", "--batch-size", "7"]
@@ -164,21 +171,64 @@ def test_where_one_is_killed_all_end_and_the_last_save_goes_on(
 def test_an_error_of_another_process_is_said_and_ends_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from framegen.machine.errors import UserError
-    from framegen.training import distributed
-
     def no_data(*_: object) -> None:
         raise UserError("data: is not on this machine")
 
     with monkeypatch.context() as patch:
-        load = distributed.load_data
+        load = training.load_data
         patch.setattr(
-            distributed, "load_data", lambda *given: no_data() if os.environ["RANK"] == "1" else load(*given)
+            training, "load_data", lambda *given: no_data() if os.environ["RANK"] == "1" else load(*given)
         )
         codes, said = _train(tmp_path, "run")
     assert codes == [1, 1]
     assert "another process" in said[0]
     assert said[1] == "framegen: data: is not on this machine\n"
+
+
+def test_all_processes_end_with_the_minutes_of_rank_0(tmp_path: Path) -> None:
+    counts = LENGTH[:8]
+    places = ["--data-dir", str(tmp_path / "data"), "--name", "run"]
+    codes, said = _together(tmp_path, "train", "video", *counts, *places, "--minutes", "0.03")
+    assert codes == [0, 0], said
+    assert "--minutes 0.03: about" in said[0]
+    assert said[1] == ""
+
+
+def test_what_nobody_shares_is_refused(tmp_path: Path) -> None:
+    codes, said = _together(tmp_path, "search", "video")
+    assert codes == [2, 0]
+    assert said == ["framegen: torchrun: search is done by one process; leave torchrun out\n", ""]
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "told"),
+    [
+        ("NCCL error: ncclInvalidUsage\nLast error:\nDuplicate GPU", UserError, r"nccl \(Duplicate GPU\)"),
+        ("NCCL error: ncclRemoteError: a remote process exited", Lost, "has ended"),
+        ("Connection closed by peer", Lost, "has ended"),
+    ],
+)
+def test_what_nccl_finds_fault_with_is_no_lost_process(
+    said: str, kind: type[UserError], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Tensor) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", fail)
+    with pytest.raises(UserError, match=told) as raised:
+        Ranks(0, 2).sum(torch.zeros(1))
+    assert type(raised.value) is kind
+
+
+def test_fewer_gpus_than_processes_are_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(ranks, "current", lambda: Ranks(0, 2))
+    data = load_data(SMALL_CONFIG.task, tmp_path)
+    config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, device="cuda"))
+    with (
+        fakecuda.fake_gpu(),
+        pytest.raises(OptionError, match="2 processes and 1 GPU: --nproc-per-node 1 gives each its own"),
+    ):
+        choose_engine(config, {0: build(config.model, data.frame_shape, 0)}, data, False)
 
 
 def test_a_program_in_which_nobody_leads_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framegen.commands import training
+from framegen.commands import evaluation, training
 from framegen.commands.generation import generate as continue_prompt
 from framegen.config.config import Config
 from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
@@ -349,6 +349,10 @@ def test_where_there_is_a_gpu_a_small_net_stays_with_the_fused_engine(
     ).folder
     facts = json.loads((run / "results.json").read_text())["training"]
     assert (facts["engine"], facts["device"]) == ("fused", "cpu")
+    measured = (run / "results.json").read_bytes()
+    monkeypatch.setattr(evaluation, "draw_run", lambda *_: [])
+    evaluation.evaluate(run)
+    assert (run / "results.json").read_bytes() == measured
     continue_prompt(run, 5, tmp_path / "a.npy")
     config = replace(FUSED, training=replace(FUSED.training, device="cuda"))
     with pytest.raises(OptionError, match="it runs on the CPU only"):

@@ -36,7 +36,6 @@ def read_prompt(
     value_range: tuple[float, float],
     context: int | None = None,
     following: int = 0,
-    start: float = 0.0,
     strict: bool = False,
 ) -> Prompt:
     """A user's video, brought to the model's resolution and channels.
@@ -51,7 +50,6 @@ def read_prompt(
         value_range: lowest and highest value of the model's frames. Pictures and uint8 span it.
         context: how many frames are needed; None reads all.
         following: how many more to read behind those, as far as they are there and whole.
-        start: seconds of a film at which to begin.
         strict: whether a file of which a part cannot be read is an error; else the notes say so.
 
     Raises:
@@ -65,7 +63,7 @@ def read_prompt(
     changes: dict[str, None] = {}
     faults = []
     try:
-        fitted = _fitted(path, frame_shape, value_range, start, limit is None)
+        fitted = _fitted(path, frame_shape, value_range, limit is None)
         for frame, (height, width), done in itertools.islice(fitted, limit):
             if len(frames) == MAX_PROMPT_FRAMES:
                 raise UserError(
@@ -79,7 +77,7 @@ def read_prompt(
     except Exception as error:  # Pillow, NumPy and FFmpeg raise a dozen kinds
         faults = [_partly(broken(path, len(frames), error), strict)]
     if not frames:
-        raise UserError(f"{path}: holds no frames{f' behind {start:g} s' if start > 0 else ''}")
+        raise UserError(f"{path}: holds no frames")
     facts = probe(path) if is_film(path) else None
     done = [*changes, *facts.notes] if facts else list(changes)
     if facts and facts.audio:
@@ -120,7 +118,6 @@ def _fitted(
     path: Path,
     frame_shape: tuple[int, int, int],
     value_range: tuple[float, float],
-    start: float,
     complete: bool,
 ) -> Iterator[tuple[Tensor, Size, list[str]]]:
     """Each frame in the model's shape and range, the size that it had, and what was done to it."""
@@ -136,7 +133,7 @@ def _fitted(
                 scaled = (scaled @ GREY)[..., None]
             yield torch.from_numpy(scaled).permute(2, 0, 1).expand(frame_shape).contiguous(), size, done
         return
-    for frame in shown_frames(path, start=start, complete=complete):
+    for frame in shown_frames(path, complete=complete):
         picture = frame.pixels((height, width))  # (height, width, 3)
         done = _scaling(frame.size, (height, width))
         if frame.transparent:

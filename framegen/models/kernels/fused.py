@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from framegen.config.training import Engine
+from framegen.machine.device import choose_device
 from framegen.models import FullyConnected
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.nets.density import WHOLE_FRAMES, LinearDensity
@@ -93,6 +94,13 @@ def compiled(model: Predictor, engine: Engine) -> Predictor:
             check(model, device_of(model), engine)
             return FusedPredictor(model)
     return model
+
+
+def device_for(model: Predictor, engine: Engine, name: str) -> torch.device:
+    """`choose_device`, but "auto" leaves a net on the CPU that the compiled code runs there, faster than any
+    device."""
+    stays = name == "auto" and compiled(model, engine) is not model
+    return torch.device("cpu") if stays else choose_device(name)
 
 
 class FusedPredictor(Predictor):

@@ -127,13 +127,11 @@ def error_over_horizon(
     return figure
 
 
-def pictures_over_horizon(
-    panels: Mapping[str, Mapping[str, Sequence[float]]], context: int, top: float = 1.5
-) -> Figure:
+def pictures_over_horizon(panels: Mapping[str, Mapping[str, Sequence[float]]], context: int) -> Figure:
     """What frames look like, 1, 2, … frames after the prompt: whether they freeze or blur. The truth is 1.
 
     Args:
-        panels: by what is measured, by predictor, its values; what lies above `top` is not shown.
+        panels: by what is measured, by predictor, its values; what lies above 1.5 is not shown.
     """
     figure = new_figure(WIDTH, 2.4 * len(panels) + 1.4)
     rows = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
@@ -143,7 +141,7 @@ def pictures_over_horizon(
             horizons = range(1, len(predictors[name]) + 1)
             label = "this model" if name == "model" else name
             axes.plot(horizons, predictors[name], **style, label=label)  # pyright: ignore[reportArgumentType]
-        axes.set_ylim(0, top)
+        axes.set_ylim(0, 1.5)
         whole_numbers(axes)
         finish(axes, "", what)
     rows[0].set_title(f"Frames generated after a prompt of {context}", fontsize=11)

@@ -30,7 +30,7 @@ from framegen.studies.claims.runs import (
     over_optimum,
     spread_text,
 )
-from framegen.studies.probe.long_loops import decode, gone_after, judge, light, shares
+from framegen.studies.probe.long_loops import decode, judge, light, shares
 
 LENGTHS = (5, 50, 500, 5000)
 """True frames that the nets are run on."""
@@ -212,27 +212,14 @@ def _drift(run: Run, trained: Orbit) -> _Drift:
     best = optimal_predictor(trained, run.data)
     assert best is not None
     truth_phase = orbit.phases(task, "test")[:, context:]
-    angle = _phase(orbit.render(task, truth_phase))
+    lights = [light(*decode(task, each), truth_phase) for each in made]
     return _Drift(
         torch.stack([errors(each) for each in made]),
         errors(generate(best, prompt, HORIZONS[-1])),
         errors(truth.mean((0, 1)).expand_as(truth)),
-        torch.stack([_ahead(_phase(each.double()) - angle) for each in made]),
-        [what for each in made for what in judge(task, light(*decode(task, each), truth_phase))],
+        torch.stack([each.ahead.abs().median(0).values for each in lights]),
+        [what for each in lights for what in judge(task, each)],
     )
-
-
-def _ahead(differences: Tensor) -> Tensor:
-    """Angles (N, T) in radians -> their sizes' median (T,) in degrees, each gone after over its turns."""
-    return torch.rad2deg(gone_after(differences)).abs().median(0).values
-
-
-def _phase(frames: Tensor) -> Tensor:
-    """The angle of the brightness' centre, radians: (N, T, 1, S, S) -> (N, T)."""
-    size = frames.shape[-1]
-    centres = (2 * torch.arange(size, dtype=torch.float64) + 1) / size - 1
-    x, y = frames.sum((2, 3)) @ centres, frames.sum((2, 4)) @ centres
-    return torch.atan2(y, x)
 
 
 def _over_time(nets: Tensor, optimum: Tensor, trained: int) -> Panel:

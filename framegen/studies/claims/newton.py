@@ -23,6 +23,9 @@ TOLERANCE = 1e-6
 
 MAX_ITERATIONS = 30
 
+NETS, HIDDEN_SIZE = 5, 16
+"""Of the random nets, and their units."""
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -58,12 +61,11 @@ def linear_recurrence(matrices: Tensor, offsets: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def hidden_states(model: RecurrentNet, frames: Tensor, tolerance: float = TOLERANCE) -> Solution:
+def hidden_states(model: RecurrentNet, frames: Tensor) -> Solution:
     """The hidden states of a one-layer tanh RNN, from no state on, without going through time step by step.
 
     Args:
         frames: one clip (T, C, H, W).
-        tolerance: the change of a state below which an iteration is the last.
 
     Returns:
         The states, and how they were come to. Where the net is chaotic, products of the matrices A grow
@@ -83,28 +85,26 @@ def hidden_states(model: RecurrentNet, frames: Tensor, tolerance: float = TOLERA
         updated = linear_recurrence(jacobian, offsets)
         changes.append((updated - hidden).abs().max().item())
         hidden = updated
-        if not changes[-1] > tolerance:
+        if not changes[-1] > TOLERANCE:
             break
     return Solution(hidden, changes)
 
 
-def iterations_by_gain(
-    gains: Sequence[float], frames: Tensor, hidden_size: int = 16, nets: int = 5
-) -> list[list[int]]:
-    """Newton iterations that random tanh nets need on a clip, (nets, gains); MAX_ITERATIONS where they do not
+def iterations_by_gain(gains: Sequence[float], frames: Tensor) -> list[list[int]]:
+    """Newton iterations that random tanh nets need on a clip, (NETS, gains); MAX_ITERATIONS where they do not
     converge.
 
-    The recurrent weights are normal with standard deviation gain / sqrt(hidden_size): without input, such
+    The recurrent weights are normal with standard deviation gain / sqrt(HIDDEN_SIZE): without input, such
     large nets are
     chaotic above a gain of 1 (Sompolinsky et al., "Chaos in random neural networks", 1988).
     """
     needed = []
-    for seed in range(nets):
-        model = build(Recurrent(hidden_size=hidden_size), (1, 2, 2), seed)
+    for seed in range(NETS):
+        model = build(Recurrent(hidden_size=HIDDEN_SIZE), (1, 2, 2), seed)
         assert isinstance(model, RecurrentNet)
         normal = (
-            torch.randn(hidden_size, hidden_size, generator=torch.Generator().manual_seed(seed))
-            / hidden_size**0.5
+            torch.randn(HIDDEN_SIZE, HIDDEN_SIZE, generator=torch.Generator().manual_seed(seed))
+            / HIDDEN_SIZE**0.5
         )
         row = []
         for gain in gains:

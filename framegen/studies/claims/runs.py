@@ -143,8 +143,9 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
     return {name: replace(run, options={**run.options, **(options or {})}) for name, run in runs.items()}
 
 
-def skills_of(results: Results, part: str = "one_step") -> list[float]:
-    return [value for value in results.values(part, "skill") if value is not None]
+def skills_of(results: Results) -> list[float]:
+    """One step ahead, of each net that has one."""
+    return [value for value in results.values("one_step", "skill") if value is not None]
 
 
 def over_optimum(results: Results) -> list[float]:

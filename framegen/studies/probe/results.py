@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from framegen.machine.files import Finite, read_json, to_json, write_bytes
+from framegen.machine.files import Finite, to_json, write_bytes
 from framegen.studies.probe.linear import Readout
 
 PROBE = "probe.json"
@@ -101,8 +101,3 @@ class Probe(Finite):
 def write_probe(folder: Path, probe: Probe) -> None:
     """Write probe.json."""
     write_bytes(folder / PROBE, to_json(probe))
-
-
-def read_probe(folder: Path) -> Probe:
-    """What probe.json holds. Raises UserError where it is missing or damaged."""
-    return read_json(folder / PROBE, Probe)

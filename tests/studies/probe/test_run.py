@@ -14,9 +14,10 @@ from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, ConvRecurrent
 from framegen.config.tasks import Drift, Sprites
+from framegen.machine.files import read_json
 from framegen.studies.probe.beliefs import JOINT
 from framegen.studies.probe.long_loops import VERDICTS
-from framegen.studies.probe.results import read_probe
+from framegen.studies.probe.results import PROBE, Probe
 from framegen.studies.probe.run import probe
 from framegen.studies.probe.tables import CAUSES, cause
 from tests.conftest import SMALL_CONFIG
@@ -39,7 +40,7 @@ def test_a_run_is_probed_from_the_shell(population: Path, framegen: Runner) -> N
     assert code == 0, err
     for word in ("direction x position", "Lyapunov exponents", "drifts", "un-", "= 5 numbers"):
         assert word in out
-    found = read_probe(population)
+    found = read_json(population / PROBE, Probe)
     for path in (
         population / "probe.json",
         *(population / "figures" / f"{n}.png" for n in ("belief", "dynamics")),
@@ -69,7 +70,7 @@ def test_the_same_from_python_and_without_the_long_loops(population: Path) -> No
     found = public.probe(population, num_frames=0, track="disabled", show=False, draw=False)
     assert isinstance(found, public.Probe)
     assert found.dynamics is None
-    assert found == read_probe(population)
+    assert found == read_json(population / PROBE, Probe)
     assert probe(population, 0, "disabled", show=False, draw=False) == found  # nothing is drawn by chance
 
 
@@ -127,7 +128,7 @@ def test_worlds_in_which_nothing_goes_round_are_read_too(
     run = train(config, "run", "disabled", tmp_path, tmp_path, show=False, draw=False).folder
     code, out, err = framegen("probe", run)
     assert code == 0, err
-    found = read_probe(run)
+    found = read_json(run / PROBE, Probe)
     assert found.dynamics is None
     assert "Running on" not in out
     assert (run / "figures" / "belief.png").exists()
