@@ -25,7 +25,7 @@ from framegen.machine.progress import answer, say
 from framegen.report.comparison import print_comparison
 from framegen.report.tables import print_results
 from framegen.runs.finished import read_finished
-from framegen.runs.folder import CONFIG, read_config
+from framegen.runs.folder import CONFIG, never_began, read_config
 from framegen.runs.run import Run
 from framegen.training.loop import Diverged
 
@@ -108,7 +108,7 @@ def _is_of(folder: Path, config: Config) -> bool:
     """Whether a folder holds a run of a config, or nothing yet. With minutes, what an epoch is follows from
     them as the training begins."""
     if not (folder / CONFIG).exists():
-        return not any(folder.iterdir())
+        return never_began(folder)
     there = read_config(folder).config
     if config.training.minutes is not None:
         fitted = {name: getattr(config.training, name) for name in FOLLOWING}

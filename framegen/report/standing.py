@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from framegen.evaluation.metrics import AT_REST
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Results
+from framegen.machine.progress import count_of
 
 Errors = Mapping[str, Mapping[int, float]]
 """Mse by predictor and horizon; the first is the model."""
@@ -44,7 +45,7 @@ def kept_weights(results: Results) -> list[str]:
     if facts is None or facts.kept is None:
         return []
     kept, what = facts.kept, "closed-loop mse" if facts.options.get("closed_loop") else "mse"
-    epochs = f"{facts.epochs} epoch{'s' * (facts.epochs != 1)}"
+    epochs = count_of(facts.epochs or 0, "epoch")
     told = [f"Kept epoch {kept.epoch} of {facts.epochs}, the best on validation: {what} {kept.mse:.3g}."]
     if kept.epoch == 0:
         found = f"{what} {kept.mse:.3g}, and {kept.lowest_mse:.3g} after the best epoch"

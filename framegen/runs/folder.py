@@ -51,7 +51,7 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
             except FileExistsError:
                 number += 1
     except FileExistsError as error:
-        if name is not None and _never_began(runs_dir / name):
+        if name is not None and never_began(runs_dir / name):
             return runs_dir / name
         raise OptionError(
             f"--name {name}: {runs_dir / str(name)} exists already; choose another, or --resume it"
@@ -70,7 +70,7 @@ def check_name(name: str) -> None:
         raise OptionError(f"--name {name}: is a folder of framegen's own among the runs; choose another")
 
 
-def _never_began(folder: Path) -> bool:
+def never_began(folder: Path) -> bool:
     """Whether a folder is what a run left that was killed as it began: nothing, or hidden files alone."""
     return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from framegen.machine.progress import count_of
 from framegen.report.figures.style import (
     BLACK,
     BLUE,
@@ -51,7 +52,7 @@ def strip_plot(
                 counts.append(name)
             else:
                 _strip(axes, row, values, lowest)
-                counts.append(f"{name} ({len(values)} seed{'s' * (len(values) > 1)})")
+                counts.append(f"{name} ({count_of(len(values), 'seed')})")
         axes.set_yticks(range(len(predictors)), counts)
         axes.set_ylim(len(predictors) - 0.5, -0.5)
         if lowest > -np.inf:
