@@ -129,7 +129,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
         return search(CONFIG, SPACE, 6, 1, "it", "disabled", *places, show=False, prune=False)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(training, "measure", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        patched.setattr(training, "measure", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         with pytest.raises(Interrupted, match=r"by SIGTERM; all is saved, and the same command goes on$"):
             go_on()
     return go_on()
