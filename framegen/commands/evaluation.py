@@ -140,14 +140,10 @@ def log_run(
     tracker.media(step, {f"figures/{path.stem}": path for path in made})
     log_results(measured, step, tracker)
     shown = {run.shown: "model", **{name: name for name in measured.one_step}}
-    columns = {
-        f"{part}/{shown[name]}": values.tolist()
-        for part, each in errors.items()
-        for name, values in each.items()
-        if name in shown
-    }
-    rows = [list(row) for row in zip(*columns.values(), strict=True)]
-    tracker.table(step, "test/errors", ["clip", *columns], [[n, *row] for n, row in enumerate(rows)])
+    for part, each in errors.items():  # a stream is cut into other clips for its closed loop
+        columns = {shown[name]: values.tolist() for name, values in each.items() if name in shown}
+        rows = [[number, *row] for number, row in enumerate(zip(*columns.values(), strict=True))]
+        tracker.table(step, f"test/errors_{part}", ["clip", *columns], rows)
     if len(measured.members) > 1:
         columns = ["epoch", "seed", "train/loss", "val/mse"]
         rows = [[row.get(column) for column in columns] for row in run.metrics().members]

@@ -33,7 +33,7 @@ def together(lead: Callable[[], None]) -> None:
             signal.signal(number, signal.SIG_IGN)
         with suppress(Lost):
             while True:
-                _take_part(ranks.invited())
+                _take_part(ranks.take_up())
     finally:
         ranks.part()
 

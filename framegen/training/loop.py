@@ -18,7 +18,7 @@ from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import is_over, planned_again
 from framegen.training.facts import pace
-from framegen.training.ranks import Lost, current, invite
+from framegen.training.ranks import Lost, current, take_up
 from framegen.training.schedule import (
     clips_per_epoch,
     epoch_order,
@@ -78,7 +78,8 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
         if config.training.keep == "best":
             training.look(_validation_mse(training, config.training.closed_loop > 0), 0)
         training.save()
-    invite(training.folder)
+    if current().count > 1 and current().rank == 0:
+        take_up(training.folder)  # the others go on from there
     with training.held():
         # A place at the end of an epoch is one whose epoch was handed out already.
         while training.place.step < training.total_steps:

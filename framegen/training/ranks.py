@@ -104,17 +104,11 @@ def agree(value: float) -> float:
     return _from_first(torch.tensor(value, dtype=torch.float64)).item() if current().count > 1 else value
 
 
-def invite(run_dir: Path) -> None:
-    """Rank 0 lets the other processes take up a run, which is on disk."""
-    if current().count > 1 and current().rank == 0:
-        name = os.fsencode(run_dir.absolute())
-        _from_first(torch.tensor([*name, *bytes(LONGEST_PATH - len(name))], dtype=torch.uint8))
-
-
-def invited() -> Path:
-    """The next run to take up. Raises Lost where rank 0 has ended."""
-    name = _from_first(torch.empty(LONGEST_PATH, dtype=torch.uint8))
-    return Path(os.fsdecode(bytes(name.tolist()).rstrip(b"\0")))
+def take_up(run_dir: Path = Path()) -> Path:
+    """The run that rank 0 names, which is on disk, in every process. Raises Lost where one has ended."""
+    name = os.fsencode(run_dir.absolute())
+    named = _from_first(torch.tensor([*name, *bytes(LONGEST_PATH - len(name))], dtype=torch.uint8))
+    return Path(os.fsdecode(bytes(named.tolist()).rstrip(b"\0")))
 
 
 def _from_first(values: Tensor) -> Tensor:

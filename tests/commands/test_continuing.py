@@ -57,7 +57,7 @@ def test_a_film_is_trained_on_once(film: Path, run: framegen.Run, capsys: pytest
 def test_a_training_that_was_stopped_goes_on(
     film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(_: framegen.Run) -> None:
+    def stop(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     assert run.data.file is not None

@@ -100,7 +100,7 @@ def test_a_folder_of_films_is_not_one_film(tmp_path: Path) -> None:
         (["import", "nosuch.mp4", "--name", "a"], "nosuch.mp4: no such file or folder"),
         (["import", "nosuch.mp4"], "--name"),
         (["show", "nosuch"], "nosuch: no such file, and no such data set in"),
-        (["shwo"], "did you mean show?"),
+        (["shwo"], "data shwo: no such command; did you mean data show?"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_way_out(
@@ -117,7 +117,7 @@ def test_nothing_there_says_how_to_begin(framegen: Runner, tmp_path: Path) -> No
     code, out, _ = framegen("data", "list", "--data-dir", tmp_path)
     assert code == 0
     assert "framegen data import FILM --name NAME" in out
-    assert "data import PATH" in framegen("data", "--help")[1]
+    assert "framegen data import my.mp4 --name my" in framegen("data", "--help")[1]
 
 
 def test_a_damaged_data_set_is_listed_with_its_fault(tmp_path: Path) -> None:

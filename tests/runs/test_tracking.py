@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,7 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
         for record in records
         if record["type"] == "artifact"
     }
-    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 5]
+    assert sorted(artifacts.values()) == ["clips", "dataset", "model", *["run_table"] * 6]
     assert (artifacts["video"], artifacts["video-clips"]) == ("model", "clips")
     (model,) = (record["artifact"] for record in records if record.get("artifact", {}).get("name") == "video")
     assert "seen" in model["aliases"]
@@ -147,12 +147,12 @@ def test_offline_files_hold_the_whole_run(tracked: Path) -> None:
 
 
 def test_every_test_clip_has_a_row_of_its_errors(tracked: Path) -> None:
-    (table,) = tracked.glob("wandb/offline-run-*/files/media/table/test/errors*.json")
-    content = json.loads(table.read_text())
     kept = read_clip_errors(tracked / "seen")
-    assert [row[0] for row in content["data"]] == list(range(8))
     for part, name, key in (("one_step", "model", 0), ("closed_loop", "optimum", "optimum")):
-        column = content["columns"].index(f"{part}/{name}")
+        (table,) = tracked.glob(f"wandb/offline-run-*/files/media/table/test/errors_{part}*.json")
+        content = json.loads(table.read_text())
+        assert [row[0] for row in content["data"]] == list(range(8))
+        column = content["columns"].index(name)
         assert [row[column] for row in content["data"]] == pytest.approx(kept[part][key].tolist())
 
 
@@ -297,9 +297,13 @@ class _Told(Tracker):
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
         self.ended: list[bool] = []
+        self.tables: dict[str, int] = {}
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         self.rows.append({"step": step, **values})
+
+    def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        self.tables[name] = len(rows)
 
     def finish(self, well: bool) -> None:
         self.ended.append(well)
@@ -326,6 +330,14 @@ def test_a_tracker_of_ones_own_is_told_of_a_run_in_wandbs_place(tmp_path: Path) 
     assert told.ended == [True, True]
     assert read_config(folder).track == "disabled"  # what the command line goes on with
     assert not (tmp_path / "runs" / "wandb").exists()
+
+
+def test_a_stream_has_a_row_of_errors_for_each_window_and_one_for_its_closed_loop(tmp_path: Path) -> None:
+    told = _Told()
+    windows = {"num_windows": 5, "num_val_windows": 2, "num_test_windows": 3, "epochs": 1, "media_every": 0}
+    config = configure("sine-next", None, windows)
+    training.train(config, "a", told, tmp_path / "runs", tmp_path / "data", show=False, draw=False)
+    assert (told.tables["test/errors_one_step"], told.tables["test/errors_closed_loop"]) == (3, 1)
 
 
 def test_a_training_that_another_engine_went_on_with_says_so(tmp_path: Path) -> None:
