@@ -65,3 +65,14 @@ def test_the_flat_loop_learns(
     skills = re.findall(r"^  (\w+(?: \w+)*) .* skill +([\d.-]+)$", out, re.MULTILINE)
     assert float(dict(skills[:3])["model"]) > 0.25
     assert (tmp_path / "a.gif").stat().st_size > 0
+
+
+def test_every_file_of_a_run_and_of_its_data_is_told(small_run: Path, places: tuple[Path, Path]) -> None:
+    of_runs, of_data = ((ROOT / folder / "README.md").read_text() for folder in ("runs", "data"))
+    for path in small_run.rglob("*"):
+        if path.is_file():
+            first, *_ = path.relative_to(small_run).parts
+            said = {path.name, path.stem} if first == "figures" else {first, f"{first}/"}
+            assert any(f"`{name}`" in of_runs for name in said), path
+    for path in places[1].iterdir():
+        assert f"`{path.name.split('-')[0]}-" in of_data, path
