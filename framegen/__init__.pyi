@@ -1,4 +1,3 @@
-from .commands.comparing import table as table
 from .commands.continuing import continue_film as continue_film
 from .commands.continuing import continue_films as continue_films
 from .commands.evaluation import draw as draw
@@ -36,6 +35,7 @@ from .report.save import save as save
 from .runs.run import Run as Run
 from .runs.run import load as load
 from .runs.tracking import Tracker as Tracker
+from .studies.comparison.compare import table as table
 from .studies.probe.results import Probe as Probe
 from .studies.probe.run import probe as probe
 from .studies.search.space import Choice as Choice

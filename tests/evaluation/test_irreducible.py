@@ -21,9 +21,9 @@ from framegen.evaluation.references import fit_references
 from framegen.evaluation.scores import evaluate
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate
-from framegen.report.comparison import print_comparison
 from framegen.report.tables import print_all_metrics, print_results
-from framegen.runs.finished import Finished
+from framegen.studies.comparison.finished import Finished
+from framegen.studies.comparison.tables import print_comparison
 
 FEW: dict[str, Any] = {"num_clips": 20, "num_val_clips": 2, "num_test_clips": 12, "num_frames": 16}
 ORBIT = Orbit(size=4, bar=1, noise=0.3, **FEW)

@@ -11,11 +11,10 @@ from rich.console import Console
 from framegen.machine.errors import OptionError
 from framegen.machine.files import make_parents, to_json, write_text
 from framegen.machine.progress import answer
-from framegen.report.comparison import comparison, latex, print_comparison
 from framegen.report.figures import style
-from framegen.report.figures.compared import compared
 from framegen.report.writers import check_new
-from framegen.runs.finished import (
+from framegen.runs.folder import find
+from framegen.studies.comparison.finished import (
     Finished,
     best_of,
     differences,
@@ -23,7 +22,8 @@ from framegen.runs.finished import (
     number_that_differs,
     read_finished,
 )
-from framegen.runs.folder import find
+from framegen.studies.comparison.plot import compared
+from framegen.studies.comparison.tables import comparison, latex, print_comparison
 
 
 def table(runs: Sequence[Path | str], runs_dir: Path | str = "runs") -> list[dict[str, Any]]:

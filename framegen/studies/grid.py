@@ -22,11 +22,11 @@ from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
-from framegen.report.comparison import print_comparison
 from framegen.report.tables import print_results
-from framegen.runs.finished import read_finished
 from framegen.runs.folder import CONFIG, never_began, read_config
 from framegen.runs.run import Run
+from framegen.studies.comparison.finished import read_finished
+from framegen.studies.comparison.tables import print_comparison
 from framegen.training.loop import Diverged
 
 

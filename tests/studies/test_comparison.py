@@ -12,7 +12,6 @@ import pytest
 import torch
 from PIL import Image
 
-from framegen.commands.comparing import compare, table
 from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
@@ -22,10 +21,11 @@ from framegen.evaluation.per_clip import CLIP_ERRORS, difference, read_clip_erro
 from framegen.evaluation.permanence import FEWEST
 from framegen.evaluation.results import read_results, write_results
 from framegen.machine.errors import OptionError
-from framegen.report.comparison import _escaped  # pyright: ignore[reportPrivateUsage]
-from framegen.report.figures.compared import compared
-from framegen.runs.finished import best_of, differences, number_that_differs, read_finished
 from framegen.runs.folder import read_config, write_config
+from framegen.studies.comparison.compare import compare, table
+from framegen.studies.comparison.finished import best_of, differences, number_that_differs, read_finished
+from framegen.studies.comparison.plot import compared
+from framegen.studies.comparison.tables import _escaped  # pyright: ignore[reportPrivateUsage]
 from tests.conftest import SMALL_CONFIG
 
 Runner = Callable[..., tuple[int, str, str]]

@@ -8,7 +8,7 @@ from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.report.figures.comparisons import Line, Panel, line_plot
 from framegen.report.figures.permanence import when_back
-from framegen.runs.finished import Finished, number_that_differs
+from framegen.studies.comparison.finished import Finished, number_that_differs
 
 PARTS = {"one_step": "one step ahead", "closed_loop": "closed loop"}
 
