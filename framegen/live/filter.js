@@ -52,7 +52,7 @@ function lights({ angles, size, width, radius, base, amplitude }) {
   return clean;
 }
 
-/** The exact posterior over (speed, angle) of a light on a circle; `framegen/models/optima/bayes.py` says more. */
+/** The exact posterior over (speed, angle) of a light on a circle: see `framegen/models/optima/bayes.py`. */
 function ring(task) {
   const { angles, shifts, deviation } = task;
   const clean = lights(task);
