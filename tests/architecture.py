@@ -1,14 +1,20 @@
 """The plan of the house, measured on its imports: python -m tests.architecture prints it.
 
+With a command's words behind it, such as train video, it prints the files of the package that run.
+
 A room is a folder or a file right under framegen/; an arrow says that one room imports from another, by an
 import, the public face's stub or the table of commands; a room's floor is the longest way down from it. The
 core is what is read in an hour: see docs/design.md.
 """
 
 import ast
+import inspect
 import re
+import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -70,7 +76,36 @@ def lines() -> dict[str, int]:
     return found
 
 
+def way(words: list[str]) -> dict[str, set[str]]:
+    """The functions that run for the command framegen WORDS, by their file."""
+    from framegen.__main__ import main
+
+    found: dict[str, set[str]] = {}
+
+    def entered(frame: FrameType, event: str, _: object) -> None:
+        code, package = frame.f_code, str(PACKAGE)
+        is_function = code.co_flags & inspect.CO_OPTIMIZED  # and not a module or a class that is defined
+        if event == "call" and is_function and code.co_filename.startswith(package):
+            found.setdefault(code.co_filename.removeprefix(package), set()).add(code.co_qualname)
+
+    sys.argv = ["framegen", *words]
+    threading.setprofile(entered)
+    sys.setprofile(entered)
+    try:
+        main()
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return found
+
+
 def main() -> None:
+    if words := sys.argv[1:]:
+        ran = way(words)
+        for path, functions in sorted(ran.items()):
+            print(f"{len(functions):4}  framegen{path}")
+        print(f"{sum(map(len, ran.values())):4}  functions in {len(ran)} files")
+        return
     house, size = arrows(), lines()
     height = floors(house)
     table = Table("floor", "room", "lines", "imports from")
