@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from framegen.data.clips import SPLITS, Split
-from framegen.data.films.kinds import MAX_BYTES
 from framegen.data.films.pictures import Array, frame_size
 from framegen.data.films.sources import content_digest
 from framegen.machine.errors import OptionError, UserError
@@ -206,7 +205,7 @@ def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:
     UserError where it is not what the manifest says."""
     path, shape = folder / f"{split}.npy", (manifest.frames(split), *manifest.shape)
     try:
-        check_file(path, MAX_BYTES)
+        check_file(path)
         if content_digest(path) != manifest.arrays[split]:
             raise ValueError("its SHA-256 is another than the manifest's")
         found = frames_of(path)
