@@ -1,11 +1,10 @@
 """Moving MNIST (Srivastava, Mansimov and Salakhutdinov, "Unsupervised Learning of Video Representations using
 LSTMs", 2015).
 
-The protocol is that of the paper's generator (data_handler.py of unsupervised-videos), which OpenSTL and most
-others have taken over word for word: a digit starts anywhere in the room that the canvas leaves it, at an
-angle drawn uniformly; it moves by a constant step; beyond an edge it is set onto the edge, and that component
-of its velocity turns round; positions are cut to whole pixels; the brighter pixel is seen. The first frame is
-seen after the first step.
+The protocol is that of the paper's generator (data_handler.py of unsupervised-videos), which most others have
+taken over: a digit starts anywhere in the room that the canvas leaves it, at an angle drawn uniformly; it
+moves by a constant step; beyond an edge it is set onto the edge, and that component of its velocity turns
+round; positions are cut to whole pixels; the brighter pixel is seen. The first frame comes after a step.
 """
 
 import hashlib
@@ -92,8 +91,7 @@ class BouncingClips:
         return clips[:, :-1], clips[:, 1:]
 
     def frames(self, index: Tensor | slice) -> Tensor:
-        """The whole clips, uint8 (B, T, 1, size, size). A tensor may ask for any clip from 0 on, also beyond
-        the length: fresh ones."""
+        """The whole clips, uint8 (B, T, 1, size, size). Indices beyond the length give fresh clips."""
         return draw(*self.scenes(index), self.config.size)
 
     def scenes(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:

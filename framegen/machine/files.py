@@ -6,6 +6,7 @@ them.
 
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import stat
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 
 class Taken(UserError):
-    """A name that was free when the work began has been taken since; what was made is `kept` beside it."""
+    """A free name was taken while something was made, which is `kept` beside it."""
 
     def __init__(self, path: Path, kept: Path) -> None:
         super().__init__(f"{path}: is there by now, and stays; what was made here is {kept}")
@@ -73,11 +74,9 @@ def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path, exclusive: bool = False) -> Iterator[Path]:
-    """`replacing` for a folder: the temporary one is made, and takes the place of all that `path` holds, or
-    where it is exclusive that of an empty folder alone.
-
-    Whoever is killed between the two renames leaves the old one beside, under a hidden name.
-    """
+    """`replacing` for a folder, made under a temporary name: it takes the place of all that `path` holds, or
+    where it is exclusive of an empty folder alone. Whoever is killed between the two renames leaves the old
+    one beside, under a hidden name."""
     hidden = f".{path.name[-LETTERS:]}.{os.getpid()}"
     temporary, old = path.with_name(f"{hidden}.tmp"), path.with_name(f"{hidden}.old")
     try:
@@ -115,10 +114,8 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def rename_new(made: Path, path: Path) -> None:
-    """Rename a file or a folder in one step that replaces nothing but an empty folder.
-
-    Raises FileExistsError where the name is taken.
-    """
+    """Rename a file or a folder in one step that replaces nothing but an empty folder. Raises FileExistsError
+    where the name is taken."""
     try:
         if made.is_dir():
             made.rename(path)
@@ -141,8 +138,7 @@ def make_parents(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the
-    folder."""
+    """Remove what a process that was killed inside `replacing` left. Nobody else may write in the folder."""
     for path in list(folder.rglob(".*.tmp*")):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -169,10 +165,8 @@ def status_of(path: Path, what: str = "file") -> os.stat_result:
 
 
 def check_file(path: Path, limit: int = MAX_BYTES) -> None:
-    """Raises UserError where a path is missing, no regular file, or larger than `limit` bytes.
-
-    A pipe would hang, /dev/zero never ends, and a sparse file takes all memory.
-    """
+    """Raises UserError where a path is missing, no regular file (a pipe would hang, /dev/zero never ends), or
+    larger than `limit` bytes (a sparse file takes all memory)."""
     status = status_of(path)
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path}: is not a regular file")
@@ -181,8 +175,7 @@ def check_file(path: Path, limit: int = MAX_BYTES) -> None:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """A JSON file as an instance of `kind`. Raises UserError that names file and place where it holds
-    none."""
+    """A JSON file as an instance of `kind`; see `parse_json`."""
     check_file(path, MAX_JSON_BYTES)
     with blaming(path, "read"):
         return parse_json(path.read_bytes(), kind, str(path))
@@ -220,8 +213,6 @@ def to_json(value: Any) -> bytes:
 
 def json_text(value: Any) -> str:
     """Strict JSON. Raises ValueError where a number is not finite."""
-    import json
-
     return json.dumps(value, allow_nan=False)
 
 
@@ -235,12 +226,8 @@ def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[
 
 
 def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Read what `save_tensors` wrote: the tensors, and the metadata's JSON texts by name.
-
-    Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
-    """
-    import json
-
+    """Read what `save_tensors` wrote: the tensors, and the metadata's JSON texts by name. Raises UserError
+    that names the file where it is missing, cut short, changed or foreign."""
     import safetensors.torch
 
     with _readable(path):
@@ -256,8 +243,7 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
-    `load_tensors`."""
+    """The metadata alone of what `save_tensors` wrote. Raises UserError like `load_tensors`."""
     import safetensors
 
     with _readable(path), safetensors.safe_open(path, framework="numpy") as file:

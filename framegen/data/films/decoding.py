@@ -150,10 +150,15 @@ def _shortfall(
     return f"is truncated: {ends:.4g} of {announced:.4g} s can be read"
 
 
-def first_look(container: "InputContainer", stream: "VideoStream") -> "tuple[Clock, av.VideoFrame | None]":
+def first_look(container: "InputContainer", stream: "VideoStream") -> tuple[Clock, FilmFrame | None]:
     """The clock of a film that was just opened, and its first frame; None where none can be decoded."""
     frames = list(itertools.islice(decodable(container, stream, [], PROBED_PACKETS), PROBED_FRAMES))
-    return _clock(frames, float(stream.guessed_rate or stream.average_rate or 0)), next(iter(frames), None)
+    clock = _clock(frames, float(stream.guessed_rate or stream.average_rate or 0))
+    if not frames:
+        return clock, None
+    matrix = matrix_of(frames[0]) or AS_STORED
+    aspect, aperture = pixel_aspect(stream), aperture_of(container, stream)
+    return clock, FilmFrame(frames[0], 0.0, aspect, aperture, matrix, {})
 
 
 def _clock(frames: "Sequence[av.VideoFrame]", named: float) -> Clock:

@@ -7,9 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from framegen.data.films import pictures
-from framegen.data.films.container import aperture_of, length_of, open_film, video_of
+from framegen.data.films.container import length_of, open_film, video_of
 from framegen.data.films.decoding import Clock, first_look, mean_rate
-from framegen.data.films.film_frame import AS_STORED, FilmFrame, matrix_of, pixel_aspect, turned
+from framegen.data.films.film_frame import turned
 from framegen.data.films.kinds import FILMS, PICTURES, check_path, kind_of
 from framegen.machine.errors import UserError
 
@@ -76,12 +76,10 @@ def _probe_file(path: Path, inode: int, size: int, changed: int) -> Facts:
 def _probe_film(path: Path) -> Facts:
     with open_film(path) as container:
         stream = video_of(container)
-        clock, frame = first_look(container, stream)
-        if frame is None:
+        clock, first = first_look(container, stream)
+        if first is None:
             raise UserError(f"{path}: is damaged or cut off: no frame of its video can be decoded")
-        aspect, aperture = pixel_aspect(stream), aperture_of(container, stream)
-        matrix = matrix_of(frame) or AS_STORED
-        height, width = FilmFrame(frame, 0.0, aspect, aperture, matrix, {}).size
+        frame, (height, width) = first.frame, first.size
         (seconds, _), audio, lead = length_of(container, stream), bool(container.streams.audio), 0.0
         if clock.stamp == "pts" and stream.start_time is not None and stream.time_base:
             lead = max(0.0, clock.origin - float(stream.start_time * stream.time_base))
@@ -89,8 +87,8 @@ def _probe_film(path: Path) -> Facts:
         header = f": {clock.rate:.6g} frames a second, as its header says" if clock.rate else ""
         notes = {
             f"a film, whatever its ending ({path.suffix}) says": path.suffix.lower() in PICTURES,
-            turned(matrix): turned(matrix),
-            f"cut to its clean aperture of {width}x{height}": any(aperture),
+            turned(first.matrix): turned(first.matrix),
+            f"cut to its clean aperture of {width}x{height}": any(first.aperture),
             "interlaced: one field of each frame is taken": frame.interlaced_frame,
             "high dynamic range: its colours come out pale": frame.color_trc in HDR,
             # VP9's, which FFmpeg's own decoder leaves out

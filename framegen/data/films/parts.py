@@ -24,6 +24,8 @@ from framegen.machine.progress import count_of
 ROWS = 256
 """Frames that are copied at once."""
 
+Advance = Callable[[float], None]
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -63,11 +65,7 @@ def expected(facts: Facts, fps: float | None) -> float:
 
 
 def read_film(
-    parts: Path,
-    film: Known,
-    shape: tuple[int, int, int],
-    options: Reading,
-    advance: Callable[[float], None],
+    parts: Path, film: Known, shape: tuple[int, int, int], options: Reading, advance: Advance
 ) -> Part:
     """A film's part in the folder `parts`, read now or by an import that was stopped.
 
@@ -82,10 +80,9 @@ def read_film(
         advance(expected(facts, fps))
         return read_json(described, Part)
     rate = fps or facts.fps or USUAL_RATE
-    apart = max(1, round(facts.fps / rate)) if facts.fps else 1
-    again = facts.fps is not None and rate > facts.fps
-    looked_at: list[int] = []
-    fault = ""
+    own = facts.fps or rate
+    apart, again = max(1, round(own / rate)), rate > own
+    looked_at, fault = list[int](), ""
 
     def passing() -> Iterator[Array]:
         """The frames that are looked at; every `apart`-th is written, (C, H, W), as it passes by."""
