@@ -93,15 +93,13 @@ class Data:
     val: Clips
     test: Clips
     originals: int | None = None
-    """The first training clips, as they were filmed; the others are mirrored, turned round or cropped
-    elsewhere. None: all are."""
+    """How many training clips, the first ones, are as they were filmed; None: all."""
     carry_state: bool = False
     """Whether the training clips are one stream, gone through in order, its state carried on (detached)."""
     windows_apart: int = 1
     """Of a stream every so many clips is shown as it is trained on."""
     test_frames: Tensor | None = None
-    """(N, T, C, H, W), uint8 or float32: clips for closed-loop generation; None where the target is not the
-    next frame."""
+    """(N, T, C, H, W), uint8 or float32, for closed loops; None where the target is not the next frame."""
     context: int = 0
     """How many of those frames are the prompt."""
     kinds: Mapping[str, Tensor] = field(default_factory=dict)

@@ -69,8 +69,7 @@ def _sklearn() -> Array:
 
 
 def _mnist(folder: Path, name: str) -> Array | None:
-    """The pictures of one of MNIST's files, (N, 28, 28); None where it is not in the folder. The IDX format:
-    big-endian 2051, count, height, width, then the pixels."""
+    """The pictures of one of MNIST's files, (N, 28, 28); None where it is not in the folder."""
     places = (place / f"{name}{end}" for place in (folder, folder / "MNIST" / "raw") for end in ("", ".gz"))
     path = next((path for path in places if path.exists()), None)
     if path is None:
@@ -78,6 +77,7 @@ def _mnist(folder: Path, name: str) -> Array | None:
     check_file(path, MAX_BYTES)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            # the IDX format: big-endian 2051, count, height, width, then the pixels
             magic, count, *sides = np.frombuffer(file.read(16), ">i4", 4).tolist()
             content = file.read(MAX_BYTES)
     except (OSError, EOFError, ValueError, zlib.error) as error:

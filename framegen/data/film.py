@@ -116,8 +116,7 @@ def load(config: Film, data_dir: Path) -> Data:
 
 
 def longest_clip(config: Film, data_dir: Path) -> tuple[Split, int]:
-    """The split whose shots are the shortest, and how many frames the longest of them has: no clip that all
-    splits are to have can be longer."""
+    """The split whose longest shot is the shortest, and its frames: no clip of all splits can be longer."""
     shots = read_manifest(find_dataset(config.dataset, data_dir)).shots
     longest = {split: max(shot.frames for shot in shots if shot.split == split) for split in SPLITS}
     split = min(SPLITS, key=longest.__getitem__)

@@ -42,8 +42,7 @@ def load_kept(config: World, folder: Path, sample: Callable[[Any, Split], Tensor
 
 
 def hidden(size: int, bar: int) -> Tensor:
-    """Which pixels an opaque bar of so many columns hides, in the middle from top to bottom: (size, size)
-    bool."""
+    """The pixels, (size, size) bool, that an opaque bar of so many columns in the middle hides."""
     mask = torch.zeros(size, size, dtype=torch.bool)
     left = (size - bar) // 2
     mask[:, left : left + bar] = True
@@ -51,8 +50,7 @@ def hidden(size: int, bar: int) -> Tensor:
 
 
 def observed(config: Orbit | Sprites, clean: Iterable[Tensor], random: np.random.Generator) -> Tensor:
-    """Clean clips, (T, 1, size, size) float64 each, through noise and behind the bar, which is 0: uint8
-    (N, T, 1, size, size)."""
+    """Clean clips, (T, 1, size, size) float64 each, with noise and the bar, which is 0, as uint8."""
     clips = []
     for frames in clean:
         noisy = frames + config.noise * torch.from_numpy(random.standard_normal(frames.shape))

@@ -18,8 +18,7 @@ RADIUS = 0.7
 BASE, AMPLITUDE = 0.2, 0.6
 
 MAX_ANGLES = 4096
-"""Of a grid: four times as many lower a closed-loop mse by less than 2e-8 (size 8 and 16, noise 0 and
-0.001)."""
+"""Four times as many lower a closed-loop mse by less than 2e-8 (size 8 and 16, noise 0 and 0.001)."""
 
 CONTEXT = 10
 """Frames of a test clip that are the prompt; half of a clip with less than twice as many."""

@@ -50,10 +50,8 @@ def load(config: Sine, folder: Path) -> Data:
 
 
 def optimal_weights(config: Sine) -> Tensor:
-    """Weights (2, 1) of the last two samples, newest first, that give the target exactly.
-
-    From sin(a - b) = sin a cos b - cos a sin b, with cos a read off two neighbouring samples.
-    """
+    """Weights (2, 1) of the last two samples, newest first, that give the target exactly: from sin(a - b) =
+    sin a cos b - cos a sin b, with cos a read off two neighbouring samples."""
     step = math.pi / config.window
     shift = config.lag * step
     newest = math.cos(shift) - math.sin(shift) / math.tan(step)

@@ -1,7 +1,6 @@
 """Files: nothing is ever half-written or unpickled, and what is read is checked.
 
-JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON beside
-them.
+JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON.
 """
 
 import hashlib
@@ -52,12 +51,8 @@ def blaming(path: Path, what: str = "written") -> Iterator[None]:
 def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
     """A temporary path of the same ending beside `path`; renamed to `path` on success, removed on failure.
 
-    Whoever is killed meanwhile leaves the old file whole. The folder is there already.
-
-    Args:
-        exclusive: whether nothing may be replaced, not even what appeared since the work began.
-
-    Raises UserError where the disk refuses, Taken where an exclusive name is taken.
+    Whoever is killed meanwhile leaves the old file whole. The folder is there already. Raises UserError where
+    the disk refuses, and Taken where it is `exclusive`, and something has come to be at `path`.
     """
     temporary = path.with_name(f".{path.stem[-LETTERS:]}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -189,11 +184,7 @@ class Finite:
 
 def parse_json(content: bytes | str, kind: type[T], source: str) -> T:
     """JSON as an instance of `kind`, a dataclass or any type that pydantic knows, types checked strictly: no
-    number is taken for text, nor 1.0 for 1.
-
-    Raises UserError that names `source` where it is no JSON, or a value is missing, unknown or of another
-    type.
-    """
+    number is taken for text, nor 1.0 for 1. Raises UserError that names `source` where it holds none."""
     from pydantic import TypeAdapter, ValidationError
 
     try:

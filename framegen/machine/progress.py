@@ -65,8 +65,7 @@ def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 @contextmanager
 def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float], None]]:
-    """A bar with the time that is left, on a terminal, and now and then a line elsewhere; gives a function
-    that moves it on."""
+    """A function that moves on a bar on a terminal, and now and then says a line elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console, hidden = Console(stderr=True), not (show and sys.stderr.isatty())
     done, said = 0.0, time.monotonic()
@@ -105,12 +104,7 @@ def _wrapped(text: str) -> str:
 
 
 class TrainingBar(Progress):
-    """Shows where a training stands, while it is entered.
-
-    Args:
-        first_step: steps done already.
-        show: False prints nothing at all.
-    """
+    """Shows where a training stands, while it is entered; `first_step` steps are done already."""
 
     def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
         self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch

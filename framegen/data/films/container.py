@@ -29,8 +29,7 @@ Aperture = tuple[int, int, int, int]
 
 
 def open_film(path: Path) -> "InputContainer":
-    """A film's container, whose video can be decoded. Raises UserError that names the file where there is
-    none."""
+    """A film's container, whose video can be decoded. Raises UserError where there is none."""
     import av
     from av.error import ArgumentError, FFmpegError, InvalidDataError
     from av.sidedata.sidedata import Type
@@ -74,8 +73,7 @@ def _unnamed(kinds: type[Enum], value: object) -> Enum:
 
 
 def video_of(container: "InputContainer") -> "VideoStream":
-    """The video that players choose: no cover picture if there is another, the default one, else the
-    largest."""
+    """The video that players choose: rather no cover picture, the default one, else the largest."""
     from av.stream import Disposition
 
     def rank(stream: "VideoStream") -> tuple[bool, bool, bool, int]:

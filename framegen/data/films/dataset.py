@@ -184,8 +184,7 @@ def clock(seconds: float) -> str:
 
 
 def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:
-    """The file of a split's frames, uint8 (N, C, H, W), compared with its digest once a process. Raises
-    UserError where it is not what the manifest says."""
+    """The file of a split's frames, uint8 (N, C, H, W). Raises UserError where it is not the manifest's."""
     path, shape = folder / f"{split}.npy", (manifest.frames(split), *manifest.shape)
     try:
         check_file(path)

@@ -44,8 +44,7 @@ class Clock:
     rate: float | None
     """Frames a second; None where neither stamps nor the header say."""
     stamp: Literal["pts", "dts", "none"]
-    """Presentation times; decoding times, where those contradict the frames' order; or neither: the header's
-    rate."""
+    """Presentation times; decoding times, where those contradict the order; or the header's rate alone."""
 
 
 def film_frames(path: Path, clock: Clock, start: float = 0.0, complete: bool = False) -> Iterator[FilmFrame]:

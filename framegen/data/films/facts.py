@@ -44,10 +44,7 @@ class Facts:
 
 
 def probe(path: Path) -> Facts:
-    """Facts about a film, moving picture or folder of pictures, from its beginning and its header.
-
-    Raises UserError that names it where it cannot be read.
-    """
+    """Facts about a film, moving picture or folder of pictures. Raises UserError where it cannot be read."""
     check_path(path)
     try:
         if path.is_dir():

@@ -74,8 +74,7 @@ class FilmFrame:
         return (height, width), shown
 
     def _graph(self, wanted: Size) -> "Graph":
-        """Turns, cuts, then scales to RGB or RGBA. Of interlaced frames, which show two moments, one field
-        is taken."""
+        """Turns, cuts, then scales to RGB or RGBA; of interlaced frames, two moments, one field is taken."""
         from av.filter import Graph
 
         frame, lines = self.frame, 1 + self.frame.interlaced_frame
@@ -130,8 +129,7 @@ def transposes(matrix: Matrix) -> bool:
 
 
 def upright(matrix: Matrix) -> list[tuple[str, str]]:
-    """FFmpeg's filters, by name and options, that show a frame as its display matrix says: quarter turns and
-    flips, or any other angle as players turn it."""
+    """FFmpeg's filters, by name and options, that show a frame as its display matrix says."""
     a, b, c, d = matrix
     if transposes(matrix):
         kind = {(True, True): "cclock_flip", (True, False): "clock", (False, True): "cclock"}
@@ -151,8 +149,7 @@ def turned(matrix: Matrix) -> str:
 
 
 def _scalings(have: Size, want: Size, extra: str) -> list[str]:
-    """Options of the scalers from one size to another, each by at most MOST_AT_ONCE. Shrinking averages over
-    areas."""
+    """Options of the scalers from one size to another; shrinking averages over areas."""
     texts = []
     while have != want or not texts:
         # to a multiple of what is wanted, so that the last step averages whole pixels

@@ -25,12 +25,10 @@ USUAL_RATE = 25.0
 """Frames a second of what does not say how fast it runs, where a number is needed."""
 
 BELIEVED = 0.25
-"""A frame may begin so late, as a part of the interval between frames, and is shown all the same: time stamps
-are rounded (to 10 ms in a GIF)."""
+"""Part of an interval by which a frame may begin late: time stamps are rounded (to 10 ms in a GIF)."""
 
 MOST_HELD, MOST_REPEATS = 100_000, 100
-"""Frames that a film's stamps may ask for, and more for each that it holds: no number in a file fills a
-disk."""
+"""Frames that a film's stamps may ask for, and more for each that it holds: no stamp fills a disk."""
 
 MOST_LEFT_OUT = 0.05
 """Part of a film's frames that may be left out at its own rate without a word: stamps are rounded."""
@@ -62,9 +60,7 @@ def read_frames(
         start, stop: seconds; None is the film's end.
         complete: whether to say, behind the last frame, what of a whole film cannot be read.
 
-    Raises:
-        UserError: names the file where it cannot be read at all.
-        Incomplete: what of it cannot be read; raised behind all frames that can be.
+    Raises UserError where it cannot be read at all, Incomplete behind all frames that can be.
     """
     count, last = 0, None
     try:
@@ -83,8 +79,7 @@ def read_frames(
 def read_last(
     path: Path, count: int, size: Size | None, channels: int = 3, fps: float | None = None
 ) -> list[Array]:
-    """A film's last frames, at most `count`, as `read_frames` gives them; a long film is read from near its
-    end."""
+    """A film's last frames, at most `count`, as `read_frames` gives them, read from near its end."""
     facts = probe(path)
     start, rate = 0.0, fps or facts.fps
     if facts.fps and facts.seconds and rate:

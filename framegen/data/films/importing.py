@@ -118,8 +118,7 @@ def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Ski
 
 
 def _check_fault(error: UserError) -> None:
-    """Raises the error where the system failed and not the film: a network drive that drops out comes back,
-    and the same command then goes on; a film that may not be read is left out."""
+    """Raises the error where the system failed and not the film: a network drive may come back."""
     if by_system(error):
         raise UserError(f"{error}; what was read is kept, and the same command goes on") from error
 
@@ -157,8 +156,7 @@ def _is_there(folder: Path, options: Reading, known: Sequence[Known], show: bool
 def _read_films(
     parts: Path, known: Sequence[Known], left: list[Skipped], options: Reading, show: bool
 ) -> tuple[tuple[int, int, int], list[Part]]:
-    """Read every film into its part; those that cannot be read join the ones that are `left` out. Returns the
-    frames' shape (C, H, W), and the parts."""
+    """The frames' shape (C, H, W), and the films' parts; what cannot be read joins what is `left` out."""
     total = sum(expected(film.facts, options.fps) for film in known)
     read, shape = list[Part](), (0, 0, 0)
     for film in known[:1]:

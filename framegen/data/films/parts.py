@@ -69,8 +69,7 @@ def read_film(
 ) -> Part:
     """A film's part in the folder `parts`, read now or by an import that was stopped.
 
-    Shots are looked for at about the film's own rate; at a higher one frames come several times, and only the
-    first is looked at.
+    Shots are looked for at about the film's own rate; frames that come again are left out.
     """
     facts, found, fps = film.facts, film.found, options.fps
     said = f"{READING} {film.sha256} {shape} {fps} {options.strict} {found.name}"
@@ -125,14 +124,8 @@ def assemble(
     films: Sequence[Part],
     skipped: Sequence[Skipped],
 ) -> None:
-    """Split the films in `parts`, write the data set there, and move it to `folder`, in place of a damaged
-    one.
-
-    Args:
-        shape: (C, H, W) of the frames.
-
-    Raises UserError where there are too few frames, or the disk refuses.
-    """
+    """Split the films in `parts`, of frames (C, H, W) of that shape, write the data set there, and move it to
+    `folder`, in place of a damaged one. Raises UserError where there are too few frames."""
     shots_of_films = [
         Piece(number, start, end - start)
         for number, film in enumerate(films)

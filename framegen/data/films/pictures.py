@@ -53,8 +53,7 @@ def broken(path: Path, count: int, error: Exception) -> UserError:
 
 
 def by_system(error: BaseException) -> bool:
-    """Whether the system failed and not the file: a drive that drops out, for example. What may not be read
-    is a property of the file."""
+    """Whether the system failed, such as a drive that drops out, and not the file, which may forbid it."""
     cause = error.__cause__
     return isinstance(cause, OSError) and bool(cause.errno) and not isinstance(cause, PermissionError)
 
@@ -110,8 +109,7 @@ def frame_size(have: Size, size: int) -> Size:
 
 
 def fit(picture: Array, size: Size) -> Array:
-    """(H, W, C) float32 -> the same, scaled to cover the size, with its middle cut out: cut first, then
-    scaled."""
+    """(H, W, C) float32 -> the same, its middle cut out and scaled to the size."""
     from PIL import Image
 
     planes = [
@@ -135,8 +133,7 @@ def _resized(image: "Image.Image", size: Size) -> "Image.Image":
 
 
 def folder_files(path: Path) -> list[Path]:
-    """The pictures in a folder, in the order of their names: frame2 before frame10. Raises UserError where
-    there are none."""
+    """The pictures in a folder, in natural order. Raises UserError where there are none."""
     files = visible(path)
     for file in files:
         if file.suffix.lower() in FOREIGN:

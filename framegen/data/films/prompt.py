@@ -151,11 +151,8 @@ def _scaling(have: Size, want: Size) -> list[str]:
 
 
 def _array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tensor]:
-    """The frames of a .npy, or of a .npz with one array, (1 or 3, H, W) float32 in the value range.
-
-    Raises UserError where the array is of another type or shape, enormous, or holds values far outside the
-    range.
-    """
+    """The frames of a .npy, or of a .npz with one array, (1 or 3, H, W) float32 in the value range. Raises
+    UserError where its type, shape, size or values are wrong."""
     array, (low, high) = _open_array(path), value_range
     if array.dtype != np.uint8 and not np.issubdtype(array.dtype, np.floating):
         kinds = f"uint8, or float in [{low:g}, {high:g}]"
@@ -209,9 +206,8 @@ def _open_array(path: Path) -> Array:
 
 
 def played_again(path: Path, frames: Tensor, enough: int) -> Tensor:
-    """All frames of a moving picture, (T, C, H, W) in [0, 1], as they are seen: where it begins again,
-    `enough` frames and more follow the first time. It does where it says so, unless that is a cut, and where
-    its end meets its beginning: they differ no more than other neighbours do."""
+    """All frames of a moving picture, (T, C, H, W) in [0, 1]; where it begins again, as it says itself or
+    since its end meets its beginning, without a cut, `enough` frames and more follow the first time."""
     if not is_film(path) or (facts := probe(path)).clock is not None or len(frames) < 2:
         return frames
     levels = (frames.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()

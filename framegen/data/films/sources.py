@@ -94,8 +94,7 @@ def _moves(file: Path) -> bool:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's pictures with their names. Raises UserError where one cannot be
-    read."""
+    """SHA-256 of a file, or of a folder's pictures and names. Raises UserError where one cannot be read."""
     with blaming(path, "read"):
         if not path.is_dir():
             status = path.stat()
