@@ -19,9 +19,9 @@ from framegen.data.films.dataset import (
     find_dataset,
     frames_of,
     names,
-    neither,
     open_split,
     read_manifest,
+    unknown,
 )
 from framegen.data.films.facts import Facts, probe
 from framegen.data.films.frames import USUAL_RATE, read_frames
@@ -86,7 +86,7 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
         return _show_dataset(find_dataset(what, data_dir), out)
     path = Path(what)
     if not path.exists():
-        raise neither(what, data_dir)
+        raise unknown(f"{what}: no such file, and", data_dir)
     if path.is_dir() and (inside := [film.path for film in find_films([path])]) != [path]:
         raise UserError(f"{path}: is a folder of films; name one of them, such as {inside[0]}")
     return _show_film(path, size, out or data_dir)

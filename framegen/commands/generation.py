@@ -11,8 +11,7 @@ from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
 from framegen.data.clips import Data, to_float
-from framegen.data.films.looping import played_again
-from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, read_prompt
+from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, played_again, read_prompt
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents

@@ -15,7 +15,7 @@ from framegen.config.keywords import FilmKeywords
 from framegen.config.tasks import Film
 from framegen.config.training import Mode
 from framegen.data.film import longest_clip
-from framegen.data.films.dataset import digest_of
+from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.importing import import_films
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.data.films.splits import LEAST_CLIP, frames_needed
@@ -141,7 +141,7 @@ def on_films(
     paths = as_paths(films)
     name = _dataset_name(paths, size, channels, fps)
     folder = import_films(paths, name, size, channels, fps, data_dir, show, strict)
-    task = replace(config.task, dataset=name, digest=digest_of(folder))
+    task = replace(config.task, dataset=name, digest=content_digest(folder / MANIFEST))
     config = replace(config, task=task)
     return _shortened(config, task, Path(data_dir), show) if shorten else config
 

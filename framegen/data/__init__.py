@@ -11,20 +11,15 @@ from framegen.machine.errors import UserError
 
 @singledispatch
 def load_data(task: Task, data_dir: Path) -> Data:
-    """The task's clips, kept in (or made into) `data_dir`: what is registered for the task's class.
-
-    Raises UserError where a file there is damaged.
-    """
+    """The task's clips, kept in (or made into) `data_dir`. Raises UserError where a file there is damaged."""
     name = type(task).__name__
     raise UserError(f"{name}: no data of it are known; framegen.register({name}, LOAD) makes them known")
 
 
 @singledispatch
 def determine(task: Task, data_dir: Path) -> Task:
-    """The task as a run keeps it: bound to the files that its clips come from, where they are not made here.
-
-    Raises UserError where there are none.
-    """
+    """The task as a run keeps it, bound to the files of its clips, if any. Raises UserError where they are
+    missing."""
     return task
 
 

@@ -13,8 +13,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 CHUNK, CHUNK_BYTES = 100, 16 * 2**20
-"""Clips that are looked at at once, where all are gone through: so many, or as many as fit into these
-bytes."""
+"""Clips that are looked at at once: so many, or as many as fit into these bytes."""
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -23,14 +22,12 @@ def to_float(frames: Tensor) -> Tensor:
 
 
 class Clips(Protocol):
-    """Sequences of frames and what is to be predicted at each of them: tensors, files, or made as they are
-    asked for.
-
-    The first `burn_in` steps of a clip only set the state: they are fed but not scored.
-    """
+    """Sequences of frames and what is to be predicted at each of them."""
 
     @property
-    def burn_in(self) -> int: ...
+    def burn_in(self) -> int:
+        """Steps at a clip's beginning that only set the state: they are fed but not scored."""
+        ...
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -83,40 +80,35 @@ def evenly(count: int, most: int) -> Tensor:
 
 
 def chunk_size(clip_shape: Sequence[int]) -> int:
-    """How many clips (T, C, H, W) are looked at at once: memory does not grow with the size of a frame."""
+    """How many clips (T, C, H, W) are looked at at once."""
     return max(1, min(CHUNK, CHUNK_BYTES // (4 * math.prod(clip_shape))))
 
 
 @dataclass(frozen=True)
 class Data:
-    """A task's data. The three splits are made apart, from draws or parts of a film of their own (two draws
-    of a small world with next to no noise may come out the same); those of a sine are windows of one stream,
-    one after another."""
+    """A task's data. Each split has draws or parts of a film of its own (two draws of a small world with next
+    to no noise may come out the same); those of a sine are windows of one stream, one after another."""
 
     train: Clips
     val: Clips
     test: Clips
     originals: int | None = None
-    """So many of the training clips, the first ones, are as they were filmed; what follows are the same clips
-    mirrored, turned round or cropped elsewhere. None: all are."""
+    """How many training clips, the first ones, are as they were filmed; None: all."""
     carry_state: bool = False
-    """True: the training clips are one stream, gone through in order, and the state is carried (detached)
-    on."""
+    """Whether the training clips are one stream, gone through in order, its state carried on (detached)."""
     windows_apart: int = 1
-    """Of a stream every so many clips (its windows) is shown as it is trained on."""
+    """Of a stream every so many clips is shown as it is trained on."""
     test_frames: Tensor | None = None
-    """(N, T, C, H, W), uint8 or float32: clips for closed-loop generation; None where the target is not the
-    next frame."""
+    """(N, T, C, H, W), uint8 or float32, for closed loops; None where the target is not the next frame."""
     context: int = 0
     """How many of those frames are the prompt."""
     kinds: Mapping[str, Tensor] = field(default_factory=dict)
-    """By name, which of `test_frames` are of that kind, (N,) bool: pictures tell them apart. None need be
-    named."""
+    """By name, which of `test_frames` are of that kind, (N,) bool: pictures tell them apart."""
     unseen: Tensor | None = None
-    """(N, T) int64: for how many frames what moves was out of sight before it came back in this frame of
-    `test_frames`; 0 in all other frames. None where nothing is hidden whole."""
+    """(N, T) int64: for how many frames what moves was hidden before it came back in this frame of
+    `test_frames`, else 0. None where nothing is hidden whole."""
     overlapping: bool = False
-    """Whether test clips may share frames, so that their errors say nothing of how far a mean may be off."""
+    """Whether test clips may share frames, so that a mean's standard error cannot be told."""
     file: Path | None = None
     """Where the clips are kept; None where a formula gives them."""
 

@@ -24,10 +24,8 @@ MAX_BYTES = 2**30
 def load_digits(config: MovingMNIST, folder: Path) -> dict[str, Tensor]:
     """By split, pictures (N, digit_size, digit_size) uint8; no picture is in two splits.
 
-    Of MNIST's training file the last twelfth (5000) is for validation. Test pictures are those of its test
-    file, or where that is missing the last sixth of what is left.
-
-    Raises UserError where they are missing or damaged.
+    The last twelfth of MNIST's training file is for validation; for the test is its test file, or where that
+    is missing the last sixth of the rest. Raises UserError where they are missing or damaged.
     """
     if config.digits == "sklearn":
         pictures = _sklearn()
@@ -37,10 +35,9 @@ def load_digits(config: MovingMNIST, folder: Path) -> dict[str, Tensor]:
     else:
         pictures, test = _mnist(folder, TRAINING), _mnist(folder, TEST)
         if pictures is None:
-            raise UserError(
-                f"{folder}: holds no {TRAINING} (or .gz, or in MNIST/raw) of MNIST; put it there, or"
-                " --digits sklearn makes the same clips of digits that come with scikit-learn"
-            )
+            sklearn = "--digits sklearn makes the same clips of digits that come with scikit-learn"
+            missing = f"{TRAINING} (or .gz, or in MNIST/raw) of MNIST"
+            raise UserError(f"{folder}: holds no {missing}; put it there, or {sklearn}")
         train, val = np.split(pictures, [len(pictures) - len(pictures) // 12])
         if test is None:
             train, test = np.split(train, [len(train) - len(train) // 6])
@@ -65,10 +62,8 @@ def _sklearn() -> Array:
     try:
         from sklearn.datasets import load_digits as bundled
     except ImportError as error:
-        raise UserError(
-            "--digits sklearn: scikit-learn is not installed; uv sync --extra digits (or pip install"
-            " scikit-learn) brings it"
-        ) from error
+        way = "uv sync --extra digits (or pip install scikit-learn) brings it"
+        raise UserError(f"--digits sklearn: scikit-learn is not installed; {way}") from error
     flat, _ = bundled(return_X_y=True)
     return np.round(np.asarray(flat).reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
 
@@ -77,14 +72,12 @@ def _mnist(folder: Path, name: str) -> Array | None:
     """The pictures of one of MNIST's files, (N, 28, 28); None where it is not in the folder."""
     places = (place / f"{name}{end}" for place in (folder, folder / "MNIST" / "raw") for end in ("", ".gz"))
     path = next((path for path in places if path.exists()), None)
-    return None if path is None else _read_idx(path)
-
-
-def _read_idx(path: Path) -> Array:
-    """A file of 28x28 pictures in the IDX format: big-endian 2051, count, height, width, then the pixels."""
+    if path is None:
+        return None
     check_file(path, MAX_BYTES)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            # the IDX format: big-endian 2051, count, height, width, then the pixels
             magic, count, *sides = np.frombuffer(file.read(16), ">i4", 4).tolist()
             content = file.read(MAX_BYTES)
     except (OSError, EOFError, ValueError, zlib.error) as error:

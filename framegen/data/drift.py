@@ -19,10 +19,10 @@ SPREAD = 0.125
 
 
 def spectrum(config: Drift) -> Tensor:
-    """The variance P of each coefficient of a texture's unitary DFT, (size, size) float64.
+    """The variance P of each coefficient of a texture's unitary DFT, (size, size) float64. Its mean is the
+    variance of a clean pixel.
 
-    That of photographs (Field, 1987): amplitudes fall as 1/f, so variances as 1/f^2; the mean varies as the
-    lowest frequencies do. Its mean is the variance of a clean pixel.
+    As in photographs (Field, 1987) it falls as 1/f^2; the mean varies as the lowest frequencies do.
     """
     frequency = torch.fft.fftfreq(config.size, dtype=torch.float64)
     squared = frequency[:, None] ** 2 + frequency**2
@@ -37,10 +37,7 @@ def velocities(config: Drift | Sprites) -> Tensor:
 
 
 def sample(config: Drift, split: Split) -> Tensor:
-    """Make the clips of one split: uint8 (N, num_frames, 1, size, size).
-
-    The same config gives the same clips; splits draw from independent streams of `data_seed`.
-    """
+    """The clips of one split, uint8 (N, num_frames, 1, size, size); see `draws`."""
     made = [(noisy.clip(0, 1) * 255).round().astype(np.uint8) for _, noisy in _made(config, split)]
     return torch.from_numpy(np.stack(made)[:, :, None])
 
@@ -65,4 +62,4 @@ def _made(config: Drift, split: Split) -> Iterator[tuple[np.ndarray, np.ndarray]
 
 def load(config: Drift, folder: Path) -> Data:
     """The clips from `folder`, made there first where they are missing; see `load_kept`."""
-    return load_kept(config, folder, lambda split: sample(config, split), config.context)
+    return load_kept(config, folder, sample, config.context)

@@ -9,15 +9,8 @@ from torch import Tensor
 
 from framegen.config.tasks import Film
 from framegen.data.clips import SPLITS, Data, Split, TensorClips, evenly, to_float
-from framegen.data.films.dataset import (
-    MANIFEST,
-    Manifest,
-    digest_of,
-    find_dataset,
-    frames_of,
-    open_split,
-    read_manifest,
-)
+from framegen.data.films.dataset import MANIFEST, Manifest, find_dataset, frames_of, open_split, read_manifest
+from framegen.data.films.sources import content_digest
 from framegen.machine.errors import OptionError, UserError
 
 PLACES = 5
@@ -26,12 +19,10 @@ PLACES = 5
 
 @dataclass(frozen=True)
 class Windows:
-    """Every clip of so many frames that lies within a shot, at every offset; mirrored and cropped ones are
-    clips of their own.
+    """Clips of so many frames from a split's array; mirrored and cropped ones are clips of their own.
 
-    Of M windows, clip i is window i % M; i // M says what was done to it, digit by digit: whether it is
-    mirrored, where `flip` is on, stands on its head, where `flip_vertical` is, or runs backwards, where
-    `reverse` is; what is left is the place where it is cropped. So an index alone tells what a clip holds.
+    Of M windows, clip i is window i % M; the digits of i // M say whether it is mirrored (`flip`), stands on
+    its head (`flip_vertical`), runs backwards (`reverse`), and where it is cropped.
     """
 
     path: Path
@@ -80,65 +71,43 @@ class Windows:
 def cropped(frames: np.ndarray, crop: int, place: int = 0) -> np.ndarray:
     """Frames (T, C, H, W) with `crop` pixels less in height and in width; place 0 is the middle, 1 to 4 are
     the corners."""
-    if crop == 0:
-        return frames
-    tops, lefts = (crop // 2, 0, 0, crop, crop), (crop // 2, 0, crop, 0, crop)
+    top, left = [(crop // 2, crop // 2), (0, 0), (0, crop), (crop, 0), (crop, crop)][place]
     height, width = frames.shape[2:]
-    top, left = tops[place], lefts[place]
     return frames[..., top : top + height - crop, left : left + width - crop]
-
-
-def window_starts(manifest: Manifest, split: Split, num_frames: int) -> Tensor:
-    """The row of every window of so many frames within one of the split's shots, (M,) int64."""
-    parts = [
-        torch.arange(shot.row, shot.row + shot.frames - num_frames + 1)
-        for shot in manifest.shots
-        if shot.split == split and shot.frames >= num_frames
-    ]
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)
 
 
 def determine(config: Film, data_dir: Path) -> Film:
     """The same task, bound to the data set as it is now."""
-    return replace(config, digest=config.digest or digest_of(find_dataset(config.dataset, data_dir)))
+    folder = find_dataset(config.dataset, data_dir)
+    return replace(config, digest=config.digest or content_digest(folder / MANIFEST))
 
 
 def load(config: Film, data_dir: Path) -> Data:
-    """Training clips are every window at every offset; validation and test clips are windows that are spread
-    evenly over their shots.
+    """Training clips are every window at every offset within a shot; validation and test clips are windows
+    spread evenly over their shots.
 
     Raises UserError where the data set is missing, damaged or another than the config's digest says;
     OptionError where its shots are too short for the clips, or its frames too small for the crop.
     """
     folder = find_dataset(config.dataset, data_dir)
-    if config.digest and digest_of(folder) != config.digest:
+    if config.digest and content_digest(folder / MANIFEST) != config.digest:
         raise UserError(
             f"{folder / MANIFEST}: is not the data set that the run began with (another SHA-256);"
             " import the same films with the same options"
         )
     manifest = read_manifest(folder)
     if config.crop >= min(manifest.shape[1:]):
-        raise OptionError(
-            f"--crop {config.crop}: nothing is left of frames of {manifest.shape[2]}x{manifest.shape[1]}"
-        )
-    train = Windows(
-        open_split(folder, manifest, "train"),
-        _starts(config, manifest, "train"),
-        config.num_frames,
-        config.flip,
-        config.flip_vertical,
-        config.reverse,
-        config.crop,
-    )
-    val, test = (
-        _fixed(config, folder, manifest, "val", config.max_val_clips),
-        _fixed(config, folder, manifest, "test", config.max_test_clips),
-    )
+        width, height = manifest.shape[:0:-1]
+        raise OptionError(f"--crop {config.crop}: nothing is left of frames of {width}x{height}")
+    path, starts = _windows(config, folder, manifest, "train")
+    ways = config.flip, config.flip_vertical, config.reverse, config.crop
+    val = _fixed(config, folder, manifest, "val", config.max_val_clips)
+    test = _fixed(config, folder, manifest, "test", config.max_test_clips)
     return Data(
-        train,
+        Windows(path, starts, config.num_frames, *ways),
         TensorClips(val[:, :-1], val[:, 1:]),
         TensorClips(test[:, :-1], test[:, 1:]),
-        originals=len(train.starts),
+        originals=len(starts),
         test_frames=test,
         context=config.context,
         overlapping=True,
@@ -147,28 +116,32 @@ def load(config: Film, data_dir: Path) -> Data:
 
 
 def longest_clip(config: Film, data_dir: Path) -> tuple[Split, int]:
-    """The split whose shots are the shortest, and how many frames the longest of them has: no clip that all
-    splits are to have can be longer."""
+    """The split whose longest shot is the shortest, and its frames: no clip of all splits can be longer."""
     shots = read_manifest(find_dataset(config.dataset, data_dir)).shots
     longest = {split: max(shot.frames for shot in shots if shot.split == split) for split in SPLITS}
     split = min(SPLITS, key=longest.__getitem__)
     return split, longest[split]
 
 
-def _starts(config: Film, manifest: Manifest, split: Split) -> Tensor:
-    starts = window_starts(manifest, split, config.num_frames)
-    if len(starts) == 0:
-        longest = max((shot.frames for shot in manifest.shots if shot.split == split), default=0)
+def _windows(config: Film, folder: Path, manifest: Manifest, split: Split) -> tuple[Path, Tensor]:
+    """A split's array, and the row of every window within one of its shots, (M,) int64."""
+    shots = [shot for shot in manifest.shots if shot.split == split]
+    longest = max((shot.frames for shot in shots), default=0)
+    if longest < config.num_frames:
         raise OptionError(
             f"--num-frames {config.num_frames}: the longest shot of {config.dataset}'s {split} split has"
             f" {longest} frames; at most that many make a clip"
         )
-    return starts
+    starts = [
+        torch.arange(shot.row, shot.row + shot.frames - config.num_frames + 1)
+        for shot in shots
+        if shot.frames >= config.num_frames
+    ]
+    return open_split(folder, manifest, split), torch.cat(starts)
 
 
 def _fixed(config: Film, folder: Path, manifest: Manifest, split: Split, most: int) -> Tensor:
     """At most so many windows, uint8 (N, num_frames, C, H, W), cut from the middle."""
-    starts = _starts(config, manifest, split)
+    path, starts = _windows(config, folder, manifest, split)
     chosen = starts[evenly(len(starts), most)]
-    path = open_split(folder, manifest, split)
     return Windows(path, chosen, config.num_frames, crop=config.crop).frames(slice(0, len(chosen)))

@@ -1,15 +1,17 @@
-"""Clips that a formula gives: made once, and kept in a file beside which their config stands."""
+"""Clips that a formula gives: made once, and kept in a file with their config."""
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from framegen.config.tasks import World
+from framegen.config.tasks import Orbit, Sprites, World
 from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors
@@ -18,27 +20,16 @@ LATER = {"bar": 0}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""
 
 
-def load_kept(
-    config: World,
-    folder: Path,
-    sample: Callable[[Split], Tensor],
-    context: int,
-    kinds: Mapping[str, Tensor] | None = None,
-) -> Data:
-    """The clips of a config from `folder`, made there first where they are missing.
+def load_kept(config: World, folder: Path, sample: Callable[[Any, Split], Tensor], context: int) -> Data:
+    """The clips of a config from `folder`, made there first by `sample`, uint8 (N, T, C, H, W) a split. Of a
+    test clip `context` frames are the prompt.
 
-    Args:
-        sample: makes a split's clips, uint8 (N, T, C, H, W).
-        context: frames of a test clip that are the prompt.
-        kinds: see `Data`.
-
-    Raises:
-        UserError: the file is damaged or holds something else; it is named.
+    Raises UserError that names the file where it is damaged or holds something else.
     """
     path = data_file(config, folder)
     if not os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
         make_parents(path)
-        save_tensors(path, {split: sample(split) for split in SPLITS}, {"config": asdict(config)})
+        save_tensors(path, {split: sample(config, split) for split in SPLITS}, {"config": asdict(config)})
     try:
         clips, metadata = load_tensors(path)
         found = parse_json(metadata.get("config", ""), type(config), str(path))
@@ -47,13 +38,31 @@ def load_kept(
     except UserError as error:
         raise UserError(f"{error}; move it away and the clips are made anew") from error
     train, val, test = (TensorClips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
-    return Data(
-        train, val, test, test_frames=clips["test"], context=context, kinds=dict(kinds or {}), file=path
-    )
+    return Data(train, val, test, test_frames=clips["test"], context=context, file=path)
+
+
+def hidden(size: int, bar: int) -> Tensor:
+    """The pixels, (size, size) bool, that an opaque bar of so many columns in the middle hides."""
+    mask = torch.zeros(size, size, dtype=torch.bool)
+    left = (size - bar) // 2
+    mask[:, left : left + bar] = True
+    return mask
+
+
+def observed(config: Orbit | Sprites, clean: Iterable[Tensor], random: np.random.Generator) -> Tensor:
+    """Clean clips, (T, 1, size, size) float64 each, with noise and the bar, which is 0, as uint8."""
+    clips = []
+    for frames in clean:
+        noisy = frames + config.noise * torch.from_numpy(random.standard_normal(frames.shape))
+        clips.append((noisy.clamp(0, 1) * 255).round().to(torch.uint8))
+    made = torch.stack(clips)
+    made[..., hidden(config.size, config.bar)] = 0
+    return made
 
 
 def draws(config: World, split: Split) -> tuple[np.random.Generator, int]:
-    """What a split's clips are drawn from, a stream of `data_seed` of their own; and how many they are."""
+    """What a split's clips are drawn from, a stream of `data_seed` of its own; and how many they are. The
+    same config gives the same clips."""
     counts = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}
     return np.random.default_rng([config.data_seed, SPLITS.index(split)]), counts[split]
 

@@ -1,11 +1,10 @@
 """Moving MNIST (Srivastava, Mansimov and Salakhutdinov, "Unsupervised Learning of Video Representations using
 LSTMs", 2015).
 
-The protocol is that of the paper's generator (data_handler.py of unsupervised-videos), which OpenSTL and most
-others have taken over word for word: a digit starts anywhere in the room that the canvas leaves it, at an
-angle drawn uniformly; it moves by a constant step; beyond an edge it is set onto the edge, and that component
-of its velocity turns round; positions are cut to whole pixels; the brighter pixel is seen. The first frame is
-seen after the first step.
+The protocol is that of the paper's generator (data_handler.py of unsupervised-videos), which most others have
+taken over: a digit starts anywhere in the room that the canvas leaves it, at an angle drawn uniformly; it
+moves by a constant step; beyond an edge it is set onto the edge, and that component of its velocity turns
+round; positions are cut to whole pixels; the brighter pixel is seen. The first frame comes after a step.
 """
 
 import hashlib
@@ -21,6 +20,7 @@ from framegen.config.tasks import MovingMNIST
 from framegen.data.clips import SPLITS, Clips, Data, TensorClips, to_float
 from framegen.data.digits import load_digits
 from framegen.machine.errors import UserError
+from framegen.machine.files import blaming
 
 Floats = npt.NDArray[np.float64]
 
@@ -32,14 +32,9 @@ PUBLIC_SHAPE = (20, 10_000, 64, 64)
 
 
 def tracks(start: Floats, angle: Floats, num_frames: int, step: float) -> Floats:
-    """Where digits are in each frame, the room that they have being [0, 1] in both directions.
+    """Where digits are in each frame, (..., num_frames, 2), y and x in a room of [0, 1].
 
-    Args:
-        start: (..., 2), y and x before the first step.
-        angle: (...), radians.
-
-    Returns:
-        (..., num_frames, 2).
+    They begin at `start`, (..., 2), and move at an `angle`, (...), radians.
     """
     place = start.copy()
     velocity = np.stack([np.sin(angle), np.cos(angle)], -1)
@@ -53,12 +48,8 @@ def tracks(start: Floats, angle: Floats, num_frames: int, step: float) -> Floats
 
 
 def draw(pictures: Tensor, places: Tensor, size: int) -> Tensor:
-    """Clips of digits on a dark canvas, uint8 (B, T, 1, size, size).
-
-    Args:
-        pictures: (B, digits, side, side) uint8.
-        places: (B, digits, T, 2), row and column of each digit's upper left pixel.
-    """
+    """Clips of digits on a dark canvas, uint8 (B, T, 1, size, size): their pictures, (B, digits, side, side)
+    uint8, at places, (B, digits, T, 2), row and column of the upper left pixel."""
     clips = np.zeros((len(places), places.shape[2], size, size), np.uint8)
     for canvases, digits, ways in zip(clips, pictures.numpy(), places.tolist(), strict=True):
         for digit, way in zip(digits, ways, strict=True):
@@ -92,8 +83,7 @@ class BouncingClips:
         return clips[:, :-1], clips[:, 1:]
 
     def frames(self, index: Tensor | slice) -> Tensor:
-        """The whole clips, uint8 (B, T, 1, size, size). A tensor may ask for any clip from 0 on, also beyond
-        the length: fresh ones."""
+        """The whole clips, uint8 (B, T, 1, size, size). Indices beyond the length give fresh clips."""
         return draw(*self.scenes(index), self.config.size)
 
     def scenes(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
@@ -112,10 +102,8 @@ class BouncingClips:
 
 
 def load(config: MovingMNIST, folder: Path) -> Data:
-    """Training and validation clips that are made as they are asked for, each of its split's digits.
-
-    The test clips are those of mnist_test_seq.npy where it lies in `folder` and the config is what it was
-    made by; otherwise they are made too.
+    """Clips that are made as they are asked for, each of its split's digits. The test clips are those of
+    mnist_test_seq.npy where it lies in `folder` and the config is what it was made by.
 
     Raises UserError where the digits are missing, or a file is damaged.
     """
@@ -139,16 +127,12 @@ def _public_file(config: MovingMNIST, folder: Path) -> Path | None:
 
 def _read_public(path: Path) -> Tensor:
     """Its clips, uint8 (N, 20, 1, 64, 64): a view of the file, of which only what is looked at is read."""
-    try:
+    with blaming(path, "read"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if digest != PUBLIC_MD5:
-            raise UserError(
-                f"{path}: is damaged or another file: its MD5 is {digest}, not {PUBLIC_MD5}; move it"
-                " away, and test clips are made instead"
-            )
+            damage = f"is damaged or another file: its MD5 is {digest}, not {PUBLIC_MD5}"
+            raise UserError(f"{path}: {damage}; move it away, and test clips are made instead")
         # "c": torch takes no read-only memory; what is written would stay in memory
         frames = torch.from_numpy(np.load(path, mmap_mode="c"))  # (20, N, 64, 64)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     return frames.transpose(0, 1)[:, :, None]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,32 +10,25 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Orbit
-from framegen.data.bar import hidden
 from framegen.data.clips import Data, Split
-from framegen.data.kept import draws, load_kept
+from framegen.data.kept import draws, load_kept, observed
 
 RADIUS = 0.7
 
 BASE, AMPLITUDE = 0.2, 0.6
 
 MAX_ANGLES = 4096
-"""Where a clip would pin the angle down further, between two of these the picture differs by less than its
-rounding: four times as many lower a closed-loop mse by less than 2e-8 (size 8 and 16, noise 0 and 0.001)."""
+"""Four times as many lower a closed-loop mse by less than 2e-8 (size 8 and 16, noise 0 and 0.001)."""
 
 CONTEXT = 10
 """Frames of a test clip that are the prompt; half of a clip with less than twice as many."""
 
 
 def render(config: Orbit, phase: Tensor) -> Tensor:
-    """The clean picture of a light at angle `phase`.
+    """The clean picture (..., 1, size, size) of a light at angle `phase` (...), radians.
 
-    Args:
-        phase: any shape (...), radians.
-
-    Returns:
-        (..., 1, size, size), brightness in [0.2, 0.8]: BASE + AMPLITUDE * exp(-d^2 / (2 width^2)), d the
-        distance from the pixel's centre to the light at RADIUS (cos phase, sin phase); the picture spans [-1,
-        1]^2.
+    Its brightness, in [0.2, 0.8], is BASE + AMPLITUDE * exp(-d^2 / (2 width^2)), d the distance from the
+    pixel's centre to the light at RADIUS (cos phase, sin phase); the picture spans [-1, 1]^2.
     """
     width = width_of(config)
     centres = (2 * torch.arange(config.size, dtype=phase.dtype) + 1) / config.size - 1  # (size,)
@@ -56,18 +50,9 @@ def angular_velocities(config: Orbit) -> Tensor:
 
 
 def sample(config: Orbit, split: Split) -> Tensor:
-    """Make the clips of one split: uint8 (N, num_frames, 1, size, size).
-
-    The same config gives the same clips; splits draw from independent streams of `data_seed`. What a bar
-    hides is 0.
-    """
-    random, start, _ = _beginnings(config, split)
-    clips = torch.empty(len(start), config.num_frames, 1, config.size, config.size, dtype=torch.uint8)
-    for clip, picture in zip(clips, clean(config, split), strict=True):
-        noisy = picture + config.noise * torch.from_numpy(random.standard_normal(picture.shape))
-        clip.copy_((noisy.clamp(0, 1) * 255).round())
-    clips[..., hidden(config.size, config.bar)] = 0
-    return clips
+    """The clips of one split, uint8 (N, num_frames, 1, size, size), what a bar hides 0; see `draws`."""
+    random, _, _ = _beginnings(config, split)
+    return observed(config, clean(config, split), random)
 
 
 def clean(config: Orbit, split: Split) -> Iterator[Tensor]:
@@ -90,14 +75,12 @@ def _beginnings(config: Orbit, split: Split) -> tuple[np.random.Generator, Tenso
 
 
 def phase_grid(config: Orbit, refine: int = 1) -> tuple[Tensor, Tensor]:
-    """Tables for the optimal predictor: the clean picture at each of G angles, and the shifts between frames.
+    """Tables for the optimal predictor: the clean picture at each of G angles, (G, 1, size, size) float64,
+    and the shifts between frames in grid points, (2 * len(speeds),).
 
     The grid is as fine as the angle can be known after all frames of a clip (the Cramer-Rao bound at its
     sharpest), where sums over it have converged; `refine` makes it finer by that factor. G is a multiple of
     the period, so that every speed moves by whole grid points.
-
-    Returns:
-        (G, 1, size, size) float64 pictures, and (2 * len(speeds),) shifts in grid points a frame.
     """
     phase = torch.linspace(0, 2 * math.pi, 1001, dtype=torch.float64)
     slope = render(config, phase).diff(dim=0) / (phase[1] - phase[0])
@@ -115,4 +98,4 @@ def load(config: Orbit, folder: Path) -> Data:
     counter_clockwise = _beginnings(config, "test")[2] > 0  # rows are drawn from the top, so y points down
     kinds = {"counter-clockwise": ~counter_clockwise, "clockwise": counter_clockwise}
     context = min(CONTEXT, config.num_frames // 2)
-    return load_kept(config, folder, lambda split: sample(config, split), context, kinds)
+    return replace(load_kept(config, folder, sample, context), kinds=kinds)

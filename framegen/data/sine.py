@@ -23,9 +23,8 @@ def load(config: Sine, folder: Path) -> Data:
     """One stream, cut into windows [k pi, (k + 1) pi]; validation and test go on where training ends.
 
     Those two are fed from the stream's beginning, so that the state is carried on into the windows that are
-    scored. The clips for closed-loop generation begin all around the circle; one period of them is the
-    prompt. A formula
-    gives all of them: nothing is kept in `folder`.
+    scored. Clips for closed-loop generation begin all around the circle, and one period of them is the
+    prompt. Nothing is kept in `folder`.
     """
 
     def split(first_window: int, windows: int) -> TensorClips:
@@ -51,10 +50,8 @@ def load(config: Sine, folder: Path) -> Data:
 
 
 def optimal_weights(config: Sine) -> Tensor:
-    """Weights (2, 1) of the last two samples, newest first, that give the target exactly.
-
-    From sin(a - b) = sin a cos b - cos a sin b, with cos a read off two neighbouring samples.
-    """
+    """Weights (2, 1) of the last two samples, newest first, that give the target exactly: from sin(a - b) =
+    sin a cos b - cos a sin b, with cos a read off two neighbouring samples."""
     step = math.pi / config.window
     shift = config.lag * step
     newest = math.cos(shift) - math.sin(shift) / math.tan(step)

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Sprites
-from framegen.data.bar import hidden
 from framegen.data.clips import Data, Split
 from framegen.data.drift import velocities
-from framegen.data.kept import draws, load_kept
+from framegen.data.kept import draws, hidden, load_kept, observed
 
 DARK, BRIGHT = 0.25, 0.75
 """Of the background, and of a shape."""
@@ -53,17 +52,9 @@ def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, T
 
 
 def sample(config: Sprites, split: Split) -> Tensor:
-    """Make the clips of one split: uint8 (N, num_frames, 1, size, size); what the bar hides is 0.
-
-    The same config gives the same clips; splits draw from independent streams of `data_seed`.
-    """
-    random, shape, _ = paths(config, split)
-    clips = np.empty((len(shape), config.num_frames, 1, config.size, config.size), np.uint8)
-    for clip, frames in zip(clips, clean(config, split), strict=True):
-        noisy = frames.numpy() + config.noise * random.standard_normal(frames.shape)
-        clip[...] = (noisy.clip(0, 1) * 255).round()
-    clips[..., hidden(config.size, config.bar).numpy()] = 0
-    return torch.from_numpy(clips)
+    """The clips of one split, uint8 (N, num_frames, 1, size, size), what the bar hides 0; see `draws`."""
+    random, _, _ = paths(config, split)
+    return observed(config, clean(config, split), random)
 
 
 def clean(config: Sprites, split: Split) -> Iterator[Tensor]:
@@ -91,5 +82,5 @@ def unseen(config: Sprites, split: Split) -> Tensor:
 
 def load(config: Sprites, folder: Path) -> Data:
     """The clips from `folder`, made there first where they are missing; see `load_kept`."""
-    data = load_kept(config, folder, lambda split: sample(config, split), config.context)
+    data = load_kept(config, folder, sample, config.context)
     return replace(data, unseen=unseen(config, "test")) if config.bar else data

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites, Task
 from framegen.data import drift, orbit, sprites
-from framegen.data.bar import hidden
 from framegen.data.clips import Data, to_float
+from framegen.data.kept import hidden
 from framegen.models.mixture import censored_mean
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from framegen.config.tasks import Drift, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.data import drift, orbit, sine, sprites
-from framegen.data.bar import hidden
 from framegen.data.clips import Data, chunks, evenly
+from framegen.data.kept import hidden
 from framegen.data.moving_mnist import BouncingClips
 from framegen.machine.progress import count_of
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean

@@ -19,9 +19,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if cuda else "cpu"
     if name == "cuda" and not cuda:
-        raise OptionError(
-            f"--device {name}: torch finds no such device here; --device auto takes what there is"
-        )
+        raise OptionError("--device cuda: torch finds no such device here; --device auto takes what there is")
     if name == "cuda":
         torch.set_float32_matmul_precision("high")  # as convolutions and recurrent cells do there anyway
     return torch.device(name)
@@ -40,8 +38,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
-    """What torch draws inside is a function of these numbers, none negative; its generators are given back as
-    they were."""
+    """What torch draws inside is a function of these numbers, none negative; its generators are restored."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):
@@ -52,8 +49,8 @@ def seeded(*numbers: int) -> Iterator[None]:
 
 
 def peak_memory(device: torch.device | None = None) -> int:
-    """The most memory that this process has held, in bytes: of a GPU since its training began, of main memory
-    since the process began."""
+    """The most memory that this process has held, bytes: of a GPU since training began, of main memory since
+    the process began."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource  # which Windows has not

@@ -1,9 +1,8 @@
-"""The one exception that a user is meant to see, and how lines are made that anyone may read."""
+"""What a user can mend, in lines that any terminal can show."""
 
 
 def printable(text: object) -> str:
-    """The text as one line of printable letters: a name in it may hold any, and a terminal does what some of
-    them say."""
+    """The text as one line of printable letters: a name may hold others, which a terminal obeys."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(text))
 
 

@@ -1,12 +1,11 @@
-"""Files: nothing is ever half-written, nothing is ever unpickled, and what comes back is checked before it is
-believed.
+"""Files: nothing is ever half-written or unpickled, and what is read is checked.
 
-JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON beside
-them.
+JSON is read into frozen dataclasses, strictly; tensors stand in safetensors, with a digest and JSON.
 """
 
 import hashlib
 import itertools
+import json
 import os
 import shutil
 import stat
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_JSON_BYTES = 256 * 2**20
 MAX_TENSOR_BYTES = 16 * 2**30
+MAX_BYTES = 2**44
+"""Of any file that is read; a larger one is none."""
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
 DIGEST = "sha256"
 LETTERS = 40
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 
 class Taken(UserError):
-    """A name that was free when the work began has been taken since; what was made is `kept` beside it."""
+    """A free name was taken while something was made, which is `kept` beside it."""
 
     def __init__(self, path: Path, kept: Path) -> None:
         super().__init__(f"{path}: is there by now, and stays; what was made here is {kept}")
@@ -38,54 +39,52 @@ class Taken(UserError):
 
 
 @contextmanager
+def blaming(path: Path, what: str = "written") -> Iterator[None]:
+    """Raises UserError, "PATH: cannot be written: …", where the system refuses what is done inside."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{path}: cannot be {what}: {error.strerror or error}") from error
+
+
+@contextmanager
 def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
     """A temporary path of the same ending beside `path`; renamed to `path` on success, removed on failure.
 
-    Whoever is killed meanwhile leaves the old file whole. The folder is there already.
-
-    Args:
-        exclusive: whether nothing may be replaced, not even what appeared since the work began.
-
-    Raises:
-        UserError: the disk refuses. Taken: see there.
+    Whoever is killed meanwhile leaves the old file whole. The folder is there already. Raises UserError where
+    the disk refuses, and Taken where it is `exclusive`, and something has come to be at `path`.
     """
     temporary = path.with_name(f".{path.stem[-LETTERS:]}.{os.getpid()}.tmp{path.suffix}")
     try:
-        yield temporary
-        if exclusive:
-            _name(temporary, path)
-        else:
-            temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        with blaming(path):
+            yield temporary
+            if exclusive:
+                _name(temporary, path)
+            else:
+                temporary.replace(path)
     finally:
-        # A folder that cannot be written cannot hold a leftover either.
-        with suppress(OSError):
+        with suppress(OSError):  # a folder that cannot be written cannot hold a leftover either
             temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_folder(path: Path, exclusive: bool = False) -> Iterator[Path]:
-    """`replacing` for a folder: the temporary one is made, and takes the place of all that `path` holds, or
-    where it is exclusive that of an empty folder alone.
-
-    Whoever is killed between the two renames leaves the old one beside, under a hidden name.
-    """
-    temporary, old = (
-        path.with_name(f".{path.name[-LETTERS:]}.{os.getpid()}.{kind}") for kind in ("tmp", "old")
-    )
+    """`replacing` for a folder, made under a temporary name: it takes the place of all that `path` holds, or
+    where it is exclusive of an empty folder alone. Whoever is killed between the two renames leaves the old
+    one beside, under a hidden name."""
+    hidden = f".{path.name[-LETTERS:]}.{os.getpid()}"
+    temporary, old = path.with_name(f"{hidden}.tmp"), path.with_name(f"{hidden}.old")
     try:
-        shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
-        temporary.mkdir()
-        yield temporary
-        if exclusive:
-            _name(temporary, path)
-        else:
-            if path.exists():
-                path.rename(old)
-            temporary.rename(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+        with blaming(path):
+            shutil.rmtree(temporary, ignore_errors=True)  # of an earlier process of this number
+            temporary.mkdir()
+            yield temporary
+            if exclusive:
+                _name(temporary, path)
+            else:
+                if path.exists():
+                    path.rename(old)
+                temporary.rename(path)
     finally:
         if old.exists() and not path.exists():
             old.rename(path)
@@ -110,10 +109,8 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def rename_new(made: Path, path: Path) -> None:
-    """Rename a file or a folder in one step that replaces nothing but an empty folder.
-
-    Raises FileExistsError where the name is taken.
-    """
+    """Rename a file or a folder in one step that replaces nothing but an empty folder. Raises FileExistsError
+    where the name is taken."""
     try:
         if made.is_dir():
             made.rename(path)
@@ -131,15 +128,12 @@ def rename_new(made: Path, path: Path) -> None:
 
 def make_parents(path: Path) -> None:
     """Make the folders in which a file is to lie. Raises UserError where that cannot be done."""
-    try:
+    with blaming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what a process that was killed inside `replacing` left. Only for who alone writes in the
-    folder."""
+    """Remove what a process that was killed inside `replacing` left. Nobody else may write in the folder."""
     for path in list(folder.rglob(".*.tmp*")):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -155,17 +149,20 @@ def write_text(path: Path, content: str, exclusive: bool = False) -> None:
     write_bytes(path, content.encode(errors="backslashreplace"), exclusive)  # a name may be no text
 
 
-def check_file(path: Path, limit: int) -> None:
-    """Raises UserError where a path is missing, no regular file, or larger than `limit` bytes.
-
-    A pipe would hang, /dev/zero never ends, and a sparse file takes all memory.
-    """
+def status_of(path: Path, what: str = "file") -> os.stat_result:
+    """What the system knows of a path. Raises UserError, "no such file", where it leads to nothing."""
     try:
-        status = path.stat()
+        return path.stat()
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
+        raise UserError(f"{path}: no such {what}") from error
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL
         raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def check_file(path: Path, limit: int = MAX_BYTES) -> None:
+    """Raises UserError where a path is missing, no regular file (a pipe would hang, /dev/zero never ends), or
+    larger than `limit` bytes (a sparse file takes all memory)."""
+    status = status_of(path)
     if not stat.S_ISREG(status.st_mode):
         raise UserError(f"{path}: is not a regular file")
     if status.st_size > limit:
@@ -173,14 +170,10 @@ def check_file(path: Path, limit: int) -> None:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """A JSON file as an instance of `kind`. Raises UserError that names file and place where it does not hold
-    one."""
+    """A JSON file as an instance of `kind`; see `parse_json`."""
     check_file(path, MAX_JSON_BYTES)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    return parse_json(content, kind, str(path))
+    with blaming(path, "read"):
+        return parse_json(path.read_bytes(), kind, str(path))
 
 
 class Finite:
@@ -190,15 +183,8 @@ class Finite:
 
 
 def parse_json(content: bytes | str, kind: type[T], source: str) -> T:
-    """JSON as an instance of `kind`, types checked strictly: no number is taken for text, nor 1.0 for 1.
-
-    Args:
-        kind: a dataclass, or any type that pydantic knows.
-        source: what an error names.
-
-    Raises:
-        UserError: where it is no JSON, or a value is missing, unknown or of another type.
-    """
+    """JSON as an instance of `kind`, a dataclass or any type that pydantic knows, types checked strictly: no
+    number is taken for text, nor 1.0 for 1. Raises UserError that names `source` where it holds none."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -218,8 +204,6 @@ def to_json(value: Any) -> bytes:
 
 def json_text(value: Any) -> str:
     """Strict JSON. Raises ValueError where a number is not finite."""
-    import json
-
     return json.dumps(value, allow_nan=False)
 
 
@@ -233,11 +217,15 @@ def save_tensors(path: Path, tensors: Mapping[str, "Tensor"], metadata: Mapping[
 
 
 def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Read what `save_tensors` wrote: the tensors, and the metadata's JSON texts by name.
+    """Read what `save_tensors` wrote: the tensors, and the metadata's JSON texts by name. Raises UserError
+    that names the file where it is missing, cut short, changed or foreign."""
+    import safetensors.torch
 
-    Raises UserError that names the file where it is missing, cut short, changed, foreign or no regular file.
-    """
-    tensors, metadata = _tensors(path)
+    with _readable(path):
+        content = path.read_bytes()  # once, since another file may take the name at any moment
+        tensors = safetensors.torch.load(content)  # it has checked the header
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     if DIGEST not in metadata:
         raise UserError(f"{path}: was not written by this version of framegen (no digest in its metadata)")
     if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
@@ -246,25 +234,11 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
 
 
 def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata alone of what `save_tensors` wrote; no tensor is read. Raises UserError like
-    `load_tensors`."""
+    """The metadata alone of what `save_tensors` wrote. Raises UserError like `load_tensors`."""
     import safetensors
 
     with _readable(path), safetensors.safe_open(path, framework="numpy") as file:
         return file.metadata() or {}
-
-
-def _tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
-    """Tensors and metadata out of one reading, since another file may take the name at any moment."""
-    import json
-
-    import safetensors.torch
-
-    with _readable(path):
-        content = path.read_bytes()
-        tensors = safetensors.torch.load(content)  # it has checked the header
-        length = int.from_bytes(content[:8], "little")
-        return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
 
 
 @contextmanager
@@ -274,17 +248,14 @@ def _readable(path: Path) -> Iterator[None]:
 
     check_file(path, MAX_TENSOR_BYTES)
     try:
-        yield
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        with blaming(path, "read"):
+            yield
     except safetensors.SafetensorError as error:
         with path.open("rb") as file:
             start = file.read(4)
         if start.startswith(PICKLE_STARTS):
-            raise UserError(
-                f"{path}: is a pickle (a torch.save file), which can run code; framegen reads safetensors "
-                "only"
-            ) from error
+            pickle = "is a pickle (a torch.save file), which can run code"
+            raise UserError(f"{path}: {pickle}; framegen reads safetensors only") from error
         raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
 
 

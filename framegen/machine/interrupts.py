@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 
 SIGNALS = tuple(signal.Signals[n] for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n))
 """Those that end a training well; a terminal that is closed sends SIGHUP, which not every platform has."""
@@ -20,11 +20,8 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """While it is entered, each of SIGNALS raises `Interrupted`, or waits where `held` says so.
-
-    `advice` is what its message tells the user to do then.
-    Outside the main thread, where Python delivers no signals, it does nothing.
-    """
+    """While it is entered, each of SIGNALS raises `Interrupted`, or waits where `held` says so; `advice` ends
+    its message. Outside the main thread, where Python delivers no signals, it does nothing."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -36,18 +33,13 @@ class Interrupts:
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
-                if signal.getsignal(number) is signal.SIG_IGN and number not in (
-                    signal.SIGINT,
-                    signal.SIGTERM,
-                ):
-                    continue  # nohup: the user wants it to go on when the terminal is closed
-                self._previous[number] = signal.signal(number, self._receive)
+                needed = number in (signal.SIGINT, signal.SIGTERM)
+                if needed or signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+                    self._previous[number] = signal.signal(number, self._receive)
             self._swallowed, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # pyright: ignore[reportArgumentType]
         if self._previous:
@@ -56,8 +48,7 @@ class Interrupts:
             self.check()
 
     def _unraisable(self, thrown: "sys.UnraisableHookArgs") -> None:
-        """What is raised where nothing can be, such as in a `__del__`, goes no further, and is printed; of a
-        signal that came there `received` tells."""
+        """Python prints what is raised in a `__del__`; of a signal that came there `received` tells."""
         if not isinstance(thrown.exc_value, Interrupted):
             self._swallowed(thrown)
 
@@ -68,8 +59,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside, a first signal only sets `received`; whoever holds it looks there and calls `check` when it
-        may stop."""
+        """Inside, a first signal only sets `received`; call `check` where it may stop."""
         self._holding = True
         try:
             yield

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
-from types import TracebackType
 from typing import TypeVar
 
 from rich.console import Console
@@ -26,10 +25,8 @@ Item = TypeVar("Item")
 
 
 def prepare_streams() -> None:
-    """Let every command print: into nothing where a stream is closed, and any name in any encoding.
-
-    A closed stream's number would be given to the next file that is opened, and what is printed land in it.
-    """
+    """Let every command print: any name in any encoding, and into nothing where a stream is closed, since the
+    next file that is opened would get its number, and what is printed."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -68,8 +65,7 @@ def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
 @contextmanager
 def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float], None]]:
-    """A bar with the time that is left, on a terminal, and now and then a line elsewhere; the function that
-    it gives moves it on."""
+    """A function that moves on a bar on a terminal, and now and then says a line elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     console, hidden = Console(stderr=True), not (show and sys.stderr.isatty())
     done, said = 0.0, time.monotonic()
@@ -88,8 +84,7 @@ def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float],
 
 
 def say(text: str, show: bool) -> None:
-    """One line about what is done now, where there is one; a terminal narrower than that gets several, broken
-    between words."""
+    """One line about what is done now, if any; on a narrower terminal several, broken between words."""
     if not (show and text):
         return
     try:
@@ -100,7 +95,7 @@ def say(text: str, show: bool) -> None:
 
 
 def _wrapped(text: str) -> str:
-    """The text in lines of the terminal's width. A path, or what else has no space in it, stays whole."""
+    """The text in lines of the terminal's width; what has no space in it, such as a path, stays whole."""
     try:
         width = os.get_terminal_size(sys.stderr.fileno()).columns
     except OSError:  # a notebook calls itself a terminal, and is no file
@@ -108,55 +103,36 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, width or 80, break_long_words=False, break_on_hyphens=False)
 
 
-class TrainingBar:
-    """Shows where a training stands. Use it as a context manager.
-
-    Args:
-        first_step: steps done already.
-        show: False prints nothing at all.
-    """
+class TrainingBar(Progress):
+    """Shows where a training stands, while it is entered; `first_step` steps are done already."""
 
     def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
         self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch
-        self.show = show
-        self.terminal = sys.stderr.isatty()
-        blank = " " * 35  # what comes there later, so that the bar keeps its length
-        self.bar = Progress(
+        self.show, self.terminal = show, sys.stderr.isatty()
+        columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
-            TextColumn("left"),
-            console=Console(stderr=True),
-            expand=True,
-            disable=not (show and self.terminal),
         )
-        epoch = min(first_step // steps_per_epoch + 1, self.epochs)
-        self.task = self.bar.add_task(
-            f"epoch {epoch}/{self.epochs}", total=total_steps, completed=first_step, text=blank
-        )
-
-    def __enter__(self) -> "TrainingBar":
-        self.bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.bar.stop()
+        left = (TimeRemainingColumn(), TextColumn("left"))
+        console, disable = Console(stderr=True), not (show and self.terminal)
+        super().__init__(*columns, *left, console=console, expand=True, disable=disable)
+        name = f"epoch {min(first_step // steps_per_epoch + 1, self.epochs)}/{self.epochs}"
+        blank = " " * 35  # what comes there later, so that the bar keeps its length
+        self.bar = self.add_task(name, total=total_steps, completed=first_step, text=blank)
 
     def plan(self, total_steps: int) -> None:
         """How many steps the whole training has, as foreseen now."""
         self.epochs = -(-total_steps // self.steps_per_epoch)
-        self.bar.update(self.task, total=total_steps)
+        self.update(self.bar, total=total_steps)
 
     def step(self, count: int) -> None:
         """So many more training steps are done."""
-        self.bar.advance(self.task, count)
+        self.advance(self.bar, count)
 
     def epoch(self, done: int, text: str) -> None:
         """An epoch is done; `text` says what came of it."""
-        self.bar.update(self.task, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
+        self.update(self.bar, description=f"epoch {min(done + 1, self.epochs)}/{self.epochs}", text=text)
         every = max(1, self.epochs // PLAIN_LINES)
         if self.show and not self.terminal and (done % every == 0 or done in (1, self.epochs)):
             say(f"epoch {done}/{self.epochs}  {text}", True)

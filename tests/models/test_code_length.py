@@ -11,8 +11,8 @@ import torch
 
 from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites
 from framegen.data import load_data, sprites
-from framegen.data.bar import hidden
 from framegen.data.drift import MIDDLE, spectrum
+from framegen.data.kept import hidden
 from framegen.data.orbit import render
 from framegen.data.sprites import BRIGHT, DARK
 from framegen.evaluation.references import optimal_predictor

@@ -14,8 +14,8 @@ from framegen.config.models import MLP, Recurrent
 from framegen.config.tasks import LEVEL, Orbit
 from framegen.config.training import Training
 from framegen.data import load_data, orbit
-from framegen.data.bar import hidden
 from framegen.data.clips import Data, TensorClips
+from framegen.data.kept import hidden
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_mse
 from framegen.evaluation.references import fit_references, optimal_predictor
 from framegen.models.optima.bayes import BayesFilter

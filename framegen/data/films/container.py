@@ -21,23 +21,15 @@ FORMATS = (
 """Of FFmpeg's demuxers. Playlists (concat, HLS, DASH, SDP) would have it read other files; text would be a
 film of a terminal, an SVG or a numbered file name a film of pictures."""
 
-NO_INDEX = (
-    "is cut off: its index (moov) is missing, as in half a download or a stopped recording; fetch it again"
-)
-
-NO_FILM = "is no film or picture (MP4, MKV, WebM, AVI, GIF, PNG, …), or damaged from its start on"
-
-OTHER_KIND = (
-    "is no film or picture (MP4, MKV, WebM, AVI, GIF, PNG, …); playlists, texts and drawings are not read"
-)
+NO_INDEX = "is cut off: its index (moov) is missing, as in half a download or recording; fetch it again"
+NO_FILM = "is no film or picture (MP4, MKV, WebM, AVI, GIF, PNG, …)"
 
 Aperture = tuple[int, int, int, int]
 """Pixels that a player cuts off: left, right, top, bottom."""
 
 
 def open_film(path: Path) -> "InputContainer":
-    """A film's container, whose video can be decoded. Raises UserError that names the file where there is
-    none."""
+    """A film's container, whose video can be decoded. Raises UserError where there is none."""
     import av
     from av.error import ArgumentError, FFmpegError, InvalidDataError
     from av.sidedata.sidedata import Type
@@ -53,13 +45,17 @@ def open_film(path: Path) -> "InputContainer":
             options={"protocol_whitelist": "file", "format_whitelist": FORMATS},
         )
     except ArgumentError as error:  # a format that is not on the list
-        raise UserError(f"{path}: {OTHER_KIND}") from error
+        raise UserError(f"{path}: {NO_FILM}; playlists, texts and drawings are not read") from error
     except InvalidDataError as error:
-        raise UserError(f"{path}: {NO_INDEX if _lacks_index(path) else NO_FILM}") from error
+        fault = NO_INDEX if _lacks_index(path) else f"{NO_FILM}, or damaged from its start on"
+        raise UserError(f"{path}: {fault}") from error
     except FFmpegError as error:
         raise UserError(f"{path}: cannot be read as a film: {error.strerror}") from error
     try:
-        if fault := _stream_fault(container.streams.video):
+        videos = container.streams.video
+        fault = "" if videos else "holds no video, or is cut off before it begins"
+        if not any(map(_known, videos)):
+            fault = fault or "its video is in a coding that FFmpeg does not know"
             raise UserError(f"{path}: {NO_INDEX if _lacks_index(path) else fault}")
         stream = video_of(container)
         check_size(path, stream.width, stream.height)
@@ -70,28 +66,18 @@ def open_film(path: Path) -> "InputContainer":
 
 
 def _unnamed(kinds: type[Enum], value: object) -> Enum:
-    """A kind of side data for which PyAV has no name, such as EXIF: a frame that has one is read all the
-    same, where PyAV would raise ValueError."""
+    """A kind of side data for which PyAV has no name, such as EXIF, where it would raise ValueError."""
     made = object.__new__(kinds)
     made._name_, made._value_ = f"UNNAMED_{value}", value
     return made
 
 
-def _stream_fault(videos: "tuple[VideoStream, ...]") -> str | None:
-    if not videos:
-        return "holds no video, or is cut off before it begins"
-    if all(video.codec_context is None for video in videos):  # pyright: ignore[reportUnnecessaryComparison]
-        return "its video is in a coding that FFmpeg does not know"
-    return None
-
-
 def video_of(container: "InputContainer") -> "VideoStream":
-    """The video that players choose: no cover picture where there is another, the default one, else the
-    largest."""
+    """The video that players choose: rather no cover picture, the default one, else the largest."""
     from av.stream import Disposition
 
     def rank(stream: "VideoStream") -> tuple[bool, bool, bool, int]:
-        known = stream.codec_context is not None  # pyright: ignore[reportUnnecessaryComparison]
+        known = _known(stream)
         cover = bool(stream.disposition & (Disposition.attached_pic | Disposition.timed_thumbnails))
         default = bool(stream.disposition & Disposition.default)
         return known, not cover, default, stream.width * stream.height if known else 0
@@ -99,11 +85,14 @@ def video_of(container: "InputContainer") -> "VideoStream":
     return max(container.streams.video, key=rank)
 
 
-def aperture_of(container: "InputContainer", stream: "VideoStream") -> Aperture:
-    """What the container cuts off of a stream's frames: an MP4's clean aperture, an MKV's PixelCrop.
+def _known(stream: "VideoStream") -> bool:
+    """Whether FFmpeg knows its coding."""
+    return stream.codec_context is not None  # pyright: ignore[reportUnnecessaryComparison]
 
-    FFmpeg's program applies it; PyAV has no name for it, and tells it in FFmpeg's summary of a file alone.
-    """
+
+def aperture_of(container: "InputContainer", stream: "VideoStream") -> Aperture:
+    """What the container cuts off of a stream's frames: an MP4's clean aperture, an MKV's PixelCrop. PyAV
+    tells it in FFmpeg's summary of a file alone."""
     from av import logging
 
     level = logging.get_level()
@@ -123,7 +112,7 @@ def aperture_of(container: "InputContainer", stream: "VideoStream") -> Aperture:
 
 
 def _lacks_index(path: Path) -> bool:
-    """Whether a file is an MP4 or MOV, a row of boxes, of which none is a whole index."""
+    """Whether a file is an MP4 or MOV, a row of boxes, without a whole index."""
     with path.open("rb") as file:
         if file.read(8)[4:] not in (b"ftyp", b"wide", b"free", b"mdat"):
             return False
@@ -142,8 +131,8 @@ def _lacks_index(path: Path) -> bool:
 
 
 def length_of(container: "InputContainer", stream: "VideoStream") -> tuple[float | None, bool]:
-    """How long a film is, seconds, and whether its header promises that. It does not where the length is that
-    of what is there, as in an MPEG stream, or of the whole file, which something else may make longer."""
+    """How long a film is, seconds, and whether its header promises that: that of an MPEG stream tells what is
+    there, and a whole file's length may be another stream's."""
     import av
 
     seconds, promised, tick = None, True, float(stream.time_base or 0)
@@ -161,7 +150,7 @@ def length_of(container: "InputContainer", stream: "VideoStream") -> tuple[float
 
 
 def may_jump(container: "InputContainer") -> bool:
-    """Whether a container's time stamps may jump, as where recordings were joined: those of MPEG streams."""
+    """Whether a container's time stamps may jump: an MPEG stream's, where recordings were joined."""
     from av.format import Flags
 
     return bool(container.format.flags & Flags.ts_discont.value)

@@ -6,7 +6,6 @@
 A folder with a manifest is whole: the folder gets its name when all is written.
 """
 
-import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from framegen.data.clips import SPLITS, Split
-from framegen.data.films.kinds import MAX_BYTES
 from framegen.data.films.pictures import Array, frame_size
 from framegen.data.films.sources import content_digest
 from framegen.machine.errors import OptionError, UserError
@@ -28,7 +26,7 @@ VERSION = 1
 """Of the manifest."""
 
 READING = 3
-"""Of the way in which films are read: what an older version read of a film is not taken up."""
+"""Of the way in which films are read: parts of an older version are read anew."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,8 @@ class Source:
     fps: float
     """Frames a second that were read."""
     frames: int
-    """So many were read; between training and the other splits a few may be left out."""
+    """As read; between training and the other splits a few may be left out."""
     cuts: int
-    """Cuts that were found."""
     given: Split | None = None
     """The split that its folder's name asks for."""
     missing: str = ""
@@ -104,10 +101,8 @@ class Manifest:
 def folder_of(name: str, data_dir: Path) -> Path:
     """A data set's folder. Raises OptionError where a name cannot be one."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise OptionError(
-            f"{name or 'the name of the data set'}: letters, digits, dots, dashes and underscores make a "
-            "name, at most 100"
-        )
+        letters = "letters, digits, dots, dashes and underscores make a name, at most 100"
+        raise OptionError(f"{name or 'the name of the data set'}: {letters}")
     return data_dir / name
 
 
@@ -120,18 +115,14 @@ def find_dataset(name: str, data_dir: Path) -> Path:
     """A data set's folder. Raises UserError where there is none of that name."""
     if name and (data_dir / name / MANIFEST).is_file():
         return folder_of(name, data_dir)
-    raise UserError(f"{name or '--dataset'}: no such data set {_way_out(data_dir)}")
+    raise unknown(f"{name or '--dataset'}:", data_dir)
 
 
-def neither(what: str, data_dir: Path) -> UserError:
-    """What is to be said of a name that is no data set's and no file's."""
-    return UserError(f"{what}: no such file, and no such data set {_way_out(data_dir)}")
-
-
-def _way_out(data_dir: Path) -> str:
+def unknown(what: str, data_dir: Path) -> UserError:
+    """That there is no such data set, and the way out."""
     known = ", ".join(names(data_dir))
-    there = f"there are {known}" if known else "none is there"
-    return f"in {data_dir.resolve()} ({there}); framegen data import FILM --name NAME makes one"
+    place = f"{data_dir.resolve()} ({f'there are {known}' if known else 'none is there'})"
+    return UserError(f"{what} no such data set in {place}; framegen data import FILM --name NAME makes one")
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -147,17 +138,10 @@ def read_manifest(folder: Path) -> Manifest:
         if shot.row != rows[shot.split] or shot.frames < 1:
             raise UserError(f"{path}: is damaged: its shots are not one after another")
         if not (0 <= shot.time < inf and 0 < shot.fps < inf):
-            raise UserError(
-                f"{path}: is damaged: a shot begins at {shot.time} s, of {shot.fps} frames a second"
-            )
+            time = f"a shot begins at {shot.time} s, of {shot.fps} frames a second"
+            raise UserError(f"{path}: is damaged: {time}")
         rows[shot.split] += shot.frames
     return manifest
-
-
-def digest_of(folder: Path) -> str:
-    """SHA-256 of a data set's manifest, which holds those of its arrays."""
-    check_file(folder / MANIFEST, 2**30)
-    return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()
 
 
 def describe(manifest: Manifest) -> str:
@@ -165,14 +149,12 @@ def describe(manifest: Manifest) -> str:
     sources, (channels, height, width) = manifest.sources, manifest.shape
     seen = list(dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources))
     sizes = ", ".join([*seen[:3], "…"] if len(seen) > 3 else seen)
-    others = [
-        each for each in sources if frame_size((each.height, each.width), manifest.size) != (height, width)
-    ]
+    shapes = [frame_size((each.height, each.width), manifest.size) for each in sources]
     cuts = sum(each.cuts for each in sources)
     frames, kept = sum(each.frames for each in sources), sum(manifest.frames(split) for split in SPLITS)
     made = f"{width}x{height} {'grey' if channels == 1 else 'colour'}"
-    if others:
-        made += f" ({count_of(len(others), 'film')} of another shape cropped to the first one's)"
+    if others := sum(shape != (height, width) for shape in shapes):
+        made += f" ({count_of(others, 'film')} of another shape cropped to the first one's)"
     said = [f"{count_of(len(sources), 'film')}, {count_of(frames, 'frame')}, {sizes} -> {made}"]
     said.append(f"{count_of(cuts, 'cut')} found, no clip crosses one" if cuts else "no cut found")
     for split, name in zip(SPLITS, ("training", "validation", "the test"), strict=True):
@@ -185,7 +167,7 @@ def describe(manifest: Manifest) -> str:
 
 
 def _of(manifest: Manifest, split: Split) -> str:
-    """Of what a split is made: whole films, or shots, and from where to where in the film."""
+    """What a split is made of: whole films, or shots, and from where to where in the film."""
     shots = [shot for shot in manifest.shots if shot.split == split]
     films = {shot.sha256 for shot in shots}
     elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}
@@ -202,11 +184,10 @@ def clock(seconds: float) -> str:
 
 
 def open_split(folder: Path, manifest: Manifest, split: Split) -> Path:
-    """The file of a split's frames, uint8 (N, C, H, W), compared with its digest once a process. Raises
-    UserError where it is not what the manifest says."""
+    """The file of a split's frames, uint8 (N, C, H, W). Raises UserError where it is not the manifest's."""
     path, shape = folder / f"{split}.npy", (manifest.frames(split), *manifest.shape)
     try:
-        check_file(path, MAX_BYTES)
+        check_file(path)
         if content_digest(path) != manifest.arrays[split]:
             raise ValueError("its SHA-256 is another than the manifest's")
         found = frames_of(path)

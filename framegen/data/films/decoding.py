@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 PROBED_FRAMES, PROBED_PACKETS = 60, 2000
-"""So many at a film's beginning tell its rate: no more than seconds of it are read for that."""
+"""So many at most, at a film's beginning, tell its rate."""
 
 LONGEST_HOLD = 600.0
 """Seconds for which one frame is shown at most; more is a fault of the time stamps."""
@@ -31,8 +31,8 @@ MAX_RATE = 1000.0
 """Frames a second; more is a fault of the time stamps."""
 
 LARGE = 1280 * 720
-"""Pixels of a frame from which several frames are decoded at once. It is faster, but of a damaged film PyAV
-then drops a few more than need be: those that were decoded together with what cannot be."""
+"""Pixels of a frame from which several are decoded at once. It is faster, but PyAV then drops those that were
+decoded together with a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,14 @@ class Clock:
     rate: float | None
     """Frames a second; None where neither stamps nor the header say."""
     stamp: Literal["pts", "dts", "none"]
-    """Presentation times; decoding times, where those contradict the frames' order; or neither: then each
-    frame is shown for as long as the header's rate says."""
+    """Presentation times; decoding times, where those contradict the order; or the header's rate alone."""
 
 
 def film_frames(path: Path, clock: Clock, start: float = 0.0, complete: bool = False) -> Iterator[FilmFrame]:
-    """The frames of a film's video from `start` on, seconds: a few may come before it.
+    """The frames of a film's video from `start` on, seconds; a few may come before it.
 
-    Args:
-        clock: as `first_look` gives it.
-        complete: whether to say, when all is read, what of it cannot be.
-
-    Raises:
-        UserError: the file is no film, or lacks its index.
-        Incomplete: it ends before its header says so, or packets of it cannot be decoded; raised behind the
-            last frame.
+    Raises UserError where the file is no film; where it is to be `complete`, Incomplete behind the last frame
+    where it ends before its header says so, or packets cannot be decoded.
     """
     if start > 0 and clock.rate is not None and clock.stamp != "none":
         frames = _decoded(path, clock, start, False)
@@ -86,15 +79,14 @@ def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator
         fault = _shortfall(path, container, stream, clock, count, ends)
     if complete and (fault or lost):
         undecoded = f"{count_of(len(lost), 'packet')} of its video cannot be decoded" if lost else ""
-        raise Incomplete(f"{path}: {'; '.join(filter(None, (fault, undecoded)))}", count)
+        raise Incomplete(f"{path}: {'; '.join(filter(None, (fault, undecoded)))}")
 
 
 def decodable(
     container: "InputContainer", stream: "VideoStream", lost: list[object], most: int | None = None
 ) -> "Iterator[av.VideoFrame]":
-    """All frames that FFmpeg decodes, as its program does, of so many packets at the most: what cannot be
-    decoded is passed over, and appended to `lost`; where no more packets are found the film ends. Frames
-    without a size are no frames."""
+    """All frames with a size that FFmpeg decodes, as its program does, of at `most` so many packets. What
+    cannot be decoded is passed over, and appended to `lost`."""
     from av.codec.context import Flags
     from av.error import FFmpegError, InvalidDataError
 
@@ -119,13 +111,13 @@ def _timed(
     frames: "Iterator[av.VideoFrame]", clock: Clock, longest: float
 ) -> "Iterator[tuple[float | None, av.VideoFrame]]":
     """Each frame and when it is shown, seconds after the first. A stamp that goes back, or on by more than
-    the longest time for which a frame is shown, is a fault or a joint: there one frame follows the other."""
+    `longest`, is a fault or a joint: there one frame follows the other."""
     shift, before = clock.origin, None
     for frame in frames:
         if clock.rate is None:
             yield None, frame
             continue
-        stamp, usual = stamp_of(frame, clock.stamp), 0.0 if before is None else before + 1 / clock.rate
+        stamp, usual = _stamp_of(frame, clock.stamp), 0.0 if before is None else before + 1 / clock.rate
         time = usual if stamp is None else stamp - shift
         if before is not None and not 0 <= time - before <= longest:
             shift, time = shift + time - usual, usual
@@ -133,7 +125,7 @@ def _timed(
         yield time, frame
 
 
-def stamp_of(frame: "av.VideoFrame", stamp: str) -> float | None:
+def _stamp_of(frame: "av.VideoFrame", stamp: str) -> float | None:
     """A frame's presentation or decoding time, seconds."""
     ticks = {"pts": frame.pts if frame.pts is not None else frame.dts, "dts": frame.dts}.get(stamp)
     return None if ticks is None or frame.time_base is None else float(ticks * frame.time_base)
@@ -142,8 +134,7 @@ def stamp_of(frame: "av.VideoFrame", stamp: str) -> float | None:
 def _shortfall(
     path: Path, container: "InputContainer", stream: "VideoStream", clock: Clock, count: int, ends: float
 ) -> str:
-    """What a film lacks at its end, in words: by what its header says is shown, unless all samples that its
-    index names are there. Stamps that do not begin at zero may be counted in its header, or not."""
+    """What a film lacks of its header's length, in words, unless all samples of its index are there."""
     announced, promised = length_of(container, stream)
     if announced is None or not promised or clock.rate is None:
         return ""
@@ -152,26 +143,28 @@ def _shortfall(
         last = index[len(index) - 1]
         if last.pos + last.size <= path.stat().st_size:
             return ""
-    end = max(ends, ends + clock.origin)
+    end = max(ends, ends + clock.origin)  # stamps that begin late may be counted in the header, or not
     if end >= 0.95 * announced - 1 / clock.rate:
         return ""
     return f"is truncated: {ends:.4g} of {announced:.4g} s can be read"
 
 
-def first_look(container: "InputContainer", stream: "VideoStream") -> "tuple[Clock, av.VideoFrame | None]":
-    """The clock of a film that was just opened, told by its first frames; and the first of them, None where
-    none can be decoded."""
-    decoded = decodable(container, stream, [], PROBED_PACKETS)
-    frames = list(itertools.islice(decoded, PROBED_FRAMES))
-    return _clock(frames, float(stream.guessed_rate or stream.average_rate or 0)), next(iter(frames), None)
+def first_look(container: "InputContainer", stream: "VideoStream") -> tuple[Clock, FilmFrame | None]:
+    """The clock of a film that was just opened, and its first frame; None where none can be decoded."""
+    frames = list(itertools.islice(decodable(container, stream, [], PROBED_PACKETS), PROBED_FRAMES))
+    clock = _clock(frames, float(stream.guessed_rate or stream.average_rate or 0))
+    if not frames:
+        return clock, None
+    matrix = matrix_of(frames[0]) or AS_STORED
+    aspect, aperture = pixel_aspect(stream), aperture_of(container, stream)
+    return clock, FilmFrame(frames[0], 0.0, aspect, aperture, matrix, {})
 
 
 def _clock(frames: "Sequence[av.VideoFrame]", named: float) -> Clock:
-    """Which stamps to believe, by FFmpeg's own rule: those that go back less often, the presentation times
-    where both are alike. The rate is the mean over intervals of about the median, since stamps are rounded
-    (to milliseconds in MKV), or the header's where both agree."""
+    """Which stamps to believe, by FFmpeg's own rule: those that go back less often, else presentation times.
+    The rate is the mean one, or the header's where both agree."""
     found: dict[Literal["pts", "dts"], list[float]] = {
-        kind: [stamp for frame in frames if (stamp := stamp_of(frame, kind)) is not None]
+        kind: [stamp for frame in frames if (stamp := _stamp_of(frame, kind)) is not None]
         for kind in ("pts", "dts")
     }
     faults = {kind: sum(b <= a for a, b in itertools.pairwise(stamps)) for kind, stamps in found.items()}
@@ -181,10 +174,14 @@ def _clock(frames: "Sequence[av.VideoFrame]", named: float) -> Clock:
     steps = [later - earlier for earlier, later in itertools.pairwise(stamps) if later > earlier]
     origin = stamps[0] if stamps else 0.0
     if steps and 2 * len(steps) >= len(stamps) - 1 and 2 * len(stamps) > len(frames):
-        usual = median(steps)
-        near = [step for step in steps if 0.5 * usual <= step <= 1.5 * usual]
-        rate = len(near) / sum(near)
+        rate = mean_rate(steps)
         rate = named if abs(named - rate) < 0.005 * rate else rate
         return Clock(origin, rate, kind) if rate <= MAX_RATE else Clock(origin, None, "none")
     known = named if 0 < named <= MAX_RATE else None
     return Clock(origin, known, "none" if len(frames) > 1 else "pts")
+
+
+def mean_rate(steps: Sequence[float]) -> float:
+    """The mean rate over those intervals that are near the median, since time stamps are rounded."""
+    near = [step for step in steps if 0.5 * median(steps) <= step <= 1.5 * median(steps)]
+    return len(near) / sum(near)

@@ -1,6 +1,5 @@
-"""A decoded frame as it is shown: which way up, which part of it, and shrunk by FFmpeg's own scaler."""
+"""A decoded frame as it is shown: turned, cut and scaled by FFmpeg's own filters."""
 
-import itertools
 import math
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,10 +26,9 @@ CROP = "{}:{}:{}:{}:exact=1"
 MOST_AT_ONCE = 16
 """So many times FFmpeg's scaler shrinks a side exactly; by 360 it is wrong by 9 levels of 255."""
 
-
 Matrix = tuple[float, float, float, float]
 """a, b, c, d of a display matrix: what is stored at (x, y), y downwards, is shown at (a x + c y, b x + d y);
-each as a part of its column's length."""
+columns have length 1."""
 
 AS_STORED: Matrix = (1.0, 0.0, 0.0, 1.0)
 
@@ -76,8 +74,7 @@ class FilmFrame:
         return (height, width), shown
 
     def _graph(self, wanted: Size) -> "Graph":
-        """Turns, cuts, then scales to RGB or RGBA. Of interlaced frames one field is taken: two moments in
-        one picture are none."""
+        """Turns, cuts, then scales to RGB or RGBA; of interlaced frames, two moments, one field is taken."""
         from av.filter import Graph
 
         frame, lines = self.frame, 1 + self.frame.interlaced_frame
@@ -96,28 +93,20 @@ class FilmFrame:
         left, right, top, bottom = self.aperture
         outer = (frame.width - left - right, (frame.height - top - bottom) // lines, left, top // lines)
         inner = (columns, rows, (stored[1] // fields[1] - columns) // 2, (stored[0] // fields[0] - rows) // 2)
-        graph = Graph()
-        matrix_given = ":in_color_matrix=bt709" * matrix
-        first, *rest = [graph.add("scale", text) for text in _scalings((rows, columns), wanted, matrix_given)]
-        steps = [
-            graph.add_buffer(
-                width=frame.width,
-                height=frame.height,
-                format=frame.format,
-                time_base=frame.time_base or Fraction(1, 1000),
-            ),
-            *([graph.add("field", "top")] if lines == 2 else []),
-            graph.add("crop", CROP.format(*outer)),
-            *(graph.add(*turn) for turn in turns),
-            graph.add("crop", CROP.format(*inner)),
-            first,
-            graph.add("format", "rgba" if self.transparent else "rgb24"),
-            *rest,
-            graph.add("buffersink"),
+        first, *rest = _scalings((rows, columns), wanted, ":in_color_matrix=bt709" * matrix)
+        filters = [
+            *[("field", "top")] * (lines == 2),
+            ("crop", CROP.format(*outer)),
+            *turns,
+            ("crop", CROP.format(*inner)),
+            ("scale", first),
+            ("format", "rgba" if self.transparent else "rgb24"),
+            *(("scale", text) for text in rest),
+            ("buffersink", None),
         ]
-        for one, other in itertools.pairwise(steps):
-            one.link_to(other)
-        graph.configure()
+        graph, tick = Graph(), frame.time_base or Fraction(1, 1000)
+        source = graph.add_buffer(None, frame.width, frame.height, frame.format, time_base=tick)
+        graph.link_nodes(source, *(graph.add(*each) for each in filters)).configure()
         self.graphs.clear()  # of a film whose size changes with each frame only one is kept
         self.graphs[key] = graph
         return graph
@@ -140,8 +129,7 @@ def transposes(matrix: Matrix) -> bool:
 
 
 def upright(matrix: Matrix) -> list[tuple[str, str]]:
-    """FFmpeg's filters, by name and options, that show a frame as its display matrix says: by quarter turns,
-    mirrored where its determinant is negative, and by any other angle as players turn it."""
+    """FFmpeg's filters, by name and options, that show a frame as its display matrix says."""
     a, b, c, d = matrix
     if transposes(matrix):
         kind = {(True, True): "cclock_flip", (True, False): "clock", (False, True): "cclock"}
@@ -155,20 +143,13 @@ def turned(matrix: Matrix) -> str:
     """What `upright` does, in words; nothing where the frame stands."""
     a, b, c, d = matrix
     angle, mirrored = round(math.degrees(math.atan2(-b, a))) % 360, a * d - b * c < 0
-    match [name for name, _ in upright(matrix)]:
-        case []:
-            return ""
-        case ["hflip"]:
-            return "mirrored left to right"
-        case ["vflip"]:
-            return "mirrored top to bottom"
-        case _:
-            return f"turned by {angle} degrees{' and mirrored' * mirrored}"
+    flips = {"": "", "hflip": "mirrored left to right", "vflip": "mirrored top to bottom"}
+    done = " ".join(name for name, _ in upright(matrix))
+    return flips.get(done, f"turned by {angle} degrees{' and mirrored' * mirrored}")
 
 
 def _scalings(have: Size, want: Size, extra: str) -> list[str]:
-    """Options of the scalers that bring one size to another, each by at most MOST_AT_ONCE: the weights of
-    more pixels would be rounded away. Shrinking is averaging over areas."""
+    """Options of the scalers from one size to another; shrinking averages over areas."""
     texts = []
     while have != want or not texts:
         # to a multiple of what is wanted, so that the last step averages whole pixels

@@ -1,52 +1,41 @@
 """Any film, moving picture or folder of pictures as evenly spaced frames of one size."""
 
 import itertools
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Protocol
 
 from framegen.data.films.decoding import film_frames
-from framegen.data.films.facts import check_path, damage, probe
-from framegen.data.films.pictures import Array, Incomplete, Size, folder_frames, picture_frames, to_channels
+from framegen.data.films.facts import probe
+from framegen.data.films.film_frame import FilmFrame
+from framegen.data.films.pictures import (
+    Array,
+    Incomplete,
+    Size,
+    Still,
+    broken,
+    folder_frames,
+    picture_frames,
+    to_channels,
+)
 from framegen.machine.errors import UserError
 
 USUAL_RATE = 25.0
 """Frames a second of what does not say how fast it runs, where a number is needed."""
 
 BELIEVED = 0.25
-"""So exactly are time stamps believed, as a part of the interval between frames: they are rounded (to 10 ms
-in a GIF), and a frame that begins a trifle late is shown all the same."""
-
+"""Part of an interval by which a frame may begin late: time stamps are rounded (to 10 ms in a GIF)."""
 
 MOST_HELD, MOST_REPEATS = 100_000, 100
-"""A film's stamps may ask for so many frames, and for so many more for each that it holds: a number in a file
-fills no disk."""
-
+"""Frames that a film's stamps may ask for, and more for each that it holds: no stamp fills a disk."""
 
 MOST_LEFT_OUT = 0.05
 """Part of a film's frames that may be left out at its own rate without a word: stamps are rounded."""
 
 
-class Frame(Protocol):
-    """A frame before it is scaled."""
-
-    @property
-    def time(self) -> float | None:
-        """Seconds after the first frame; None where the file does not say."""
-        ...
-
-    @property
-    def size(self) -> Size:
-        """Height and width, upright."""
-        ...
-
-    @property
-    def transparent(self) -> bool: ...
-
-    def pixels(self, size: Size) -> Array:
-        """(height, width, 3) uint8: scaled to cover the size, with its middle cut out, on black."""
-        ...
+Frame = FilmFrame | Still
+"""Not scaled yet."""
 
 
 def read_frames(
@@ -71,9 +60,7 @@ def read_frames(
         start, stop: seconds; None is the film's end.
         complete: whether to say, behind the last frame, what of a whole film cannot be read.
 
-    Raises:
-        UserError: names the file where it cannot be read at all.
-        Incomplete: what of it cannot be read; raised behind all frames that can be.
+    Raises UserError where it cannot be read at all, Incomplete behind all frames that can be.
     """
     count, last = 0, None
     try:
@@ -89,17 +76,10 @@ def read_frames(
         raise broken(path, count, error) from error
 
 
-def broken(path: Path, count: int, error: Exception) -> UserError:
-    """What to raise where a film cannot be read on behind `count` frames."""
-    text = damage(path, count, error)
-    return Incomplete(text, count) if count else UserError(text)
-
-
 def read_last(
     path: Path, count: int, size: Size | None, channels: int = 3, fps: float | None = None
 ) -> list[Array]:
-    """A film's last frames, at most `count`, as `read_frames` gives them; a long film is read from near its
-    end."""
+    """A film's last frames, at most `count`, as `read_frames` gives them, read from near its end."""
     facts = probe(path)
     start, rate = 0.0, fps or facts.fps
     if facts.fps and facts.seconds and rate:
@@ -119,11 +99,8 @@ def shown_frames(
     stop: float | None = None,
     complete: bool = False,
 ) -> Iterator[Frame]:
-    """The frame that is shown at start + k / fps, k = 0, 1, …; not scaled yet. See `read_frames`.
-
-    One may come twice in a row.
-    """
-    check_path(path)
+    """The frame that is shown at start + k / fps, k = 0, 1, …, not scaled yet; one may come twice in a row.
+    See `read_frames`."""
     facts = probe(path)
     own, whole = facts.fps, complete and start == 0 and stop is None
     if path.is_dir():
@@ -134,25 +111,24 @@ def shown_frames(
         frames = film_frames(path, facts.clock, start, whole)
     if own is None:  # pictures one by one
         rate = fps or USUAL_RATE
-        yield from itertools.islice(
-            frames, round(start * rate), None if stop is None else max(0, round(stop * rate))
-        )
+        end = None if stop is None else max(0, round(stop * rate))
+        yield from itertools.islice(frames, round(start * rate), end)
         return
-    rate, left_out = fps or own, [0, 0]
-    yield from _at_rate(frames, rate, 1 / own, start, float("inf") if stop is None else stop, left_out)
-    skipped, count = left_out
+    rate = fps or own
+    skipped, count = yield from _at_rate(frames, rate, 1 / own, start, math.inf if stop is None else stop)
     if whole and rate >= 0.99 * own and skipped > MOST_LEFT_OUT * count:
         fault = f"its rate changes: {skipped} of {count} frames come too fast for {rate:.4g} a second"
-        raise Incomplete(f"{path}: {fault} (--fps keeps more)", count - skipped)
+        raise Incomplete(f"{path}: {fault} (--fps keeps more)")
 
 
 def _at_rate(
-    frames: Iterator[Frame], fps: float, interval: float, start: float, stop: float, left_out: list[int]
-) -> Iterator[Frame]:
-    """Chooses frames by their time; `left_out` gets how many were not chosen, and of how many. Where reading
-    fails, what is sure to be shown until then comes first."""
-    number, shown, fault = 0, None, None
-    for decoded in itertools.count(1):
+    frames: Iterator[Frame], fps: float, interval: float, start: float, stop: float
+) -> Generator[Frame, None, tuple[int, int]]:
+    """Chooses frames by their time; returns how many were not chosen, and of how many. Where reading fails,
+    what is sure to be shown until then comes first."""
+    number, decoded, skipped, shown, fault = 0, 0, 0, None, None
+    while True:
+        decoded += 1
         try:
             following = next(frames, None)
         except Exception as error:
@@ -162,17 +138,18 @@ def _at_rate(
             ends = _time(following) if following else _time(shown) + interval
             while (time := start + number / fps) < ends - BELIEVED * interval:
                 if time >= stop - 1e-9:
-                    return
+                    return skipped, decoded - 1
                 yield shown
                 number += 1
                 if number > MOST_HELD + MOST_REPEATS * decoded:
                     raise ValueError(f"its time stamps ask for {number} frames where it holds {decoded}")
-            left_out[:] = [left_out[0] + (number == before), decoded - 1]
+            skipped += number == before
         if following is None:
             break
         shown = following
     if fault is not None:
         raise fault
+    return skipped, decoded - 1
 
 
 def _time(frame: Frame) -> float:

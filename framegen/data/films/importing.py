@@ -1,7 +1,6 @@
 """Films of one's own become a data set: each is decoded once, then all are split and kept as arrays.
 
-While an import is under way its films lie in a hidden folder, each whole or not there; the data set gets its
-name when all of it is written.
+Meanwhile they lie in a hidden folder, each whole or not there; the data set gets its name in the end.
 """
 
 import os
@@ -15,23 +14,13 @@ from filelock import FileLock, Timeout
 
 from framegen.config.checks import check
 from framegen.data.clips import SPLITS
-from framegen.data.films.assembling import assemble
-from framegen.data.films.dataset import (
-    MANIFEST,
-    Manifest,
-    Skipped,
-    describe,
-    folder_of,
-    open_split,
-    read_manifest,
-)
-from framegen.data.films.facts import by_system, probe
-from framegen.data.films.kinds import printable
-from framegen.data.films.parts import Known, Part, Reading, expected, read_film
-from framegen.data.films.pictures import MULTIPLE, frame_size
-from framegen.data.films.sources import Found, as_paths, content_digest, find_films
+from framegen.data.films.dataset import MANIFEST, Skipped, describe, folder_of, open_split, read_manifest
+from framegen.data.films.facts import probe
+from framegen.data.films.parts import Known, Part, Reading, assemble, expected, read_film
+from framegen.data.films.pictures import MULTIPLE, by_system, frame_size
+from framegen.data.films.sources import Found, as_paths, content_digest, find_films, printable
 from framegen.machine.errors import UserError
-from framegen.machine.files import make_parents, remove_leftovers
+from framegen.machine.files import blaming, make_parents, remove_leftovers
 from framegen.machine.plugins import command
 from framegen.machine.progress import advancing, answer, count_of, say
 
@@ -48,8 +37,8 @@ def import_films(
     show: bool = True,
     strict: bool = False,
 ) -> Path:
-    """Bring films into the data set `name`, once: the same films with the same options are known by their
-    digests, and an import that was stopped at any moment goes on where it was.
+    """Bring films into the data set `name`, once: the same films with the same options are known again, and
+    an import that was stopped goes on where it was.
 
     Args:
         paths: films, moving pictures, and folders of them or of pictures.
@@ -60,28 +49,24 @@ def import_films(
         show: whether to say on stderr what is done.
         strict: whether a film of which a part cannot be read is left out; else the rest of it is taken.
 
-    Returns:
-        The data set's folder, which `framegen.data.films.dataset` describes.
+    Returns the data set's folder; see `framegen.data.films.dataset`.
 
-    Raises:
-        UserError: no film can be read, they are too short, the name is taken, the disk refuses, or a film
-            that was there is there no more. A film that cannot be read is named and left out, where another
-            can.
+    Raises UserError where no film can be read, they are too short, the name is taken, or the disk refuses. A
+    film that cannot be read is named and left out, where another can.
     """
     folder = folder_of(name, Path(data_dir))
     check_size(size)
     check(channels in (1, 3), f"--channels {channels}: 1 (grey) or 3 (colour)")
     check(fps is None or 0.01 <= fps <= MAX_FPS, f"--fps {fps}: lies between 0.01 and {MAX_FPS:g}")
-    films = find_films(as_paths(paths))
+    films, options = find_films(as_paths(paths)), Reading(size, channels, fps, strict)
     parts = folder.with_name(f".{name}.import")
     with _alone(folder, show):
         known, skipped = _identify(films, show)
-        if not _is_there(folder, (size, channels, fps), known, strict, show):
+        if not _is_there(folder, options, known, show):
             make_parents(parts / "set")
             remove_leftovers(parts)
-            options = Reading(size, channels, fps, strict)
-            shape, read, skipped = _read_films(parts, known, skipped, options, show)
-            assemble(parts, folder, (size, fps, shape), read, skipped)
+            shape, read = _read_films(parts, known, skipped, options, show)
+            assemble(parts, folder, options, shape, read, skipped)
         else:
             say(f"{folder}: holds these films already", show)
         shutil.rmtree(parts, ignore_errors=True)
@@ -93,16 +78,14 @@ def import_films(
 def _alone(folder: Path, show: bool) -> Iterator[None]:
     """Nobody else imports into the folder meanwhile: a second import waits, and says so."""
     lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    make_parents(folder)
+    with blaming(folder):
         Path(lock.lock_file).touch()  # says why it cannot be, where the lock would wait
         try:
             lock.acquire(timeout=0)
         except Timeout:
             say(f"{folder}: another import into it is under way; waiting for its end", show)
             lock.acquire()
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from error
     try:
         yield
     finally:
@@ -135,21 +118,13 @@ def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Ski
 
 
 def _check_fault(error: UserError) -> None:
-    """Raises the error where the system failed and not the film: a network drive that drops out comes back,
-    and the same command then goes on; a film that may not be read is left out."""
+    """Raises the error where the system failed and not the film: a network drive may come back."""
     if by_system(error):
         raise UserError(f"{error}; what was read is kept, and the same command goes on") from error
 
 
-def _is_there(
-    folder: Path,
-    options: tuple[int, int, float | None],
-    known: Sequence[Known],
-    strict: bool,
-    show: bool,
-) -> bool:
-    """Whether the data set is there with these films, whole. Raises UserError where the name is taken by
-    another."""
+def _is_there(folder: Path, options: Reading, known: Sequence[Known], show: bool) -> bool:
+    """Whether the data set is there with these films, whole. Raises UserError where another has its name."""
     if not os.path.lexists(folder):
         return False
     if not (folder / MANIFEST).is_file():
@@ -158,27 +133,20 @@ def _is_there(
     given = {film.sha256: film.found.given for film in known}
     read = {source.sha256: source.given for source in there.sources}
     left = {film.sha256 for film in there.skipped if film.sha256}
-    size, channels, fps = options
-    same_films = read.items() <= given.items() and given.keys() - read.keys() == left
-    if same_films and (there.size, there.shape[0], there.fps) == (size, channels, fps):
-        broken = [source for source in there.sources if source.missing]
-        if strict and broken:
-            fault = f"{broken[0].name} {broken[0].missing}"
-            raise UserError(f"{folder}: {fault}; without --strict it is taken, or delete that folder")
-        return _is_whole(folder, there, show)
-    names = [source.name for source in there.sources]
-    held = ", ".join([*names[:3], "…"] if len(names) > 3 else names)
-    what = f"--size {there.size} --channels {there.shape[0]}"
-    if there.fps is not None:
-        what += f" --fps {there.fps}"
-    raise UserError(f"{folder}: holds {held} with {what}; choose another --name, or delete that folder")
-
-
-def _is_whole(folder: Path, manifest: Manifest, show: bool) -> bool:
-    """Whether all arrays are what the manifest says; else they are to be made again from the same films."""
+    same = read.items() <= given.items() and given.keys() - read.keys() == left
+    asked = (options.size, options.channels, options.fps)
+    if not same or (there.size, there.shape[0], there.fps) != asked:
+        names = [source.name for source in there.sources]
+        held = ", ".join([*names[:3], "…"] if len(names) > 3 else names)
+        rate = "" if there.fps is None else f" --fps {there.fps}"
+        held += f" with --size {there.size} --channels {there.shape[0]}{rate}"
+        raise UserError(f"{folder}: holds {held}; choose another --name, or delete that folder")
+    broken = [f"{source.name} {source.missing}" for source in there.sources if source.missing]
+    if options.strict and broken:
+        raise UserError(f"{folder}: {broken[0]}; without --strict it is taken, or delete that folder")
     try:
         for split in SPLITS:
-            open_split(folder, manifest, split)
+            open_split(folder, there, split)
     except UserError as error:
         say(f"{error}: the films are read again", show)
         return False
@@ -186,15 +154,13 @@ def _is_whole(folder: Path, manifest: Manifest, show: bool) -> bool:
 
 
 def _read_films(
-    parts: Path, known: Sequence[Known], skipped: Sequence[Skipped], options: Reading, show: bool
-) -> tuple[tuple[int, int, int], list[Part], list[Skipped]]:
-    """Read every film into its part. Returns the frames' shape, the parts, and all films that are left
-    out."""
+    parts: Path, known: Sequence[Known], left: list[Skipped], options: Reading, show: bool
+) -> tuple[tuple[int, int, int], list[Part]]:
+    """The frames' shape (C, H, W), and the films' parts; what cannot be read joins what is `left` out."""
     total = sum(expected(film.facts, options.fps) for film in known)
-    read: list[Part] = []
-    left = list(skipped)
-    first = [(film.facts.height, film.facts.width) for film in known[:1]]
-    shape = (options.channels, *frame_size(first[0], options.size)) if first else (0, 0, 0)
+    read, shape = list[Part](), (0, 0, 0)
+    for film in known[:1]:
+        shape = (options.channels, *frame_size((film.facts.height, film.facts.width), options.size))
     with advancing(total, "reading the films", show) as advance:
         for film in known:
             try:
@@ -214,7 +180,7 @@ def _read_films(
     if not read:
         others = f" ({len(left)} films were tried, and none can be read)" if len(left) > 1 else ""
         raise UserError(f"{left[0].reason}{others}")
-    return shape, read, left
+    return shape, read
 
 
 def check_size(size: int) -> None:

@@ -1,14 +1,14 @@
 """What a file is: its first bytes decide, whatever its name says."""
 
-import os
 import re
+import stat
 import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 from framegen.machine.errors import UserError
-from framegen.machine.files import check_file
+from framegen.machine.files import check_file, status_of
 
 MJPEG = {".mjpeg", ".mjpg"}
 """Films of JPEGs, one behind the other: their first bytes are those of a picture."""
@@ -29,9 +29,6 @@ Pillow the thumbnail."""
 
 ARRAYS = {".npy", ".npz"}
 
-MAX_BYTES = 2**44
-"""Of any file that is read; more is none."""
-
 Kind = Literal["film", "picture", "array"]
 
 _SIGNS: dict[str, bytes] = {
@@ -49,21 +46,19 @@ def kind_of(path: Path) -> Kind:
 
     Raises UserError where it is a picture of a kind that is not read, missing or no regular file.
     """
-    check_file(path, MAX_BYTES)
+    check_file(path)
     with path.open("rb") as file:
         start = file.read(16)
     ending = path.suffix.lower()
     sign = next((name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL)), "")
     if sign in ("HEIC", "AVIF", "JXL") or ending in FOREIGN:
-        raise UserError(f"{path}: {foreign(sign or ending[1:].upper())}")
+        kind = sign or ending[1:].upper()
+        raise UserError(
+            f"{path}: is a picture of kind {kind}, which is not read; convert it to PNG or JPEG first"
+        )
     if sign == "picture" and ending not in MJPEG:
         return "picture"
     return "array" if sign == "npy" or (sign == "zip" and _holds_array(path)) or ending in ARRAYS else "film"
-
-
-def foreign(kind: str) -> str:
-    """What is to be said of a picture that is not read."""
-    return f"is a picture of kind {kind}, which is not read; convert it to PNG or JPEG first"
 
 
 def _holds_array(path: Path) -> bool:
@@ -72,17 +67,21 @@ def _holds_array(path: Path) -> bool:
     return False
 
 
+def check_path(path: Path) -> None:
+    """Raises UserError where a path is an address, or leads to no file and no folder."""
+    if address := re.match(r"([a-z][a-z0-9+.-]+):/+", str(path), re.IGNORECASE):
+        url = f"{address[1]}://{str(path)[address.end() :]}"  # a Path has lost a slash
+        raise UserError(f"{url}: is an address; download the film, then name its file")
+    kind = status_of(path, "file or folder").st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UserError(f"{path}: is neither a file nor a folder; save what it gives as a file first")
+
+
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder and is not hidden, in natural order: hidden names are a system's own notes, such
-    as the "._" files beside what a Mac has copied."""
+    """What lies in a folder, in natural order, but for hidden files, such as a Mac's "._" notes."""
     return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_order)
 
 
 def natural_order(path: Path) -> list[tuple[int, str]]:
     """Sorts names as people do: frame2 before frame10."""
     return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", path.name)]
-
-
-def printable(name: str) -> str:
-    """A name as text that any file can hold and any terminal can show: bytes that are no UTF-8 as \\xNN."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

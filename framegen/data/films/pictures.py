@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from framegen.data.films.kinds import FOREIGN, MAX_BYTES, PICTURES, foreign, visible
+from framegen.data.films.kinds import FOREIGN, PICTURES, kind_of, visible
 from framegen.machine.errors import UserError
 from framegen.machine.files import check_file
 
@@ -29,7 +29,7 @@ GREY = np.array([0.299, 0.587, 0.114], np.float32)
 """How much red, green and blue add to brightness (ITU-R BT.601)."""
 
 EXACT = 2
-"""From so many pixels a side on they are averaged; fewer would be taken by turns, some once, some twice."""
+"""Shrinking by this factor or more averages pixels; a smaller one would take some once and some twice."""
 
 MULTIPLE = 4
 """Both sides of a frame that is trained on are multiples of it: nets halve them, or take patches."""
@@ -42,10 +42,20 @@ Size = tuple[int, int]
 class Incomplete(UserError):
     """What of a film cannot be read; raised behind all that can be."""
 
-    def __init__(self, message: str, count: int) -> None:
-        super().__init__(message)
-        self.count = count
-        """So many frames of it can be read."""
+
+def broken(path: Path, count: int, error: Exception) -> UserError:
+    """What to raise where a library cannot read a film on behind `count` frames."""
+    cause = getattr(error, "strerror", None) or str(error).strip().split("\n")[0] or type(error).__name__
+    if count == 0:
+        return UserError(f"{path}: is damaged or cut off, and cannot be read as a video ({cause})")
+    fault = f"frame {count + 1} is damaged and cannot be read ({cause})"
+    return Incomplete(f"{path}: {fault}; the {count} before it can")
+
+
+def by_system(error: BaseException) -> bool:
+    """Whether the system failed, such as a drive that drops out, and not the file, which may forbid it."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and bool(cause.errno) and not isinstance(cause, PermissionError)
 
 
 @dataclass(frozen=True)
@@ -67,15 +77,14 @@ class Still:
 
     def pixels(self, size: Size) -> Array:
         """(height, width, 3) uint8: scaled to cover the size, its middle cut out, on black."""
-        image = _resized(self.image, size)
-        return on_black(np.asarray(image))
+        return on_black(np.asarray(_resized(self.image, size)))
 
 
 def on_black(picture: Array) -> Array:
     """(H, W, 3 or 4) uint8, the fourth channel opacity -> (H, W, 3)."""
     if picture.shape[2] == 3:
         return picture
-    blended = picture[..., :3] * (picture[..., 3:].astype(np.uint16)) + 127
+    blended = picture[..., :3] * picture[..., 3:].astype(np.uint16) + 127
     return (blended // 255).astype(np.uint8)
 
 
@@ -100,8 +109,7 @@ def frame_size(have: Size, size: int) -> Size:
 
 
 def fit(picture: Array, size: Size) -> Array:
-    """(H, W, C) float32 -> the same, scaled to cover the size, with its middle cut out: cut first, then
-    scaled."""
+    """(H, W, C) float32 -> the same, its middle cut out and scaled to the size."""
     from PIL import Image
 
     planes = [
@@ -125,11 +133,11 @@ def _resized(image: "Image.Image", size: Size) -> "Image.Image":
 
 
 def folder_files(path: Path) -> list[Path]:
-    """The pictures in a folder, in the order of their names: frame2 before frame10. Raises UserError where
-    there are none."""
+    """The pictures in a folder, in natural order. Raises UserError where there are none."""
     files = visible(path)
-    if refused := [file for file in files if file.suffix.lower() in FOREIGN]:
-        raise UserError(f"{refused[0]}: {foreign(refused[0].suffix[1:].upper())}")
+    for file in files:
+        if file.suffix.lower() in FOREIGN:
+            kind_of(file)  # raises
     pictures = [file for file in files if file.suffix.lower() in PICTURES]
     if not pictures:
         raise UserError(f"{path}: a folder without pictures ({', '.join(sorted(PICTURES))})")
@@ -141,20 +149,19 @@ def folder_frames(path: Path) -> Iterator[Still]:
 
     Raises UserError where none can be read; Incomplete, behind the last frame, where some cannot.
     """
-    files, faults = folder_files(path), dict[str, Exception]()
+    files, faults = folder_files(path), list[UserError]()
     for file in files:
         try:
             frame = next(picture_frames(file))
         except Exception as error:  # Pillow's plugins raise a dozen kinds, and do not name the file
-            faults[str(error) if isinstance(error, UserError) else f"{file}: {error}"] = error
+            faults.append(error if isinstance(error, UserError) else broken(file, 0, error))
         else:
-            yield Still(frame.image, None)
+            yield frame
     if faults:
-        first, error = next(iter(faults.items()))
         if len(faults) == len(files):
-            raise UserError(first) from error
-        fault = f"{len(faults)} of {len(files)} pictures cannot be read ({first})"
-        raise Incomplete(f"{path}: {fault}", len(files) - len(faults)) from error.__cause__
+            raise faults[0]
+        fault = f"{len(faults)} of {len(files)} pictures cannot be read ({faults[0]})"
+        raise Incomplete(f"{path}: {fault}") from faults[0].__cause__
 
 
 def picture_frames(path: Path) -> Iterator[Still]:
@@ -173,17 +180,12 @@ def picture_frames(path: Path) -> Iterator[Still]:
                 if number == 0:
                     raise
                 fault = f"is truncated or damaged: {number} of {count} pictures can be read"
-                raise Incomplete(f"{path}: {fault}", number) from error
+                raise Incomplete(f"{path}: {fault}") from error
             yield Still(upright, time if timed and count > 1 else None)
-            time += shown_for(image.info.get("duration") or 0) / 1000  # known once it is decoded
-        if (image.format == "GIF" and not gif_is_whole(path)) or _whole_webp(path):
-            raise Incomplete(f"{path}: is truncated: it breaks off behind picture {count}", count)
-
-
-def shown_for(milliseconds: float) -> float:
-    """For how many milliseconds a moving picture's frame is shown that asks for so many: browsers take 10
-    and less for 100."""
-    return milliseconds if milliseconds > SHORTEST else 100
+            milliseconds = image.info.get("duration") or 0  # known once it is decoded
+            time += (milliseconds if milliseconds > SHORTEST else 100) / 1000
+        if (image.format == "GIF" and not _gif_is_whole(path)) or _whole_webp(path):
+            raise Incomplete(f"{path}: is truncated: it breaks off behind picture {count}")
 
 
 def frame_count(image: "Image.Image") -> int:
@@ -211,7 +213,7 @@ def open_picture(path: Path) -> "Image.Image":
     """A picture file as Pillow opens it. Raises UserError that names it where it is none."""
     from PIL import Image, UnidentifiedImageError
 
-    check_file(path, MAX_BYTES)
+    check_file(path)
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty (0 bytes)")
     try:
@@ -228,7 +230,7 @@ def open_picture(path: Path) -> "Image.Image":
 
 
 def _whole_webp(path: Path) -> BytesIO | None:
-    """What is whole of a WebP that is truncated, which Pillow would not open; None of any other file."""
+    """The whole part of a truncated WebP, which Pillow would not open; None of any other file."""
     with path.open("rb") as file:
         start = file.read(12)
         size = int.from_bytes(start[4:8], "little") + 8
@@ -236,17 +238,15 @@ def _whole_webp(path: Path) -> BytesIO | None:
             return None
         content = start + file.read()
     end = 12
-    while (after := end + 8 + int.from_bytes(content[end + 4 : end + 8], "little")) <= len(content) and (
-        end + 8 <= len(content)
-    ):
+    while (after := end + 8 + int.from_bytes(content[end + 4 : end + 8], "little")) <= len(content):
         end = after + after % 2
     whole = content[8:end]
     return BytesIO(b"RIFF" + len(whole).to_bytes(4, "little") + whole)
 
 
-def gif_is_whole(path: Path) -> bool:
-    """Whether a GIF ends behind a block: within one it is cut off, and Pillow would read what is there, and
-    say nothing. What follows the last block, or its missing, is no matter (GIF89a, appendix A)."""
+def _gif_is_whole(path: Path) -> bool:
+    """Whether a GIF ends behind a block; Pillow says nothing where it is cut off within one. What follows the
+    last block, or its missing, is no matter (GIF89a, appendix A)."""
     with path.open("rb") as file:
 
         def skip_table(flags: int) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 from framegen.data.films.pictures import Array
 
 AROUND = 4
-"""Frames before and behind a cut that are looked at: longer than a flash, and than a drawing that is held for
-three frames."""
+"""Frames before and behind a cut that are looked at: longer than a flash, or a drawing held for three."""
 
 LEAST = 6.0
 """Levels of 255 by which pictures on both sides of a cut differ at least."""
@@ -22,24 +21,22 @@ BACK = 0.5
 """The picture has come back where it differs by less than this part of the leap."""
 
 ALIKE = 0.4
-"""From here on two pictures show one take: their correlation, once motion and exposure are taken out, times
-the part of the picture whose motion is the same there and back. Of 400 pairs of different films it was at
-most 0.30, where films had dropped a frame or changed the exposure 0.99 and more."""
+"""From here on two pictures show one take: see `_one_take`. Of 400 pairs of different films it was at most
+0.30, where films had dropped a frame or changed the exposure 0.99 and more."""
 
 THUMBNAIL = 64
 """Longer side of the pictures in which motion is looked for, pixels."""
 
 GRID = 16
-"""A frame is looked at in so many blocks along each side: what moves a little changes little in them."""
+"""Blocks along each side of a frame: what moves a little changes little in them."""
 
 
 def shot_starts(frames: Iterable[Array]) -> Iterator[int]:
     """The numbers of the frames, (H, W, C) uint8, that begin a shot: 0, and those behind a cut.
 
-    A cut lies between two frames where every picture shortly before differs from every picture shortly behind
-    (a flash is no cut: the picture comes back), by much more than neighbouring frames do (a fast pan is
-    none), and where motion and exposure do not make one of the other (nor is a dropped frame). Fades and
-    dissolves are not found: nothing in them is sudden.
+    At a cut every picture shortly before differs from every picture shortly behind (after a flash it comes
+    back), by much more than neighbouring frames do (a fast pan is no cut), and motion and exposure do not
+    make one of the other (nor is a dropped frame). Fades and dissolves are not found.
     """
     window: deque[tuple[Array, Array]] = deque(maxlen=2 * AROUND)
     count = 0
@@ -67,9 +64,9 @@ def _blocks(frame: Array) -> Array:
 
 
 def _is_cut(window: list[tuple[Array, Array]], place: int) -> bool:
-    """Whether the window's frame at `place` begins a shot; of each there is the picture, and its blocks."""
-    first, blocks = max(0, place - AROUND), [blocks for _, blocks in window]
-    before, behind = blocks[first:place], blocks[place:]
+    """Whether the frame at `place` in the window, pictures and their blocks, begins a shot."""
+    pictures, blocks = zip(*window, strict=True)
+    before, behind = blocks[max(0, place - AROUND) : place], blocks[place:]
     across = min(_difference(one, other) for one in before for other in behind)
     if across < max(LEAST, BACK * _difference(before[-1], behind[0])):
         return False
@@ -78,12 +75,12 @@ def _is_cut(window: list[tuple[Array, Array]], place: int) -> bool:
         return False
     # in the middle of a film one of its neighbours may be a cut itself
     usual = sorted(steps)[-2] if len(steps) == 2 * (AROUND - 1) else max(steps)
-    return across > TIMES * usual and not _one_take(window[place - 1][0], window[place][0])
+    return across > TIMES * usual and not _one_take(pictures[place - 1], pictures[place])
 
 
 def _one_take(one: Array, other: Array) -> bool:
-    """Whether motion and exposure make one picture, (H, W, C) uint8, of the other: the optical flow between
-    them (DIS, Kroeger et al. 2016), and a gain and an offset, which correlation leaves out."""
+    """Whether motion and exposure make one picture, (H, W, C) uint8, of the other: their correlation along
+    the optical flow (DIS, Kroeger et al. 2016), times the part of them that the flow leads there and back."""
     here, there = _thumbnail(one), _thumbnail(other)
     flat = [picture.std() < 1 for picture in (here, there)]
     if any(flat):

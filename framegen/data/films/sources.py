@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from framegen.data.clips import Split
-from framegen.data.films.facts import check_path
-from framegen.data.films.kinds import FILMS, FOREIGN, PICTURES, printable, visible
+from framegen.data.films.kinds import FILMS, FOREIGN, PICTURES, check_path, visible
 from framegen.data.films.pictures import folder_files, frame_count, open_picture
 from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import blaming
 
 ALWAYS_MOVE, MAY_MOVE = {".gif", ".apng"}, {".png", ".webp", ".tif", ".tiff"}
 
@@ -28,9 +28,9 @@ class Found:
 
     path: Path
     name: str
-    """From the path that was given on: the same wherever the films lie; bytes that are no UTF-8 escaped."""
+    """Its path from the one that was given on, the same wherever the films lie."""
     given: Split | None
-    """What a folder's name says that it is for."""
+    """The split that a folder's name asks for."""
 
 
 def as_paths(films: Sequence[Path | str] | Path | str) -> list[Path]:
@@ -38,11 +38,14 @@ def as_paths(films: Sequence[Path | str] | Path | str) -> list[Path]:
     return [Path(each) for each in ([films] if isinstance(films, Path | str) else films)]
 
 
-def find_films(paths: Sequence[Path]) -> list[Found]:
-    """The films that files and folders hold, in natural order; folders are gone through to any depth.
+def printable(name: str) -> str:
+    """A name as text that any file can hold and any terminal can show: bytes that are no UTF-8 as \\xNN."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
-    A folder's pictures that do not move are one film, where they are two or more and no film lies beside
-    them.
+
+def find_films(paths: Sequence[Path]) -> list[Found]:
+    """The films in files and folders, to any depth, in natural order. A folder's pictures that do not move
+    are one film, where they are two or more and no film lies beside them.
 
     Raises UserError where a path leads to nothing, or to a folder without films.
     """
@@ -53,17 +56,13 @@ def find_films(paths: Sequence[Path]) -> list[Found]:
         check_path(path)
         here = _in_folder(path) if path.is_dir() else [path]
         if not here:
-            raise UserError(
-                f"{path}: a folder without films (MP4, MKV, WebM, AVI, GIF, …) and without pictures of one"
-            )
+            kinds = "MP4, MKV, WebM, AVI, GIF, …"
+            raise UserError(f"{path}: a folder without films ({kinds}) and without pictures of one")
         for each in here:
             inside = [path.resolve().name, *each.relative_to(path).parts]
             folders = inside if each.is_dir() else inside[:-1]
-            given: Split | None = None
-            for part in map(str.lower, folders):
-                if part in SAME:
-                    given = SAME[part]
-            entry = Found(each, printable("/".join(inside)), given)
+            given: list[Split] = [SAME[part] for part in map(str.lower, folders) if part in SAME]
+            entry = Found(each, printable("/".join(inside)), given[-1] if given else None)
             found.setdefault(os.path.realpath(each), entry)  # of links in a circle too
     return list(found.values())
 
@@ -95,9 +94,8 @@ def _moves(file: Path) -> bool:
 
 
 def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of a folder's pictures with their names. Raises UserError where one cannot be
-    read."""
-    try:
+    """SHA-256 of a file, or of a folder's pictures and names. Raises UserError where one cannot be read."""
+    with blaming(path, "read"):
         if not path.is_dir():
             status = path.stat()
             return _file_digest(path, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -106,8 +104,6 @@ def content_digest(path: Path) -> str:
             check_path(file)
             digest.update(os.fsencode(file.name) + f"\0{content_digest(file)}\n".encode())
         return digest.hexdigest()
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 @lru_cache(maxsize=4096)

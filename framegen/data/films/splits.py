@@ -1,6 +1,5 @@
 """Which shots are trained on, and which are kept for validation and test: by film, by shot, or by time."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,31 +8,25 @@ from framegen.data.clips import SPLITS, Split
 from framegen.machine.errors import UserError
 
 PART = 0.1
-"""Of all frames at least so many are held out, twice: for the test and for validation."""
+"""Of all frames at least this part is held out, twice: for the test and for validation."""
 
-MOST = 0.4
-"""And of whole shots never more; of a longer one the last part is taken."""
-
-MOST_FILMS = 0.5
-"""The same of whole films."""
+MOST, MOST_FILMS = 0.4, 0.5
+"""At most this part, as whole shots or whole films; of a longer shot the last part is taken."""
 
 TIME_PART = 0.15
-"""The same where a single shot is split."""
+"""At least this part of a single shot that is split by time."""
 
 LONG = 24
-"""Frames of a shot that is worth holding out (a clip, and a little more), where there are longer ones: else
-half of the longest."""
+"""Frames of a shot that is worth holding out (a clip, and a little more), or half of the longest."""
 
 MAX_GAP = 25
-"""Frames that are left out before a part that is held out, so that the two sides are not almost the same."""
+"""Frames that are left out before a part that is held out: the two sides shall not be almost the same."""
 
 LEAST = 6
 """Frames of a shot that can be split by time."""
 
-
 LEAST_CLIP = 4
-"""Frames of the shortest clip: a motion is seen in two, and goes on in two that are generated, the second
-from the first."""
+"""Frames of the shortest clip: a motion is seen in two, and goes on in two."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +40,11 @@ class Piece:
 
 
 def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[Split, list[Piece]]:
-    """The shots of all films by split; what is held out is always the end.
+    """The shots of all films, in order, by split; what is held out is always the end.
 
-    Args:
-        shots: of all films, in order.
-        given: by film, the split that was asked for. Films without one are for training where any film has
-            one.
-
-    A split that was not given takes the last films, where there are several; else the last shots, or of a
-    long one its last part, with a gap before.
+    `given` is the split that was asked for, by film; films without one are for training. A split that was
+    not given takes the last films, where there are several; else the last shots, or of a long one its last
+    part, with a gap before.
 
     Raises UserError where nothing is for training, or all shots are too short.
     """
@@ -72,13 +61,12 @@ def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[
 
 def frames_needed() -> int:
     """The fewest frames of a single shot that give each split a clip of LEAST_CLIP."""
-    return next(frames for frames in itertools.count(LEAST) if _shortest_part(frames) >= LEAST_CLIP)
-
-
-def _shortest_part(frames: int) -> int:
-    """Of a single shot that is split twice."""
-    rest, test = _by_time(Piece(0, 0, frames))
-    return min(part.frames for part in (*_by_time(rest), test))
+    frames, shortest = LEAST - 1, 0
+    while shortest < LEAST_CLIP:
+        frames += 1
+        rest, test = _by_time(Piece(0, 0, frames))
+        shortest = min(part.frames for part in (*_by_time(rest), test))
+    return frames
 
 
 def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
@@ -100,8 +88,8 @@ def _is_enough(held: list[Piece], pool: list[Piece]) -> bool:
 
 
 def _last_shots(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
-    """The same of films that cannot be held out whole: shots from the end on, or the last part of one that
-    is too long. Raises UserError where that one is too short to be split."""
+    """The same of films that cannot be held out whole: the last shots, or the last part of one that is too
+    long. Raises UserError where that one is too short to be split."""
     rest, held = list(pool), []
     while not _is_enough(held, pool):
         last = rest.pop()
@@ -109,10 +97,9 @@ def _last_shots(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
             held.insert(0, last)
             continue
         if last.frames < LEAST:
-            raise UserError(
-                f"too few frames to train, validate and test on: the last shot that is left has {last.frames}"
-                f"; import a longer film ({frames_needed()} frames of one shot are enough), or several"
-            )
+            few = f"too few frames to train, validate and test on: the last shot left has {last.frames}"
+            enough = f"{frames_needed()} frames of one shot are enough"
+            raise UserError(f"{few}; import a longer film ({enough}), or several")
         kept, part = _by_time(last)
         return [*rest, kept], [part, *held]
     before = rest[-1]

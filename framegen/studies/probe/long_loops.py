@@ -9,8 +9,8 @@ from torch import Tensor
 
 from framegen.config.tasks import Orbit
 from framegen.data import orbit
-from framegen.data.bar import hidden
 from framegen.data.clips import to_float
+from framegen.data.kept import hidden
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import rollout
 

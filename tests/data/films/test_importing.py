@@ -15,7 +15,7 @@ from filelock import FileLock
 from PIL import Image
 
 from framegen.data.clips import SPLITS
-from framegen.data.films import assembling, importing, parts
+from framegen.data.films import importing, parts
 from framegen.data.films.dataset import (
     MANIFEST,
     Manifest,
@@ -320,7 +320,7 @@ def test_an_import_that_failed_goes_on_where_it_was(tmp_path: Path, monkeypatch:
         return read_frames(path, *arguments, **options)  # pyright: ignore[reportArgumentType]
 
     monkeypatch.setattr(parts, "read_frames", reading)
-    monkeypatch.setattr(assembling, "to_json", lambda _: 1 / 0)
+    monkeypatch.setattr(parts, "Manifest", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         _import(films, tmp_path / "data")
     assert names(tmp_path / "data") == []
@@ -385,8 +385,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import av, PIL.Image, pydantic
-import framegen.data.films.importing as importing, framegen.data.films.assembling as assembling
-import framegen.data.films.parts as parts
+import framegen.data.films.importing as importing, framegen.data.films.parts as parts
 films, data = [Path(film) for film in sys.argv[1:-1]], sys.argv[-1]
 seen = 0
 def watched(function):
@@ -400,7 +399,6 @@ def watched(function):
 def child():
     Path.replace, Path.rename = watched(Path.replace), watched(Path.rename)
     parts.write_bytes = watched(parts.write_bytes)
-    assembling.write_bytes = watched(assembling.write_bytes)
     importing.shutil.rmtree = watched(importing.shutil.rmtree)
     importing.import_films(films, "set", 16, data_dir=data + str(moment), show=False)
     os._exit(0)

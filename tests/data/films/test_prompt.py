@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from framegen.data.films import arrays, prompt
+from framegen.data.films import prompt
 from framegen.data.films.prompt import read_prompt
 from framegen.machine.errors import UserError
 from framegen.report.writers import write_film
@@ -223,7 +223,7 @@ BAD: dict[str, tuple[str, Callable[[Path], object], str]] = {
 def test_a_bad_prompt_is_named_in_one_line(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrays, "MAX_ARRAY_BYTES", 4 * 2**20)
+    monkeypatch.setattr(prompt, "MAX_ARRAY_BYTES", 4 * 2**20)
     name, write, reason = BAD[case]
     write(tmp_path / name)
     with pytest.raises(UserError, match=reason) as refused:

@@ -10,7 +10,7 @@ from torch import Tensor
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Orbit
 from framegen.data import orbit
-from framegen.data.bar import hidden
+from framegen.data.kept import hidden
 from framegen.models import build
 from framegen.models.predictor import Predictor, State
 from framegen.models.rollout import generate
