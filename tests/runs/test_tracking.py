@@ -332,12 +332,12 @@ def test_a_tracker_of_ones_own_is_told_of_a_run_in_wandbs_place(tmp_path: Path) 
     assert not (tmp_path / "runs" / "wandb").exists()
 
 
-def test_a_stream_has_a_row_of_errors_for_each_window_and_one_for_its_closed_loop(tmp_path: Path) -> None:
+def test_a_stream_is_one_clip_one_step_ahead_and_others_closed_loop(tmp_path: Path) -> None:
     told = _Told()
     windows = {"num_windows": 5, "num_val_windows": 2, "num_test_windows": 3, "epochs": 1, "media_every": 0}
     config = configure("sine-next", None, windows)
     training.train(config, "a", told, tmp_path / "runs", tmp_path / "data", show=False, draw=False)
-    assert (told.tables["test/errors_one_step"], told.tables["test/errors_closed_loop"]) == (3, 1)
+    assert (told.tables["test/errors_one_step"], told.tables["test/errors_closed_loop"]) == (1, 20)
 
 
 def test_a_training_that_another_engine_went_on_with_says_so(tmp_path: Path) -> None:

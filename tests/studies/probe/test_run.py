@@ -86,7 +86,7 @@ def test_a_tracked_run_gets_the_numbers(population: Path, monkeypatch: pytest.Mo
         def finish(self, exit_code: int) -> None:
             sent["ended"] = exit_code
 
-    monkeypatch.setattr("framegen.runs.tracking.start_wandb", lambda *_: Wandb())
+    monkeypatch.setattr("framegen.runs.weights_and_biases.start", lambda *_: Wandb())
     monkeypatch.setattr("wandb.Table", lambda columns, data: (columns, data))
     before = {path: path.read_bytes() for path in population.glob("*.jsonl")}
     found = probe(population, 20, "offline", show=False, draw=False)
