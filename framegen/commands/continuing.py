@@ -238,8 +238,7 @@ def _free(pairs: Iterator[tuple[Path, Path]]) -> tuple[Path, Path]:
 
 
 def _unseen(run: Run, num_frames: int) -> tuple[Continuation, float, str]:
-    """The end of the last test shot, continued for at most so many frames; its frames a second, and which
-    part of which film it is."""
+    """The end of the last test shot, continued for at most so many frames; its rate, film and time."""
     data, task = run.data, run.config.task
     assert data.file is not None
     assert isinstance(task, Film)
