@@ -5,7 +5,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -19,36 +18,28 @@ from framegen.machine.plugins import import_installed, import_named
 from framegen.machine.progress import answer, prepare_streams
 
 COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
-    "continue": (options.Continue, "commands.continuing:continue_films", "commands.continuing:print_films"),
-    "data import": (
-        options.Import,
-        "data.films.importing:import_films",
-        "data.films.importing:print_imported",
-    ),
-    "data list": (options.ListData, "commands.datasets:list_datasets", "commands.datasets:print_listed"),
-    "data show": (options.ShowData, "commands.datasets:show", "commands.datasets:print_shown"),
-    "train": ("config.reading:read_train", "studies.grid:train_all", "studies.grid:print_all"),
+    "continue": (options.Continue, "commands.continuing:continue_films", "print_films"),
+    "data import": (options.Import, "data.films.importing:import_films", "print_imported"),
+    "data list": (options.ListData, "commands.datasets:list_datasets", "print_listed"),
+    "data show": (options.ShowData, "commands.datasets:show", "print_shown"),
+    "train": ("config.reading:read_train", "studies.grid:train_all", "print_all"),
     "train --resume": (options.Resume, "commands.training:resume", "studies.grid:print_run"),
     "search": (
         "studies.search.space:read_words",
         "studies.search.start:search",
         "studies.search.results:print_found",
     ),
-    "evaluate": (options.Evaluate, "commands.evaluation:evaluate", "commands.evaluation:print_run"),
-    "compare": (
-        options.Compare,
-        "studies.comparison.compare:compare",
-        "studies.comparison.compare:print_compared",
-    ),
+    "evaluate": (options.Evaluate, "commands.evaluation:evaluate", "print_run"),
+    "compare": (options.Compare, "studies.comparison.compare:compare", "print_compared"),
     "generate": ("config.reading:read_generate", "commands.generation:generate", None),
-    "probe": (options.Probe, "studies.probe.run:probe", "studies.probe.run:print_probed"),
+    "probe": (options.Probe, "studies.probe.run:probe", "print_probed"),
     "draw": (options.Draw, "commands.evaluation:draw", None),
-    "play": (options.Play, "commands.playing:play", "commands.playing:print_played"),
-    "reproduce": (options.Reproduce, "studies.reproduce:reproduce", "studies.reproduce:print_findings"),
+    "play": (options.Play, "commands.playing:play", "print_played"),
+    "reproduce": (options.Reproduce, "studies.reproduce:reproduce", "print_findings"),
 }
 """The class of a command's options, or what makes its arguments of the words; what is called with these; and
-what prints the outcome, told the arguments too. Each is named by its place, so that nothing is imported that
-a command may not need."""
+what prints the outcome, which without a module stands beside that. Named by its place, nothing is imported
+that a command may not need."""
 
 HELP = """\
 framegen: next-frame video generation with recurrent networks, measured against the best possible
@@ -73,8 +64,7 @@ experiments for train (the first is the default):
 
 
 def main() -> None:
-    """Entry point of `framegen`. Exits with 0, with 2 for an option that cannot work, else with 1 (or 128 +
-    signal)."""
+    """Entry point of `framegen`. Exits with 0, with 2 for a wrong option, else with 1 (or 128 + signal)."""
     from framegen.machine.interrupts import SIGNALS, Interrupted
 
     prepare_streams()
@@ -85,27 +75,24 @@ def main() -> None:
             _main(words)
         else:  # torchrun
             _at("commands.together:together")(partial(_main, words))
+        return
     except UserError as error:
-        print(f"framegen: {error.line}", file=sys.stderr)
-        sys.exit(error.exit_code)
+        said, code = str(error), error.exit_code
     except Interrupted as interrupt:
         for number in SIGNALS:  # all is saved: one more must not spoil the last line
             signal.signal(number, signal.SIG_IGN)
-        print(f"framegen: {printable(interrupt)}", file=sys.stderr)
-        sys.exit(interrupt.exit_code)
+        said, code = str(interrupt), interrupt.exit_code
     except KeyboardInterrupt:
-        print("framegen: interrupted", file=sys.stderr)
-        sys.exit(130)
+        said, code = "interrupted", 130
     except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except OSError as error:  # a name too long, a full disk: the place it names says more than a traceback
-        line = f"{error.filename or 'output'}: {error.strerror or error}"
-        print(f"framegen: {printable(line)}", file=sys.stderr)
-        sys.exit(1)
+        said, code = f"{error.filename or 'output'}: {error.strerror or error}", 1
     except Exception as error:
-        print(f"framegen: {printable(_fault(error))}", file=sys.stderr)
-        sys.exit(1)
+        said, code = _fault(error), 1
+    print(f"framegen: {printable(said)}", file=sys.stderr)
+    sys.exit(code)
 
 
 def _fault(error: Exception) -> str:
@@ -137,30 +124,25 @@ def _main(arguments: list[str]) -> None:
     elif command in COMMANDS:
         if not command.startswith("train") and os.environ.get("WORLD_SIZE", "1") != "1":
             raise OptionError(f"torchrun: {command} is done by one process; leave torchrun out")
-        _run(command, words)
+        reads, calls, prints = COMMANDS[command]
+        if isinstance(reads, str):
+            given = _at(reads)(words)
+        else:
+            given = vars(parse(reads, command.removesuffix(" --resume"), words))
+        outcome = _at(calls)(**given)
+        if prints is not None:
+            _at(prints, calls.partition(":")[0])(outcome, **given)
+        else:
+            answer(*outcome if isinstance(outcome, list) else (outcome,))
     else:
         raise OptionError(
             f"{command}: no such command{nearest(command, COMMANDS)}; framegen --help lists them"
         )
 
 
-def _run(command: str, words: Sequence[str]) -> None:
-    reads, calls, prints = COMMANDS[command]
-    given = (
-        _at(reads)(words)
-        if isinstance(reads, str)
-        else vars(parse(reads, command.removesuffix(" --resume"), words))
-    )
-    outcome = _at(calls)(**given)
-    if prints is not None:
-        _at(prints)(outcome, **given)
-    else:
-        answer(*outcome if isinstance(outcome, list) else (outcome,))
-
-
-def _at(place: str) -> Any:
-    module, name = place.split(":")
-    return getattr(import_module(f"framegen.{module}"), name)
+def _at(place: str, usual: str = "") -> Any:
+    module, _, name = place.rpartition(":")
+    return getattr(import_module(f"framegen.{module or usual}"), name)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ import pytest
 
 from framegen.commands.training import train
 from framegen.config import experiments
-from framegen.config.config import Config, from_dict, to_dict
+from framegen.config.config import Config, from_json, to_dict
 from framegen.config.experiments import EXPERIMENTS
+from framegen.machine.files import json_text
 from framegen.runs.run import Run, load
 from tests.models import test_models
 from tests.test_main import test_each_experiment_shows_its_own_defaults as check_help
@@ -62,7 +63,7 @@ def test_a_new_model(framegen: Runner, tmp_path: Path, monkeypatch: pytest.Monke
     name = _follow("A new model", monkeypatch)
     config = EXPERIMENTS[name]
     assert to_dict(config)["model"] == {"kind": "Conv", "density": 0, "channels": 3}
-    assert from_dict(to_dict(config), "here") == config
+    assert from_json(json_text(to_dict(config)), "here") == config
     check_help(name, framegen)
     run = _trained(name, tmp_path, size=2, num_val_clips=2, num_test_clips=2, num_frames=12)
     model = load(run.folder).model

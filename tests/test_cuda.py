@@ -73,7 +73,7 @@ def test_training_evaluating_and_generating(
     config = Config(SMALL, model, replace(SHORT, **options), "video", seeds)
     runs = [_train(config, tmp_path, device) for device in ("cpu", "cuda")]
     _same(runs[0].folder, runs[1].folder, near)
-    measured = [measure(load(runs[0].folder, device)).one_step["model"] for device in ("cpu", "cuda")]
+    measured = [measure(load(runs[0].folder, device))[0].one_step["model"] for device in ("cpu", "cuda")]
     assert measured[0] == pytest.approx(measured[1], rel=near, abs=near)
     sample: dict[str, Any] = {"sample": True, "futures": 2} if model.density else {}
     for device in ("cpu", "cuda"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import framegen
-from framegen.config.config import Config, from_dict, kind_of, to_dict
+from framegen.config.config import Config, from_json, kind_of, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.machine import files, plugins
 from framegen.studies.pool import workers
@@ -173,7 +173,7 @@ def test_a_class_named_like_one_of_framegens_shadows_nothing(small_run: Path) ->
     assert isinstance(framegen.load(small_run).config.model, framegen.Recurrent)
     config = Config(framegen.Orbit(), Recurrent())
     assert to_dict(config)["model"]["kind"] == "tests.test_plugins:Recurrent"
-    assert from_dict(json.loads(json.dumps(to_dict(config))), "here") == config
+    assert from_json(json.dumps(to_dict(config)), "here") == config
 
 
 @pytest.mark.parametrize("name", ["__main__", "__mp_main__"])

@@ -3,8 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Unpack
@@ -28,7 +27,7 @@ from framegen.data.films.prompt import MAX_PROMPT_FRAMES
 from framegen.data.films.shots import shot_starts
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
-from framegen.machine.files import Taken, make_parents, numbered, rename_new
+from framegen.machine.files import make_parents, numbered
 from framegen.machine.progress import answer, count_of, counted, say
 from framegen.models.nets.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
@@ -47,11 +46,11 @@ class Continued:
 
     run: Run
     continued: Path
-    """The frames after its end, alone."""
+    """The generated frames alone."""
     compared: Path
     """Truth and generation, on the last part that training never saw."""
     part: str
-    """Which part that is: its film, and when it begins there. Of several films it is seldom the first's."""
+    """That part's film, and when it begins there."""
 
 
 def continue_film(
@@ -64,11 +63,10 @@ def continue_film(
     """What a run's model generates after a film's end, float32 (T, C, H, W) in the task's value range.
 
     Args:
-        film: is brought to the shape and the rate of those that the run was trained on.
+        film: brought to the shape and the rate of those that the run was trained on.
         seconds: how much to generate, at the rate at which the film is read.
-        start: seconds from the film's beginning after which the model goes on; None is its end.
-        last: frames before that which the model sees; None: as many as its training clips have, or of a film
-            that repeats itself as many as show that.
+        start: seconds from the film's beginning; None is its end.
+        last: frames before that which the model sees; see `framegen continue --help`.
     """
     _check_last(last)
     path = Path(film)
@@ -77,8 +75,7 @@ def continue_film(
 
 
 def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tuple[Tensor, float, bool]:
-    """The frames that the model goes on from, (T, C, H, W), how many a second they are, and whether they are
-    so many because they repeat themselves."""
+    """The frames that the model goes on from, (T, C, H, W), their rate, and whether they loop."""
     task = run.config.task
     if not isinstance(task, Film):
         raise OptionError(
@@ -125,14 +122,10 @@ def continue_films(
     NAME-compare.mp4, truth and generation on the last part that training never saw.
 
     Args:
-        films: a film or a folder of films, or several.
         out: the first file; its name gives the second's. None: after the film's name, in the current
             folder, numbered where such files are there.
         start: see `continue_film`; a text such as 0:12 or 1:02:03 too.
-        options: see `train_on`.
-
-    Raises:
-        UserError: see `train_on`; a file that stands there stays there unless `force`.
+        options: see `train_on`, which says what is raised too.
     """
     if not 0 < seconds <= 3600:
         raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
@@ -144,7 +137,10 @@ def continue_films(
         _check_start(start, film)
     show = options.get("show", True)
     pairs = _named(film, out)
-    wanted = next(pairs) if force or out is not None else _first_free(film, pairs, show)
+    wanted = next(pairs) if force or out is not None else _free(pairs)
+    if out is None and wanted[0].stem != f"{film.stem}-continued":
+        there = f"{film.stem}-continued.mp4 or {film.stem}-compare.mp4 is there already"
+        say(f"{there}: this one becomes {wanted[0]}; --force would replace what is there", show)
     for path in wanted:
         for each in paths:
             check_output(path, each, force)
@@ -156,14 +152,10 @@ def continue_films(
     continued = Continuation(prompt, made, frames, run.config.task.value_range)
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
-    written = (
-        _kept(
-            wanted[0], lambda path: write_generated(path, continued, rate, clean=True, exclusive=not force)
-        ),
-        _kept(wanted[1], lambda path: write_generated(path, shown, shot_fps, exclusive=not force)),
-    )
-    if written != wanted:  # somebody took a name while this was made
-        written = _together(written, pairs)
+    written = wanted if force else _free(itertools.chain([wanted], pairs))
+    write_generated(written[0], continued, rate, clean=True, exclusive=not force)
+    write_generated(written[1], shown, shot_fps, exclusive=not force)
+    if written != wanted:  # somebody took a name during the training
         said = f"{' or '.join(map(str, wanted))} is there by now, and stays"
         if out is not None:
             raise UserError(f"{said}; what was made here is {' and '.join(map(str, written))}")
@@ -189,31 +181,8 @@ def seconds_of(text: str) -> float:
     return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
 
 
-def _kept(path: Path, write: Callable[[Path], object]) -> Path:
-    """Where that lies which was to be written to a path: there, or beside what has come to be there."""
-    try:
-        write(path)
-    except Taken as taken:
-        return taken.kept
-    return path
-
-
-def _together(written: tuple[Path, Path], pairs: Iterator[tuple[Path, Path]]) -> tuple[Path, Path]:
-    """Give two files the first two names of which both are free."""
-    one, other = written
-    for first, second in pairs:
-        with suppress(FileExistsError):
-            if one != first:
-                rename_new(one, first)
-            one = first
-            rename_new(other, second)
-            return first, second
-    raise AssertionError("numbers do not end")
-
-
 def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | None) -> str:
-    """What to say of a prompt, (T, C, H, W) in [0, 1], that is not as usual: that it repeats itself, or ends
-    in a shot of too few frames, such as a black or white end."""
+    """What to say of a prompt, (T, C, H, W) in [0, 1], that loops, or ends in a shot of too few frames."""
     if loops:
         return f"{film}: repeats itself, so the model sees {len(prompt)} frames of it"
     *_, begins = shot_starts((255 * prompt).permute(0, 2, 3, 1).numpy())
@@ -233,7 +202,7 @@ def _check_last(last: int | None) -> None:
 
 
 def _check_start(start: float, film: Path) -> None:
-    """Raises OptionError where a film has nothing to go on from at a time."""
+    """Raises OptionError where a film has nothing to go on from."""
     length = probe(film).seconds
     if start <= 0 or (length is not None and start > length):
         lasts = "" if length is None else f" and lasts {length:.4g} s"
@@ -241,8 +210,7 @@ def _check_start(start: float, film: Path) -> None:
 
 
 def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
-    """The files to write, first those that are wanted: where `out` says, or after the film's name; then the
-    same numbered."""
+    """The files to write: where `out` says, or after the film's name; then the same numbered."""
     if out is None:
         stems = (film.stem if number == 1 else f"{film.stem}-{number}" for number in itertools.count(1))
         return ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in stems)
@@ -260,18 +228,17 @@ def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     )
 
 
-def _first_free(film: Path, pairs: Iterator[tuple[Path, Path]], show: bool) -> tuple[Path, Path]:
-    """The first two names of which both are free."""
-    free = next(pair for pair in pairs if not any(map(os.path.lexists, pair)))
-    if free[0].stem != f"{film.stem}-continued":
-        there = f"{film.stem}-continued.mp4 or {film.stem}-compare.mp4 is there already"
-        say(f"{there}: this one becomes {free[0]}; --force would replace what is there", show)
-    return free
+def _free(pairs: Iterator[tuple[Path, Path]]) -> tuple[Path, Path]:
+    """The first two names of which both are free, or an empty folder's."""
+
+    def taken(path: Path) -> bool:
+        return os.path.lexists(path) and bool(path.suffix or not path.is_dir() or any(path.iterdir()))
+
+    return next(pair for pair in pairs if not any(map(taken, pair)))
 
 
 def _unseen(run: Run, num_frames: int) -> tuple[Continuation, float, str]:
-    """The end of the last test shot, continued for so many frames, or as many as it has; its frames a second,
-    and which part of which film that is."""
+    """The end of the last test shot, continued for at most so many frames; its rate, film and time."""
     data, task = run.data, run.config.task
     assert data.file is not None
     assert isinstance(task, Film)

@@ -37,21 +37,16 @@ from framegen.report.sheets import contact_sheet, side_by_side
 from framegen.report.writers import write_picture
 
 SHEET, GIF = "sheet.png", "clips.gif"
-
 ROWS, COLUMNS = 12, 10
 """Of a contact sheet: shots, and frames of each."""
-
-LISTED = 20
-"""Shots of a film whose lengths are told."""
-
 TILES, SECONDS = 9, 4.0
 """Of a GIF: shots that run side by side, and for how long."""
-
+LISTED = 20
+"""Shots of a film whose lengths are told."""
 SAMPLED = 2000
 """Frames that statistics are taken over, evenly spread."""
-
 LOOKED_AT = 5000
-"""Frames of a film that is shown in which shots are looked for: to go through a whole one may take long."""
+"""Frames of a film in which shots are looked for: to go through a whole one may take long."""
 
 
 def list_datasets(data_dir: Path) -> dict[str, str]:
@@ -75,12 +70,11 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
     """Look at a data set by its name, or at a film: what there is to say, and the pictures that were made.
 
     Args:
-        size: the longer side at which a film is shown; a data set has its own.
-        out: folder for the pictures; None: the data set's own, or `data_dir` for a film. What is there stays:
-            another picture takes the next free name.
+        size: the longer side at which a film is shown, in pixels.
+        out: folder for the pictures, where another picture takes the next free name; None: the data set's
+            own, or `data_dir` for a film.
 
-    Raises:
-        UserError: it is neither, or cannot be read.
+    Raises UserError where it is neither, or cannot be read.
     """
     if (data_dir / what / MANIFEST).is_file():
         return _show_dataset(find_dataset(what, data_dir), out)
@@ -117,12 +111,12 @@ def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]
         _new(out / SHEET, lambda path: write_picture(path, sheet, exclusive=not own)),
         _new(out / GIF, lambda path: write_gif(path, moving, min(fps, 50), exclusive=not own)),
     ]
-    return [*_statistics(manifest, arrays), *_skipped(manifest)], made
+    skipped = [f"not read: {each.reason}" for each in manifest.skipped]
+    return [*_statistics(manifest, arrays), *skipped], made
 
 
 def _new(path: Path, write: Callable[[Path], object]) -> Path:
-    """Where a picture is that was to be written to a path: there, or, since what lies there is somebody's,
-    under the first numbered name that is free or holds the same picture."""
+    """Write a picture; where another lies there, under the first numbered name that is free or holds it."""
     try:
         write(path)
     except Taken as taken:
@@ -140,31 +134,25 @@ def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
         shots = [shot for shot in manifest.shots if shot.split == split]
         films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
         brightness, motion = _measure(arrays[split], shots)
-        lines.append(
-            f"{split:<5} {count_of(films, 'film')}, {count_of(len(shots), 'shot')},"
-            f" {count_of(len(arrays[split]), 'frame')},"
-            f" {duration(seconds)}; brightness {brightness:.3f}, median motion {motion:.4f}"
-        )
+        held = f"{count_of(len(shots), 'shot')}, {count_of(len(arrays[split]), 'frame')}, {duration(seconds)}"
+        shown = f"brightness {brightness:.3f}, median motion {motion:.4f}"
+        lines.append(f"{split:<5} {count_of(films, 'film')}, {held}; {shown}")
     note = "brightness: mean pixel in [0, 1]; motion: mean change of a pixel from one frame to the next"
     return [*lines, note]
 
 
 def _measure(frames: Array, shots: list[Shot]) -> tuple[float, float]:
-    """Mean brightness, and the median over frames of the mean absolute change of a pixel; both in [0, 1]."""
+    """Mean brightness, and the median over frames of a pixel's mean absolute change; both in [0, 1]."""
     pairs = np.concatenate([np.arange(shot.row, shot.row + shot.frames - 1) for shot in shots])
     if len(pairs) == 0:
         return float(frames.mean()) / 255, float("nan")
     chosen = pairs[evenly(len(pairs), SAMPLED).numpy()]
     means, changes = [], []
     for row in chosen:
-        one, other = frames[row].astype(np.float32), frames[row + 1].astype(np.float32)
-        means.append(one.mean() / 255)
-        changes.append(np.abs(other - one).mean() / 255)
+        one, other = frames[row : row + 2].astype(np.float32) / 255
+        means.append(one.mean())
+        changes.append(np.abs(other - one).mean())
     return float(np.mean(means)), float(np.median(changes))
-
-
-def _skipped(manifest: Manifest) -> list[str]:
-    return [f"not read: {each.reason}" for each in manifest.skipped]
 
 
 def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]:
@@ -188,8 +176,7 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
 
 
 def _shots(path: Path, facts: Facts, shape: tuple[int, int]) -> list[str]:
-    """The shots that an import of the film would find, and how long they are, in frames; and what of it
-    cannot be read."""
+    """The shots that an import of the film would find, their frames, and what cannot be read."""
     count, faults = 0, []
 
     def passing() -> Iterator[Array]:

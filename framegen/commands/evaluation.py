@@ -1,7 +1,7 @@
 """Measure and draw a finished run."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -55,37 +55,32 @@ def evaluate(
     runs_dir: Path | str = "runs",
     data_dir: Path | str = "data",
 ) -> Run | Results:
-    """Measure a run's models and every reference on the test clips; the numbers are the run's `results`.
+    """Measure a run's models and every reference on the test clips; write results.json and pictures anew.
 
-    Writes results.json and the pictures anew. The run is named by its folder, or by its name in `runs_dir`.
-    In place of a run any module can be measured, on the task of an experiment, with data in `data_dir`: its
-    results are returned, nothing is written, and a copy is taken of it, in eval mode. One that returns its
-    predictions alone is taken for one without a state, which is shown one frame when it runs on.
+    The run is named by its folder, or by its name in `runs_dir`. Of any module in its place a copy in eval
+    mode is measured on an experiment's task, with data in `data_dir`; nothing is written. One that returns
+    predictions alone has no state, and is shown one frame when it runs on.
 
     Raises UserError where the run is being trained.
     """
     if isinstance(run, nn.Module):
-        return _measure_module(run, on, device, Path(data_dir))
+        task = determine(on if isinstance(on, Task) else configure(on).task, Path(data_dir))
+        data = load_data(task, Path(data_dir))
+        model = copy.deepcopy(run).to(choose_device(device)).eval()
+        model = model if isinstance(model, Predictor) else Plain(model)
+        return measure_all({0: model}, task, data, fit_references(task, data))
     opened = load(run, device, runs_dir)
     with lock(opened.folder):
         facts = None
         with suppress(UserError):  # missing or damaged, it is written anew
             facts = opened.results.training
-        errors = errors_of(opened)
-        results = replace(measure(opened, errors), training=facts)
+        results, errors = measure(opened)
+        results = replace(results, training=facts)
         opened.shown = results.median_seed
         write_clip_errors(opened.folder, errors)
         write_results(opened.folder, results)
         draw_run(opened, results)
     return opened
-
-
-def _measure_module(module: nn.Module, on: str | Task | Config, device: str, data_dir: Path) -> Results:
-    task = determine(on if isinstance(on, Task) else configure(on).task, data_dir)
-    data = load_data(task, data_dir)
-    model = copy.deepcopy(module).to(choose_device(device)).eval()
-    model = model if isinstance(model, Predictor) else Plain(model)
-    return measure_all({0: model}, task, data, fit_references(task, data))
 
 
 def print_run(run: Run, /, **_: Any) -> None:
@@ -109,21 +104,13 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     return made
 
 
-def measure(run: Run, errors: AllErrors | None = None) -> Results:
-    """Evaluate a run's models and its references on the test clips; `errors` are those of `errors_of`, where
-    they are known already."""
-    return measure_all(*_measured(run), run.validation, errors)
-
-
-def errors_of(run: Run) -> AllErrors:
-    """Each test clip's errors of a run's models and its references."""
-    return all_errors(*_measured(run))
-
-
-def _measured(run: Run) -> tuple[Mapping[int, Predictor], Task, Data, Mapping[str, Predictor]]:
+def measure(run: Run) -> tuple[Results, AllErrors]:
+    """The results of a run's models and references on the test clips, and each clip's errors."""
     engine = run.config.training.engine
     models = {seed: fused.compiled(model, engine) for seed, model in run.models.items()}
-    return models, run.config.task, run.data, run.references
+    measured = models, run.config.task, run.data, run.references
+    errors = all_errors(*measured)
+    return measure_all(*measured, run.validation, errors), errors
 
 
 def log_data(data: Data, tracker: Tracker) -> None:
@@ -159,8 +146,7 @@ def log_run(
 
 
 def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
-    """Tell the tracker how test clips are continued: a table of films side by side, and the films as an
-    artifact that names the model by its SHA-256."""
+    """Tell the tracker how test clips are continued: a table of films, and the films as an artifact."""
     folder, name = run.folder / CLIPS, run.config.experiment
     clips = write_clip_films(run, folder)
     rows = [[clip.number, clip.mse, *clip.films.values()] for clip in clips]
@@ -170,8 +156,7 @@ def _log_clips(run: Run, model: str, tracker: Tracker, step: int) -> None:
 
 
 def log_results(results: Results, step: int, tracker: Tracker) -> None:
-    """Tell the tracker the results: tables of the predictors and of a population's members, and values to
-    compare runs by."""
+    """Tell the tracker the results: tables of predictors and members, and values to compare runs by."""
     columns = list(results.convention)
     for part, predictors in results.parts().items():
         rows = [[name, *(scores.get(m) for m in columns)] for name, scores in predictors.items()]

@@ -1,16 +1,18 @@
 """Let a run's model generate."""
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
-from framegen.commands.futures import drawing_of
-from framegen.config.checks import check_type
+from framegen.config.checks import MAX_SEED, check_type
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
-from framegen.data.clips import Data, to_float
+from framegen.data.clips import to_float
 from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, played_again, read_prompt
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.errors import OptionError, UserError
@@ -19,16 +21,15 @@ from framegen.machine.progress import counted, say
 from framegen.models.kernels import fused
 from framegen.models.nets.recall import MEMORY, TRUSTED_AFTER
 from framegen.models.predictor import Predictor
-from framegen.models.rollout import continuation
+from framegen.models.rollout import continuation, rollout
 from framegen.report.continuation import ENDINGS, FPS, Continuation, write_generated
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
 from framegen.runs.folder import CONFIG, data_of, find
 
-MAX_FRAMES = 10_000_000
-
-FRAMES = 40
+FRAMES, MAX_FRAMES = 40, 10_000_000
+MAX_FUTURES, MAX_TEMPERATURE = 64, 100
 
 
 def generate(
@@ -57,69 +58,75 @@ def generate(
     Args:
         run: the run folder, or its name in `runs_dir`; with a `prompt`, a checkpoint file alone is enough.
         num_frames: frames to generate, at least 1; None takes `seconds`, or 40.
-        out: a file ending in .gif, .mp4, .webm, .webp, .png (film strip) or .npy; a name without ending is a
-            folder of PNG.
+        out: a file ending in .gif, .mp4, .webm, .webp, .png (film strip) or .npy, (T, C, H, W) or with
+            `futures` (T, futures, C, H, W); a name without ending is a folder of PNG.
         prompt: a video, picture, folder of pictures or array (see `read_prompt`); None takes a test clip.
-        clip: which test clip, instead of a `prompt`; None: the first.
-        context: how many frames of the prompt the model is shown; what follows is shown as the truth. None:
-            all of a file, and of a test clip as many as evaluation uses.
-        fps: frames a second of what moves, 0.1 to 240; None takes the prompt's own, or 10.
-        seed: which member of a population; None takes the median one.
-        force: whether `out` may replace what is there; a prompt is never replaced.
-        seconds: how long to generate, instead of `num_frames`.
-        look: "compare" shows the prompt, and what is generated under the truth, with labels and error;
-            "clean" the generated frames alone.
-        scale: pixels that a pixel of the model is wide; None: as many as make small frames good to look at.
-        sample: whether each frame is drawn from the model's density, and shown to it, instead of its mean.
-        temperature: of what is drawn, above 0; None is 1.
-        futures: so many are drawn, side by side; in a .npy they are the second axis. None is 1.
-        sample_seed: of what is drawn; None is 0.
-        strict: whether a prompt of which a part cannot be read is an error.
 
-    Returns:
-        `out`.
+    The others are the options of `framegen generate`, and mean what its --help says. Returns `out`.
 
     Raises:
         UserError: the run, prompt or output cannot be used; OptionError: a number cannot work.
         `framegen.machine.files.Taken`: something came to be at `out` meanwhile; what was made is beside it.
     """
     run, out, prompt = find(run, runs_dir), Path(out), None if prompt is None else Path(prompt)
-    _check_prompt(prompt, clip, strict)
     check_output(out, prompt, force)
-    _check_look(out, look, scale)
-    drawing = drawing_of(sample, temperature, futures, sample_seed)
+    _check(prompt, clip, strict, out, look, scale)
+    _check_drawing(sample, temperature, futures, sample_seed)
     fps = _rate(fps, prompt)
     num_frames = _length(num_frames, seconds, playable(fps, out.suffix.lower()))
     if context is not None and not 1 <= context <= MAX_PROMPT_FRAMES:
         raise OptionError(f"--context {context}: lies between 1 and {MAX_PROMPT_FRAMES} frames to go on from")
     saved = _load(run)
-    model = _model(run, saved, seed, device)
-    drawing.check(run, saved.config.experiment, model)
-    task, best = saved.config.task, None
+    model, best = _model(run, saved, seed, device, sample), None
     if prompt is None:
-        data = _data(run, saved)
-        frames, context = _test_clip(run, data, clip or 0, context)
-        best = optimal_predictor(task, data)
+        frames, context, best = _test_clip(run, saved, clip or 0, context)
     else:
         frames, context = _from_file(prompt, saved, context, num_frames, strict)
     if len(frames) < context:
         given = prompt or f"--clip {clip or 0}"
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
-    generated = counted(drawing.frames(model, shown, num_frames), num_frames, "generating")
+    if sample:
+        generated = _drawn(model, shown, num_frames, temperature, futures, sample_seed or 0)
+    else:
+        generated = continuation(model, shown, num_frames)
+    generated = counted(generated, num_frames, "generating")
     optimum = best and continuation(best, shown, num_frames)
-    rows = truth if len(truth) else None, optimum, not drawing.sample
-    continued = Continuation(shown, generated, num_frames, task.value_range, *rows, futures=futures)
+    rows = truth if len(truth) else None, optimum, not sample
+    value_range = saved.config.task.value_range
+    continued = Continuation(shown, generated, num_frames, value_range, *rows, futures=futures)
     make_parents(out)
     return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 
 
-def _check_prompt(prompt: Path | None, clip: int | None, strict: bool) -> None:
-    """Raises OptionError where options contradict each other."""
-    if prompt is not None and clip is not None:
-        raise OptionError(f"--clip {clip}: is given beside --prompt {prompt}; give one of the two")
-    if strict and prompt is None:
-        raise OptionError("--strict: is about a --prompt; name one")
+def _check_drawing(
+    sample: bool, temperature: float | None, futures: int | None, sample_seed: int | None
+) -> None:
+    """Raises OptionError where frames cannot be drawn like this."""
+    given = {"--temperature": temperature, "--futures": futures, "--sample-seed": sample_seed}
+    for name, value in given.items():
+        if value is not None and not sample:
+            raise OptionError(f"{name} {value}: says how frames are drawn; --sample draws them")
+    if temperature is not None and not 0 < temperature <= MAX_TEMPERATURE:
+        raise OptionError(f"--temperature {temperature}: lies above 0, and at {MAX_TEMPERATURE} or below")
+    if futures is not None and not 1 <= futures <= MAX_FUTURES:
+        raise OptionError(f"--futures {futures}: lies between 1 and {MAX_FUTURES}")
+    if sample_seed is not None and not 0 <= sample_seed <= MAX_SEED:
+        raise OptionError(f"--sample-seed {sample_seed}: lies between 0 and {MAX_SEED}")
+
+
+def _drawn(
+    model: Predictor,
+    prompt: Tensor,
+    num_frames: int,
+    temperature: float | None,
+    futures: int | None,
+    seed: int,
+) -> Iterator[Tensor]:
+    """Drawn frames behind a clip (T, C, H, W): (C, H, W), or (futures, C, H, W) where these are counted."""
+    clips, generator = prompt.expand(futures or 1, *prompt.shape), torch.Generator().manual_seed(seed)
+    frames = rollout(model, clips, num_frames, generator, 1.0 if temperature is None else temperature)
+    return frames if futures else (frame[0] for frame in frames)
 
 
 def _rate(fps: float | None, prompt: Path | None) -> float:
@@ -134,7 +141,6 @@ def _rate(fps: float | None, prompt: Path | None) -> float:
 
 
 def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
-    """How many frames to generate."""
     if seconds is None:
         num_frames = FRAMES if num_frames is None else num_frames
         if not 1 <= num_frames <= MAX_FRAMES:
@@ -143,21 +149,23 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
     if num_frames is not None:
         raise OptionError(f"--seconds {seconds:g}: cannot be combined with --num-frames {num_frames}")
     if not 0.5 < seconds * fps < MAX_FRAMES:
-        raise OptionError(
-            f"--seconds {seconds:g}: lies between {1 / fps:.2g} and {MAX_FRAMES / fps:.2g} at {fps:.4g} "
-            "frames a second"
-        )
+        low, high = f"{1 / fps:.2g}", f"{MAX_FRAMES / fps:.2g} at {fps:.4g} frames a second"
+        raise OptionError(f"--seconds {seconds:g}: lies between {low} and {high}")
     return round(seconds * fps)
 
 
-def _check_look(out: Path, look: Look, scale: int | None) -> None:
-    """Raises OptionError where a file cannot show what is asked for."""
+def _check(
+    prompt: Path | None, clip: int | None, strict: bool, out: Path, look: Look, scale: int | None
+) -> None:
+    """Raises OptionError where options contradict each other."""
+    if prompt is not None and clip is not None:
+        raise OptionError(f"--clip {clip}: is given beside --prompt {prompt}; give one of the two")
+    if strict and prompt is None:
+        raise OptionError("--strict: is about a --prompt; name one")
     check_type("look", look, Look)
     if out.suffix.lower() == ".png" and look == "clean":
-        raise OptionError(
-            f"--look clean: {out} would be a film strip, which has labels; a name without ending makes a "
-            "folder of PNG"
-        )
+        strip = f"--look clean: {out} would be a film strip, which has labels"
+        raise OptionError(f"{strip}; a name without ending makes a folder of PNG")
     if out.suffix.lower() in (".png", ".npy") and scale is not None:
         raise OptionError(f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are")
     if scale is not None and scale < 1:
@@ -169,7 +177,7 @@ def check_output(out: Path, prompt: Path | None, force: bool) -> None:
     if out.suffix.lower() not in ENDINGS:
         known = ", ".join(ending for ending in ENDINGS if ending)
         raise OptionError(f"--out {out}: the ending says what to write: {known}, or none for a folder of PNG")
-    if prompt is not None and any(_same(out, file) for file in _files(prompt)):
+    if prompt is not None and os.path.realpath(out) in map(os.path.realpath, _files(prompt)):
         raise OptionError(f"--out {out}: is the prompt itself; choose another name")
     if reason := refusal(out, force):
         raise OptionError(f"--out {out}: {reason}")
@@ -184,20 +192,11 @@ def _files(prompt: Path) -> list[Path]:
         return [prompt]
 
 
-def _same(one: Path, other: Path) -> bool:
-    try:
-        return one.samefile(other)
-    except OSError:  # one of them leads nowhere
-        return False
-
-
 def _load(run: Path) -> Checkpoint:
     """The models of a run that can continue a prompt."""
     if is_video(run) and not any((run / name).exists() for name in (CONFIG, checkpoint.CHECKPOINT)):
-        raise OptionError(
-            f"{run}: is a video; the run comes first, the video after --prompt:"
-            f" framegen generate RUN --prompt {run}"
-        )
+        first = f"{run}: is a video; the run comes first, the video after --prompt"
+        raise OptionError(f"{first}: framegen generate RUN --prompt {run}")
     saved = checkpoint.load(run)
     if not saved.config.task.next_frame:
         lagged = "its model predicts a lagged value, not the next frame"
@@ -205,12 +204,15 @@ def _load(run: Path) -> Checkpoint:
     return saved
 
 
-def _model(run: Path, saved: Checkpoint, seed: int | None, device: str) -> Predictor:
+def _model(run: Path, saved: Checkpoint, seed: int | None, device: str, sample: bool) -> Predictor:
     """The member that is asked for, where it is to compute."""
     if seed is not None and seed not in saved.models:
         seeds = ", ".join(map(str, saved.models))
         raise OptionError(f"--seed {seed}: {run} has no such member; its seeds are {seeds}")
     member = saved.models[saved.shown if seed is None else seed]
+    if sample and not member.has_density:
+        way_out = f"framegen train {saved.config.experiment} --density 4 trains one that says more"
+        raise OptionError(f"--sample: the model of {run} says its mean alone; {way_out}")
     engine = saved.config.training.engine
     return fused.compiled(member.to(fused.device_for(member, engine, device)), engine)
 
@@ -230,27 +232,22 @@ def _from_file(
 
 
 def as_it_plays(model: Model, film: Path, frames: Tensor) -> Tensor:
-    """All frames of a file, (T, C, H, W), as a model is shown them that remembers: what loops comes again, so
-    often that it is noticed."""
+    """All frames of a file, (T, C, H, W); a loop comes again until a model that remembers must notice it."""
     if not isinstance(model, MotionFilter) or len(frames) > MEMORY:
         return frames
     return played_again(film, frames, TRUSTED_AFTER)
 
 
-def _data(run: Path, saved: Checkpoint) -> Data:
-    """The data that the run was trained on."""
+def _test_clip(
+    run: Path, saved: Checkpoint, index: int, context: int | None
+) -> tuple[Tensor, int, Predictor | None]:
+    """A test clip (T, C, H, W), how many of its frames are the prompt, and its best predictor if known."""
     if not run.is_dir():
-        raise OptionError(
-            f"{run}: is a checkpoint alone, which knows no test clips; give it a --prompt to continue"
-        )
-    return load_data(saved.config.task, data_of(run))
-
-
-def _test_clip(run: Path, data: Data, index: int, context: int | None) -> tuple[Tensor, int]:
-    """A test clip (T, C, H, W), and how many of its frames are the prompt."""
+        raise OptionError(f"{run}: is a checkpoint alone, without test clips; give it a --prompt to continue")
+    data = load_data(saved.config.task, data_of(run))
     clips = data.test_frames
     if clips is None:
         raise OptionError(f"{run}: its task has no test clips to continue; give it a --prompt")
     if not 0 <= index < len(clips):
         raise OptionError(f"--clip {index}: the test clips are numbered 0 to {len(clips) - 1}")
-    return to_float(clips[index]), context or data.context
+    return to_float(clips[index]), context or data.context, optimal_predictor(saved.config.task, data)

@@ -44,17 +44,14 @@ def train_on(
     strict: bool = False,
     **options: Unpack[FilmKeywords],
 ) -> Run:
-    """Train a model on films of one's own; a run that is finished is taken up, one that was stopped goes on.
-
-    Clips are as long as the task says, or as the films' shots allow where `options` name no num_frames; see
-    `on_films`.
+    """Train a model on films of one's own; a finished run is opened, one that was stopped goes on.
 
     Args:
         films: a film or a folder of films, or several.
-        minutes: how long the training may take on this machine; reading, measuring and drawing come on top.
-            None: as the experiment says.
+        minutes: how long the training itself may take on this machine; None: as the experiment says.
         size, channels, fps, strict: see `import_films`.
-        options: values for the fields of the task, the model or the training.
+        options: values for the fields of the task, the model or the training. Without num_frames, clips are
+            as long as the films' shots allow; see `on_films`.
 
     Raises:
         UserError: no film can be read, they are too short, an option that cannot work, or a disk that
@@ -73,20 +70,12 @@ def train_on(
     if finished(run_dir):
         say(f"{run_dir}: was trained on this film already", show)
         return load(run_dir)
-    try:
-        return _train(config, run_dir, track, data_dir, show, began)
-    except Interrupted as interrupt:
-        raise Interrupted(interrupt.number, "; all is saved, and the same command goes on") from interrupt
-
-
-def _train(
-    config: Config, run_dir: Path, track: Mode | None, data_dir: Path | str, show: bool, began: float
-) -> Run:
-    """Train, or go on with what was begun in the folder."""
     if begun := (run_dir / CONFIG).exists():
         say(f"{run_dir}: going on where its training was stopped", show)
     try:
         return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, began=began)
+    except Interrupted as interrupt:
+        raise Interrupted(interrupt.number, "; all is saved, and the same command goes on") from interrupt
     except OptionError as error:
         if begun or not (run_dir / CONFIG).exists():
             raise
@@ -95,11 +84,7 @@ def _train(
 
 
 def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config:
-    """The same where every split has a shot as long as a clip; else with clips of the length that all have.
-
-    Prompt and closed loop keep their parts of a clip: a loop as long as the clip would leave a single frame
-    to go on from, in which nothing is seen to move. Raises UserError where a clip cannot be so short.
-    """
+    """The same with clips no longer than every split's longest shot; UserError where these are too short."""
     split, frames = longest_clip(task, data_dir)
     if frames >= task.num_frames:
         return config
@@ -110,6 +95,7 @@ def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config
             f" ({frames_needed()} frames of one shot are enough), or several"
         )
     context = max(1, task.context * frames // task.num_frames)
+    # A loop as long as the clip would leave a single frame to go on from, in which nothing moves.
     loop = min(config.training.closed_loop, max(1, frames - context - 1))
     say(
         f"clips have {frames} frames, where {task.num_frames} are usual, and prompts {context}: the longest"
@@ -133,25 +119,19 @@ def on_films(
 ) -> Config:
     """The same on these films, imported under a name that follows from what they hold; see `import_films`.
 
-    Where `shorten`, clips are as long as the films' shots allow, where that is less than the task says; their
-    prompts and the closed loop are then shortened with them. Raises UserError where they would be too short.
+    Where `shorten`, clips longer than the films' shots are shortened, with their prompts and the closed loop.
+    Raises UserError where they would be too short.
     """
     if not isinstance(config.task, Film):
         raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
     paths = as_paths(films)
-    name = _dataset_name(paths, size, channels, fps)
+    digests = sorted({content_digest(film.path) for film in find_films(paths)})
+    stem = re.sub(r"[^A-Za-z0-9]+", "-", paths[0].resolve().stem).strip("-")[:40] or "film"
+    name = f"{stem}-{_short(repr((digests, size, channels, fps)))}"
     folder = import_films(paths, name, size, channels, fps, data_dir, show, strict)
     task = replace(config.task, dataset=name, digest=content_digest(folder / MANIFEST))
     config = replace(config, task=task)
     return _shortened(config, task, Path(data_dir), show) if shorten else config
-
-
-def _dataset_name(paths: Sequence[Path], size: int, channels: int, fps: float | None) -> str:
-    """The first film's name, and a digest of all films and options."""
-    found = find_films(paths)
-    digests = sorted({content_digest(film.path) for film in found})
-    stem = re.sub(r"[^A-Za-z0-9]+", "-", paths[0].resolve().stem).strip("-")[:40] or "film"
-    return f"{stem}-{_short(repr((digests, size, channels, fps)))}"
 
 
 def _short(text: str) -> str:

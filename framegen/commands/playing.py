@@ -18,17 +18,9 @@ def play(
 ) -> Path:
     """Write one HTML file in which a run's nets run live: it opens offline, and asks nobody for anything.
 
-    Args:
-        run: the run folder, or its name in `runs_dir`.
-        out: the file, ending in .html; None: play.html in the run's folder, made anew where it is there.
-        force: whether `out` may replace what is there.
-
-    Returns:
-        The file.
-
-    Raises:
-        UserError: the run's net cannot be played (convolutional, too large), or a file is missing or damaged.
-        OptionError: `out` cannot be written.
+    The run is named by its folder, or by its name in `runs_dir`. Returns the file: `out`, or play.html in
+    the run's folder, made anew. Raises UserError where the run's net cannot be played (convolutional, too
+    large), OptionError where `out` cannot be written.
     """
     if out is not None:
         check_new(Path(out), ENDINGS, force)

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 import torch
 
-from framegen.commands.evaluation import errors_of, log_data, log_run, measure
+from framegen.commands.evaluation import log_data, log_run, measure
 from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
 from framegen.config.keywords import Keywords
@@ -36,7 +36,7 @@ from framegen.runs.folder import CONFIG, create, data_of, find, lock, read_confi
 from framegen.runs.metrics import MetricsFiles
 from framegen.runs.run import Run
 from framegen.runs.tracking import Tracker, finishing
-from framegen.runs.weights_and_biases import about_run, resolve_again, resolve_mode, tracker_of
+from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
 from framegen.training import ranks
 from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
@@ -50,8 +50,7 @@ OnEpoch = Callable[[Epoch], object]
 
 
 class Enough(Exception):
-    """Raised by `on_epoch`: the training ends after this epoch, saved, and not measured on the test clips;
-    `resume` goes on with it, and measures it."""
+    """Raised by `on_epoch`: the training ends after this epoch, saved and not measured; see `resume`."""
 
 
 def train(
@@ -61,7 +60,6 @@ def train(
     runs_dir: Path | str = "runs",
     data_dir: Path | str = "data",
     show: bool = True,
-    label: str = "",
     draw: bool = True,
     *,
     seeds: int | Sequence[int] | None = None,
@@ -77,25 +75,22 @@ def train(
     Args:
         experiment: a name of `EXPERIMENTS`, or a config.
         name: the run folder's name; None takes the next free one, such as "video-3".
-        track: whether W&B is "online", "offline" or "disabled"; None asks WANDB_MODE, else online under
-            `wandb agent`, else offline. Or a tracker of your own, in W&B's place.
+        track: how W&B tracks it, see `framegen train --help`; or a tracker of your own, in its place.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
-        label: what the folder's name says beside that.
         draw: whether to make the pictures of the trained model.
         seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
         on_epoch: called after each epoch with its numbers and the models as they are then; `Enough`, raised
             there, ends the training.
-        group, tags: W&B's; None asks WANDB_RUN_GROUP, else the experiment. A resumed run keeps them.
+        group, tags: W&B's. A resumed run keeps them.
         clock: seconds, by which minutes are kept.
         began: when on that clock the work began, where something was read before.
-        options: values for the fields of the task, the model or the training, such as hidden_size=8
-            or minutes=5.
+        options: values for fields of the task, the model or the training, such as hidden_size=8.
+
 
     Returns:
         The run. Its folder holds config.json, metrics.jsonl, members.jsonl, checkpoint.safetensors,
-        resume.safetensors, results.json, figures/ and, where the target is the next frame, generated.gif,
-        and clips/ where W&B is told of it.
+        resume.safetensors, results.json, figures/ and, of next frames, generated.gif, and clips/ for W&B.
 
     Raises:
         UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is
@@ -111,7 +106,7 @@ def train(
     if config.training.minutes is not None:
         data = load_data(config.task, Path(data_dir))
         config, place = fit_to_minutes(config, data, show, clock)
-    run_dir = create(Path(runs_dir), config.experiment + label, name and name + label)
+    run_dir = create(Path(runs_dir), config.experiment, name)
     with lock(run_dir), Interrupts() as interrupts:
         try:
             group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
@@ -135,19 +130,16 @@ def resume(
     runs_dir: Path | str = "runs",
 ) -> Run:
     """Take up a training, by its folder or its name in `runs_dir`, where it was stopped, however it was; ends
-    in the same weights as one never stopped. Minutes are what is left of them. Of a finished run missing
-    pictures are made, where `draw` says so. Raises UserError for no run, or a damaged one; see `train`.
-    """
+    in the same weights as one never stopped. Of a finished run missing pictures are made. See `train`."""
     run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
-    mode = resolve_again(track, stored) if track is None or isinstance(track, str) else track
+    mode = resolve_mode(track, stored) if track is None or isinstance(track, str) else track
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
             saved = load(run_dir)
             done_run = Run(run_dir, saved.config, saved.models, saved.shown)
-            missing = (
-                draw_run(done_run, done_run.results, missing=True) if draw else []
-            )  # it was killed as it drew
+            # It may have been killed as it drew.
+            missing = draw_run(done_run, done_run.results, missing=True) if draw else []
             done = f"{count_of(len(missing), 'missing picture')} made" if missing else "nothing was changed"
             say(f"{run_dir}: is finished already; {done}", show)
             return done_run
@@ -180,9 +172,8 @@ def begin(
     data: Data | None = None,
     place: Place | None = None,
 ) -> tuple[OngoingTraining, Run]:
-    """Everything that stands before the first step, or where the training was stopped; `data` and the `place`
-    where a training begins are given where they are known already. Of several processes rank 0 alone writes,
-    and knows the optimum."""
+    """All that stands before the first step, or where the training was stopped; `data` and `place` where they
+    are known already. Of several processes rank 0 alone writes, and knows the optimum."""
     description = read_config(run_dir)
     config = description.config
     starting = f", starting W&B ({track})" if isinstance(track, str) else ""
@@ -208,10 +199,10 @@ def begin(
     metrics = MetricsFiles(run_dir, place.lengths)
     log_data(data, tracker)
     losses = torch.zeros(len(models), dtype=torch.float64)
+    told = metrics, tracker, interrupts
     training = OngoingTraining(
-        run_dir, config, data, references, engine, metrics, tracker, interrupts, place, losses, clock=clock
+        run_dir, config, data, references, engine, *told, place, losses, saved_step=place.step, clock=clock
     )
-    training.saved_step = place.step
     if tensors:
         training.restore(tensors)
     interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
@@ -221,17 +212,13 @@ def begin(
 def _go_on(
     training: OngoingTraining, run: Run, show: bool, draw: bool, on_epoch: OnEpoch | None, began: float
 ) -> Run:
-    """Train to the end, measure, and leave results and pictures in the run folder and in W&B; what stands
-    before began to be made at a time on the clock."""
-    config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
-    every, clock = config.training.media_every, training.clock
+    """Train to the end, measure, and leave results and pictures in the run folder and in W&B."""
+    config, clock, tracker = training.config, training.clock, training.tracker
+    per_epoch, every = steps_per_epoch(config, training.data), config.training.media_every
     times = {"reading": clock() - began}
-    tracker = training.tracker
+    shown = TrainingBar(training.total_steps, per_epoch, training.place.step, show)
     with finishing(tracker), training.metrics:
-        with (
-            threads(cpu_threads(run.model)),
-            TrainingBar(training.total_steps, per_epoch, training.place.step, show) as bar,
-        ):
+        with threads(cpu_threads(run.model)), shown as bar:
             try:
                 for epoch in fit(training, bar):
                     _check_there(run.folder)
@@ -248,8 +235,7 @@ def _go_on(
         facts, started = all_facts(training), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
-        errors = errors_of(run)
-        measured = measure(run, errors)
+        measured, errors = measure(run)
         run.shown = measured.median_seed
         _check_there(run.folder)
         measured = replace(measured, training=replace(facts, kept=training.kept(run.shown)))

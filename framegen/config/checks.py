@@ -42,8 +42,8 @@ def check_bytes(size: int, options: str) -> None:
 
 
 def check_type(name: str, value: Any, kind: Any) -> Any:
-    """A value of an option as its type has it: a list is taken for a tuple, 1 for 1.0, and nothing else for
-    something else. Raises OptionError where it is of another type, or none of its choices."""
+    """A value of an option as its type has it; a list is taken for a tuple, 1 for 1.0. Raises OptionError
+    where it is of another type, or none of its choices."""
     from pydantic import ValidationError
 
     value = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

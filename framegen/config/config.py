@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from framegen.config.checks import MAX_SEED, check
+from framegen.config.checks import MAX_SEED, check, check_between
 from framegen.config.models import Model
 from framegen.config.tasks import Task
 from framegen.config.training import Training
@@ -36,10 +36,9 @@ class Config:
     training: Training = field(default_factory=Training)
     experiment: str = "custom"
     seeds: tuple[int, ...] = ()
-    """A population: one net for each of these seeds, which then stand in place of the training's own; () is
-    one net."""
+    """A population: one net for each of these seeds, in place of the training's own; () is one net."""
     description: str = field(default="", compare=False)
-    """What `framegen --help` says of the experiment, in a few words; it is no part of what a run is."""
+    """What `framegen --help` says of the experiment; no part of what a run is."""
 
     def __post_init__(self) -> None:
         check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
@@ -51,28 +50,18 @@ class Config:
             f"{weights:.1e} weights in all: more than a machine holds; at most {MAX_WEIGHTS:.1e}",
         )
         self.task.check_batch_size(self.training.batch_size)
-        self._check_density()
-        self._check_own_frames()
-
-    def _check_own_frames(self) -> None:
-        option, training = "", self.training
-        if training.closed_loop:
-            option = f"--closed-loop {training.closed_loop}"
-        elif training.sampling != "none":
-            option = f"--sampling {training.sampling}"
+        loop, sampling, loss = self.training.closed_loop, self.training.sampling, self.training.loss
+        own = f"--closed-loop {loop}" if loop else f"--sampling {sampling}"
         check(
-            not option or self.task.next_frame,
-            f"{option}: shows a net its own predictions, and those of {self.experiment} are no next frames",
+            self.task.next_frame or (not loop and sampling == "none"),
+            f"{own}: shows a net its own predictions, and those of {self.experiment} are no next frames",
         )
-
-    def _check_density(self) -> None:
-        density = self.model.density
-        check(0 <= density <= MAX_DENSITY, f"--density {density}: lies between 0 and {MAX_DENSITY}")
-        if density:
+        check_between(self.model, 0, MAX_DENSITY, "density")
+        if density := self.model.density:
             levels = self.task.value_range == (0.0, 1.0)
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
-            both = f"--loss {self.training.loss}: cannot be combined with --density {density}"
-            check(self.training.loss == "mse", f"{both}, which is trained by likelihood; --loss mse lets it")
+            both = f"--loss {loss}: cannot be combined with --density {density}"
+            check(loss == "mse", f"{both}, which is trained by likelihood; --loss mse lets it")
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -82,25 +71,12 @@ class Config:
 
 def population(count: int) -> tuple[int, ...]:
     """The seeds of so many nets: 0, 1, … Raises OptionError where there cannot be so many."""
-    check(count >= 1, f"--seeds {count}: a population has at least 1 net")
-    check(count <= MAX_SEEDS, f"--seeds {count}: are too many; at most {MAX_SEEDS}")
+    check(1 <= count <= MAX_SEEDS, f"--seeds {count}: lies between 1 and {MAX_SEEDS}")
     return tuple(range(count))
 
 
-@dataclass(frozen=True)
-class _Saved:
-    """A config as it stands in a file; the task's and the model's values are checked once their kind is
-    known."""
-
-    task: dict[str, Any]
-    model: dict[str, Any]
-    training: dict[str, Any]
-    experiment: str
-    seeds: tuple[int, ...]
-
-
 def to_dict(config: Config) -> dict[str, Any]:
-    """The config as strict JSON values; the task and the model carry the name of their kind."""
+    """The config as strict JSON values, with the kinds of task and model."""
     values = asdict(config)
     del values["description"]
     for part in ("task", "model"):
@@ -111,8 +87,7 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def kind_of(part: type[Task | Model]) -> str:
-    """What a file calls a class of tasks or of models: its name, behind its module's where it is not
-    framegen's own."""
+    """What a file calls a class of tasks or models: its name, behind its module's if not framegen's own."""
     module = part.__module__
     if module.startswith("framegen."):
         return part.__name__
@@ -121,19 +96,33 @@ def kind_of(part: type[Task | Model]) -> str:
     return f"{module}:{part.__name__}"
 
 
-def from_dict(values: Mapping[str, Any], source: str) -> Config:
-    """The inverse of `to_dict`. Raises UserError that names `source` where the values are not a config."""
-    saved = _parsed(values, _Saved, source)
-    training = {name: value for name, value in saved.training.items() if name not in FORMER}
-    if unclipped := training.get("max_grad_norm", 0) is None:
-        training["max_grad_norm"] = 1.0
-    try:
-        task, model = _part(saved.task, Task, source), _part(saved.model, Model, source)
-        trained = _parsed(training, Training, f"{source}: training")
-        trained = replace(trained, max_grad_norm=math.inf) if unclipped else trained
-        return Config(task, model, trained, saved.experiment, saved.seeds)
-    except OptionError as error:
-        raise UserError(f"{source}: holds an impossible config: {error}") from error
+@dataclass(frozen=True)
+class SavedConfig:
+    """A config as it stands in a file; task and model are checked once their kinds are known."""
+
+    task: dict[str, Any]
+    model: dict[str, Any]
+    training: dict[str, Any]
+    experiment: str
+    seeds: tuple[int, ...]
+
+    def opened(self, source: str) -> Config:
+        """The config. Raises UserError that names `source` where it is none."""
+        training = {name: value for name, value in self.training.items() if name not in FORMER}
+        if unclipped := training.get("max_grad_norm", 0) is None:
+            training["max_grad_norm"] = 1.0
+        try:
+            task, model = _part(self.task, Task, source), _part(self.model, Model, source)
+            trained = _parsed(training, Training, f"{source}: training")
+            trained = replace(trained, max_grad_norm=math.inf) if unclipped else trained
+            return Config(task, model, trained, self.experiment, self.seeds)
+        except OptionError as error:
+            raise UserError(f"{source}: holds an impossible config: {error}") from error
+
+
+def from_json(text: str, source: str) -> Config:
+    """The inverse of `to_dict`, of JSON. Raises UserError that names `source` where it is no config."""
+    return parse_json(text, SavedConfig, source).opened(source)
 
 
 def _parsed(values: Mapping[str, Any], kind: type[Parsed], source: str) -> Parsed:
@@ -145,8 +134,8 @@ def _parsed(values: Mapping[str, Any], kind: type[Parsed], source: str) -> Parse
 
 
 def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
-    """A task or a model from its values, which name its kind: a subclass of `base` that is here already. What
-    a file says is never imported."""
+    """A task or a model from its values, which name its kind: a subclass of `base` that is here already,
+    since what a file says is never imported."""
     name, what = str(values.get("kind")), base.__name__.lower()
     if name not in (known := {kind_of(kind): kind for kind in _subclasses(base)}):
         import_installed()
@@ -164,8 +153,7 @@ def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
 
 
 def _subclasses(base: type[Any]) -> Iterator[type[Any]]:
-    """Those that can be; one that others share, and is no kind by itself, has an underscore before its
-    name."""
+    """All kinds below a base; a class that only others share begins with an underscore."""
     for kind in base.__subclasses__():
         if not kind.__name__.startswith("_"):
             yield kind

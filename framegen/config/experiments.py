@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, get_type_hints
 
 from framegen.config.checks import check_type, option
@@ -17,8 +17,18 @@ PARTS = "task", "model", "training"
 """Of a config, those whose fields are options."""
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
-_GRU = Recurrent("gru", 32)
-_CLOSED_TRAINING = Training(
+_BAR = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
+_SMALL_BAR = replace(_BAR, size=8, bar=5, reach=1)
+_FILM = Film(flip=True, flip_vertical=True, reverse=True)
+
+_GRU, _WIDE_GRU = Recurrent("gru", 32), Recurrent("gru", 128)
+_CONVGRU = ConvRecurrent("convgru", 32, 2, 3, 4, "frame")
+_CONVLSTM = ConvRecurrent("convlstm", 128, 4, 5, 4, "frame")
+_PREDRNN = replace(_CONVLSTM, cell="predrnn")
+_MINCONVGRU = ConvRecurrent("minconvgru", 64, 2, 5, 4, "motion")
+
+_ORBIT = Training()
+_RUN_ON = Training(
     epochs=140,
     batch_size=64,
     learning_rate=3e-3,
@@ -27,8 +37,8 @@ _CLOSED_TRAINING = Training(
     closed_loop_grown=0.2,
     closed_loop_share=0.5,
 )
-_WAVE, _WAVE_TRAINING = Recurrent(hidden_size=32), Training(epochs=10, batch_size=1, media_every=5)
-_FILM_TRAINING = Training(
+_SINE = Training(epochs=10, batch_size=1, media_every=5)
+_FILMS = Training(
     epochs=10,
     learning_rate=5e-3,
     batch_size=8,
@@ -38,107 +48,47 @@ _FILM_TRAINING = Training(
     keep="best",
     media_every=2,
 )
-_DIGITS_TRAINING = Training(
-    epochs=200,
-    batch_size=16,
-    learning_rate=1e-3,
-    schedule="one-cycle",
-    clips_per_epoch=10_000,
-    closed_loop=9,
-    media_every=10,
-)
-_BAR = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
-_SMALL_BAR = replace(_BAR, size=8, bar=5, reach=1)
-_WORLD = ConvRecurrent("convgru", 32, 2, 3, 4, "frame")
-_WORLD_TRAINING = Training(
-    epochs=30,
-    batch_size=16,
-    learning_rate=2e-3,
-    schedule="one-cycle",
-    clips_per_epoch=1000,
-    media_every=10,
-)
-_SMALL_TRAINING = Training(learning_rate=3e-3, schedule="one-cycle", clips_per_epoch=1000)
+_CONV = Training(batch_size=16, schedule="one-cycle", media_every=10)
+_TORUS = replace(_CONV, epochs=30, learning_rate=2e-3, clips_per_epoch=1000)
+_DIGITS = replace(_CONV, epochs=200, learning_rate=1e-3, clips_per_epoch=10_000, closed_loop=9)
+_SMALL = Training(learning_rate=3e-3, schedule="one-cycle", clips_per_epoch=1000)
 
 _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
-    "video": (Orbit(), Recurrent(), Training(), "the article's 4-5-4 RNN on 1000 clips of 2x2 pixels"),
-    "video-relu": (Orbit(), Recurrent("relu"), Training(), "the same with relu units"),
-    "video-mlp": (Orbit(), MLP(), Training(), "the same data without memory: a feed-forward net"),
-    "video-gru": (Orbit(), _GRU, Training(), "the same data, a GRU with 32 units"),
-    "video-speeds": (_SPEEDS, Recurrent(), Training(), "the 4-5-4 RNN where the light has one of 8 speeds"),
-    "video-speeds-gru": (_SPEEDS, _GRU, Training(), "the same with a GRU of 32 units"),
+    "video": (Orbit(), Recurrent(), _ORBIT, "the article's 4-5-4 RNN on 1000 clips of 2x2 pixels"),
+    "video-relu": (Orbit(), Recurrent("relu"), _ORBIT, "the same with relu units"),
+    "video-mlp": (Orbit(), MLP(), _ORBIT, "the same data without memory: a feed-forward net"),
+    "video-gru": (Orbit(), _GRU, _ORBIT, "the same data, a GRU with 32 units"),
+    "video-speeds": (_SPEEDS, Recurrent(), _ORBIT, "the 4-5-4 RNN where the light has one of 8 speeds"),
+    "video-speeds-gru": (_SPEEDS, _GRU, _ORBIT, "the same with a GRU of 32 units"),
     "video-speeds-closed": (
         replace(_SPEEDS, num_clips=100_000),
-        Recurrent("gru", 128),
-        _CLOSED_TRAINING,
+        _WIDE_GRU,
+        _RUN_ON,
         "the same with 128 units, on 100 times the clips, taught to run on by itself",
     ),
-    "sine-lag": (
-        Sine(lag=1),
-        _WAVE,
-        _WAVE_TRAINING,
-        "the article's sine, the target one sample behind the input",
-    ),
-    "sine-next": (Sine(lag=-1), _WAVE, _WAVE_TRAINING, "the article's sine, the target one sample ahead"),
-    "clips": (
-        Film(flip=True, flip_vertical=True, reverse=True),
-        MotionFilter(),
-        _FILM_TRAINING,
-        "films of your own: a recurrent filter of motion",
-    ),
-    "drift": (
-        Drift(),
-        _WORLD,
-        _WORLD_TRAINING,
-        "an unseen texture slides at an unknown velocity; the optimum is known",
-    ),
-    "sprites": (
-        Sprites(),
-        _WORLD,
-        _WORLD_TRAINING,
-        "a known shape moves, and now and then turns; the optimum is known",
-    ),
-    "sprites-bar": (
-        _BAR,
-        _WORLD,
-        _WORLD_TRAINING,
-        "the same behind a bar: does the world go on where it is hidden?",
-    ),
-    "sprites-small": (
-        _SMALL_BAR,
-        Recurrent("gru", 128),
-        _SMALL_TRAINING,
-        "the same on 8x8 pixels, a GRU with 128 units",
-    ),
-    "sprites-small-mlp": (
-        _SMALL_BAR,
-        MLP(256),
-        _SMALL_TRAINING,
-        "the same without memory: a feed-forward net",
-    ),
+    "sine-lag": (Sine(lag=1), Recurrent(hidden_size=32), _SINE, "the article's sine, one sample behind"),
+    "sine-next": (Sine(lag=-1), Recurrent(hidden_size=32), _SINE, "the article's sine, one sample ahead"),
+    "clips": (_FILM, MotionFilter(), _FILMS, "films of your own: a recurrent filter of motion"),
+    "drift": (Drift(), _CONVGRU, _TORUS, "an unseen texture slides at an unknown velocity"),
+    "sprites": (Sprites(), _CONVGRU, _TORUS, "a known shape moves, and now and then turns"),
+    "sprites-bar": (_BAR, _CONVGRU, _TORUS, "the same behind a bar: does what is hidden go on?"),
+    "sprites-small": (_SMALL_BAR, _WIDE_GRU, _SMALL, "the same on 8x8 pixels, a GRU with 128 units"),
+    "sprites-small-mlp": (_SMALL_BAR, MLP(256), _SMALL, "the same without memory: a feed-forward net"),
     "moving-mnist-convlstm": (
         MovingMNIST(),
-        ConvRecurrent("convlstm", 128, 4, 5, 4, "frame"),
-        _DIGITS_TRAINING,
-        "Moving MNIST, the field's ConvLSTM of 4 layers",
+        _CONVLSTM,
+        _DIGITS,
+        "Moving MNIST, the field's ConvLSTM",
     ),
-    "moving-mnist-predrnn": (
-        MovingMNIST(),
-        ConvRecurrent("predrnn", 128, 4, 5, 4, "frame"),
-        _DIGITS_TRAINING,
-        "the same with PredRNN, the field's best recurrent net",
-    ),
+    "moving-mnist-predrnn": (MovingMNIST(), _PREDRNN, _DIGITS, "the same, the field's best recurrent net"),
     "moving-mnist-minconvgru": (
         MovingMNIST(),
-        ConvRecurrent("minconvgru", 64, 2, 5, 4, "motion"),
-        replace(_DIGITS_TRAINING, learning_rate=2e-3),
+        _MINCONVGRU,
+        replace(_DIGITS, learning_rate=2e-3),
         "the same with a small net that moves what it sees: for a laptop",
     ),
 }
-EXPERIMENTS = {
-    name: Config(task, model, training, name, description=text)
-    for name, (task, model, training, text) in _TABLE.items()
-}
+EXPERIMENTS = {name: Config(*row[:3], name, description=row[3]) for name, row in _TABLE.items()}
 BUILT_IN = frozenset(EXPERIMENTS)
 
 
@@ -152,8 +102,7 @@ def configure(
     seeds: int | Sequence[int] | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Config:
-    """An experiment by its name (or a config), with some of its values changed: what the command line and
-    Python say of a training is checked here.
+    """An experiment by its name (or a config), with some of its values changed.
 
     Args:
         seeds: a population: so many seeds from 0 on, or these; None leaves the config's.
@@ -164,11 +113,9 @@ def configure(
     """
     if isinstance(experiment, str) and experiment not in EXPERIMENTS:
         import_installed()
-    if isinstance(experiment, str) and experiment not in EXPERIMENTS:
-        raise OptionError(
-            f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}; there are "
-            f"{', '.join(EXPERIMENTS)}"
-        )
+        if experiment not in EXPERIMENTS:
+            no_such = f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}"
+            raise OptionError(f"{no_such}; there are {', '.join(EXPERIMENTS)}")
     config = EXPERIMENTS[experiment] if isinstance(experiment, str) else experiment
     given, known = options or {}, values_of(config)
     for name in given:
@@ -178,8 +125,7 @@ def configure(
     for part in PARTS:
         usual = getattr(config, part)
         kinds = get_type_hints(type(usual))
-        values = {each.name: given[each.name] for each in fields(usual) if each.name in given}
-        typed = {name: check_type(name, value, kinds[name]) for name, value in values.items()}
+        typed = {name: check_type(name, given[name], kinds[name]) for name in vars(usual) if name in given}
         parts[part] = replace(usual, **typed)
     if isinstance(experiment, str) and "learning_rate" not in given:
         parts["training"] = suited(parts["training"], parts["model"], config.model)
@@ -187,28 +133,20 @@ def configure(
         one = isinstance(seeds, int)
         parts["seeds"] = population(seeds) if one else check_type("seeds", seeds, tuple[int, ...])
     config = replace(config, **parts)
-    _check_together(config, given)
+    minutes, following = config.training.minutes, [name for name in FOLLOWING if name in given]
+    if minutes is not None and following:
+        both = f"{option(following[0])}: follows from --minutes {minutes:g}"
+        raise OptionError(f"{both}; leave one of the two out (in Python minutes=None)")
+    if config.seeds and "seed" in given:
+        both = f"--seed {config.training.seed}: cannot be combined with --seeds"
+        raise OptionError(f"{both}; give one of the two")
     return config
 
 
-def _check_together(config: Config, given: Iterable[str]) -> None:
-    """Raises OptionError where options are given that follow from others, which are set too."""
-    minutes, following = config.training.minutes, [name for name in FOLLOWING if name in given]
-    if minutes is not None and following:
-        raise OptionError(
-            f"{option(following[0])}: follows from --minutes {minutes:g}; leave one of the two out"
-            " (in Python minutes=None)"
-        )
-    if config.seeds and "seed" in given:
-        raise OptionError(
-            f"--seed {config.training.seed}: cannot be combined with --seeds; give one of the two"
-        )
-
-
 def suited(training: Training, model: Model, usual: Model) -> Training:
-    """A training whose learning rate was not given, for a recurrent net that was made wider than the
-    experiment's: at a rate that suits few units, more than 64 do not learn."""
-    if not isinstance(model, Recurrent) or not isinstance(usual, Recurrent):
+    """A training whose learning rate was not given: smaller where a recurrent net is wider than usual, since
+    more than 64 units do not learn at a rate that suits few."""
+    if not (isinstance(model, Recurrent) and isinstance(usual, Recurrent)):
         return training
     if model.hidden_size <= max(64, usual.hidden_size):
         return training

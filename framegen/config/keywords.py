@@ -1,5 +1,4 @@
-"""The options as keywords of Python's functions, for editors and type checkers. What each means, and its
-default, stands at the dataclass that has it."""
+"""The options as keywords of Python's functions, for editors and type checkers; see their dataclasses."""
 
 from pathlib import Path
 from typing import Literal, TypedDict

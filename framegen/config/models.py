@@ -15,24 +15,20 @@ class Model:
     """The base of every model's options. config.json knows a subclass by its name."""
 
     density: int = field(default=0, kw_only=True)
-    """Gaussians of the mixture with which the net says how sure it is, trained by likelihood; 0 predicts the
-    mean alone."""
+    """Gaussians of the mixture that says how sure the net is, trained by likelihood; 0: the mean alone."""
 
     @property
     def weights(self) -> int:
-        """About how many numbers are trained, whatever the frames; a config that asks for too many is
-        refused."""
+        """About how many numbers are trained, whatever the frames; too many are refused."""
         return 0
 
 
 @dataclass(frozen=True)
 class Recurrent(Model):
-    """A recurrent net: frame -> `num_layers` layers of `hidden_size` fully recurrent units -> linear ->
-    frame."""
+    """A recurrent net: frame -> `num_layers` layers of `hidden_size` recurrent units -> linear -> frame."""
 
     cell: Unit = "tanh"
-    """Kind of recurrent unit; tanh and relu are the plain (Elman) RNN, mingru a GRU whose gates know the
-    input alone."""
+    """Kind of unit: tanh and relu are the plain (Elman) RNN, mingru a GRU with gates of the input alone."""
     hidden_size: int = 5
     """Recurrent units a layer."""
     num_layers: int = 1
@@ -66,8 +62,7 @@ class ConvRecurrent(Model):
     """A convolutional recurrent net for video: patches of pixels -> recurrent layers -> answer."""
 
     cell: Cell = "minconvgru"
-    """Kind of recurrent layer; minconvgru is the fastest, predrnn hands a second memory
-    through the layers."""
+    """Kind of recurrent layer; minconvgru is the fastest, predrnn has a second memory through the layers."""
     hidden_size: int = 48
     """Hidden channels a layer."""
     num_layers: int = 2
@@ -77,8 +72,7 @@ class ConvRecurrent(Model):
     patch: int = 4
     """Height and width in pixels of what becomes the channels of one place; 1 leaves frames as they are."""
     answer: Answer = "motion"
-    """How the net answers: the frame; the last frame plus a residual; the last frame
-    moved, plus a residual."""
+    """What the net answers: the frame; the last frame plus a residual; that moved, plus a residual."""
 
     def __post_init__(self) -> None:
         check_between(self, 1, 4096, "hidden_size")

@@ -1,5 +1,4 @@
-"""What can be said on the command line: the options of each command, by the names that Python's functions
-have for them."""
+"""The options of each command, by the names that Python's functions have for them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,12 +44,11 @@ class _OfRun(_Runs):
 @dataclass(frozen=True, kw_only=True)
 class _Films:
     size: int = 64
-    """Of films that are imported: longer side of a frame in pixels, a multiple of 4; the other keeps the
-    first film's aspect ratio."""
+    """Of imported films: longer side in pixels, a multiple of 4; the other keeps the first's aspect ratio."""
     channels: Literal[1, 3] = 3
-    """Of films that are imported: 1 is grey, 3 is colour."""
+    """Of imported films: 1 is grey, 3 is colour."""
     fps: float | None = None
-    """Of films that are imported: frames a second; None keeps each film's own."""
+    """Of imported films: frames a second; None keeps each film's own."""
     strict: bool = False
     """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
 
@@ -128,8 +126,7 @@ class Continue(_Tracked, _Data, _Films):
     experiment: str = "clips"
     """Which model is trained, and how."""
     out: Path | None = None
-    """File to write: .mp4, .webm, .gif, .webp, or a folder of PNG; None: NAME-continued.mp4, numbered where
-    that is there."""
+    """File to write: .mp4, .webm, .gif, .webp, or a folder of PNG; None: NAME-continued.mp4, or numbered."""
     force: bool = False
     """Replace files that are there."""
 
@@ -178,8 +175,7 @@ class Draw(_OfRun):
 
 @dataclass(frozen=True, kw_only=True)
 class Generate(_OfRun):
-    """Let a run's model continue a prompt, frame by frame. With --prompt, a checkpoint file is enough for a
-    run."""
+    """Let a run's model continue a prompt, frame by frame. With --prompt, a checkpoint file is enough."""
 
     out: Path
     """What to write, by its ending: .gif, .mp4, .webm, .webp, .png (film strip), .npy (the numbers); a name
@@ -195,13 +191,11 @@ class Generate(_OfRun):
     clip: int | None = None
     """Which test clip to continue, instead of a --prompt; None: the first, 0."""
     context: int | None = None
-    """Frames of the prompt that the model sees, the rest is shown as truth; None: all of a file, or
-    evaluation's choice."""
+    """Frames of the prompt that the model sees, the rest is the truth; None: all, or evaluation's choice."""
     fps: float | None = None
     """Frames a second of what moves, 0.1 to 240; None: the prompt's own rate, or 10."""
     look: Look = "compare"
-    """compare: labels, numbers, the prompt, truth and error where the truth is known; clean: the generated
-    frames alone."""
+    """compare: labels, the prompt, and truth and error where known; clean: the generated frames alone."""
     scale: int | None = None
     """Pixels that one pixel of the model is wide; None: as many as make small frames good to look at."""
     sample: bool = False
@@ -261,8 +255,7 @@ class ListData(_Data):
 
 @dataclass(frozen=True, kw_only=True)
 class ShowData(_Data):
-    """Show what a data set holds, or how a film is read: statistics, a contact sheet, and of a data set a
-    GIF."""
+    """Show what a data set holds, or how a film is read: statistics, a contact sheet, a GIF of a data set."""
 
     what: Positional[str]
     """Name of a data set, or a film, or a folder of pictures."""

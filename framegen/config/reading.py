@@ -4,9 +4,8 @@ import itertools
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tyro
 
@@ -28,8 +27,7 @@ def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
     return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, **more)
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """A training that `train` is asked for."""
 
     label: str
@@ -52,38 +50,30 @@ def read_train(words: Sequence[str]) -> dict[str, Any]:
     for texts in itertools.product(*(each.texts for each in varied.values())):
         chosen = dict(zip(varied, texts, strict=True))
         label = "".join(f"{option(field)[1:]}-{text}" for field, text in chosen.items())
-        own_length = "num_frames" in _given(rest)
-        asked.append(Asked(label, *parse_train(name, flat(found, chosen)), own_length))
+        asked.append(Asked(label, *parse_train(name, flat(found, chosen)), "num_frames" in _given(rest)))
     return {"asked": asked}
 
 
 def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
-    """The options of `train`, of which each has one value, and the config that they make of the
-    experiment's. Raises OptionError for an impossible one."""
+    """The options of `train`, each with one value, and their config. Raises OptionError for an impossible
+    one."""
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
-        raise OptionError(
-            f"--{each}: films stand alone: framegen train clips FILM..., or framegen continue FILM"
-        )
+        ways = "framegen train clips FILM..., or framegen continue FILM"
+        raise OptionError(f"--{each}: films stand alone: {ways}")
     usual = EXPERIMENTS[name]
     kind = TrainFilms if isinstance(usual.task, Film) else Train
+    default = kind(task=usual.task, model=usual.model, training=usual.training)
     about = f"{name}: {usual.description}. Go on with a stopped run: framegen train --resume RUN."
-    options = parse(
-        kind,
-        f"train {name}",
-        words,
-        default=kind(task=usual.task, model=usual.model, training=usual.training),
-        description=about,
-    )
+    options = parse(kind, f"train {name}", words, default=default, description=about)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
-            raise OptionError(
-                f"--{each}: is of films that are imported; name some, framegen train {name} FILM"
-            )
+            way_out = f"name some, framegen train {name} FILM"
+            raise OptionError(f"--{each}: is of films that are imported; {way_out}")
     return options, _config(name, options, words)
 
 
 def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
-    """The options of `search`, and the config of a trial, from words in which each option has one value."""
+    """`parse_train` for `search`: its options, and the config of a trial."""
     usual = EXPERIMENTS[name]
     default = Search(task=usual.task, model=usual.model, training=usual.training)
     options = parse(Search, f"search {name}", words, default=default)
@@ -91,25 +81,17 @@ def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
 
 
 def read_generate(words: Sequence[str]) -> dict[str, Any]:
-    """The options of `generate`. Raises OptionError where something stands beside the one run and the
-    one prompt."""
-    without_value = {"", "--force", "--no-force", "--sample", "--no-sample", "-h", "--help"}
-    options = [word if word.startswith("-") and "=" not in word else "" for word in words]
-    alone = [
-        word
-        for before, word in zip(["", *options], words, strict=False)
-        if before in without_value and not word.startswith("-")
-    ]
-    if len(alone) > 1:
-        raise OptionError(
-            f"{alone[1]}: is one too many; generate takes one RUN, and after --prompt one file or one folder"
-            " (the pictures of a film belong in a folder)"
-        )
-    return vars(parse(Generate, "generate", words))
+    """The options of `generate`. Raises OptionError where something stands beside the run and the prompt."""
+    options, others = parse(Generate, "generate", words, return_unknown_args=True)
+    if others and not others[0].startswith("-"):
+        takes = "generate takes one RUN, and after --prompt one file or one folder"
+        folder = "(the pictures of a film belong in a folder)"
+        raise OptionError(f"{others[0]}: is one too many; {takes} {folder}")
+    return vars(parse(Generate, "generate", words) if others else options)
 
 
 def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The experiment that is named, the first where none is, and what comes behind; films are of "clips"."""
+    """The experiment that is named, else the first or, before films, "clips"; and what comes behind."""
     if not words or words[0].startswith("-"):
         return "video", words
     if words[0] in EXPERIMENTS:
@@ -142,19 +124,17 @@ def _config(name: str, options: Train | Search, words: Sequence[str]) -> Config:
     return configure(name, seeds, given)
 
 
-@dataclass(frozen=True)
-class Several:
-    """An option with several values, or with a range of them."""
+class Several(NamedTuple):
+    """An option with several values, or with a range, whose ends are its texts."""
 
     field: str
     texts: tuple[str, ...]
-    """The values, or the ends of the range."""
     is_range: bool
 
 
 def several(name: str, words: Sequence[str]) -> list[str | Several]:
-    """The words behind an experiment, with its options of one value that have several, 4,8,16, or a range of
-    them, low..high, taken together. Options that are lists by themselves are left as they are.
+    """The words behind an experiment, each option that has several values, 4,8,16, or a range, low..high,
+    taken together; one that is a list by itself is left as it is.
 
     Raises OptionError for values that cannot be told from what stands behind them.
     """
@@ -190,7 +170,7 @@ def flat(found: Sequence[str | Several], chosen: Mapping[str, str]) -> list[str]
 
 
 def spelled(field: str, value: object) -> list[str]:
-    """An option with its value, as words: one that is on is --flag, one that is off --no-flag."""
+    """An option with its value, as words: --flag is on, --no-flag off."""
     if str(value).lower() in ("true", "false"):
         return [option(field) if str(value).lower() == "true" else option(f"no_{field}")]
     return [option(field), *map(str, value if isinstance(value, tuple) else (value,))]
@@ -209,14 +189,11 @@ def _values(field: str, text: str, is_flag: bool) -> Iterator[str | Several]:
     elif is_flag and text:
         yield from spelled(field, text)
     else:
-        yield option(field)
-        if text:
-            yield text
+        yield from (option(field), text) if text else (option(field),)
 
 
 def _check_behind(name: str, said: str, word: str) -> None:
-    """Raises OptionError for a word behind an option and its value that is no option; a film may stand
-    there."""
+    """Raises OptionError for a word behind an option and its value, unless it is a film."""
     is_path = Path(word).exists()
     if isinstance(EXPERIMENTS[name].task, Film) and (is_path or not re.fullmatch(NUMBER, word)):
         return

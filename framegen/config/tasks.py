@@ -10,21 +10,14 @@ LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
 
 
-def stored_deviation(noise: float) -> float:
-    """Standard deviation of a stored pixel about its clean value: the noise, and rounding to 256 levels."""
-    return math.sqrt(noise**2 + LEVEL**2 / 12)
-
-
-LEAST_DEVIATION = stored_deviation(LEVEL)
-"""Of a stored pixel whose rounding may be taken for noise of its own. With less noise than a level the same
-picture is rounded the same way each time: who leaves that out of account still knows what comes, to a level,
-but not how probable a level is."""
+LEAST_DEVIATION = math.sqrt(LEVEL**2 + LEVEL**2 / 12)
+"""Of a stored pixel whose rounding may be taken for noise of its own. With less noise the same picture is
+rounded the same way each time: what comes is still known, to a level, but not how probable a level is."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted from what: the base of every task's options. A subclass is known by its name in
-    config.json."""
+    """The base of every task's options: what is predicted from what. config.json knows it by its name."""
 
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     """Lowest and highest value of a pixel."""
@@ -36,8 +29,7 @@ class Task:
 
     @property
     def reservation(self) -> str:
-        """What its optimum's numbers are to be read with, or why some are not offered, in a line; mostly
-        nothing."""
+        """In a line, how to read the optimum's numbers, or why some are missing; mostly empty."""
         return ""
 
     def check_batch_size(self, batch_size: int) -> None:
@@ -78,8 +70,7 @@ class _Made(Task):
 
 @dataclass(frozen=True)
 class _World(_Made):
-    """A world that a formula gives, whose clips are kept in a file, and whose best possible prediction is
-    computed."""
+    """A world that a formula gives: its clips are kept in a file, its best prediction is computed."""
 
     noise: float = 0.05
     """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
@@ -91,8 +82,8 @@ class _World(_Made):
 
     @property
     def deviation(self) -> float:
-        """Of a stored pixel about its clean value."""
-        return stored_deviation(self.noise)
+        """Standard deviation of a stored pixel about its clean value: noise, and rounding to 256 levels."""
+        return math.sqrt(self.noise**2 + LEVEL**2 / 12)
 
     @property
     def reservation(self) -> str:
@@ -115,8 +106,7 @@ class Orbit(_World):
     period: int = 12
     """Frames a revolution takes at speed 1."""
     speeds: tuple[int, ...] = (1,)
-    """Speeds a clip's light may have, in revolutions a period, separated by spaces; each in both
-    directions."""
+    """Speeds a light may have, in revolutions a period, separated by spaces; each in both directions."""
     bar: int = 0
     """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
     light_width: float = 0.6
@@ -197,8 +187,7 @@ World = Orbit | Drift | Sprites
 @dataclass(frozen=True)
 class MovingMNIST(_Made):
     """Handwritten digits that fly straight across a dark canvas and bounce off its edges (Srivastava et al.,
-    2015), made as they are asked for; of mnist_test_seq.npy, where it is there, the test clips are the first
-    ones."""
+    2015), made as they are asked for; test clips are the first of mnist_test_seq.npy, where it is there."""
 
     sizes = 8, 256
     size: int = 64
@@ -235,8 +224,7 @@ class MovingMNIST(_Made):
 
 @dataclass(frozen=True)
 class Sine(Task):
-    """A sampled sine goes in, the same sine shifted by `lag` samples is the target; the state is carried
-    on."""
+    """A sampled sine goes in, the same shifted by `lag` samples is the target; the state is carried on."""
 
     value_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
 
@@ -286,8 +274,7 @@ class Film(Task):
     reverse: bool = False
     """Train on clips that run backwards too."""
     crop: int = 0
-    """Pixels that are cut from height and width: training clips in the middle and in each corner, others in
-    the middle."""
+    """Pixels cut from height and width; the middle is kept, of training clips each corner too."""
     max_val_clips: int = 64
     """Validation clips at most, spread evenly over their shots."""
     max_test_clips: int = 200

@@ -31,20 +31,17 @@ class Training:
     batch_size: int = 10
     """Clips a training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
-    """The highest learning rate. Not given, it is smaller for a recurrent net that is made wider than 64
-    units: 32 over their number as large."""
+    """The highest learning rate. Not given, a recurrent net wider than 64 takes 32 / hidden_size of it."""
     schedule: Schedule = "cosine"
     """How the learning rate goes on: down to 0 along half a cosine, unchanged, or first up for 3/10 of the
     training and then down."""
     warm_up: float = 0.0
-    """Steps in which the learning rate first rises linearly to its highest; less than 1: a share of the
-    training."""
+    """Steps in which the learning rate first rises linearly; less than 1: a share of the training."""
     optimizer: Optimizer = "adam"
     """Adam, whose weight decay is a part of the gradient, or AdamW, which decays the weights themselves
     (Loshchilov and Hutter 2019)."""
     weight_decay: float = 0.0
-    """How much the weights are drawn to 0: AdamW takes this part of them, times the learning rate, each
-    step."""
+    """How much the weights are drawn to 0: AdamW takes this times the learning rate of them each step."""
     max_grad_norm: float = 1.0
     """The gradient is scaled down to this norm where it is longer; inf never clips."""
     seed: int = 0
@@ -52,8 +49,7 @@ class Training:
     device: Device = "auto"
     """Where to compute; auto is the CPU for the fused engine, else CUDA where there is one."""
     engine: Engine = "auto"
-    """What takes the steps: fused is compiled code for fully connected nets, torch is PyTorch; auto is fused
-    where it can be."""
+    """What takes the steps: fused, compiled code for fully connected nets; torch; auto: fused if it can."""
     media_every: int = 20
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 
@@ -64,13 +60,11 @@ class Training:
     clips_per_epoch: int = 0
     """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
     closed_loop: int = 0
-    """Number of a clip's last steps that are trained on the model's own predictions; none at first, then ever
-    more of them."""
+    """How many of a clip's last steps are trained on own predictions; none at first, then ever more."""
     closed_loop_grown: float = 0.5
     """Part of the training by whose end --closed-loop has its full length."""
     closed_loop_share: float = 1.0
-    """Share of the training steps that --closed-loop is for, drawn by chance; the others show true frames, so
-    that a net does not unlearn to predict from those."""
+    """Share of the training steps, drawn by chance, of --closed-loop; the others show true frames."""
     sampling: Sampling = "none"
     """Own predictions in place of frames, by chance: scheduled, ever more of them (Bengio et al. 2015);
     reverse, in the first half of a clip ever fewer besides (PredRNN-V2)."""
@@ -88,11 +82,10 @@ class Training:
     """The loss that is minimised: the squared error; or that over copying's at each step of each clip, so
     that near frames and quiet clips, where there is little to gain, count as much as others."""
     keep: Literal["last", "best"] = "last"
-    """Which weights are kept at the end: the last, or those that were best on validation, the first ones
-    among them; with --closed-loop, closed-loop."""
+    """Which weights are kept: the last, or the first that were best on validation; with --closed-loop,
+    closed-loop."""
     ema: float = 0.0
-    """Decay per step of a running mean of the weights, which is what is measured and kept; 0: the weights
-    themselves."""
+    """Decay per step of a running mean of the weights, which is measured and kept; 0: the weights."""
 
     @property
     def true_frames(self) -> bool:
@@ -117,9 +110,8 @@ class Training:
         check_between(self, 0, MAX_SEED, "seed")
         check_between(self, 1, self.batch_size, "accumulate", why=" (--batch-size)")
         check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: is more than 0")
-        check(
-            self.max_grad_norm > 0, f"--max-grad-norm {self.max_grad_norm}: is more than 0; inf never clips"
-        )
+        norm = self.max_grad_norm
+        check(norm > 0, f"--max-grad-norm {norm}: is more than 0; inf never clips")
         limit = self.minutes is None or 0 < self.minutes <= MAX_MINUTES
         check(limit, f"--minutes {self.minutes}: is more than 0, and at most a year")
         for name in ("closed_loop_share", "closed_loop_grown"):

@@ -4,11 +4,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
-from framegen.config.config import Config, from_dict, to_dict
+from framegen.config.config import Config, from_json, to_dict
 from framegen.evaluation.results import Session
 from framegen.machine.errors import UserError
 from framegen.machine.files import load_metadata, load_tensors, parse_json, save_tensors
@@ -22,61 +21,41 @@ MAX_PIXELS = 2**24
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """Trained models, by seed, and where they come from."""
-
-    models: dict[int, Predictor]
-    config: Config
-    frame_shape: tuple[int, int, int]
-    shown: int
-    """The seed of the model to take unless told otherwise: the only one, or of a population the median
-    one."""
-    step: int
-    """Optimizer steps taken."""
-
-    @property
-    def model(self) -> Predictor:
-        """The model to take unless told otherwise."""
-        return self.models[self.shown]
-
-
-@dataclass(frozen=True)
-class _About:
+class About:
     """A checkpoint's metadata, beside the config."""
 
     frame_shape: tuple[int, int, int]
     step: int
+    """Optimizer steps taken."""
     shown: int
+    """The seed of the model to take unless told otherwise: the only one, or the median one."""
     seeds: tuple[int, ...]
     """Of the models in the file; a population may have lost some on the way."""
 
 
-def save(
-    path: Path,
-    weights: Mapping[str, Tensor],
-    config: Config,
-    frame_shape: tuple[int, int, int],
-    seeds: tuple[int, ...],
-    shown: int,
-    step: int,
-) -> None:
-    """Write the weights, with the config in the metadata, so that the file alone rebuilds the models.
+@dataclass(frozen=True)
+class Checkpoint(About):
+    """Trained models, by seed, and where they come from."""
 
-    Args:
-        weights: by name, stacked (K, …), one for each of the seeds. A single net's stand in the file as they
-            are.
-        shown: the seed of the model that `load` takes unless told otherwise.
-    """
-    about = _About(frame_shape, step, shown, seeds)
+    config: Config
+    models: dict[int, Predictor]
+
+    @property
+    def model(self) -> Predictor:
+        """That of the seed that is shown."""
+        return self.models[self.shown]
+
+
+def save(path: Path, weights: Mapping[str, Tensor], config: Config, about: About) -> None:
+    """Write the weights, by name stacked (K, …), one for each of the seeds, with the config in the metadata,
+    so that the file alone rebuilds the models. A single net's weights stand in the file as they are."""
     tensors = weights if config.seeds else {name: value[0] for name, value in weights.items()}
     save_tensors(path, tensors, {"config": to_dict(config), "about": asdict(about)})
 
 
 def load(path: Path | str) -> Checkpoint:
-    """Rebuild the models from a checkpoint file, or from the run folder that holds one; on the CPU, in eval
-    mode.
+    """Rebuild the models from a checkpoint file, or the run folder that holds one; on the CPU, in eval mode.
 
-    A population's weights have an axis more in the file, the first, which numbers the members.
     Raises UserError that names the file where it is missing, damaged, a pickle, or of another shape.
     """
     path = Path(path)
@@ -87,8 +66,8 @@ def load(path: Path | str) -> Checkpoint:
     weights, metadata = load_tensors(path)
     if not {"config", "about"} <= set(metadata):
         raise UserError(f"{path}: is not a framegen checkpoint (no config in its metadata)")
-    config = from_dict(parse_json(metadata["config"], dict[str, Any], str(path)), str(path))
-    about = parse_json(metadata["about"], _About, str(path))
+    config = from_json(metadata["config"], str(path))
+    about = parse_json(metadata["about"], About, str(path))
     if not about.seeds or about.shown not in about.seeds or not set(about.seeds) <= set(config.members):
         raise UserError(f"{path}: is damaged: its metadata names seeds that its config does not hold")
     if min(about.frame_shape) < 1 or math.prod(about.frame_shape) > MAX_PIXELS:
@@ -99,15 +78,12 @@ def load(path: Path | str) -> Checkpoint:
         load_weights(list(models.values()), stacked)
     except ValueError as error:
         raise UserError(f"{path}: {error}") from error
-    return Checkpoint(models, config, about.frame_shape, about.shown, about.step)
+    return Checkpoint(**vars(about), config=config, models=models)
 
 
 def steps_taken(path: Path) -> int:
-    """The optimizer steps behind a checkpoint file, of which no more than the metadata is read.
-
-    Raises UserError that names the file where it is damaged or no checkpoint.
-    """
-    return parse_json(load_metadata(path).get("about", ""), _About, str(path)).step
+    """The optimizer steps behind a checkpoint file, whose metadata alone is read. Raises as `load` does."""
+    return parse_json(load_metadata(path).get("about", ""), About, str(path)).step
 
 
 @dataclass(frozen=True)
@@ -148,17 +124,12 @@ def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, pla
 
 
 def load_progress(path: Path, config: Config, steps: int) -> tuple[dict[str, Tensor], Place]:
-    """What `save_progress` wrote for a run of this config, which takes so many steps in all unless the place
-    says otherwise.
-
-    Raises UserError that names the file where it is damaged or of another run.
-    """
+    """What `save_progress` wrote for a run of this config, which takes so many steps unless the place has
+    others planned. Raises UserError that names the file where it is damaged or of another run."""
     tensors, metadata = load_tensors(path)
-    if not {"config", "place"} <= set(metadata):
-        raise UserError(f"{path}: does not say where the training stood")
-    if from_dict(parse_json(metadata["config"], dict[str, Any], str(path)), str(path)) != config:
+    if from_json(metadata.get("config", ""), str(path)) != config:
         raise UserError(f"{path}: belongs to a run with another config")
-    place = parse_json(metadata["place"], Place, str(path))
+    place = parse_json(metadata.get("place", ""), Place, str(path))
     everyone = (*place.seeds, *place.dropped)
     possible = (
         0 <= place.step <= (place.planned or steps)

@@ -1,5 +1,6 @@
 """Run folders: their names, and the config.json that says how a run came to be."""
 
+import itertools
 import os
 import platform
 import re
@@ -7,14 +8,14 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
-from framegen.config.config import Config, from_dict, to_dict
+from framegen.config.config import Config, SavedConfig, to_dict
 from framegen.config.tasks import Film, World
 from framegen.config.training import Mode
 from framegen.machine.errors import OptionError, UserError
@@ -30,34 +31,24 @@ PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
 
 def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
-    """Make a new, empty run folder: `name`, or the experiment with the next free number.
-
-    Raises UserError where the name is taken or the folder cannot be made.
-    """
+    """Make a new, empty run folder: `name`, or the experiment with the next free number. Raises UserError
+    where it is taken or cannot be made."""
     if name is not None:
         check_name(name)
     try:
         if runs_dir.exists() and not runs_dir.is_dir():
             raise UserError(f"{runs_dir}: is not a folder, so it cannot keep runs")
         runs_dir.mkdir(parents=True, exist_ok=True)
-        if name is not None:
-            (runs_dir / name).mkdir()
-            return runs_dir / name
-        number = 1
-        while True:
-            try:
-                (runs_dir / f"{experiment}-{number}").mkdir()
-                return runs_dir / f"{experiment}-{number}"
-            except FileExistsError:
-                number += 1
-    except FileExistsError as error:
-        if name is not None and never_began(runs_dir / name):
-            return runs_dir / name
-        raise OptionError(
-            f"--name {name}: {runs_dir / str(name)} exists already; choose another, or --resume it"
-        ) from error
+        for each in [name] if name else (f"{experiment}-{number}" for number in itertools.count(1)):
+            with suppress(FileExistsError):
+                (runs_dir / each).mkdir()
+                return runs_dir / each
     except OSError as error:
         raise UserError(f"{runs_dir}: no run folder can be made there: {error.strerror}") from error
+    taken = runs_dir / str(name)
+    if not never_began(taken):
+        raise OptionError(f"--name {name}: {taken} exists already; choose another, or --resume it")
+    return taken
 
 
 def check_name(name: str) -> None:
@@ -71,13 +62,12 @@ def check_name(name: str) -> None:
 
 
 def never_began(folder: Path) -> bool:
-    """Whether a folder is what a run left that was killed as it began: nothing, or hidden files alone."""
+    """Whether a folder is what a run that was killed as it began leaves: hidden files alone, or nothing."""
     return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
 def find(run: Path | str, runs_dir: Path | str = "runs") -> Path:
-    """A run folder (or a checkpoint file) by its path or by its name in `runs_dir`. Raises UserError where
-    there is none."""
+    """A run folder (or checkpoint file) by its path, or its name in `runs_dir`. Raises UserError for none."""
     runs_dir = Path(runs_dir)
     for path in (Path(run), runs_dir / run):
         if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
@@ -95,25 +85,18 @@ class Description:
     config: Config
     track: Mode
     wandb_id: str
+    group: str | None
+    tags: tuple[str, ...]
     data_dir: Path
     """As it is found from here; `data_of` says whether it is there."""
-    group: str | None
-    """W&B's group of runs; None: the environment's, else the experiment."""
-    tags: tuple[str, ...]
-    """W&B's tags, beside those that the run has anyway."""
     made_with: dict[str, Any]
     """Versions, commit and uncommitted diff."""
 
 
 @dataclass(frozen=True)
-class _Content:
+class _Content(SavedConfig):
     """config.json as it stands on disk."""
 
-    task: dict[str, Any]
-    model: dict[str, Any]
-    training: dict[str, Any]
-    experiment: str
-    seeds: tuple[int, ...]
     track: Mode
     wandb_id: str
     data_dir: str
@@ -136,12 +119,9 @@ def write_config(
     group: str | None = None,
     tags: tuple[str, ...] = (),
 ) -> None:
-    """Write config.json: everything needed to make the run again. W&B's group and tags go on with a resumed
-    run. A relative `data_dir` is kept relative to the run's folder, so that both can be moved together.
-
-    Raises OptionError where JSON cannot hold its name.
-    """
-    commit, diff = _git()
+    """Write config.json: everything needed to make the run again. A relative `data_dir` is kept relative to
+    the run's folder, so that both can be moved together. Raises OptionError where JSON cannot hold it."""
+    commit, diff = _changes(Path(__file__).parents[2])
     try:
         str(data_dir).encode()
     except UnicodeEncodeError as error:
@@ -176,32 +156,18 @@ def read_config(run_dir: Path) -> Description:
     content = read_json(path, _Content)
     if "\0" in content.data_dir or len(content.data_dir) > MAX_PATH:
         raise UserError(f"{path}: is damaged: data_dir cannot be a folder")
-    parts = ("task", "model", "training", "experiment", "seeds")
-    config = from_dict({part: getattr(content, part) for part in parts}, str(path))
-    made_with = {name: getattr(content, name) for name in ("versions", "commit", "uncommitted_diff")}
-    return Description(
-        config,
-        content.track,
-        content.wandb_id,
-        _found(run_dir, content),
-        content.group,
-        content.tags,
-        made_with,
-    )
-
-
-def _found(run_dir: Path, content: _Content) -> Path:
-    """Where a run's data are to be found from here."""
-    folder = run_dir.resolve()
+    folder, data_dir = run_dir.resolve(), Path(content.data_dir)
     if content.data_dir_from == "run":
-        return Path(os.path.normpath(folder / content.data_dir))
-    beside = folder.parent.parent / content.data_dir  # where the folder of runs lies, as usual
-    return beside if beside.is_dir() else Path(content.data_dir)
+        data_dir = Path(os.path.normpath(folder / data_dir))
+    elif (beside := folder.parent.parent / data_dir).is_dir():  # where the folder of runs lies, as usual
+        data_dir = beside
+    made_with = {name: getattr(content, name) for name in ("versions", "commit", "uncommitted_diff")}
+    wandb = content.track, content.wandb_id, content.group, content.tags
+    return Description(content.opened(str(path)), *wandb, data_dir, made_with)
 
 
 def data_of(run_dir: Path) -> Path:
-    """The folder of a trained run's data. Raises UserError where it is gone, so that nothing is made anew in
-    another place."""
+    """The folder of a trained run's data. Raises UserError where it is gone: none is made elsewhere."""
     described = read_config(run_dir)
     folder = described.data_dir
     if isinstance(described.config.task, World | Film) and not folder.is_dir():
@@ -228,30 +194,22 @@ def _wandb_id(name: str) -> str:
 @contextmanager
 def lock(run_dir: Path) -> Iterator[None]:
     """Keeps a second process from working on the same run. Raises UserError where one does already."""
-    held = FileLock(run_dir / ".lock")
     try:
-        held.acquire(timeout=0)
+        held = FileLock(run_dir / ".lock").acquire(timeout=0)
     except Timeout as error:
-        way_out = "wait until it has ended"
-        raise UserError(f"{run_dir}: another process trains or measures this run; {way_out}") from error
+        other = f"{run_dir}: another process trains or measures this run"
+        raise UserError(f"{other}; wait until it has ended") from error
     except OSError as error:
         raise UserError(f"{run_dir}: cannot be locked: {error.strerror}") from error
-    try:
+    with held:
         yield
-    finally:
-        held.release()
-
-
-def _git() -> tuple[str | None, str | None]:
-    """The commit that framegen runs from and what differs from it; None where it does not run from a
-    checkout."""
-    root = Path(__file__).parents[2]
-    return _changes(root) if (root / ".git").exists() else (None, None)
 
 
 def _changes(root: Path) -> tuple[str | None, str | None]:
     """The commit of a checkout, and what differs from it: also files of framegen that git does not know yet,
-    such as a new model's. None where git cannot say."""
+    such as a new model's. None where it is no checkout, or git cannot say."""
+    if not (root / ".git").exists():
+        return None, None
 
     def git(*words: str) -> str:
         # "diff --no-index" ends in 1 where there is a difference.

@@ -1,13 +1,13 @@
-"""The values of a training over its steps and epochs, on disk: metrics.jsonl and members.jsonl, a row a
-line."""
+"""What was logged of a training, on disk: metrics.jsonl and members.jsonl, a row a line."""
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from typing import BinaryIO
 
 from framegen.machine.errors import UserError
 from framegen.machine.files import MAX_JSON_BYTES, check_file, json_text, parse_json
@@ -18,14 +18,12 @@ Row = dict[str, int | float]
 
 @dataclass(frozen=True)
 class Metrics:
-    """What was logged of a run: rows by name, in order. Each list makes a table, whose columns
-    become others where a population is left with a single net."""
+    """What was logged of a run, in order. Columns change where a population is left with a single net."""
 
     steps: list[Row]
     """One an optimizer step: step, train/loss, train/grad_norm, train/learning_rate."""
     epochs: list[Row]
-    """One an epoch: step, epoch, val/mse, where the optimum is known val/skill, and what was given to
-    `Epoch.log`."""
+    """One an epoch: step, epoch, val/mse, with an optimum val/skill, and what `Epoch.log` was given."""
     members: list[Row]
     """One an epoch and member: epoch, seed, train/loss (the epoch's mean), val/mse."""
 
@@ -39,7 +37,6 @@ class MetricsFiles:
     """Writes both files of a run; rows wait in memory until `flush`, or the end of a `with` block.
 
     Args:
-        folder: the run's folder.
         lengths: bytes to which the files are cut back: a resumed run writes the rest again. A file that is
             not named begins empty.
     """
@@ -48,7 +45,11 @@ class MetricsFiles:
         self.folder = folder
         self.pending: dict[str, list[Row]] = {METRICS: [], MEMBERS: []}
         for name in self.pending:
-            _cut(folder / name, lengths.get(name, 0))
+            with _appending(folder / name) as file:
+                if file.tell() < (length := lengths.get(name, 0)):
+                    reason = "is shorter than when the run was saved; it was changed or damaged since"
+                    raise UserError(f"{folder / name}: {reason}")
+                file.truncate(length)
 
     def __enter__(self) -> None:
         pass
@@ -58,8 +59,7 @@ class MetricsFiles:
             self.flush()
 
     def add(self, name: str, row: Mapping[str, float]) -> Row:
-        """A row for one of the files, without what is not finite. Returns it; until `flush` it may be added
-        to."""
+        """A row for one of the files, without what is not finite; until `flush` it may be added to."""
         self.pending[name].append(finite(row))
         return self.pending[name][-1]
 
@@ -69,30 +69,22 @@ class MetricsFiles:
             rows.clear()
 
     def flush(self) -> dict[str, int]:
-        """Write what waits; returns the lengths of the files in bytes. Raises UserError where the disk
-        refuses."""
+        """Write what waits; returns the files' lengths in bytes. Raises UserError where the disk refuses."""
         lengths = {}
         for name, rows in self.pending.items():
-            path = self.folder / name
-            try:
-                with path.open("ab") as file:
-                    file.write(b"".join(json_text(row).encode() + b"\n" for row in rows))
-                    lengths[name] = file.tell()
-            except OSError as error:
-                raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+            with _appending(self.folder / name) as file:
+                file.write(b"".join(json_text(row).encode() + b"\n" for row in rows))
+                lengths[name] = file.tell()
             rows.clear()
         return lengths
 
 
-def _cut(path: Path, length: int) -> None:
-    """Bring a file to the length it had; a new one is empty."""
+@contextmanager
+def _appending(path: Path) -> Iterator[BinaryIO]:
+    """A file at whose end is written, made where it is missing. Raises UserError where the disk refuses."""
     try:
         with path.open("ab") as file:
-            if file.tell() < length:
-                raise UserError(
-                    f"{path}: is shorter than when the run was saved; it was changed or damaged since"
-                )
-            file.truncate(length)
+            yield file
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
@@ -109,8 +101,7 @@ def read_metrics(folder: Path) -> Metrics:
 
 
 def whole_epochs(folder: Path, members: int) -> list[Row]:
-    """The epochs that a run has behind it, up to the first in which not all of so many nets were left; none
-    where it has not begun. Raises UserError like `read_metrics`."""
+    """The epochs behind a run, up to the first with fewer nets left; none where it has not begun."""
     if not (folder / MEMBERS).exists():
         return []
     metrics = read_metrics(folder)

@@ -60,11 +60,8 @@ class Run:
 
 
 def load(run: Path | str, device: str = "cpu", runs_dir: Path | str = "runs") -> Run:
-    """Open a run by its folder (or by its checkpoint file), or by its name in `runs_dir`, with all its models
-    in eval mode.
-
-    Raises UserError where there is none, or its checkpoint is missing or damaged.
-    """
+    """Open a run by its folder or checkpoint file, or its name in `runs_dir`, its models in eval mode. Raises
+    UserError where there is none, or its checkpoint is missing or damaged."""
     path = find(run, runs_dir)
     saved = checkpoint.load(path)
     place = device_for(next(iter(saved.models.values())), saved.config.training.engine, device)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, cast
 
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.training import Mode
@@ -15,17 +15,16 @@ from framegen.runs.metrics import METRICS
 from framegen.runs.tracking import Tracker, Untracked
 
 PROJECT = "framegen"
-
 ONLINE_TIMEOUT = 5
 """Seconds that W&B's server may take to answer at the start."""
-
 FINISH_TIMEOUT = 30
 """Seconds that an upload may take after the end of a training; the rest waits on disk for `wandb sync`."""
 
 
-def resolve_mode(track: Mode | None) -> Mode:
-    """The option where it is given, else WANDB_MODE, else online under `wandb agent`, else offline."""
-    usual = "online" if os.environ.get("WANDB_SWEEP_ID") else "offline"
+def resolve_mode(track: Mode | None, before: Mode | None = None) -> Mode:
+    """The option, else WANDB_MODE, else as a run was tracked `before`; a new one is online under `wandb
+    agent`, else offline."""
+    usual = before or ("online" if os.environ.get("WANDB_SWEEP_ID") else "offline")
     mode = track or os.environ.get("WANDB_MODE") or usual
     match mode:
         case "online" | "offline" | "disabled":
@@ -37,67 +36,49 @@ def resolve_mode(track: Mode | None) -> Mode:
             raise UserError(f"{said}: is none of online, offline, disabled")
 
 
-def resolve_again(track: Mode | None, before: Mode) -> Mode:
-    """Of a run that is there already: the option or WANDB_MODE where one is given, else as it was tracked
-    before."""
-    return resolve_mode(track) if track or "WANDB_MODE" in os.environ else before
-
-
-@dataclass(frozen=True)
-class About:
-    """What W&B says of a run."""
+class About(NamedTuple):
+    """What W&B says of a run, as far as the environment does not."""
 
     identity: str
-    """W&B's id of the run, the same when a run is resumed."""
+    """W&B's id, the same when a run is resumed."""
     group: str
     tags: tuple[str, ...]
-    """Beside those of WANDB_TAGS."""
     job_type: str
-    """Train, population or reproduce."""
-    notes: str = ""
-    """A line that says what the run is, where WANDB_NOTES does not."""
+    notes: str
 
 
 def about_run(description: Description) -> About:
-    """What W&B says of a run."""
+    """What W&B says of a training."""
     config = description.config
+    name, known = config.experiment, EXPERIMENTS.get(config.experiment)
     kinds = (type(part).__name__.lower() for part in (config.task, config.model))
     return About(
         description.wandb_id,
-        group=description.group or config.experiment,
-        tags=tuple(dict.fromkeys((*kinds, *description.tags))),
+        group=description.group or name,
+        tags=(*kinds, *description.tags),
         job_type="population" if config.seeds else "train",
-        notes=f"{config.experiment}: {EXPERIMENTS[config.experiment].description}"
-        if config.experiment in EXPERIMENTS
-        else config.description,
+        notes=f"{name}: {known.description}" if known else config.description,
     )
 
 
 def tracker_of(track: Mode | Tracker, about: About) -> Tracker:
     """W&B, where it is disabled nothing, or a tracker of the caller's own."""
-    match track:
-        case "disabled":
-            return Untracked()
-        case "online" | "offline":
-            return WandB(track, about)
-        case _:
-            return track
+    if not isinstance(track, str):
+        return track
+    return Untracked() if track == "disabled" else WandB(track, about)
 
 
+@dataclass
 class WandB(Tracker):
     """Shows a run in Weights & Biases; its files go to `wandb` beside the run's folder.
 
     What goes wrong there once the run has begun never stops a training.
-
-    Args:
-        mode: "online" asks for W&B's server before anything else.
     """
 
-    def __init__(self, mode: Literal["online", "offline"], about: About) -> None:
-        self.mode: Literal["online", "offline"] = mode
-        self.about = about
-        self.run: Any = None
-        self.run_name = ""
+    mode: Literal["online", "offline"]
+    about: About
+    run: Any = None
+    run_name: str = ""
 
     def begin(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         """Raises UserError where W&B does not start."""
@@ -124,9 +105,8 @@ class WandB(Tracker):
         self._tell(lambda run: run.summary.update(dict(values)))
 
     def file(self, name: str, kind: str, path: Path, metadata: Mapping[str, Any]) -> None:
-        """As a version of an artifact. What many runs share, a data set, W&B lets a run use online alone;
-        offline it is kept as one that this run made, and the same content becomes the same version when runs
-        are uploaded."""
+        """As a version of an artifact. W&B lets a run use a data set that many share online alone; offline it
+        is kept as one that this run made, and the same content is the same version once uploaded."""
 
         def send(run: Any) -> None:
             import wandb
@@ -153,26 +133,16 @@ class WandB(Tracker):
             send(self.run)
         except Exception as error:  # W&B raises whatever its service process dies of
             self.run = None
-            print(
-                f"framegen: W&B broke off ({error!r}); the run goes on, its metrics are in {METRICS}",
-                file=sys.stderr,
-            )
+            said = f"W&B broke off ({error!r}); the run goes on, its metrics are in {METRICS}"
+            print(f"framegen: {said}", file=sys.stderr)
 
 
 def _shown(path: Path) -> Any:
-    """A picture or a video as W&B shows it. From a file: W&B's own encoder needs packages that are not
-    here."""
+    """A picture or a video as W&B shows it; from a file, since W&B's encoder needs more packages."""
     import wandb
 
-    match path.suffix:
-        case ".png":
-            return wandb.Image(str(path))
-        case ".gif":
-            return wandb.Video(str(path), format="gif")
-        case ".mp4":
-            return wandb.Video(str(path), format="mp4")
-        case _:
-            raise ValueError(f"{path}: is no picture or video that W&B shows")
+    ending = path.suffix.removeprefix(".")
+    return wandb.Image(str(path)) if ending == "png" else wandb.Video(str(path), format=cast(Any, ending))
 
 
 def start(run_dir: Path, mode: Literal["online", "offline"], about: About, config: Mapping[str, Any]) -> Any:
@@ -184,9 +154,9 @@ def start(run_dir: Path, mode: Literal["online", "offline"], about: About, confi
     wandb = _import_wandb(run_dir, mode)
     if wandb is None:
         return None
-    way_out = (
-        "choose --track offline (nothing is lost: `wandb sync` uploads the run later) or --track disabled"
-    )
+    given = map(str.strip, os.environ.get("WANDB_TAGS", "").split(","))
+    later = "nothing is lost: `wandb sync` uploads the run later"
+    way_out = f"choose --track offline ({later}) or --track disabled"
     try:
         if mode == "online" and not wandb.login(prompt=False, verify=False, timeout=ONLINE_TIMEOUT):
             raise UserError(
@@ -199,7 +169,7 @@ def start(run_dir: Path, mode: Literal["online", "offline"], about: About, confi
             id=about.identity,
             name=os.environ.get("WANDB_NAME") or run_dir.name,
             group=about.group,
-            tags=_tags(about),
+            tags=list(dict.fromkeys([*about.tags, *filter(None, given)])),
             job_type=os.environ.get("WANDB_JOB_TYPE") or about.job_type,
             notes=os.environ.get("WANDB_NOTES") or about.notes,
             config=dict(config),
@@ -226,8 +196,7 @@ _set_here: dict[str, str] = {}
 
 
 def _import_wandb(run_dir: Path, mode: Mode) -> Any:
-    """The wandb module, told to keep everything beside the runs; None where it is not installed and not asked
-    for."""
+    """The wandb module, told to keep everything beside the runs; None where it is neither here nor needed."""
     # W&B stages tables and artifacts in a folder of the user's, unless these point elsewhere.
     root = run_dir.parent.absolute() / "wandb"
     root.mkdir(parents=True, exist_ok=True)
@@ -246,16 +215,10 @@ def _import_wandb(run_dir: Path, mode: Mode) -> Any:
         import wandb
         import wandb.errors
     except ImportError as error:
+        missing = "wandb is not installed here"
         if mode == "online":
             way_out = "install it, or choose --track disabled"
-            raise UserError(f"--track online: wandb is not installed here; {way_out}") from error
-        print(
-            f"framegen: wandb is not installed here; the run's values are in {METRICS} alone", file=sys.stderr
-        )
+            raise UserError(f"--track online: {missing}; {way_out}") from error
+        print(f"framegen: {missing}; the run's values are in {METRICS} alone", file=sys.stderr)
         return None
     return wandb
-
-
-def _tags(about: About) -> list[str]:
-    given = os.environ.get("WANDB_TAGS", "").split(",")
-    return list(dict.fromkeys([*about.tags, *(tag.strip() for tag in given if tag.strip())]))

@@ -21,7 +21,7 @@ from framegen.machine.plugins import command
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, About, Place
 from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
 from framegen.training.engine import Engine
@@ -120,11 +120,10 @@ class OngoingTraining:
         progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
         progress |= {f"best.{name}": value for name, value in self.best.items()}
         checkpoint.save_progress(self.folder / RESUME, state | progress, self.config, self.place)
-        weights = self._weights()
-        seeds, shape = self.place.seeds, self.data.frame_shape
-        shown = seeds[0] if shown is None else shown
-        checkpoint.save(self.folder / CHECKPOINT, weights, self.config, shape, seeds, shown, self.place.step)
-        self.saved_step = self.place.step
+        step, seeds = self.place.step, self.place.seeds
+        about = About(self.data.frame_shape, step, seeds[0] if shown is None else shown, seeds)
+        checkpoint.save(self.folder / CHECKPOINT, self._weights(), self.config, about)
+        self.saved_step = step
 
     def _weights(self) -> dict[str, Tensor]:
         """What the checkpoint holds: the best weights where they are asked for, else those of now."""

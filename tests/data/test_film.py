@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from framegen.commands.training import train
-from framegen.config.config import Config, from_dict, to_dict
+from framegen.config.config import Config, from_json, to_dict
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Film
 from framegen.config.training import Training
@@ -21,6 +21,7 @@ from framegen.data.films.dataset import frames_of, read_manifest
 from framegen.data.films.importing import import_films
 from framegen.evaluation import references
 from framegen.machine.errors import OptionError, UserError
+from framegen.machine.files import json_text
 from framegen.models.baselines import MeanFrame
 from framegen.runs.tracking import Tracker
 from tests.data.films import encode, scene
@@ -166,7 +167,7 @@ def test_a_run_is_bound_to_its_films(data_dir: Path, tmp_path: Path) -> None:
     assert len(bound.digest) == 64
     assert len(load_data(bound, data_dir).train) == len(load_data(TASK, data_dir).train)
     config = Config(bound, Recurrent())
-    assert from_dict(to_dict(config), "here") == config
+    assert from_json(json_text(to_dict(config)), "here") == config
     other = encode(tmp_path / "b.mp4", scene(50, 80))
     import_films([other], "set", 16, data_dir=tmp_path / "data", show=False)
     with pytest.raises(UserError, match="is not the data set that the run began with"):

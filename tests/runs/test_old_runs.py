@@ -42,7 +42,7 @@ def test_an_old_run_opens_generates_and_is_measured_as_it_was(
     assert list(run.models) == [0, 1]
     assert [len(rows) for rows in (run.metrics().epochs, run.metrics().members)] == [2, 4]
     _same_frames(framegen.generate(run.folder, 5, tmp_path / "frames.npy"), "old-run.npy")
-    before, after = _numbers(run.results), _numbers(measure(run))
+    before, after = _numbers(run.results), _numbers(measure(run)[0])
     for place, value in before.items():
         assert after[place] == pytest.approx(value, rel=1e-4), place
 

@@ -332,7 +332,7 @@ def test_a_tracker_of_ones_own_is_told_of_a_run_in_wandbs_place(tmp_path: Path) 
     assert not (tmp_path / "runs" / "wandb").exists()
 
 
-def test_a_stream_is_one_row_of_errors_and_one_for_each_time_that_it_is_continued(tmp_path: Path) -> None:
+def test_a_stream_is_one_clip_one_step_ahead_and_others_closed_loop(tmp_path: Path) -> None:
     told = _Told()
     windows = {"num_windows": 5, "num_val_windows": 2, "num_test_windows": 3, "epochs": 1, "media_every": 0}
     config = configure("sine-next", None, windows)

@@ -127,7 +127,7 @@ def test_killed_and_resumed_equals_never_killed(trained: Run, monkeypatch: pytes
 
 
 def test_what_was_saved_measures_the_same_again(trained: Run) -> None:
-    first, again = trained.results, evaluation.measure(load(trained.folder))
+    first, again = trained.results, evaluation.measure(load(trained.folder))[0]
     for part in ("one_step", "closed_loop"):
         assert again.values(part, "mse") == pytest.approx(first.values(part, "mse"), rel=1e-6)
 

@@ -26,7 +26,7 @@ from framegen.runs.checkpoint import CHECKPOINT, steps_taken
 from framegen.runs.folder import find, lock, read_config
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, tracked
-from framegen.runs.weights_and_biases import about_run, resolve_again, tracker_of
+from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
 from framegen.studies.probe import long_loops, plots
 from framegen.studies.probe.beliefs import MEANINGS
 from framegen.studies.probe.dynamics import ClosedLoop, fixed_points, lyapunov
@@ -249,7 +249,7 @@ def _draw(run: Run, examination: Examination, found: Probe, read: tuple[Known, K
 def _track(run: Run, found: Probe, made: Sequence[Path], track: Mode | None) -> None:
     """Leave the numbers and the figures in the run's own W&B run, unless it is not tracked."""
     description = read_config(run.folder)
-    mode = resolve_again(track, description.track)
+    mode = resolve_mode(track, description.track)
     if mode == "disabled":
         return
     step = steps_taken(run.folder / CHECKPOINT)

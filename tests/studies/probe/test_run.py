@@ -2,10 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, ConvRecurrent
 from framegen.config.tasks import Drift, Sprites
 from framegen.machine.files import read_json
-from framegen.runs.tracking import Tracker
 from framegen.studies.probe.beliefs import JOINT
 from framegen.studies.probe.long_loops import VERDICTS
 from framegen.studies.probe.results import PROBE, Probe
@@ -77,28 +75,28 @@ def test_the_same_from_python_and_without_the_long_loops(population: Path) -> No
 
 
 def test_a_tracked_run_gets_the_numbers(population: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: dict[str, Any] = {}
+    sent: dict[str, object] = {}
 
-    class Told(Tracker):
-        def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-            told[name] = columns, rows
+    class Wandb:
+        summary = sent
 
-        def summary(self, values: Mapping[str, float]) -> None:
-            told.update(values)
+        def log(self, row: dict[str, object]) -> None:
+            sent.update(row)
 
-        def finish(self, well: bool) -> None:
-            told["ended"] = well
+        def finish(self, exit_code: int) -> None:
+            sent["ended"] = exit_code
 
-    monkeypatch.setattr("framegen.studies.probe.run.tracker_of", lambda *_: Told())
+    monkeypatch.setattr("framegen.runs.weights_and_biases.start", lambda *_: Wandb())
+    monkeypatch.setattr("wandb.Table", lambda columns, data: (columns, data))
     before = {path: path.read_bytes() for path in population.glob("*.jsonl")}
     found = probe(population, 20, "offline", show=False, draw=False)
     assert {path: path.read_bytes() for path in population.glob("*.jsonl")} == before
-    columns, rows = told["probe/members"]
+    columns, rows = sent["probe/members"]  # pyright: ignore[reportGeneralTypeIssues]
     assert columns[0] == "seed"
     assert [row[columns.index(f"r2 {JOINT}")] for row in rows] == found.values(JOINT)
     mean = math.fsum(value or 0 for value in found.values(JOINT)) / 3
-    assert told[f"probe/{JOINT}"] == pytest.approx(mean, rel=1e-5)
-    assert told["ended"]
+    assert sent[f"probe/{JOINT}"] == pytest.approx(mean, rel=1e-5)
+    assert sent["ended"] == 0
 
 
 @pytest.mark.parametrize(
