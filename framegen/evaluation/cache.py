@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
-import torch
+from torch import Tensor
 
 from framegen.config.tasks import Task
 from framegen.data.clips import Data, chunks
@@ -37,39 +36,26 @@ def reference_errors(
         return {name: measure(each) for name, each in references.items()}
     version_name = f".references-{_version()}-"
     path = data.file.parent / f"{version_name}{_digest(task, data)}.safetensors"
+    found: dict[str, dict[str, dict[str, Tensor]]] = {}
     with suppress(UserError):
-        found = _read(path)
+        for place, values in load_tensors(path)[0].items():
+            name, part, metric = place.rsplit("/", 2)
+            found.setdefault(name, {}).setdefault(part, {})[metric] = values
         if found.keys() == references.keys():
             return {name: found[name] for name in references}
-    found = {name: measure(each) for name, each in references.items()}
+    measured = {name: measure(each) for name, each in references.items()}
     tensors = {
         f"{name}/{part}/{metric}": values
-        for name, parts in found.items()
+        for name, parts in measured.items()
         for part, errors in parts.items()
-        for metric, values in _tensors(errors).items()
+        for metric, values in errors.items()
     }
     with suppress(UserError, OSError):  # a folder that is read only is none the worse
         save_tensors(path, tensors, {})
         for other in path.parent.glob(".references-*"):
             if not other.name.startswith(version_name):
                 other.unlink(missing_ok=True)
-    return found
-
-
-def _tensors(errors: Errors) -> dict[str, torch.Tensor]:
-    return {"squared": errors.squared, "absolute": errors.absolute, **errors.pictures}
-
-
-def _read(path: Path) -> dict[str, Mapping[str, Errors]]:
-    tensors, _ = load_tensors(path)
-    found: dict[str, dict[str, dict[str, torch.Tensor]]] = {}
-    for place, values in tensors.items():
-        name, part, metric = place.rsplit("/", 2)
-        found.setdefault(name, {}).setdefault(part, {})[metric] = values
-    return {
-        name: {part: Errors(each.pop("squared"), each.pop("absolute"), each) for part, each in parts.items()}
-        for name, parts in found.items()
-    }
+    return measured
 
 
 def _version() -> str:

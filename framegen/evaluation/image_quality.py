@@ -5,28 +5,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from framegen.evaluation.metrics import Range, number
-from framegen.evaluation.similarity import MIN_SIDE, ssim, ssim_literature
+from framegen.evaluation.similarity import ssim, ssim_literature
 
-PICTURE_CONVENTION = {
-    "mse_frame": "squared error summed over a frame's channels and pixels, mean over clips and frames",
-    "mae_frame": "absolute error summed and averaged the same way",
-    "ssim": "structural similarity: Gaussian window of 11 x 11 (sd 1.5), range 1, no border; 1 is equal",
-    "ssim_literature": "the same with a uniform window of 7 x 7 and range 2, as published tables of Moving "
-    "MNIST have it: too high, to be set beside those alone",
-    "motion_ratio": "mean absolute difference of a frame from the one before it, over the truth's: 0 is "
-    "frozen",
-    "sharpness_ratio": "mean length of the brightness gradient, over the truth's: below 1 is blurred (noise "
-    "counts as sharp)",
-}
-"""Where both sides have at least 11 pixels. All but the first two see frames clipped to the value range.
-
-LPIPS and FVD are left out: the weights of their nets cannot be had offline.
-"""
-
-
-def are_pictures(frame_shape: tuple[int, int, int]) -> bool:
-    """Whether frames of (C, H, W) are large enough to be measured as pictures."""
-    return min(frame_shape[1:]) >= MIN_SIDE
+PICTURES = ("mse_frame", "mae_frame", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio")
+"""The metrics of pictures; see `CONVENTION`."""
 
 
 def measure_pictures(
@@ -58,12 +40,11 @@ def measure_pictures(
 
 
 def picture_scores(values: Mapping[str, Tensor]) -> dict[str, float | None]:
-    """The metrics of PICTURE_CONVENTION over the clips; {} of {}. A share of nothing is None."""
-    if not values:
+    """PICTURES from what `measure_pictures` gave; {} where it gave nothing. A share of nothing is None."""
+    if "ssim" not in values:
         return {}
     mean = {name: each.mean().item() for name, each in values.items()}
-    plain = ("mse_frame", "mae_frame", "ssim", "ssim_literature")
-    return {name: number(mean[name]) for name in plain} | {
+    return {name: number(mean[name]) for name in PICTURES if name in mean} | {
         f"{name}_ratio": number(mean[name] / true) if (true := mean[f"true {name}"]) else None
         for name in ("motion", "sharpness")
     }

@@ -21,25 +21,11 @@ from framegen.models.rollout import rollout
 
 INTERVALS = {"50": 0.5, "90": 0.9}
 """The central intervals that are looked at, by their percent."""
+COVERAGE = [f"coverage_{name}" for name in INTERVALS]
 SAMPLES = 32
 """Futures drawn of each clip, closed-loop."""
 SAMPLED, PIXELS = 32, 1024
 """Clips whose futures are drawn, evenly spread; of small frames as many as have so many pixels."""
-
-BITS_CONVENTION = {
-    "bits": "-log2 of the probability that the predictor gave to the stored frame that came, one step ahead; "
-    "mean over frames and clips",
-    "bits_se": "standard error of bits over the clips",
-}
-COVERAGE_CONVENTION = {
-    f"coverage_{name}": f"share of pixels that lay within the central {name} % of what was predicted, one "
-    "step ahead"
-    for name in INTERVALS
-}
-REGRET_CONVENTION = {
-    "regret": "bits less the optimum's: 0 is to know all that can be known",
-    "regret_se": "standard error of regret over the clips, both predictors' bits of a clip taken together",
-}
 
 
 @seeded(0)
@@ -135,15 +121,8 @@ def likelihood_scores(
             scores[name] |= {"regret": number(over.mean().item()), "regret_se": standard_error(over)}
         if name in covered:
             shares = covered[name].mean(1).tolist()
-            scores[name] |= dict(zip(COVERAGE_CONVENTION, map(number, shares), strict=True))
+            scores[name] |= dict(zip(COVERAGE, map(number, shares), strict=True))
     return scores, covered
-
-
-def likelihood_convention(scores: Mapping[Name, Scores]) -> dict[str, str]:
-    """What the metrics mean that `likelihood_scores` gave."""
-    known = {metric for each in scores.values() for metric in each}
-    meanings = BITS_CONVENTION | REGRET_CONVENTION | COVERAGE_CONVENTION
-    return {metric: meaning for metric, meaning in meanings.items() if metric in known}
 
 
 def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:
