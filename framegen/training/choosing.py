@@ -13,7 +13,8 @@ from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.predictor import Predictor, cpu_threads
 from framegen.training import ranks
-from framegen.training.engine import Engine, TorchEngine
+from framegen.training.base import Engine
+from framegen.training.engine import TorchEngine
 from framegen.training.fused_engine import FusedEngine
 
 

@@ -24,7 +24,7 @@ from framegen.runs import checkpoint
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place
 from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
-from framegen.training.engine import Engine
+from framegen.training.base import Engine, part_of
 from framegen.training.ranks import Lost, agree, current
 from framegen.training.schedule import total_steps
 
@@ -175,10 +175,7 @@ class OngoingTraining:
         try:
             self.engine.load_state_dict(tensors)
             self.losses = tensors["epoch.loss"]
-            self.best = {n.removeprefix("best."): w for n, w in tensors.items() if n.startswith("best.")}
-            prefix = "epoch.window."
-            self.windows = {
-                int(n.removeprefix(prefix)): w for n, w in tensors.items() if n.startswith(prefix)
-            }
+            self.best = part_of(tensors, "best.")
+            self.windows = {int(n): window for n, window in part_of(tensors, "epoch.window.").items()}
         except (ValueError, KeyError) as error:
             raise UserError(f"{self.folder / RESUME}: is damaged: {error}") from error
