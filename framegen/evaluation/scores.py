@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -31,6 +32,7 @@ from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Sco
 from framegen.evaluation.similarity import MIN_SIDE
 from framegen.models.predictor import Predictor
 
+T = TypeVar("T")
 AllErrors = Mapping[int | str, Mapping[str, Errors]]
 """By a model's seed or a reference's name, by part."""
 
@@ -96,20 +98,17 @@ def evaluate(
     if data.overlapping:  # clips that share frames say less of how far a mean may be off
         for scores in (*one_step.values(), *loop.values()):
             scores.update({metric: None for metric in scores if metric.endswith("_se")})
-    shown = {"model": median_seed, **{name: name for name in references}}
     found = {metric for part in parts.values() for each in part.values() for metric in each}
+
+    def shown(table: Mapping[int | str, T]) -> dict[str, T]:
+        return {"model": table[median_seed], **{name: table[name] for name in references}}
+
+    horizon = len(next(iter(curves.values()))["mse"]) if loop else 0
     return Results(
         convention={metric: meaning for metric, meaning in CONVENTION.items() if metric in found},
         validation={name: value for name, value in validation.items() if math.isfinite(value)},
-        one_step={name: one_step[key] for name, key in shown.items()},
-        closed_loop=None
-        if not loop
-        else ClosedLoop(
-            data.context,
-            len(curves[median_seed]["mse"]),
-            {name: loop[key] for name, key in shown.items()},
-            {name: curves[key] for name, key in shown.items()},
-        ),
+        one_step=shown(one_step),
+        closed_loop=ClosedLoop(data.context, horizon, shown(loop), shown(curves)) if loop else None,
         members=tuple(
             Member(seed, validated[seed], one_step[seed], loop.get(seed), curves.get(seed)) for seed in models
         ),
@@ -120,7 +119,7 @@ def evaluate(
             if len(models) > 1
         },
         permanence=permanence(
-            {name: errors[key]["one_step"]["squared"] for name, key in shown.items()}, data
+            shown({key: each["one_step"]["squared"] for key, each in errors.items()}), data
         ),
         calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )

@@ -7,12 +7,9 @@ import torch
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
 from framegen.machine.errors import OptionError, UserError
 from framegen.models.nets.convolutional import ConvRecurrentNet
-from framegen.models.nets.mlp import MemorylessNet
 from framegen.models.nets.motion_filter import MotionFilterNet
-from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.nets.recurrent import MemorylessNet, RecurrentNet
 from framegen.models.predictor import Predictor
-
-FullyConnected = RecurrentNet | MemorylessNet
 
 
 @singledispatch

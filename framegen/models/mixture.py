@@ -1,9 +1,8 @@
 """Mixtures of Gaussians over frames of stored levels: what a net says of the next frame beside its mean."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +15,7 @@ sum to 1 within 2 %, beside the ends within 7 %; from a deviation of one level o
 within 1 %, which falls with the square of the deviation."""
 
 
-@dataclass(frozen=True)
-class Mixture:
+class Mixture(NamedTuple):
     """K Gaussians that are cut to [0, 1] and rounded to the levels of 1/255 (censored: Tobin, 1958), at every
     step of B sequences.
 
@@ -83,10 +81,6 @@ class Mixture:
         values = mean + math.sqrt(temperature) * deviation * noise
         return (values.clamp(0, 1) / LEVEL).round() * LEVEL
 
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
-        """The same change made to each of the tensors."""
-        return Mixture(change(self.means), change(self.deviations), change(self.log_weights))
-
 
 def censored_mean(mean: Tensor, deviation: Tensor | float) -> Tensor:
     """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis,
@@ -105,6 +99,5 @@ def mean_of(made: Tensor | Mixture) -> Tensor:
 def join(parts: Sequence[Any]) -> Any:
     """Predictions, or mixtures, one after another in time."""
     if isinstance(parts[0], Mixture):
-        names = ("means", "deviations", "log_weights")
-        return Mixture(*(torch.cat([getattr(part, name) for part in parts], 1) for name in names))
+        return Mixture(*(torch.cat(each, 1) for each in zip(*parts, strict=True)))
     return torch.cat(list(parts), 1)

@@ -139,11 +139,6 @@ def map_state(function: Callable[..., Tensor], *states: State) -> State:
             raise TypeError(f"a state is None, a tensor or a tuple of states, not {type(other).__name__}")
 
 
-def detach(state: State) -> State:
-    """The same state, cut off from the graph that computed it (truncated back-propagation through time)."""
-    return map_state(Tensor.detach, state)
-
-
 def name_parts(state: State, name: str) -> dict[str, Tensor]:
     """A state's tensors by names that tell their places ("state.0.1"), to be saved; None is an empty
     tensor."""

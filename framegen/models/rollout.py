@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from framegen.machine.errors import UserError
+from framegen.models.mixture import Mixture
 from framegen.models.predictor import Predictor, device_of
 
 
@@ -60,7 +61,7 @@ def _drawn(
     frames, state = prompt.to(device_of(model)), None
     for _ in range(num_frames):
         mixture, state = model.density(frames, state)
-        frames = mixture.each(lambda tensor: tensor[:, -1:]).sample(generator, temperature)
+        frames = Mixture(*(part[:, -1:] for part in mixture)).sample(generator, temperature)
         yield frames[:, 0].cpu()
 
 

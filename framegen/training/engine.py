@@ -13,7 +13,7 @@ from framegen.data.clips import Clips
 from framegen.machine.device import seeded
 from framegen.models.mixture import Mixture
 from framegen.models.parameters import flatten, load_weights, split, stack, trained
-from framegen.models.predictor import Predictor, detach
+from framegen.models.predictor import Predictor, map_state
 from framegen.training.base import Engine, part_of
 from framegen.training.feeding import bits_loss, noise, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
@@ -146,7 +146,8 @@ class TorchEngine(Engine):
             shown = inputs + added[rows].to(inputs)
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
             made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
-        self.states[k] = detach(state) if self.carry_state else None
+        # Truncated back-propagation through time: the state is cut off from the graph that computed it.
+        self.states[k] = map_state(Tensor.detach, state) if self.carry_state else None
         if isinstance(made, Mixture):
             loss, unit = bits_loss(made, targets), torch.ones((), device=self.device)
         elif training.loss == "relative":

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from framegen.config.training import Training
 from framegen.data.clips import Clips
-from framegen.models import FullyConnected
 from framegen.models.kernels.build import library, pointer
 from framegen.models.kernels.fused import compiled, packed, shape_of, unpacked
+from framegen.models.nets.recurrent import FullyConnected
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor
 from framegen.training.base import Engine

@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from framegen.config.training import Engine
 from framegen.machine.device import choose_device
-from framegen.models import FullyConnected
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.nets.density import WHOLE_FRAMES, LinearDensity
 from framegen.models.nets.mingru import MinGRU
-from framegen.models.nets.mlp import MemorylessNet
+from framegen.models.nets.recurrent import FullyConnected, MemorylessNet
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State, device_of, num_parameters
 

@@ -10,8 +10,7 @@ where a frame is what was predicted there is nothing to learn from it. In a clos
 nothing, takes its own predictions for the frames, and so keeps its motion.
 """
 
-import math
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +21,10 @@ from framegen.machine.errors import OptionError
 from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.motion import optical_flow, warp
 from framegen.models.nets.answers import begin_at_zero, to_range
+from framegen.models.nets.conv_layers import MinConvGRU
 from framegen.models.nets.density import ConvDensity, Net
-from framegen.models.nets.mingru import MinConvGRU
 from framegen.models.nets.recall import Recall, begin, recall
-from framegen.models.predictor import State
+from framegen.models.predictor import Forecaster, State
 
 FEATURES = 9
 """Innovation and belief, two each; three errors; two edges."""
@@ -74,20 +73,11 @@ class Filtered(NamedTuple):
     """(B, 2): see `_came_true`, a running sum."""
     earlier: Recall
     """Earlier frames."""
-    memory: Tensor
+    memory: Tensor | None
     """The state of the layer of minGRU."""
 
-    @classmethod
-    def before(cls, first: Tensor, memory: Tensor) -> Self:
-        """Of the first frames (B, C, H, W), as if all had been at rest; `memory` is the layer's first
-        state."""
-        still = first.new_zeros(len(first), 2, *first.shape[2:])
-        found = first.new_zeros(len(first), 2)
-        pictures = first, first, first, first, first, first
-        return cls(first, still, *pictures, still, found, begin(first), memory)
 
-
-class MotionFilterNet(Net):
+class MotionFilterNet(Net, Forecaster):
     """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
 
     With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
@@ -124,13 +114,12 @@ class MotionFilterNet(Net):
         heads = config.density, config.hidden_size, frame_shape[0], 1
         self.spread = ConvDensity(*heads) if config.density else None
 
-    def feedback(self, predictions: Tensor) -> Tensor:
-        """Frames of NaN: a frame that was not seen, in whose place the filter takes its own prediction."""
-        return torch.full_like(predictions, math.nan)
-
     def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
-        if state is None:
-            state = Filtered.before(frames[:, 0], self.memory.start(frames[:, 0][None]))
+        if state is None:  # as if all had been at rest
+            first, found = frames[:, 0], frames.new_zeros(len(frames), 2)
+            still = frames.new_zeros(len(frames), 2, *frames.shape[3:])
+            pictures = first, first, first, first, first, first
+            state = Filtered(first, still, *pictures, still, found, begin(first), None)
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, state)
