@@ -15,9 +15,9 @@ from framegen.machine.files import load_tensors, save_tensors
 from framegen.models.predictor import Predictor
 
 VERSION = 1
-"""Of the code that decides what a reference's errors are; whoever changes what it computes counts this up."""
+"""Whoever changes what a reference's errors are counts this up."""
 PACKAGES = "torch", "numpy", "opencv-python-headless"
-"""And those."""
+"""Whose versions count too."""
 
 
 def reference_errors(
@@ -34,7 +34,8 @@ def reference_errors(
     """
     if data.file is None or not type(task).__module__.startswith("framegen."):
         return {name: measure(each) for name, each in references.items()}
-    version_name = f".references-{_version()}-"
+    versions = repr([VERSION, *map(version, PACKAGES)]).encode()
+    version_name = f".references-{hashlib.sha256(versions).hexdigest()[:8]}-"
     path = data.file.parent / f"{version_name}{_digest(task, data)}.safetensors"
     found: dict[str, dict[str, dict[str, Tensor]]] = {}
     with suppress(UserError):
@@ -56,12 +57,6 @@ def reference_errors(
             if not other.name.startswith(version_name):
                 other.unlink(missing_ok=True)
     return measured
-
-
-def _version() -> str:
-    """Of the code and the packages that measure."""
-    said = [VERSION, *map(version, PACKAGES)]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
 
 
 def _digest(task: Task, data: Data) -> str:

@@ -18,8 +18,7 @@ def measure_pictures(
 
     Args:
         frames: predicted and true, (B, C, H, W) each.
-        before: what was predicted and what was true one frame earlier; where the earlier frame was observed,
-            it twice.
+        before: what was predicted and what was true one frame earlier; an observed frame stands for both.
         value_range: lowest and highest value of a pixel.
     """
     low, high = value_range

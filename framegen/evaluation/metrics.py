@@ -1,8 +1,5 @@
-"""Errors of predictions, and how they vary from clip to clip and from seed to seed.
-
-All errors are means over clips, frames and pixels of values in the task's own range. None stands where there
-is no number.
-"""
+"""Metrics of errors, and how they vary from clip to clip and from seed to seed. None stands where there is no
+number."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +13,7 @@ Range = tuple[float, float]
 """Lowest and highest value of a pixel."""
 
 AT_REST = 1e-9
-"""Squared error below which nothing moves: less than one grey level at one pixel of a small frame."""
+"""Squared error below which nothing moves: less than one level at one pixel of a small frame."""
 
 CONVENTION = {
     "mse": "squared error, mean over clips, frames, channels and pixels, in units of the task's values",
@@ -54,19 +51,15 @@ value range. LPIPS and FVD are left out: the weights of their nets cannot be had
 
 
 def psnr(mse: float, value_range: Range) -> float | None:
-    """Peak signal-to-noise ratio in dB; None for an mse of 0, where it is infinite, and for one that is not
-    finite."""
+    """Peak signal-to-noise ratio in dB; None for an mse of 0, where it is infinite, or not finite."""
     if mse == 0 or not math.isfinite(mse):
         return None
     return 10 * math.log10((value_range[1] - value_range[0]) ** 2 / mse)
 
 
 def ratio(error: float | None, reference: float | None) -> float | None:
-    """An error over that of a reference, such as copying's or the optimum's.
-
-    None where one of them is no number, or where the reference has no error to speak of: there the error
-    itself has to say it.
-    """
+    """An error over that of a reference; None where one of them is no number, or where the reference has no
+    error to speak of: there the error itself has to say it."""
     if error is None or reference is None or not reference > AT_REST:
         return None
     return number(error / reference)
@@ -74,10 +67,7 @@ def ratio(error: float | None, reference: float | None) -> float | None:
 
 def skill(mse: float, mse_copy_last: float, mse_optimal: float) -> float | None:
     """How far a predictor has come from copying the last frame (0) to the best possible (1); below 0 it is
-    worse.
-
-    None where there is nothing to gain, since copying is optimal.
-    """
+    worse. None where there is nothing to gain, since copying is optimal."""
     return ratio(mse_copy_last - mse, mse_copy_last - mse_optimal)
 
 
@@ -146,15 +136,13 @@ def over_members(name: str, values: Tensor) -> dict[str, Tensor]:
 
 
 def summary(values: dict[str, list[float | None]]) -> dict[str, float]:
-    """`over_members` of values by name, a list over the members each, as plain numbers; what has none is left
-    out."""
+    """`over_members` of values by name, a list over the members each, as plain numbers, where all are."""
     columns = {name: torch.tensor(each) for name, each in values.items() if None not in each}
     rows = (over_members(name, column) for name, column in columns.items())
     return {key: value.item() for row in rows for key, value in row.items()}
 
 
 def median_index(values: Sequence[float | None]) -> int:
-    """Where the median stands; of an even number of values the smaller of the two in the middle; None is the
-    largest."""
+    """Where the median stands, of an even number of values the smaller of the two; None is the largest."""
     known = [math.inf if value is None or math.isnan(value) else value for value in values]
     return sorted(range(len(known)), key=known.__getitem__)[(len(known) - 1) // 2]

@@ -8,16 +8,11 @@ MIN_SIDE = 11
 
 
 def ssim(predictions: Tensor, targets: Tensor) -> Tensor:
-    """As its authors define it: Gaussian window of 11 x 11 pixels, standard deviation 1.5, dynamic range 1.
-
-    Mean over channels and over all places where the window lies within the picture; 1 where the two are
-    equal.
+    """As its authors define it, (...): Gaussian window of 11 x 11 pixels, standard deviation 1.5, dynamic
+    range 1; mean over channels and all places where the window lies within the picture.
 
     Args:
         predictions, targets: (..., C, H, W), values in [0, 1], H and W at least 11.
-
-    Returns:
-        (...).
     """
     offsets = torch.arange(11).to(predictions) - 5
     weights = (-(offsets**2) / (2 * 1.5**2)).exp()
@@ -25,12 +20,9 @@ def ssim(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def ssim_literature(predictions: Tensor, targets: Tensor) -> Tensor:
-    """What the tables of the literature on Moving MNIST hold: too high, to be set beside them and no others.
-
-    They were made with scikit-image's defaults up to 0.19: a uniform window of 7 x 7 pixels, sample
-    covariances, and for floats a dynamic range of 2, from -1 to 1, though the pictures lie in [0, 1].
-    Arguments and result as of `ssim`.
-    """
+    """What tables of the literature on Moving MNIST hold: too high, to be set beside them alone. They were
+    made with scikit-image's defaults up to 0.19: a uniform window of 7 x 7 pixels, sample covariances, and
+    for floats a dynamic range of 2, though the pictures lie in [0, 1]. Arguments and result as of `ssim`."""
     weights = predictions.new_full((7,), 1 / 7)
     return _ssim(predictions, targets, weights, dynamic_range=2.0, sample=49 / 48)
 

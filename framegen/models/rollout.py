@@ -22,7 +22,7 @@ def rollout(
 
     Each frame that the model predicts is what it is shown next (see `Predictor.feedback`). With `sample` each
     frame is drawn from the model's density instead, and shown to it: one of the futures that it holds
-    possible, as probable as it says, with the world's own noise.
+    possible, with the world's own noise.
 
     Args:
         model: any predictor whose target is the next frame, on any device.
@@ -32,8 +32,8 @@ def rollout(
         temperature: above 0; below 1 what is drawn is likelier than it should be (see `Mixture.sample`).
 
     Yields:
-        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; not clipped to the value range
-        where it is a mean, a stored level where it was drawn.
+        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; a mean is not clipped to the value
+        range, a drawn frame has stored levels.
 
     Raises UserError where `sample` is asked of a model without a density head.
     """
@@ -77,18 +77,8 @@ def generate(
     sample: torch.Generator | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """All frames of a `rollout` at once, with the same arguments.
-
-    Args:
-        model: any predictor whose target is the next frame.
-        prompt: one clip (T, C, H, W) or several (B, T, C, H, W), float32 in the task's value range, T >= 1.
-        num_frames: how many frames to generate, at least 1.
-
-    Returns:
-        (num_frames, C, H, W), or (B, num_frames, C, H, W) for several clips; float32, not clipped.
-    """
+    """All frames of a `rollout` at once, with the same arguments but that the prompt may be one clip (T, C,
+    H, W) too: (num_frames, C, H, W), or (B, num_frames, C, H, W) for several; float32, not clipped."""
     batch = prompt if prompt.dim() == 5 else prompt[None]
-    frames = torch.stack(
-        list(rollout(model, batch, num_frames, sample, temperature)), 1
-    )  # (B, num_frames, C, H, W)
+    frames = torch.stack(list(rollout(model, batch, num_frames, sample, temperature)), 1)
     return frames if prompt.dim() == 5 else frames[0]

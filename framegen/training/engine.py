@@ -129,10 +129,8 @@ class TorchEngine(Engine):
 
     def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """This process's part of the loss of a model on some clips, fed as the training's options say, and of
-        the unit that `relative_loss` is in.
-
-        What is drawn by chance is drawn for all clips, so that each is fed alike whoever takes it.
-        """
+        the unit that `relative_loss` is in. What is drawn by chance is drawn for all clips, so that each is
+        fed alike whoever takes it."""
         training = self.training
         rows, share = self.ranks.share(len(index))
         started = time.perf_counter()

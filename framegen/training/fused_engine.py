@@ -1,10 +1,6 @@
 """The fused engine: forward, loss, back-propagation and Adam of fully connected nets in one compiled call
-(see recurrent.cpp).
-
-PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing out 1000 small
-operations; the arithmetic takes microseconds. The source is compiled at first use by the machine's own
-compiler, and kept in the user's cache.
-"""
+(see recurrent.cpp). PyTorch spends some 2 ms on a training step of the 4-5-4 net, nearly all of it handing
+out 1000 small operations; the arithmetic takes microseconds."""
 
 import ctypes
 from collections.abc import Sequence
@@ -21,9 +17,8 @@ from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor
 from framegen.training.base import Engine
 
-# Multiplications of weights in one call, about: a fraction of a second,
-# so that a signal is soon heard.
 CALL = 200_000_000
+"""Multiplications of weights in one call, about: a fraction of a second, so that a signal is soon heard."""
 
 
 class FusedEngine(Engine):
@@ -42,9 +37,8 @@ class FusedEngine(Engine):
         assert isinstance(model, FullyConnected)
         self.shape = shape_of(model)
         self.compiled = library(self.shape)
-        self.inputs, self.targets = (
-            each.flatten(2).contiguous() for each in clips.batch(slice(None))
-        )  # (N, T, I), (N, T, O)
+        every = clips.batch(slice(None))
+        self.inputs, self.targets = (each.flatten(2).contiguous() for each in every)  # (N, T, I), (N, T, O)
         self._own_weights()
         self.mean, self.variance = torch.zeros_like(self.weights), torch.zeros_like(self.weights)
         self.threads = torch.get_num_threads()

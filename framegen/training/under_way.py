@@ -95,8 +95,7 @@ class OngoingTraining:
         self.place = replace(self.place, **changes)
 
     def log(self, step: int, values: Mapping[str, float]) -> Row:
-        """Write and track a row of values that belong to an optimizer step; one that is not finite is left
-        out."""
+        """Write and track a row of values of an optimizer step; one that is not finite is left out."""
         row = self.metrics.add(METRICS, {"step": step, **values})
         self.tracker.log(step, finite(values))
         return row
@@ -133,8 +132,8 @@ class OngoingTraining:
         return stack(self.engine.kept)
 
     def look(self, mse: Tensor, epoch: int) -> None:
-        """Keep the weights of the members whose validation mse, (K,), is lower than ever before; epoch 0 is
-        the untrained model."""
+        """Keep the weights of the members whose validation mse, (K,), is lower than ever; epoch 0 is
+        untrained."""
         if self.config.training.keep == "last":
             return
         highest = torch.finfo(mse.dtype).max

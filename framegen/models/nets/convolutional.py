@@ -17,7 +17,7 @@ class ConvRecurrentNet(Net):
     """Frames with values in [0, 1], of any height and width; predictions in [0, 1] as well.
 
     patch x patch pixels become the channels of one place (pixel-unshuffle); recurrent layers keep that
-    resolution; a 1 x 1 convolution answers for each pixel.
+    resolution.
     """
 
     def __init__(self, config: ConvRecurrent, frame_shape: tuple[int, int, int]) -> None:

@@ -4,8 +4,7 @@
     h~_t = W_h x_t
     h_t = (1 - z_t) h_{t-1} + z_t h~_t
 
-The gates know the input alone, so all steps of a layer but the last line, which is linear in h, are computed
-at once.
+The gates know the input alone, so all but the last line, which is linear in h, is computed at once.
 """
 
 import math

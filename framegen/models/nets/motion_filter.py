@@ -1,13 +1,9 @@
 """A recurrent filter of motion: a belief of how each pixel moves, corrected by what is seen of it.
 
-A film has few shots, and a net that must find motion by itself learns those few by heart. Here optical flow
-finds it, and the net learns what is the same in all films: how far to trust what was measured, how motion
-goes on, and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and
-has some thousand weights, so it holds on shots that it was never shown.
-
-As in a Kalman filter (1960), the belief moves by a gain times what was measured less what was believed, and
-where a frame is what was predicted there is nothing to learn from it. In a closed loop the filter is shown
-nothing, takes its own predictions for the frames, and so keeps its motion.
+A film has few shots, and a net that must find motion by itself learns those by heart. Here optical flow finds
+it, and the net learns what is the same in all films: how far to trust what was measured, how motion goes on,
+and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and has some
+thousand weights, so it holds on shots that it was never shown.
 """
 
 from typing import NamedTuple
@@ -82,19 +78,21 @@ class MotionFilterNet(Net, Forecaster):
 
     With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
     layer of convolutional minGRU and two convolutions: a gain k, a share a, an own flow o (2), and how much
-    of the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames.
+    of the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames. As
+    in a Kalman filter (1960),
 
         B <- B + sigmoid(2 + k) s (F - B),      s = e / (e + .003), e the error of the last prediction
         prediction = the last frame moved by a B + o, and blurred
 
-    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the
-    last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
-    as the net says, however many follow.
+    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it takes its
+    predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
+    make itself, along the way of each pixel since then: pictures stay as sharp as the net says, however many
+    follow.
 
     The predicted change of a clip is scaled by how much of its recent predictions came true, by least
     squares; the rest is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a
     scene has come to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what
-    was found gets old, and with it the trace of a copy under what moves.
+    was found gets old.
 
     Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
     prediction is that earlier frame: a loop goes on looping (see `recall.py`).
@@ -172,8 +170,8 @@ class MotionFilterNet(Net, Forecaster):
 
 @torch.no_grad()
 def _came_true(frame: Tensor, before: Tensor, said: Tensor) -> Tensor:
-    """Of a frame (B, C, H, W) the mean products of the change that was said with the one that came, and with
-    itself, (B, 2)."""
+    """Of a frame (B, C, H, W) the mean products of the predicted change with the true one, and with itself:
+    (B, 2)."""
     change = said - before
     return torch.stack([(change * each).mean((1, 2, 3)) for each in (frame - before, change)], 1)
 

@@ -15,9 +15,8 @@ class RecurrentNet(Net):
     """frame -> recurrent layers -> linear -> frame (Elman, "Finding structure in time", 1990; the article's
     4-5-4).
 
-    `rnn` is torch's own `nn.RNN`, `nn.GRU` or `nn.LSTM` and `head` an `nn.Linear`, so the weights load into
-    those; only the minGRU is ours. The state is torch's: (num_layers, B, hidden_size), for the LSTM a pair
-    of them.
+    `rnn` is torch's own `nn.RNN`, `nn.GRU` or `nn.LSTM`, whose weights load into it; only the minGRU is ours.
+    The state is torch's: (num_layers, B, hidden_size), for the LSTM a pair of them.
     """
 
     def __init__(self, config: Recurrent, frame_shape: tuple[int, int, int]) -> None:

@@ -9,11 +9,8 @@ from framegen.models.predictor import State
 
 
 def phase_posterior(model: BayesFilter, state: State) -> Tensor:
-    """The probability of shift and angle in the last frame that was seen, (B, S, G) float64.
-
-    The filter's state is the log posterior of the coming frame, which is this one turned on by each shift; so
-    it is turned back.
-    """
+    """The probability of shift and angle in the last frame that was seen, (B, S, G) float64: the filter's
+    state, that of the coming frame, turned back by each shift."""
     back = [each.roll(-by, 1) for each, by in zip(state.unbind(1), model.shifts, strict=True)]
     log = torch.stack(back, 1)  # (B, S, G)
     return log.flatten(1).softmax(1).view_as(log)
