@@ -11,7 +11,7 @@ from framegen.config.tasks import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.cache import reference_errors
 from framegen.evaluation.clip_errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
-from framegen.evaluation.image_quality import picture_scores
+from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
 from framegen.evaluation.irreducible import irreducible
 from framegen.evaluation.likelihood import calibrate, likelihood_scores
 from framegen.evaluation.metrics import (
@@ -29,7 +29,6 @@ from framegen.evaluation.metrics import (
 from framegen.evaluation.permanence import permanence
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
 from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
-from framegen.evaluation.similarity import MIN_SIDE
 from framegen.models.predictor import Predictor
 
 T = TypeVar("T")

@@ -18,13 +18,6 @@ def trained(model: Predictor) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def split(row: Tensor, model: Predictor) -> list[Tensor]:
-    """Views of a row (P,) in the shapes of the model's trained parameters."""
-    parameters = trained(model)
-    parts = row.split([parameter.numel() for parameter in parameters])
-    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
-
-
 def stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
     """Weights and buffers of all models by name, each (K, …), as their `state_dict` has them."""
     states = [model.state_dict() for model in models]

@@ -38,7 +38,15 @@ def rollout(
     Raises UserError where `sample` is asked of a model without a density head.
     """
     if sample is not None:
-        yield from _drawn(model, prompt, num_frames, sample, temperature)
+        if not model.has_density:
+            raise UserError(
+                "the model has no density head to draw from; a training with --density 4 gives it one"
+            )
+        frames, state = prompt.to(device_of(model)), None
+        for _ in range(num_frames):
+            mixture, state = model.density(frames, state)
+            frames = Mixture(*(part[:, -1:] for part in mixture)).sample(sample, temperature)
+            yield frames[:, 0].cpu()
         return
     made, state = model(prompt.to(device_of(model)))
     made = made[:, -1:]
@@ -48,21 +56,6 @@ def rollout(
         if num_frames <= 0:
             return
         made, state = model.run_on(model.feedback(made[:, -1:]), state, min(model.frames_at_once, num_frames))
-
-
-def _drawn(
-    model: Predictor, prompt: Tensor, num_frames: int, generator: torch.Generator, temperature: float
-) -> Iterator[Tensor]:
-    """A `rollout` of frames that are drawn."""
-    if not model.has_density:
-        raise UserError(
-            "the model has no density head to draw from; a training with --density 4 gives it one"
-        )
-    frames, state = prompt.to(device_of(model)), None
-    for _ in range(num_frames):
-        mixture, state = model.density(frames, state)
-        frames = Mixture(*(part[:, -1:] for part in mixture)).sample(generator, temperature)
-        yield frames[:, 0].cpu()
 
 
 def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:

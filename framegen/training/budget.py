@@ -69,11 +69,6 @@ def steps_within(seconds: float, per_epoch: int, step: float, validation: float)
     return int(epochs) * per_epoch + max(0, int((rest - validation) / step))
 
 
-def is_over(place: Place, minutes: float | None) -> bool:
-    """Whether the minutes have no room for more than the validation that ends them."""
-    return minutes is not None and place.spent + place.validation >= 60 * minutes
-
-
 def planned_again(place: Place, minutes: float | None, per_epoch: int, step: float) -> Place:
     """The same place after an epoch, with as many steps as are foreseen now that one takes so many seconds.
     What has come to its end, with its learning rate, stays there."""

@@ -12,10 +12,10 @@ from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.machine.device import seeded
 from framegen.models.mixture import Mixture
-from framegen.models.parameters import flatten, load_weights, split, stack, trained
+from framegen.models.parameters import flatten, load_weights, stack, trained
 from framegen.models.predictor import Predictor, map_state
 from framegen.training.base import Engine, part_of
-from framegen.training.feeding import bits_loss, noise, own_frames, relative_loss, unroll
+from framegen.training.feeding import bits_loss, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
 
 
@@ -140,8 +140,8 @@ class TorchEngine(Engine):
         own = own_frames(training, done, (len(index), steps), random)[rows]
         shown = inputs
         if training.input_noise:
-            added = noise((len(index), *inputs.shape[1:]), training.input_noise, random)
-            shown = inputs + added[rows].to(inputs)
+            drawn = random.standard_normal((len(index), *inputs.shape[1:]), dtype=np.float32)
+            shown = inputs + (training.input_noise * torch.from_numpy(drawn))[rows].to(inputs)
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
             made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         # Truncated back-propagation through time: the state is cut off from the graph that computed it.
@@ -184,7 +184,7 @@ class TorchEngine(Engine):
 
     def load_moments(self, mean: Tensor, variance: Tensor) -> None:
         for model, adam, *moments in zip(self.models, self.optimizers, mean, variance, strict=True):
-            parts = zip(*(_laid_out(split(moment, model), model) for moment in moments), strict=True)
+            parts = zip(*(_laid_out(moment, model) for moment in moments), strict=True)
             values = {
                 k: {"step": torch.tensor(float(self.steps)), "exp_avg": m, "exp_avg_sq": v}
                 for k, (m, v) in enumerate(parts)
@@ -192,7 +192,9 @@ class TorchEngine(Engine):
             adam.load_state_dict({"state": values, "param_groups": adam.state_dict()["param_groups"]})
 
 
-def _laid_out(values: Sequence[Tensor], model: Predictor) -> list[Tensor]:
-    """Copies that lie in memory as the model's parameters do: fused Adam goes through both as they lie."""
-    pairs = zip(trained(model), values, strict=True)
-    return [torch.empty_like(parameter).copy_(value) for parameter, value in pairs]
+def _laid_out(row: Tensor, model: Predictor) -> list[Tensor]:
+    """Values (P,) as copies that lie in memory as the model's trained parameters do: fused Adam goes through
+    both as they lie."""
+    parts = row.split([parameter.numel() for parameter in trained(model)])
+    pairs = zip(trained(model), parts, strict=True)
+    return [torch.empty_like(parameter).copy_(part.view_as(parameter)) for parameter, part in pairs]

@@ -84,11 +84,6 @@ def bits_loss(made: Mixture, targets: Tensor) -> Tensor:
     return -made.log_prob(targets).mean() / (math.log(2) * targets.shape[2:].numel())
 
 
-def noise(shape: tuple[int, ...], deviation: float, random: np.random.Generator) -> Tensor:
-    """Normal noise for every pixel of frames, float32."""
-    return deviation * torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
-
-
 def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """The mean over clips and steps of squared error over copying's, and copying's mean, the unit in which it
     is, over the whole batch, of which these clips may be a part. Copying takes the last true frame that was

@@ -16,7 +16,7 @@ from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
-from framegen.training.budget import is_over, planned_again
+from framegen.training.budget import planned_again
 from framegen.training.facts import pace
 from framegen.training.ranks import Lost, current, take_up
 from framegen.training.schedule import clips_per_epoch, epoch_order, learning_rate_at, steps_per_epoch
@@ -133,7 +133,8 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
         _log_steps(training, losses, norms, rates)
         bar.step(end - begin)
         training.count_time()
-        if is_over(training.place, config.training.minutes):
+        place, minutes = training.place, config.training.minutes
+        if minutes is not None and place.spent + place.validation >= 60 * minutes:  # no room for more
             training.move(planned=training.place.step)
             return
         if end < steps:
@@ -147,9 +148,12 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
     bad = (~finite.all(1)).nonzero()
     good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be
     if good:
-        for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates[:good]):
+        values = over_members("train/loss", losses[:good]) | over_members("train/grad_norm", norms[:good])
+        columns = {name: column.tolist() for name, column in values.items()}
+        columns["train/learning_rate"] = list(rates[:good])
+        for row in zip(*columns.values(), strict=True):
             training.move(step=training.place.step + 1)
-            training.log(training.place.step, row)
+            training.log(training.place.step, dict(zip(columns, row, strict=True)))
         for step in losses[:good].double():
             training.losses = training.losses + step
     if good < len(losses):
@@ -250,15 +254,6 @@ def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Ten
         for each in training.engine.predictors
     ]
     return torch.tensor(errors, dtype=torch.float64)
-
-
-def _rows(values: Mapping[str, Tensor], learning_rates: Sequence[float]) -> Iterator[dict[str, float]]:
-    """Rows to log, one a step, from values (steps, K)."""
-    members = [over_members(name, each) for name, each in values.items()]
-    columns = {key: column.tolist() for each in members for key, column in each.items()}
-    columns["train/learning_rate"] = list(learning_rates)
-    for row in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, row, strict=True))
 
 
 @torch.inference_mode()

@@ -13,11 +13,16 @@ from framegen.data import clips as clips_module
 from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips, chunks, to_float
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
-from framegen.evaluation.image_quality import PICTURES, measure_pictures, picture_scores
+from framegen.evaluation.image_quality import (
+    PICTURES,
+    measure_pictures,
+    picture_scores,
+    ssim,
+    ssim_literature,
+)
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results
 from framegen.evaluation.scores import evaluate
-from framegen.evaluation.similarity import ssim, ssim_literature
 from framegen.models.baselines import CopyLast
 from framegen.models.predictor import Predictor, State
 from framegen.models.rollout import generate

@@ -60,6 +60,13 @@ class BayesFilter(Forecaster):
             predictions.append(mean / weight.sum(1, keepdim=True))
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
 
+    def posterior(self, state: State) -> Tensor:
+        """The probability of shift and angle in the last frame seen, (B, S, G) float64: the state, that
+        of the coming frame, turned back by each shift."""
+        back = [each.roll(-by, 1) for each, by in zip(state.unbind(1), self.shifts, strict=True)]
+        log = torch.stack(back, 1)  # (B, S, G)
+        return log.flatten(1).softmax(1).view_as(log)
+
     @property
     def has_bits(self) -> bool:
         """Not where the noise is less than a level: rounding is then no noise of its own."""
