@@ -45,9 +45,11 @@ class Predictor(nn.Module):
         return self.has_density
 
     def density(self, frames: Tensor, state: State = None) -> tuple[Mixture, State]:
-        """How probable each target is, at every step; the mixture's mean is what the model predicts. See
-        `density.Net`."""
-        raise NotImplementedError
+        """How probable each target is, at every step; the mixture's mean is what the model predicts. Raises
+        UserError where there is no density head; see `density.Net`."""
+        raise UserError(
+            "the model has no density head to draw from; a training with --density 4 gives it one"
+        )
 
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
         """Natural logarithm of each target's probability, given the frames up to its step: (B, T, C, H, W)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.machine.errors import UserError
 from framegen.models.mixture import Mixture
 from framegen.models.predictor import Predictor, device_of
 
@@ -38,10 +37,6 @@ def rollout(
     Raises UserError where `sample` is asked of a model without a density head.
     """
     if sample is not None:
-        if not model.has_density:
-            raise UserError(
-                "the model has no density head to draw from; a training with --density 4 gives it one"
-            )
         frames, state = prompt.to(device_of(model)), None
         for _ in range(num_frames):
             mixture, state = model.density(frames, state)

@@ -6,7 +6,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from framegen.machine.errors import UserError
 from framegen.models.mixture import SMALLEST, Mixture, mean_of
 from framegen.models.nets.answers import to_pixels
 from framegen.models.predictor import Predictor, State
@@ -54,9 +53,7 @@ class Net(Predictor):
 
     def density(self, frames: Tensor, state: State = None) -> tuple[Mixture, State]:
         made, state = self.predict(frames, state)
-        if not isinstance(made, Mixture):
-            raise UserError("the model has no density head; a training with --density 4 gives it one")
-        return made, state
+        return (made, state) if isinstance(made, Mixture) else super().density(frames, state)
 
 
 class LinearDensity(nn.Module):
