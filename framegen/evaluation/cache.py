@@ -4,9 +4,8 @@ import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import version
-from pathlib import Path
 
-import torch
+from torch import Tensor
 
 from framegen.config.tasks import Task
 from framegen.data.clips import Data, chunks
@@ -16,9 +15,9 @@ from framegen.machine.files import load_tensors, save_tensors
 from framegen.models.predictor import Predictor
 
 VERSION = 1
-"""Of the code that decides what a reference's errors are; whoever changes what it computes counts this up."""
+"""Whoever changes what a reference's errors are counts this up."""
 PACKAGES = "torch", "numpy", "opencv-python-headless"
-"""And those."""
+"""Whose versions count too."""
 
 
 def reference_errors(
@@ -35,47 +34,29 @@ def reference_errors(
     """
     if data.file is None or not type(task).__module__.startswith("framegen."):
         return {name: measure(each) for name, each in references.items()}
-    version_name = f".references-{_version()}-"
+    versions = repr([VERSION, *map(version, PACKAGES)]).encode()
+    version_name = f".references-{hashlib.sha256(versions).hexdigest()[:8]}-"
     path = data.file.parent / f"{version_name}{_digest(task, data)}.safetensors"
+    found: dict[str, dict[str, dict[str, Tensor]]] = {}
     with suppress(UserError):
-        found = _read(path)
+        for place, values in load_tensors(path)[0].items():
+            name, part, metric = place.rsplit("/", 2)
+            found.setdefault(name, {}).setdefault(part, {})[metric] = values
         if found.keys() == references.keys():
             return {name: found[name] for name in references}
-    found = {name: measure(each) for name, each in references.items()}
+    measured = {name: measure(each) for name, each in references.items()}
     tensors = {
         f"{name}/{part}/{metric}": values
-        for name, parts in found.items()
+        for name, parts in measured.items()
         for part, errors in parts.items()
-        for metric, values in _tensors(errors).items()
+        for metric, values in errors.items()
     }
     with suppress(UserError, OSError):  # a folder that is read only is none the worse
         save_tensors(path, tensors, {})
         for other in path.parent.glob(".references-*"):
             if not other.name.startswith(version_name):
                 other.unlink(missing_ok=True)
-    return found
-
-
-def _tensors(errors: Errors) -> dict[str, torch.Tensor]:
-    return {"squared": errors.squared, "absolute": errors.absolute, **errors.pictures}
-
-
-def _read(path: Path) -> dict[str, Mapping[str, Errors]]:
-    tensors, _ = load_tensors(path)
-    found: dict[str, dict[str, dict[str, torch.Tensor]]] = {}
-    for place, values in tensors.items():
-        name, part, metric = place.rsplit("/", 2)
-        found.setdefault(name, {}).setdefault(part, {})[metric] = values
-    return {
-        name: {part: Errors(each.pop("squared"), each.pop("absolute"), each) for part, each in parts.items()}
-        for name, parts in found.items()
-    }
-
-
-def _version() -> str:
-    """Of the code and the packages that measure."""
-    said = [VERSION, *map(version, PACKAGES)]
-    return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
+    return measured
 
 
 def _digest(task: Task, data: Data) -> str:

@@ -1,10 +1,7 @@
-"""Errors of one predictor: each clip's, one step ahead at each of its steps and at each horizon of a rollout.
-
-Memory grows neither with the number of clips nor with the horizon.
-"""
+"""Errors of one predictor, one step ahead and closed-loop, in memory that grows neither with the number of
+clips nor with the horizon."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,50 +13,18 @@ from framegen.machine.device import seeded
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
 
-
-@dataclass(frozen=True)
-class Errors:
-    """Mean squared and mean absolute error of each clip's frames, (N, T) float64: one step ahead of all that
-    count, closed-loop at each horizon."""
-
-    squared: Tensor
-    absolute: Tensor
-    pictures: Mapping[str, Tensor] = field(default_factory=dict)
-    """What `measure_pictures` gives, of the same shape; nothing where frames are too small."""
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Errors":
-        """The same change made to each of them."""
-        pictures = {name: change(values) for name, values in self.pictures.items()}
-        return Errors(change(self.squared), change(self.absolute), pictures)
-
-    def at(self, horizon: int) -> "Errors":
-        """Those of one horizon, 0, 1, …"""
-        return self.each(lambda values: values[:, horizon])
-
-    def of_clips(self) -> "Errors":
-        """Each clip's mean over its frames, (N,)."""
-        return self.each(lambda values: values.mean(1))
-
-
-def _join(parts: Sequence[Errors], join: Callable[[list[Tensor]], Tensor]) -> Errors:
-    return Errors(
-        join([each.squared for each in parts]),
-        join([each.absolute for each in parts]),
-        {name: join([each.pictures[name] for each in parts]) for name in parts[0].pictures},
-    )
+Errors = Mapping[str, Tensor]
+"""Each clip's (N, T) float64, at each step or horizon: "squared" and "absolute", means over a frame, and of
+pictures what `measure_pictures` gives."""
 
 
 @torch.inference_mode()
 def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Inputs, predictions and targets one step ahead, a few clips at a time: (B, T, C, H, W) each, without
     the burn-in."""
-    device = device_of(model)
     for inputs, targets in chunks(clips):
-        predictions, _ = model(inputs.to(device))
-        inputs, predictions, targets = (
-            each.cpu()[:, clips.burn_in :] for each in (inputs, predictions, targets)
-        )
-        yield inputs, predictions, targets
+        made = model(inputs.to(device_of(model)))[0].cpu()
+        yield inputs[:, clips.burn_in :], made[:, clips.burn_in :], targets[:, clips.burn_in :]
 
 
 @seeded(0)
@@ -97,20 +62,14 @@ def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None 
     """Each clip's errors one step ahead, at each step behind the burn-in.
 
     Args:
-        picture_range: of frames that are pictures, lowest and highest value of a pixel; None measures them as
-            numbers alone.
+        picture_range: lowest and highest value of a pixel; None where frames are no pictures.
     """
     parts = []
-    for inputs, predictions, targets in _predicted(model, clips):
-        difference = (predictions - targets).double().flatten(2)
-        steps = [
-            measure_pictures((made, true), (seen, seen), picture_range)
-            for seen, made, true in zip(*(x.unbind(1) for x in (inputs, predictions, targets)), strict=True)
-            if picture_range is not None
-        ]
-        pictures = {name: torch.stack([s[name] for s in steps], 1) for name in steps[0]} if steps else {}
-        parts.append(Errors(difference.square().mean(2), difference.abs().mean(2), pictures))
-    return _join(parts, torch.cat)
+    for whole in _predicted(model, clips):
+        by_step = zip(*(each.unbind(1) for each in whole), strict=True)
+        steps = [_of_frames(made, true, seen, seen, picture_range) for seen, made, true in by_step]
+        parts.append(_join(steps, torch.stack, 1))
+    return _join(parts, torch.cat, 0)
 
 
 @seeded(0)
@@ -129,12 +88,25 @@ def closed_loop_errors(
     for chunk in frames.split(chunk_size(frames.shape[1:])):
         clips = to_float(chunk)
         generated = rollout(model, clips[:, :context], frames.shape[1] - context)
-        before = clips[:, context - 1], clips[:, context - 1]
+        made_before = true_before = clips[:, context - 1]
         steps = []
         for made, true in zip(generated, clips[:, context:].unbind(1), strict=True):
-            difference = (made - true).double().flatten(1)  # (B, P)
-            pictures = measure_pictures((made, true), before, picture_range) if picture_range else {}
-            steps.append(Errors(difference.square().mean(1), difference.abs().mean(1), pictures))
-            before = made, true
-        parts.append(_join(steps, lambda values: torch.stack(values, 1)))
-    return _join(parts, torch.cat)
+            steps.append(_of_frames(made, true, made_before, true_before, picture_range))
+            made_before, true_before = made, true
+        parts.append(_join(steps, torch.stack, 1))
+    return _join(parts, torch.cat, 0)
+
+
+def _of_frames(
+    made: Tensor, true: Tensor, made_before: Tensor, true_before: Tensor, picture_range: Range | None
+) -> Errors:
+    """Of frames (B, C, H, W) and those before them: (B,) each."""
+    difference = (made - true).double().flatten(1)
+    errors = {"squared": difference.square().mean(1), "absolute": difference.abs().mean(1)}
+    if picture_range is None:
+        return errors
+    return errors | measure_pictures((made, true), (made_before, true_before), picture_range)
+
+
+def _join(parts: Sequence[Errors], join: Callable[[list[Tensor], int], Tensor], dim: int) -> Errors:
+    return {name: join([each[name] for each in parts], dim) for name in parts[0]}

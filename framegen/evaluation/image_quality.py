@@ -2,31 +2,15 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from framegen.evaluation.metrics import Range, number
-from framegen.evaluation.similarity import MIN_SIDE, ssim, ssim_literature
 
-PICTURE_CONVENTION = {
-    "mse_frame": "squared error summed over a frame's channels and pixels, mean over clips and frames",
-    "mae_frame": "absolute error summed and averaged the same way",
-    "ssim": "structural similarity: Gaussian window of 11 x 11 (sd 1.5), range 1, no border; 1 is equal",
-    "ssim_literature": "the same with a uniform window of 7 x 7 and range 2, as published tables of Moving "
-    "MNIST have it: too high, to be set beside those alone",
-    "motion_ratio": "mean absolute difference of a frame from the one before it, over the truth's: 0 is "
-    "frozen",
-    "sharpness_ratio": "mean length of the brightness gradient, over the truth's: below 1 is blurred (noise "
-    "counts as sharp)",
-}
-"""Where both sides have at least 11 pixels. All but the first two see frames clipped to the value range.
-
-LPIPS and FVD are left out: the weights of their nets cannot be had offline.
-"""
-
-
-def are_pictures(frame_shape: tuple[int, int, int]) -> bool:
-    """Whether frames of (C, H, W) are large enough to be measured as pictures."""
-    return min(frame_shape[1:]) >= MIN_SIDE
+MIN_SIDE = 11
+"""Pixels a picture needs in height and width: the larger window's."""
+PICTURES = ("mse_frame", "mae_frame", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio")
+"""The metrics of pictures; see `CONVENTION`."""
 
 
 def measure_pictures(
@@ -36,8 +20,7 @@ def measure_pictures(
 
     Args:
         frames: predicted and true, (B, C, H, W) each.
-        before: what was predicted and what was true one frame earlier; where the earlier frame was observed,
-            it twice.
+        before: what was predicted and what was true one frame earlier; an observed frame stands for both.
         value_range: lowest and highest value of a pixel.
     """
     low, high = value_range
@@ -58,12 +41,11 @@ def measure_pictures(
 
 
 def picture_scores(values: Mapping[str, Tensor]) -> dict[str, float | None]:
-    """The metrics of PICTURE_CONVENTION over the clips; {} of {}. A share of nothing is None."""
-    if not values:
+    """PICTURES from what `measure_pictures` gave; {} where it gave nothing. A share of nothing is None."""
+    if "ssim" not in values:
         return {}
     mean = {name: each.mean().item() for name, each in values.items()}
-    plain = ("mse_frame", "mae_frame", "ssim", "ssim_literature")
-    return {name: number(mean[name]) for name in plain} | {
+    return {name: number(mean[name]) for name in PICTURES if name in mean} | {
         f"{name}_ratio": number(mean[name] / true) if (true := mean[f"true {name}"]) else None
         for name in ("motion", "sharpness")
     }
@@ -79,3 +61,49 @@ def _sharpness(frames: Tensor) -> Tensor:
     right = frames[..., :-1, 1:] - frames[..., :-1, :-1]
     down = frames[..., 1:, :-1] - frames[..., :-1, :-1]
     return (right**2 + down**2).sqrt().double().flatten(1).mean(1)
+
+
+def ssim(predictions: Tensor, targets: Tensor) -> Tensor:
+    """As its authors define it, (...): Gaussian window of 11 x 11 pixels, standard deviation 1.5, dynamic
+    range 1; mean over channels and all places where the window lies within the picture.
+
+    Args:
+        predictions, targets: (..., C, H, W), values in [0, 1], H and W at least 11.
+    """
+    offsets = torch.arange(11).to(predictions) - 5
+    weights = (-(offsets**2) / (2 * 1.5**2)).exp()
+    return _ssim(predictions, targets, weights / weights.sum(), dynamic_range=1.0)
+
+
+def ssim_literature(predictions: Tensor, targets: Tensor) -> Tensor:
+    """What tables of the literature on Moving MNIST hold: too high, to be set beside them alone. They were
+    made with scikit-image's defaults up to 0.19: a uniform window of 7 x 7 pixels, sample covariances, and
+    for floats a dynamic range of 2, though the pictures lie in [0, 1]. Arguments and result as of `ssim`."""
+    weights = predictions.new_full((7,), 1 / 7)
+    return _ssim(predictions, targets, weights, dynamic_range=2.0, sample=49 / 48)
+
+
+def _ssim(one: Tensor, other: Tensor, weights: Tensor, dynamic_range: float, sample: float = 1.0) -> Tensor:
+    """Equation 13 with K1 = 0.01 and K2 = 0.03; `sample` multiplies the covariances."""
+    c1, c2 = (0.01 * dynamic_range) ** 2, (0.03 * dynamic_range) ** 2
+    # The windows as two products with band matrices: at these sizes faster than convolutions.
+    rows, columns = (_band(size, weights) for size in one.shape[-2:])
+
+    def local(values: Tensor) -> Tensor:
+        return rows @ values @ columns.T  # (..., C, H - k + 1, W - k + 1)
+
+    # Covariances from values about 0: of those near 1 float32 would keep too few digits.
+    one, other = one - 0.5, other - 0.5
+    mean_one, mean_other = local(one), local(other)
+    covariance = sample * (local(one * other) - mean_one * mean_other)
+    variances = sample * (local(one**2 + other**2) - mean_one**2 - mean_other**2)
+    mean_one, mean_other = mean_one + 0.5, mean_other + 0.5
+    luminance = (2 * mean_one * mean_other + c1) / (mean_one**2 + mean_other**2 + c1)
+    structure = (2 * covariance + c2) / (variances + c2)
+    return (luminance * structure).mean((-3, -2, -1))
+
+
+def _band(size: int, weights: Tensor) -> Tensor:
+    """(size - k + 1, size): row i holds the k weights from column i on."""
+    free = size - len(weights)
+    return torch.stack([nn.functional.pad(weights, (i, free - i)) for i in range(free + 1)])

@@ -14,7 +14,7 @@ from framegen.models.mixture import censored_mean
 
 def expected_frames(task: Task) -> Iterator[Tensor] | None:
     """What who knows the scene expects of each test clip's stored frames, (T, C, H, W) float64, one clip at a
-    time; None where nobody knows that, and where noise is less than a level, which is rounded away."""
+    time; None where nobody does, and where noise is less than a level, which is rounded away."""
     match task:
         case Orbit():
             clean, bar = orbit.clean(task, "test"), task.bar
@@ -30,11 +30,8 @@ def expected_frames(task: Task) -> Iterator[Tensor] | None:
 
 def irreducible(task: Task, data: Data) -> Tensor | None:
     """The mse of each test clip's frames behind the prompt of who knows the scene, (N,) float64; None where
-    nobody does.
-
-    It is that of the very noise that is in these frames, not of what noise makes on average: what is left of
-    a predictor's error depends less on the clips.
-    """
+    nobody does. It is that of the very noise in these frames, not of what noise makes on average, so what is
+    left of a predictor's error depends less on the clips."""
     expected = expected_frames(task)
     if expected is None or data.test_frames is None:
         return None

@@ -1,8 +1,8 @@
 """How sure predictors are, in bits, and whether they are right to be: is the truth where they say?
 
-Bits are a code length: of a predictor that says how probable each next frame is, -log2 of the probability of
-the one that came. Their mean is smallest where the probabilities are the true ones, so no predictor needs
-fewer than the optimum but by chance; what it needs more is its regret.
+Bits are a code length: -log2 of the probability that a predictor gave to the frame that came. Their mean is
+smallest where the probabilities are the true ones; what a predictor needs more than the optimum is its
+regret.
 """
 
 import math
@@ -21,25 +21,11 @@ from framegen.models.rollout import rollout
 
 INTERVALS = {"50": 0.5, "90": 0.9}
 """The central intervals that are looked at, by their percent."""
+COVERAGE = [f"coverage_{name}" for name in INTERVALS]
 SAMPLES = 32
 """Futures drawn of each clip, closed-loop."""
 SAMPLED, PIXELS = 32, 1024
-"""Clips whose futures are drawn, evenly spread; of small frames as many as have so many pixels."""
-
-BITS_CONVENTION = {
-    "bits": "-log2 of the probability that the predictor gave to the stored frame that came, one step ahead; "
-    "mean over frames and clips",
-    "bits_se": "standard error of bits over the clips",
-}
-COVERAGE_CONVENTION = {
-    f"coverage_{name}": f"share of pixels that lay within the central {name} % of what was predicted, one "
-    "step ahead"
-    for name in INTERVALS
-}
-REGRET_CONVENTION = {
-    "regret": "bits less the optimum's: 0 is to know all that can be known",
-    "regret_se": "standard error of regret over the clips, both predictors' bits of a clip taken together",
-}
+"""Clips whose futures are drawn; of small frames as many as have so many pixels."""
 
 
 @seeded(0)
@@ -91,23 +77,16 @@ def closed_loop_coverage(model: Predictor, frames: Tensor, context: int) -> Tens
 
 
 def _within(below: Tensor, upto: Tensor) -> Tensor:
-    """How much of a value lies within each of INTERVALS.
+    """How much of a value lies within each of INTERVALS, (2, ...) in [0, 1].
 
-    A value stands for all probabilities between these two: that of what is less, and that of what is not
-    more. Under a right forecast they are uniform, whatever its jumps (Czado, Gneiting and Held, "Predictive
-    model assessment for count data", 2009).
-
-    Args:
-        below, upto: (...), in [0, 1].
-
-    Returns:
-        (2, ...), in [0, 1].
+    A value stands for all probabilities between these two, (...) in [0, 1]: that of what is less, and that of
+    what is not more. Under a right forecast they are uniform, whatever its jumps (Czado, Gneiting and Held,
+    "Predictive model assessment for count data", 2009).
     """
-    shares = []
+    shares, wide = [], upto - below
     for interval in INTERVALS.values():
         low, high = (1 - interval) / 2, (1 + interval) / 2
         inside = (upto.clamp(max=high) - below.clamp(min=low)).clamp(min=0)
-        wide = upto - below
         point = (below >= low) & (upto <= high)
         shares.append(torch.where(wide > 0, inside / wide, point.double()))
     return torch.stack(shares)
@@ -122,7 +101,7 @@ def likelihood_scores(
     predictors: Mapping[Name, Predictor], optimum: Name, clips: Clips
 ) -> tuple[dict[Name, Scores], dict[Name, Tensor]]:
     """Bits of every predictor that has them, regret and coverage of those that are trained to, by name; and
-    the coverage at each step. Empty where no predictor was trained to say how sure it is."""
+    the coverage at each step. Empty where no predictor has a density head."""
     if not any(model.has_density for model in predictors.values()):
         return {}, {}
     bits = {name: one_step_bits(each, clips) for name, each in predictors.items() if each.has_bits}
@@ -135,15 +114,8 @@ def likelihood_scores(
             scores[name] |= {"regret": number(over.mean().item()), "regret_se": standard_error(over)}
         if name in covered:
             shares = covered[name].mean(1).tolist()
-            scores[name] |= dict(zip(COVERAGE_CONVENTION, map(number, shares), strict=True))
+            scores[name] |= dict(zip(COVERAGE, map(number, shares), strict=True))
     return scores, covered
-
-
-def likelihood_convention(scores: Mapping[Name, Scores]) -> dict[str, str]:
-    """What the metrics mean that `likelihood_scores` gave."""
-    known = {metric for each in scores.values() for metric in each}
-    meanings = BITS_CONVENTION | REGRET_CONVENTION | COVERAGE_CONVENTION
-    return {metric: meaning for metric, meaning in meanings.items() if metric in known}
 
 
 def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:

@@ -22,7 +22,7 @@ def write_clip_errors(folder: Path, errors: Mapping[int | str, Mapping[str, Erro
     """Keep each clip's mean over its frames; returns it."""
     parts = next(iter(errors.values()))
     means = {
-        part: torch.stack([each[part].of_clips().squared for each in errors.values()]).float()
+        part: torch.stack([each[part]["squared"].mean(1) for each in errors.values()]).float()
         for part in parts
     }
     save_tensors(folder / CLIP_ERRORS, means, {"predictors": list(errors)})

@@ -19,8 +19,8 @@ FEWEST = 10
 
 
 def permanence(squared: Mapping[str, Tensor], data: Data) -> Permanence | None:
-    """One step ahead on the test clips, the squared error of the frames in which something comes back, summed
-    over the frame, by how long it was out of sight. None where nothing is hidden, or too seldom.
+    """One step ahead on the test clips, the squared error summed over a frame in which something comes back,
+    by how long it was out of sight. None where nothing is hidden, or too seldom.
 
     Args:
         squared: by predictor, the mean squared error of each frame one step ahead, (N, T - 1) float64.

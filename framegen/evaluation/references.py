@@ -33,17 +33,14 @@ MOTION_MIN_SIDE = 16
 
 @singledispatch
 def optimal_predictor(task: Task, data: Data) -> Predictor | None:
-    """The predictor that nobody can beat on this task; None where it is not known, and no skill is shown
-    then.
-
-    Where it knows more than is to be seen, it is a floor: nobody comes as low.
-    """
+    """The predictor that nobody can beat on this task, or a floor: one that knows more than is to be seen, as
+    low as which nobody comes. None where neither is known."""
     return None
 
 
 def _floor(task: MovingMNIST, data: Data) -> Floor | None:
-    """Is told the digits of the validation and the test clips; None where nobody knows them: those of the
-    public test file."""
+    """Is told the digits of validation and test clips; None where nobody knows them: those of the public test
+    file."""
     val, test, frames = data.val, data.test, data.test_frames
     if not (isinstance(val, BouncingClips) and isinstance(test, BouncingClips)) or frames is None:
         return None
@@ -81,10 +78,7 @@ optimal_predictor.register(
 
 def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     """Every reference predictor by its name, fitted on the training clips as they were filmed; the first is
-    copy last.
-
-    The last is the optimum, where it is known.
-    """
+    copy last, the last the optimum, where it is known."""
     pixels = torch.Size(data.frame_shape).numel()
     mean = fit_mean(targets for _, targets in _clips(data))
     linear = {
@@ -111,8 +105,6 @@ def _clips(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
 
 def _sequences(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
     """The same; those of a stream uncut, as one sequence."""
-    for inputs, targets in _clips(data):
-        if data.carry_state:
-            yield inputs.flatten(0, 1)[None], targets.flatten(0, 1)[None]
-        else:
-            yield inputs, targets
+    for pair in _clips(data):
+        inputs, targets = (each.flatten(0, 1)[None] for each in pair) if data.carry_state else pair
+        yield inputs, targets

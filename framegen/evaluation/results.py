@@ -14,8 +14,7 @@ RESULTS = "results.json"
 Name = TypeVar("Name", bound=int | str)
 """A model's seed, or a reference's name."""
 Scores = dict[str, float | None]
-"""By metric (see `Results.convention`); None where there is no number. Without a known optimum, skill is no
-metric."""
+"""By metric (see `Results.convention`); None where there is no number."""
 Curves = dict[str, list[float | None]]
 """By metric, its values at each horizon 1, 2, …"""
 
@@ -61,8 +60,8 @@ class Permanence(Finite):
 
 @dataclass(frozen=True)
 class Calibration(Finite):
-    """Of a model with a density head, the share of true pixels within its central intervals, by the
-    interval's percent: "50", "90". Where the model is as sure as it should be, the two are the same."""
+    """Of a model with a density head, the share of true pixels within its central intervals, by their
+    percent: "50", "90". Where the model is as sure as it should be, the two are the same."""
 
     one_step: Curves
     """At each frame that is predicted, of clips from their second frame on."""
@@ -109,15 +108,13 @@ class TrainingFacts(Finite):
     waiting: float | None = None
     """Share of that time in which steps waited for their clips."""
     peak_memory: int | None = None
-    """The most bytes held: of a GPU since the training began, or of main memory since its process did, which
-    may have done other things before."""
+    """The most bytes held: of a GPU since the training began, or of main memory since its process did."""
     tf32: bool = False
     """Whether a GPU multiplied float32 numbers with 10 bits after the point."""
     processes: int = 1
     """So many trained together."""
     earlier: list[Session] = field(default_factory=list)
-    """Of a training that was resumed by something else, what trained it before: device, engine and processes
-    are those of its end."""
+    """Of a training that was resumed by something else, what trained it before its end."""
     options: dict[str, bool | int | float | str | None] = field(default_factory=dict)
     """Of the training, those that are not as usual: precision, compile, ema, accumulate, ..."""
     dropped: dict[int, int] = field(default_factory=dict)
@@ -137,8 +134,7 @@ class Results(Finite):
     convention: dict[str, str]
     """What each metric means."""
     validation: dict[str, float]
-    """One-step mse of references on the validation clips: copy last, and the optimum where it is known; those
-    that are finite."""
+    """One-step mse on the validation clips of copy last, and of the optimum where it is known, if finite."""
     one_step: dict[str, Scores]
     """By predictor, one step ahead; "model" is the median member."""
     closed_loop: ClosedLoop | None

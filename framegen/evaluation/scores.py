@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
+from typing import TypeVar
 
 from torch import Tensor
 
@@ -10,28 +11,27 @@ from framegen.config.tasks import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.cache import reference_errors
 from framegen.evaluation.clip_errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
-from framegen.evaluation.image_quality import PICTURE_CONVENTION, are_pictures, picture_scores
+from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
 from framegen.evaluation.irreducible import irreducible
-from framegen.evaluation.likelihood import calibrate, likelihood_convention, likelihood_scores
+from framegen.evaluation.likelihood import calibrate, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
-    EXCESS_CONVENTION,
-    SKILL_CONVENTION,
     Range,
     excess,
     median_index,
     number,
     psnr,
+    ratio_standard_error,
     skill,
-    skill_standard_error,
     spread,
     standard_error,
 )
 from framegen.evaluation.permanence import permanence
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.evaluation.results import ClosedLoop, Curves, Member, Name, Results, Scores
+from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
 from framegen.models.predictor import Predictor
 
+T = TypeVar("T")
 AllErrors = Mapping[int | str, Mapping[str, Errors]]
 """By a model's seed or a reference's name, by part."""
 
@@ -48,11 +48,19 @@ def all_errors(
 ) -> AllErrors:
     """Each test clip's errors of every model and every reference: by "one_step" and, where the target is the
     next frame, "closed_loop"."""
-    measure = partial(_errors, data=data, picture_range=_picture_range(task, data))
+    pictures = min(data.frame_shape[1:]) >= MIN_SIDE
+    measure = partial(_errors, data=data, picture_range=task.value_range if pictures else None)
     return {
         **{seed: measure(model) for seed, model in models.items()},
         **reference_errors(task, data, references, measure),
     }
+
+
+def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[str, Errors]:
+    found = {"one_step": one_step_errors(model, data.test, picture_range)}
+    if data.test_frames is not None:
+        found["closed_loop"] = closed_loop_errors(model, data.test_frames, data.context, picture_range)
+    return found
 
 
 def evaluate(
@@ -74,128 +82,88 @@ def evaluate(
     """
     validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
     median_seed = list(models)[median_index(list(validated.values()))]
-    predictors: dict[int | str, Predictor] = {**models, **references}
     errors = errors or all_errors(models, task, data, references)
-    one_step = _scores({name: each["one_step"].of_clips() for name, each in errors.items()}, task.value_range)
-    sure, covered = likelihood_scores(predictors, OPTIMUM, data.test)
+    validation = validation or validate_references(references, data.val)
+    sure, covered = likelihood_scores({**models, **references}, OPTIMUM, data.test)
+    one_step = _scores({name: each["one_step"] for name, each in errors.items()}, task.value_range)
     one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
-    floor = irreducible(task, data) if OPTIMUM in references else None
-    loop, curves = _closed_loop(errors, data, task.value_range, floor)
-    one_step, loop = (_as_sure_as_known(each, data) for each in (one_step, loop))
-    members = tuple(
-        Member(seed, validated[seed], one_step[seed], loop.get(seed), curves.get(seed)) for seed in models
-    )
-    picture_range = _picture_range(task, data)
-    convention = _convention(references, floor, picture_range) | likelihood_convention(sure)
-    parts = {"one_step": one_step} | ({"closed_loop": loop} if loop else {})
-    shown = {median_seed: "model", **{name: name for name in references}}
+    parts, curves = {"one_step": one_step}, {}
+    if data.test_frames is not None:
+        loops = {name: each["closed_loop"] for name, each in errors.items()}
+        floor = irreducible(task, data) if OPTIMUM in references else None
+        parts["closed_loop"] = _scores(loops, task.value_range, floor)
+        curves = _curves(loops, task.value_range)
+    loop = parts.get("closed_loop", {})
+    if data.overlapping:  # clips that share frames say less of how far a mean may be off
+        for scores in (*one_step.values(), *loop.values()):
+            scores.update({metric: None for metric in scores if metric.endswith("_se")})
+    found = {metric for part in parts.values() for each in part.values() for metric in each}
+
+    def shown(table: Mapping[int | str, T]) -> dict[str, T]:
+        return {"model": table[median_seed], **{name: table[name] for name in references}}
+
+    horizon = len(next(iter(curves.values()))["mse"]) if loop else 0
     return Results(
-        convention=convention,
-        validation=_finite(validation or validate_references(references, data.val)),
-        one_step={name: one_step[key] for key, name in shown.items()},
-        closed_loop=None
-        if not loop
-        else ClosedLoop(
-            data.context,
-            len(curves[median_seed]["mse"]),
-            {name: loop[key] for key, name in shown.items()},
-            {name: curves[key] for key, name in shown.items()},
+        convention={metric: meaning for metric, meaning in CONVENTION.items() if metric in found},
+        validation={name: value for name, value in validation.items() if math.isfinite(value)},
+        one_step=shown(one_step),
+        closed_loop=ClosedLoop(data.context, horizon, shown(loop), shown(curves)) if loop else None,
+        members=tuple(
+            Member(seed, validated[seed], one_step[seed], loop.get(seed), curves.get(seed)) for seed in models
         ),
-        members=members,
         median_seed=median_seed,
         spread={
-            part: {
-                m: spread([table[seed][m] for seed in models]) for m in convention if m in table[median_seed]
-            }
+            part: {metric: spread([table[seed][metric] for seed in models]) for metric in table[median_seed]}
             for part, table in parts.items()
-            if len(members) > 1
+            if len(models) > 1
         },
-        permanence=permanence({name: errors[key]["one_step"].squared for key, name in shown.items()}, data),
+        permanence=permanence(
+            shown({key: each["one_step"]["squared"] for key, each in errors.items()}), data
+        ),
         calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )
-
-
-def _picture_range(task: Task, data: Data) -> Range | None:
-    """Lowest and highest value of a pixel, where frames are large enough to be measured as pictures."""
-    return task.value_range if are_pictures(data.frame_shape) else None
-
-
-def _convention(
-    references: Mapping[str, Predictor], floor: Tensor | None, picture_range: Range | None
-) -> dict[str, str]:
-    gain = SKILL_CONVENTION if OPTIMUM in references else {}
-    over = {} if floor is None else EXCESS_CONVENTION
-    return CONVENTION | gain | over | ({} if picture_range is None else PICTURE_CONVENTION)
-
-
-def _finite(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if math.isfinite(value)}
-
-
-def _as_sure_as_known(scores: dict[Name, Scores], data: Data) -> dict[Name, Scores]:
-    """The same, without standard errors where clips may share frames."""
-    if not data.overlapping:
-        return scores
-    return {
-        name: {metric: None if metric.endswith("_se") else value for metric, value in each.items()}
-        for name, each in scores.items()
-    }
-
-
-def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[str, Errors]:
-    """One step ahead and, where the target is the next frame, closed-loop."""
-    found = {"one_step": one_step_errors(model, data.test, picture_range)}
-    if data.test_frames is not None:
-        found["closed_loop"] = closed_loop_errors(model, data.test_frames, data.context, picture_range)
-    return found
-
-
-def _closed_loop(
-    found: AllErrors, data: Data, value_range: Range, floor: Tensor | None
-) -> tuple[dict[int | str, Scores], dict[int | str, Curves]]:
-    """Scores over all horizons and the curves over them, by predictor; empty where the target is not the next
-    frame."""
-    if data.test_frames is None:
-        return {}, {}
-    errors = {name: each["closed_loop"] for name, each in found.items()}
-    horizons = range(data.test_frames.shape[1] - data.context)
-    steps = [_means({name: each.at(h) for name, each in errors.items()}, value_range) for h in horizons]
-    curves = {
-        name: {metric: [s[name][metric] for s in steps] for metric in steps[0][name]} for name in errors
-    }
-    return _scores({name: each.of_clips() for name, each in errors.items()}, value_range, floor), curves
-
-
-def _means(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int | str, Scores]:
-    """Every metric but the standard errors, by predictor."""
-    mse = {name: each.squared.mean().item() for name, each in errors.items()}
-    return {
-        name: {
-            "mse": number(mse[name]),
-            "mae": number(each.absolute.mean().item()),
-            "psnr": psnr(mse[name], value_range),
-            **({"skill": skill(mse[name], mse[COPY_LAST], mse[OPTIMUM])} if OPTIMUM in errors else {}),
-            **picture_scores(each.pictures),
-        }
-        for name, each in errors.items()
-    }
 
 
 def _scores(
     errors: Mapping[int | str, Errors], value_range: Range, floor: Tensor | None = None
 ) -> dict[int | str, Scores]:
     """Every metric, by predictor; excess where each clip's floor (N,) is known."""
-    means = _means(errors, value_range)
-    scores: dict[int | str, Scores] = {}
-    for name, each in errors.items():
-        mean = means[name]
-        scores[name] = {"mse": mean["mse"], "mse_se": standard_error(each.squared)}
-        scores[name] |= {"mae": mean["mae"], "psnr": mean["psnr"]}
+    clips = {name: {metric: x.mean(1) for metric, x in each.items()} for name, each in errors.items()}
+    squared = {name: each["squared"] for name, each in clips.items()}
+    scores = _means(clips, value_range)
+    for name, each in squared.items():
+        found = {**scores[name], "mse_se": standard_error(each)}
         if OPTIMUM in errors:
-            paired = (each.squared, errors[COPY_LAST].squared, errors[OPTIMUM].squared)
-            scores[name] |= {"skill": mean["skill"], "skill_se": skill_standard_error(*paired)}
+            gain, most = squared[COPY_LAST] - each, squared[COPY_LAST] - squared[OPTIMUM]
+            found["skill_se"] = ratio_standard_error(gain, most)
         if floor is not None:
-            over = excess(each.squared, errors[OPTIMUM].squared, floor)
-            scores[name] |= dict(zip(EXCESS_CONVENTION, over, strict=True))
-        scores[name] |= {metric: mean[metric] for metric in PICTURE_CONVENTION if metric in mean}
+            found["excess"], found["excess_se"] = excess(each, squared[OPTIMUM], floor)
+        scores[name] = {metric: found[metric] for metric in CONVENTION if metric in found}
     return scores
+
+
+def _curves(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int | str, Curves]:
+    """Every metric but the standard errors at each horizon, by predictor."""
+    horizons = range(errors[COPY_LAST]["squared"].shape[1])
+    steps = [
+        _means({name: {k: x[:, h] for k, x in each.items()} for name, each in errors.items()}, value_range)
+        for h in horizons
+    ]
+    return {
+        name: {metric: [step[name][metric] for step in steps] for metric in steps[0][name]} for name in errors
+    }
+
+
+def _means(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int | str, Scores]:
+    """Every metric but the standard errors of errors (N,), by predictor."""
+    mse = {name: each["squared"].mean().item() for name, each in errors.items()}
+    return {
+        name: {
+            "mse": number(mse[name]),
+            "mae": number(each["absolute"].mean().item()),
+            "psnr": psnr(mse[name], value_range),
+            **({"skill": skill(mse[name], mse[COPY_LAST], mse[OPTIMUM])} if OPTIMUM in errors else {}),
+            **picture_scores(each),
+        }
+        for name, each in errors.items()
+    }

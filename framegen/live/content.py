@@ -15,7 +15,7 @@ from framegen.data.clips import Data, evenly
 from framegen.evaluation.results import Member, Results
 from framegen.machine.errors import UserError
 from framegen.machine.plugins import command
-from framegen.models import FullyConnected
+from framegen.models.nets.recurrent import FullyConnected
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, num_parameters
 from framegen.runs.run import Run

@@ -7,12 +7,9 @@ import torch
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
 from framegen.machine.errors import OptionError, UserError
 from framegen.models.nets.convolutional import ConvRecurrentNet
-from framegen.models.nets.mlp import MemorylessNet
 from framegen.models.nets.motion_filter import MotionFilterNet
-from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.nets.recurrent import MemorylessNet, RecurrentNet
 from framegen.models.predictor import Predictor
-
-FullyConnected = RecurrentNet | MemorylessNet
 
 
 @singledispatch
@@ -30,11 +27,9 @@ module.register(MotionFilter, MotionFilterNet)
 
 
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:
-    """A new model for frames of (C, H, W), on the CPU; its initial weights are a function of `seed` alone.
-
-    torch's constructors draw from the global generator, which is given back as it was. Raises UserError where
-    the memory does not hold it.
-    """
+    """A new model for frames of (C, H, W), on the CPU; its initial weights are a function of `seed` alone,
+    and torch's global generator is given back as it was. Raises UserError where the memory does not hold
+    it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:

@@ -1,9 +1,8 @@
 """Mixtures of Gaussians over frames of stored levels: what a net says of the next frame beside its mean."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,19 +10,16 @@ from torch import Tensor
 from framegen.config.tasks import LEVEL
 
 SMALLEST = LEVEL / 2
-"""Of a standard deviation: no level is then more probable than 1. The probabilities of all levels of a value
-sum to 1 within 2 %, beside the ends within 7 %; from a deviation of one level on within 1e-8, beside the ends
-within 1 %, which falls with the square of the deviation."""
+"""Of a standard deviation: no level is then more probable than 1. The probabilities of all levels sum to 1
+within 2 %, beside the ends 7 %; from a deviation of one level on within 1e-8, beside the ends 1 %."""
 
 
-@dataclass(frozen=True)
-class Mixture:
+class Mixture(NamedTuple):
     """K Gaussians that are cut to [0, 1] and rounded to the levels of 1/255 (censored: Tobin, 1958), at every
     step of B sequences.
 
-    A component's values are independent of each other. Where one weight stands for the whole frame, those
-    of the mixture are not: which component it is, all of them share. Where each value has weights of its
-    own, they are.
+    A component's values are independent of each other. Where one weight stands for the whole frame, all
+    values share which component it is; where each value has weights of its own, they are independent.
     """
 
     means: Tensor
@@ -66,13 +62,10 @@ class Mixture:
         return torch.where(values < 0, 0.0, torch.where(edges[:, :, 0] >= 1, 1.0, inside))
 
     def sample(self, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
-        """Frames drawn from it, (B, T, C, H, W), of stored levels.
+        """Frames of stored levels drawn from it, (B, T, C, H, W); the same on every device.
 
         Below 1 the temperature sharpens: weights to the power of 1/T, variances times T (Ha and Eck, "A
-        neural representation of sketch drawings", 2017, eq. 8). What is drawn does not depend on the device.
-
-        Args:
-            generator: on the CPU.
+        neural representation of sketch drawings", 2017, eq. 8). The generator is on the CPU.
         """
         weights = (self.log_weights / temperature).softmax(2)
         drawn = torch.rand(weights[:, :, :1].shape, generator=generator).to(weights)
@@ -82,10 +75,6 @@ class Mixture:
         noise = torch.randn(mean.shape, generator=generator).to(mean)
         values = mean + math.sqrt(temperature) * deviation * noise
         return (values.clamp(0, 1) / LEVEL).round() * LEVEL
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> "Mixture":
-        """The same change made to each of the tensors."""
-        return Mixture(change(self.means), change(self.deviations), change(self.log_weights))
 
 
 def censored_mean(mean: Tensor, deviation: Tensor | float) -> Tensor:
@@ -105,6 +94,5 @@ def mean_of(made: Tensor | Mixture) -> Tensor:
 def join(parts: Sequence[Any]) -> Any:
     """Predictions, or mixtures, one after another in time."""
     if isinstance(parts[0], Mixture):
-        names = ("means", "deviations", "log_weights")
-        return Mixture(*(torch.cat([getattr(part, name) for part in parts], 1) for name in names))
+        return Mixture(*(torch.cat(each, 1) for each in zip(*parts, strict=True)))
     return torch.cat(list(parts), 1)

@@ -1,4 +1,4 @@
-"""The numbers of models: those that are trained in one row, all of them stacked by name."""
+"""The numbers of models: the trained ones in one row, or all of them stacked by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,15 +18,8 @@ def trained(model: Predictor) -> list[nn.Parameter]:
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def split(row: Tensor, model: Predictor) -> list[Tensor]:
-    """Views of a row (P,) in the shapes of the model's trained parameters."""
-    parameters = trained(model)
-    parts = row.split([parameter.numel() for parameter in parameters])
-    return [part.view_as(parameter) for part, parameter in zip(parts, parameters, strict=True)]
-
-
 def stack(models: Sequence[Predictor]) -> dict[str, Tensor]:
-    """The weights and buffers of all models by name, each (K, …), as their `state_dict` has them."""
+    """Weights and buffers of all models by name, each (K, …), as their `state_dict` has them."""
     states = [model.state_dict() for model in models]
     return {name: torch.stack([state[name] for state in states]) for name in states[0]}
 

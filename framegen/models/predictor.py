@@ -29,7 +29,7 @@ class Predictor(nn.Module):
     """
 
     frames_at_once = 1
-    """How many frames a rollout asks for in one go: more only where the call costs more than the frame."""
+    """How many frames a rollout asks for in one go: more where the call costs more than the frame."""
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         raise NotImplementedError
@@ -45,13 +45,15 @@ class Predictor(nn.Module):
         return self.has_density
 
     def density(self, frames: Tensor, state: State = None) -> tuple[Mixture, State]:
-        """How probable each target is, at every step, from the frames up to and including it; the mixture's
-        mean is what the model predicts. See `density.Net`."""
-        raise NotImplementedError
+        """How probable each target is, at every step; the mixture's mean is what the model predicts. Raises
+        UserError where there is no density head; see `density.Net`."""
+        raise UserError(
+            "the model has no density head to draw from; a training with --density 4 gives it one"
+        )
 
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
-        """Natural logarithm of the probability of each target, given the frames up to and including its step:
-        (B, T, C, H, W) twice -> (B, T)."""
+        """Natural logarithm of each target's probability, given the frames up to its step: (B, T, C, H, W)
+        twice -> (B, T)."""
         return self.density(frames)[0].log_prob(targets)
 
     def feedback(self, predictions: Tensor) -> Tensor:
@@ -78,7 +80,7 @@ class Predictor(nn.Module):
 
 class Forecaster(Predictor):
     """A predictor that is shown nothing when it runs closed-loop, since its own prediction is no evidence: a
-    frame of NaN is a frame that was not observed."""
+    frame of NaN, one that was not observed, moves on what it knows."""
 
     def feedback(self, predictions: Tensor) -> Tensor:
         return torch.full_like(predictions, math.nan)
@@ -115,11 +117,8 @@ def num_parameters(model: Predictor, trained: bool = True) -> int:
 
 
 def cpu_threads(model: Predictor) -> int:
-    """CPU threads for a training in PyTorch: one for a small model, since handing work to a second takes
-    longer than the work.
-
-    What convolves does more with each of its parameters, and gets all threads. Frozen ones are work too.
-    """
+    """CPU threads for a training in PyTorch: one for a small model, where handing work to a second takes
+    longer than the work. What convolves does more with each of its parameters, and gets all threads."""
     convolves = any(isinstance(module, nn.Conv2d) for module in model.modules())
     small = num_parameters(model) + num_parameters(model, trained=False) < SMALL_MODEL and not convolves
     return 1 if small else torch.get_num_threads()
@@ -139,14 +138,8 @@ def map_state(function: Callable[..., Tensor], *states: State) -> State:
             raise TypeError(f"a state is None, a tensor or a tuple of states, not {type(other).__name__}")
 
 
-def detach(state: State) -> State:
-    """The same state, cut off from the graph that computed it (truncated back-propagation through time)."""
-    return map_state(Tensor.detach, state)
-
-
 def name_parts(state: State, name: str) -> dict[str, Tensor]:
-    """A state's tensors by names that tell their places ("state.0.1"), to be saved; None is an empty
-    tensor."""
+    """A state's tensors by names that tell their places ("state.0.1"); None is an empty tensor."""
     match state:
         case None:
             return {f"{name}.none": torch.empty(0)}
@@ -158,8 +151,7 @@ def name_parts(state: State, name: str) -> dict[str, Tensor]:
 
 
 def from_parts(parts: Mapping[str, Tensor], name: str) -> State:
-    """The inverse of `name_parts`; what belongs to other names is left aside. Raises ValueError where nothing
-    fits."""
+    """The inverse of `name_parts`; other names are left aside. Raises ValueError where nothing fits."""
     if name in parts:
         return parts[name]
     if f"{name}.none" in parts:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.machine.errors import UserError
+from framegen.models.mixture import Mixture
 from framegen.models.predictor import Predictor, device_of
 
 
@@ -21,7 +21,7 @@ def rollout(
 
     Each frame that the model predicts is what it is shown next (see `Predictor.feedback`). With `sample` each
     frame is drawn from the model's density instead, and shown to it: one of the futures that it holds
-    possible, as probable as it says, with the world's own noise.
+    possible, with the world's own noise.
 
     Args:
         model: any predictor whose target is the next frame, on any device.
@@ -31,13 +31,17 @@ def rollout(
         temperature: above 0; below 1 what is drawn is likelier than it should be (see `Mixture.sample`).
 
     Yields:
-        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; not clipped to the value range
-        where it is a mean, a stored level where it was drawn.
+        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; a mean is not clipped to the value
+        range, a drawn frame has stored levels.
 
     Raises UserError where `sample` is asked of a model without a density head.
     """
     if sample is not None:
-        yield from _drawn(model, prompt, num_frames, sample, temperature)
+        frames, state = prompt.to(device_of(model)), None
+        for _ in range(num_frames):
+            mixture, state = model.density(frames, state)
+            frames = Mixture(*(part[:, -1:] for part in mixture)).sample(sample, temperature)
+            yield frames[:, 0].cpu()
         return
     made, state = model(prompt.to(device_of(model)))
     made = made[:, -1:]
@@ -47,21 +51,6 @@ def rollout(
         if num_frames <= 0:
             return
         made, state = model.run_on(model.feedback(made[:, -1:]), state, min(model.frames_at_once, num_frames))
-
-
-def _drawn(
-    model: Predictor, prompt: Tensor, num_frames: int, generator: torch.Generator, temperature: float
-) -> Iterator[Tensor]:
-    """A `rollout` of frames that are drawn."""
-    if not model.has_density:
-        raise UserError(
-            "the model has no density head to draw from; a training with --density 4 gives it one"
-        )
-    frames, state = prompt.to(device_of(model)), None
-    for _ in range(num_frames):
-        mixture, state = model.density(frames, state)
-        frames = mixture.each(lambda tensor: tensor[:, -1:]).sample(generator, temperature)
-        yield frames[:, 0].cpu()
 
 
 def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[Tensor]:
@@ -76,18 +65,8 @@ def generate(
     sample: torch.Generator | None = None,
     temperature: float = 1.0,
 ) -> Tensor:
-    """All frames of a `rollout` at once, with the same arguments.
-
-    Args:
-        model: any predictor whose target is the next frame.
-        prompt: one clip (T, C, H, W) or several (B, T, C, H, W), float32 in the task's value range, T >= 1.
-        num_frames: how many frames to generate, at least 1.
-
-    Returns:
-        (num_frames, C, H, W), or (B, num_frames, C, H, W) for several clips; float32, not clipped.
-    """
+    """All frames of a `rollout` at once, with the same arguments but that the prompt may be one clip (T, C,
+    H, W) too: (num_frames, C, H, W), or (B, num_frames, C, H, W) for several; float32, not clipped."""
     batch = prompt if prompt.dim() == 5 else prompt[None]
-    frames = torch.stack(
-        list(rollout(model, batch, num_frames, sample, temperature)), 1
-    )  # (B, num_frames, C, H, W)
+    frames = torch.stack(list(rollout(model, batch, num_frames, sample, temperature)), 1)
     return frames if prompt.dim() == 5 else frames[0]

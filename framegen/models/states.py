@@ -32,8 +32,8 @@ class Layout:
         """A state as rows (B, size), in its own dtype.
 
         Args:
-            pool: means over squares of so many places a side stand for the maps (channels, height, width) of
-                a convolutional state; the row is shorter then.
+            pool: over squares of so many places a side, means stand for the maps (channels, height, width) of
+                a convolutional state.
         """
         rows = []
         for name, tensor in name_parts(state, NAME).items():
@@ -57,10 +57,8 @@ class Layout:
 
 @torch.no_grad()
 def layout_of(model: Predictor, frame_shape: tuple[int, int, int]) -> Layout:
-    """The layout of a model's state, found by asking it for two and for three sequences of frames (C, H, W).
-
-    Of a model without a state it is empty.
-    """
+    """The layout of a model's state, found by asking it for two and for three sequences of frames (C, H, W);
+    empty where it has no state."""
     device = device_of(model)
     two, three = (
         name_parts(model(torch.zeros(count, 1, *frame_shape, device=device))[1], NAME) for count in (2, 3)

@@ -14,10 +14,8 @@ from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
 from framegen.machine.errors import UserError
 from framegen.machine.progress import say
-from framegen.models import FullyConnected
 from framegen.models.nets.mingru import MinGRU
-from framegen.models.nets.mlp import MemorylessNet
-from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.nets.recurrent import FullyConnected, MemorylessNet, RecurrentNet
 from framegen.models.predictor import Predictor, device_of
 from framegen.report.clip_films import continued_clip
 from framegen.report.continuation import to_picture, write_generated

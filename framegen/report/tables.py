@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from framegen.evaluation.image_quality import PICTURE_CONVENTION
-from framegen.evaluation.likelihood import COVERAGE_CONVENTION
+from framegen.evaluation.image_quality import PICTURES
+from framegen.evaluation.likelihood import COVERAGE
 from framegen.evaluation.references import MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results, Scores
 from framegen.report.standing import kept_weights, standing
@@ -24,7 +24,7 @@ FORMATS = {
     **dict.fromkeys(("coverage_50", "coverage_90"), "{:.3f}"),
     **dict.fromkeys(("skill", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"),
 }
-LIKELIHOOD = ("bits", "regret", *COVERAGE_CONVENTION)
+LIKELIHOOD = ("bits", "regret", *COVERAGE)
 """They have a table of their own."""
 HORIZONS = (1, 5, 10)
 """Of generated frames, at which a table shows how far a model carries."""
@@ -71,7 +71,7 @@ def print_bits(results: Results, console: Console) -> None:
     metrics = [metric for metric in LIKELIHOOD if metric in results.convention]
     rows = {name: row for name, row in _rows(results, "one_step", metrics).items() if set(row) != {"-"}}
     columns = [
-        f"within\nits {metric.removeprefix('coverage_')} %" if metric in COVERAGE_CONVENTION else metric
+        f"within\nits {metric.removeprefix('coverage_')} %" if metric in COVERAGE else metric
         for metric in metrics
     ]
     regret = "; regret: more than the optimum's" if "regret" in metrics else ""
@@ -104,7 +104,7 @@ def print_all_metrics(results: Results, console: Console) -> None:
     titles = {"one_step": "One step ahead, test clips"}
     if results.closed_loop is not None:
         titles["closed_loop"] = _about(results.closed_loop)
-    of_pictures = [metric for metric in results.convention if metric in PICTURE_CONVENTION]
+    of_pictures = [metric for metric in results.convention if metric in PICTURES]
     for part, title in titles.items():
         metrics = [metric for metric in results.metrics(part) if metric in FORMATS]
         of_all = [metric for metric in metrics if metric not in (*of_pictures, *LIKELIHOOD)]

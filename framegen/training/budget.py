@@ -1,5 +1,5 @@
-"""A training that ends after so many minutes: how many steps fit is foreseen, and foreseen again after each
-epoch; the clock decides."""
+"""A training that ends after so many minutes: how many steps fit is foreseen, anew after each epoch; the
+clock decides."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,11 +19,8 @@ from framegen.training.schedule import epoch_order, steps_per_epoch
 
 LONGEST_EPOCH = 30.0
 """Seconds between two validations, at most, where an epoch can be a part of the clips."""
-
-MEASURED = 3.0
-TIMING = 0.1
+MEASURED, TIMING = 3.0, 0.1
 """Seconds for which steps are tried out, beside the first, and which part of the minutes at most."""
-
 FEWEST = 100
 """Steps below which a model has hardly begun to learn."""
 
@@ -32,12 +29,9 @@ Clock = Callable[[], float]
 
 
 def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tuple[Config, Place]:
-    """A config with minutes, with clips of an epoch and a picture about every minute that suit this machine,
-    and epochs as they are foreseen; and the place where its training begins, which has the time that this
-    took behind it.
-
-    Some steps are taken on models that are thrown away. At least one step is foreseen.
-    """
+    """A config with minutes whose clips an epoch, pictures (about one a minute) and epochs suit this machine,
+    as foreseen; and the place where its training begins, with the time that this took behind it. Some steps
+    are taken on models that are thrown away. At least one step is foreseen."""
     assert config.training.minutes is not None
     budget, began = 60 * config.training.minutes, clock()
     say("timing a training step, to see how many fit", show)
@@ -75,14 +69,9 @@ def steps_within(seconds: float, per_epoch: int, step: float, validation: float)
     return int(epochs) * per_epoch + max(0, int((rest - validation) / step))
 
 
-def is_over(place: Place, minutes: float | None) -> bool:
-    """Whether the minutes have no room for more than the validation that ends them."""
-    return minutes is not None and place.spent + place.validation >= 60 * minutes
-
-
 def planned_again(place: Place, minutes: float | None, per_epoch: int, step: float) -> Place:
-    """The same place after an epoch, with as many steps as are foreseen now that a step takes so many
-    seconds. What has come to its end, with its learning rate, stays there."""
+    """The same place after an epoch, with as many steps as are foreseen now that one takes so many seconds.
+    What has come to its end, with its learning rate, stays there."""
     if minutes is None or place.step >= place.planned:
         return place
     more = steps_within(60 * minutes - place.spent, per_epoch, step, place.validation)
@@ -91,7 +80,7 @@ def planned_again(place: Place, minutes: float | None, per_epoch: int, step: flo
 
 def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[float, float, str]:
     """Seconds of an optimizer step of all members, and of their validation after an epoch, and what memory
-    they take; steps are tried out for about so many seconds at most."""
+    they take; steps are tried out for about so many seconds."""
     # An engine without a plan is at its end, where a model is fed its own frames most.
     short = replace(config, training=replace(config.training, compile=False))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}

@@ -13,17 +13,15 @@ from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
 from framegen.models.predictor import Predictor, cpu_threads
 from framegen.training import ranks
-from framegen.training.engine import Engine, TorchEngine
+from framegen.training.base import Engine
+from framegen.training.engine import TorchEngine
 from framegen.training.fused_engine import FusedEngine
 
 
 def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, show: bool) -> Engine:
     """The engine and the device that the config asks for; "auto" takes the fused one where it can train this
-    model here.
-
-    Raises OptionError where the fused engine is asked for and cannot be had, or --channels-last has nothing
-    to act on.
-    """
+    model here. Raises OptionError where the fused engine is asked for and cannot be had, --channels-last has
+    nothing to act on, or several processes cannot split the batches."""
     training, nets = config.training, list(models.values())
     because = ""
     if training.engine != "torch":
@@ -45,14 +43,14 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
         raise OptionError(
             f"--channels-last: is for nets that convolve; {type(config.model).__name__} does not"
         )
-    engine = torch_engine(config, models, data)
+    engine = _torch_engine(config, models, data)
     say(f"training with PyTorch on {_described(engine, nets[0])}{because}", show)
     return engine
 
 
-def torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -> TorchEngine:
-    """PyTorch's engine for these models, by seed, on the device that the config asks for; each of several
-    processes takes its share of every batch. Raises OptionError where batches cannot be split."""
+def _torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -> TorchEngine:
+    """PyTorch's engine on the device that the config asks for; each of several processes takes its share of
+    every batch. Raises OptionError where batches cannot be split."""
     training, here = config.training, ranks.current()
     if here.count > 1 and data.carry_state:
         raise OptionError("torchrun: a stream is gone through in order, in one process; leave torchrun out")
@@ -70,8 +68,8 @@ def torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) ->
 
 
 def _check_fused(config: Config, model: Predictor) -> None:
-    """Raises FusedUnavailable where the fused engine cannot take this training's steps; whether it can be
-    compiled will be seen."""
+    """Raises FusedUnavailable where the fused engine cannot take this training's steps, but for the
+    compiler."""
     training = config.training
     device = choose_device("cpu" if training.device == "auto" else training.device)
     fused.suits(model, device, training.engine)

@@ -1,13 +1,8 @@
-"""How optimizer steps are taken; the loop in `loop.py` says when.
-
-An engine trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or
-one.
-"""
+"""One optimizer step, through PyTorch; the loop in `loop.py` says when it is taken."""
 
 import copy
 import time
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,53 +12,23 @@ from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.machine.device import seeded
 from framegen.models.mixture import Mixture
-from framegen.models.parameters import flatten, load_weights, split, stack, trained
-from framegen.models.predictor import Predictor, State, detach, map_state
-from framegen.training.feeding import bits_loss, noise, own_frames, relative_loss, unroll
+from framegen.models.parameters import flatten, load_weights, stack, trained
+from framegen.models.predictor import Predictor, map_state
+from framegen.training.base import Engine, part_of
+from framegen.training.feeding import bits_loss, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
-from framegen.training.state import engine_state, load_engine_state
 
 
-class Engine(Protocol):
-    """What the loop asks of an engine; see `TorchEngine`, which defines what each of it means."""
-
-    @property
-    def states(self) -> list[State]: ...
-    @states.setter
-    def states(self, states: list[State], /) -> None: ...
-    @property
-    def models(self) -> Sequence[Predictor]: ...
-    @property
-    def kept(self) -> Sequence[Predictor]: ...
-    @property
-    def predictors(self) -> Sequence[Predictor]: ...
-    @property
-    def device(self) -> torch.device: ...
-    @property
-    def chunk(self) -> int: ...
-    @property
-    def waited(self) -> float: ...
-    def plan(self, total_steps: int) -> None: ...
-    def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]: ...
-    def keep(self, members: Sequence[int]) -> None: ...
-    def state_dict(self) -> dict[str, Tensor]: ...
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
-
-
-class TorchEngine:
-    """One step after another: forward, backward, clipping and Adam, through PyTorch.
+class TorchEngine(Engine):
+    """One step after another: forward, backward, clipping and Adam.
 
     Args:
-        models: trained in place, on their own device.
-        clips: the training clips.
-        carry_state: the clips are one stream: what a model carries goes on, detached, from batch to batch.
-        device: where the models are.
+        models, clips, training, carry_state, device: as of `Engine`.
         seeds: of the models, for what is drawn by chance while they are trained.
         ranks: the processes that train these models together.
     """
 
-    chunk = 1
-    """How many batches `run` should be handed at once."""
+    name = "torch"
 
     def __init__(
         self,
@@ -75,12 +40,8 @@ class TorchEngine:
         seeds: Sequence[int] = (),
         ranks: Ranks = Ranks(),  # noqa: B008
     ) -> None:
-        self.models, self.clips, self.training, self.carry_state = list(models), clips, training, carry_state
-        self.states: list[State] = [None] * len(models)
-        """What each model carries into the next step."""
-        self.device, self.steps, self.ranks = device, 0, ranks
-        self.waited = 0.0
-        """Seconds for which steps have waited for their clips."""
+        super().__init__(models, clips, training, carry_state, device)
+        self.ranks = ranks
         if training.channels_last:
             for model in models:
                 model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -94,32 +55,13 @@ class TorchEngine:
 
     @property
     def kept(self) -> Sequence[Predictor]:
-        """The models that measuring, pictures and the checkpoint take: of averaged weights those, else the
-        trained ones."""
+        """Of averaged weights those, else the trained models."""
         return self.means or self.models
 
-    @property
-    def predictors(self) -> Sequence[Predictor]:
-        """`kept`, as fast as they can be run."""
-        return self.kept
-
     def plan(self, total_steps: int) -> None:
-        """How many steps the whole training has, as foreseen now: by them `feeding` goes on."""
-        self.total_steps = total_steps
+        self.total_steps = total_steps  # by them `feeding` goes on
 
     def run(self, order: Tensor, learning_rates: Sequence[float]) -> tuple[Tensor, Tensor]:
-        """Train on some batches, one after another.
-
-        Args:
-            order: (K, N) indices of clips, a row a model, to be taken `training.batch_size` at a time.
-            learning_rates: one a batch.
-
-        Returns:
-            The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two
-            is not finite, that model's weights stay as they were before that batch.
-
-        Raises Lost where another process has ended; all models stay as they were before that batch.
-        """
         results = []
         for batch, rate in zip(order.split(self.training.batch_size, 1), learning_rates, strict=True):
             totals = [self._gradient(k, index) for k, index in enumerate(batch)]
@@ -136,17 +78,14 @@ class TorchEngine:
         losses, norms = torch.stack(results, 1)
         return losses, norms
 
-    def _parts(self, index: Tensor) -> list[Tensor]:
-        """What of a batch goes through a model at once; an epoch's last batch may have fewer clips than
-        parts."""
-        return [part for part in index.tensor_split(self.training.accumulate) if len(part)]
-
     def _gradient(self, k: int, index: Tensor) -> Tensor:
         """Compute a model's gradient on some clips; returns the loss, ()."""
         self.optimizers[k].zero_grad()
         random = np.random.default_rng([self.seeds[k], self.steps])
         total, unit = torch.zeros(2, device=self.device)
-        for number, part in enumerate(self._parts(index)):
+        # Of an epoch's last batch there may be fewer clips than parts.
+        parts = [part for part in index.tensor_split(self.training.accumulate) if len(part)]
+        for number, part in enumerate(parts):
             of_batch = len(part) / len(index)
             with seeded(self.seeds[k], self.steps, 1 + self.ranks.rank, number):
                 loss, in_units_of = self._loss(k, part, random)
@@ -190,10 +129,8 @@ class TorchEngine:
 
     def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         """This process's part of the loss of a model on some clips, fed as the training's options say, and of
-        the unit that `relative_loss` is in.
-
-        What is drawn by chance is drawn for all clips, so that each is fed alike whoever takes it.
-        """
+        the unit that `relative_loss` is in. What is drawn by chance is drawn for all clips, so that each is
+        fed alike whoever takes it."""
         training = self.training
         rows, share = self.ranks.share(len(index))
         started = time.perf_counter()
@@ -203,11 +140,12 @@ class TorchEngine:
         own = own_frames(training, done, (len(index), steps), random)[rows]
         shown = inputs
         if training.input_noise:
-            added = noise((len(index), *inputs.shape[1:]), training.input_noise, random)
-            shown = inputs + added[rows].to(inputs)
+            drawn = random.standard_normal((len(index), *inputs.shape[1:]), dtype=np.float32)
+            shown = inputs + (training.input_noise * torch.from_numpy(drawn))[rows].to(inputs)
         with torch.autocast(self.device.type, torch.bfloat16, training.precision == "bfloat16"):
             made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
-        self.states[k] = detach(state) if self.carry_state else None
+        # Truncated back-propagation through time: the state is cut off from the graph that computed it.
+        self.states[k] = map_state(Tensor.detach, state) if self.carry_state else None
         if isinstance(made, Mixture):
             loss, unit = bits_loss(made, targets), torch.ones((), device=self.device)
         elif training.loss == "relative":
@@ -217,58 +155,36 @@ class TorchEngine:
         return share * loss, share * unit
 
     def keep(self, members: Sequence[int]) -> None:
-        """Go on with these of the models alone, by their places."""
-        self.models = [self.models[k] for k in members]
+        super().keep(members)
         self.seeds = [self.seeds[k] for k in members]
         self.callables = [self.callables[k] for k in members]
         self.means = [self.means[k] for k in members] if self.means else []
-        self.states = [self.states[k] for k in members]
         self.optimizers = [self.optimizers[k] for k in members]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Everything that a training needs to go on, by name; each tensor's first axis numbers the models.
-
-        "model.…": weights. "adam.mean", "adam.variance": Adam's running means of the gradient and of its
-        square, (K, P) each, in the order of the trained parameters. "adam.step": steps taken, (K,).
-        "state.…": what is carried. Both engines write and read the same. "ema.…": the mean of the weights,
-        where it is asked for.
-        """
-        moments = {"mean": "exp_avg", "variance": "exp_avg_sq"}
+        """That of `Engine`, and "ema.…", the mean of the weights, where it is asked for."""
         means = stack(self.means) if self.means else {}
-        return {
-            **engine_state(
-                self.models,
-                {name: self._moment(key) for name, key in moments.items()},
-                self.steps,
-                self.states,
-            ),
-            **{f"ema.{name}": value for name, value in means.items()},
-        }
-
-    def _moment(self, name: str) -> Tensor:
-        return torch.stack(
-            [
-                # Before the first step there is none.
-                flatten(
-                    adam.state[p][name] if p in adam.state else torch.zeros_like(p) for p in trained(model)
-                )
-                for model, adam in zip(self.models, self.optimizers, strict=True)
-            ]
-        )
+        return super().state_dict() | {f"ema.{name}": value for name, value in means.items()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit the
-        models."""
-        example = self.clips.batch(torch.arange(min(self.training.batch_size, len(self.clips))))[0][:, :1]
-        with torch.no_grad():
-            carried = self.models[0].eval()(example.to(self.device))[1] if self.carry_state else None
-        mean, variance, self.steps, states = load_engine_state(state, self.models, carried)
+        super().load_state_dict(state)
         if self.means:
-            averaged = {name.removeprefix("ema."): v for name, v in state.items() if name.startswith("ema.")}
-            load_weights(self.means, averaged)
-        self.states = [map_state(lambda part: part.to(self.device), each) for each in states]
+            load_weights(self.means, part_of(state, "ema."))
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        def of(model: Predictor, adam: torch.optim.Optimizer, name: str) -> Tensor:
+            # Before the first step there is none.
+            return flatten(adam.state.get(p, {}).get(name, torch.zeros_like(p)) for p in trained(model))
+
+        pairs = list(zip(self.models, self.optimizers, strict=True))
+        mean, variance = (
+            torch.stack([of(*pair, name) for pair in pairs]) for name in ("exp_avg", "exp_avg_sq")
+        )
+        return mean, variance
+
+    def load_moments(self, mean: Tensor, variance: Tensor) -> None:
         for model, adam, *moments in zip(self.models, self.optimizers, mean, variance, strict=True):
-            parts = zip(*(_laid_out(split(moment, model), model) for moment in moments), strict=True)
+            parts = zip(*(_laid_out(moment, model) for moment in moments), strict=True)
             values = {
                 k: {"step": torch.tensor(float(self.steps)), "exp_avg": m, "exp_avg_sq": v}
                 for k, (m, v) in enumerate(parts)
@@ -276,7 +192,9 @@ class TorchEngine:
             adam.load_state_dict({"state": values, "param_groups": adam.state_dict()["param_groups"]})
 
 
-def _laid_out(values: Sequence[Tensor], model: Predictor) -> list[Tensor]:
-    """Copies that lie in memory as the model's parameters do: fused Adam goes through both as they lie."""
-    pairs = zip(trained(model), values, strict=True)
-    return [torch.empty_like(parameter).copy_(value) for parameter, value in pairs]
+def _laid_out(row: Tensor, model: Predictor) -> list[Tensor]:
+    """Values (P,) as copies that lie in memory as the model's trained parameters do: fused Adam goes through
+    both as they lie."""
+    parts = row.split([parameter.numel() for parameter in trained(model)])
+    pairs = zip(trained(model), parts, strict=True)
+    return [torch.empty_like(parameter).copy_(part.view_as(parameter)) for parameter, part in pairs]

@@ -7,17 +7,19 @@ from framegen.machine.device import peak_memory
 from framegen.models.predictor import num_parameters
 from framegen.runs.checkpoint import Place
 from framegen.training import ranks
-from framegen.training.engine import Engine
-from framegen.training.fused_engine import FusedEngine
+from framegen.training.base import Engine
 from framegen.training.schedule import clips_per_epoch, steps_per_epoch
 from framegen.training.under_way import OngoingTraining
 
 
 def facts_of(engine: Engine) -> dict[str, Any]:
     """What is trained, and with what."""
-    name = "fused" if isinstance(engine, FusedEngine) else "torch"
     frozen = num_parameters(engine.models[0], trained=False)
-    facts = {"parameters": num_parameters(engine.models[0]), "device": str(engine.device), "engine": name}
+    facts = {
+        "parameters": num_parameters(engine.models[0]),
+        "device": str(engine.device),
+        "engine": engine.name,
+    }
     beside = {"frozen_parameters": frozen, "tf32": engine.device.type == "cuda"}
     return facts | {name: value for name, value in beside.items() if value}
 

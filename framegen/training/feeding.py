@@ -57,8 +57,8 @@ def unroll(
     them.
 
     Args:
-        call: what computes the model's predictions: itself, or itself compiled; or its mixtures, whose means
-            are shown.
+        call: what computes the model's predictions, or its mixtures, whose means are shown: itself, or
+            compiled.
         inputs: (B, T, C, H, W).
         own: (B, T) bool as `own_frames` gives it.
 
@@ -84,16 +84,10 @@ def bits_loss(made: Mixture, targets: Tensor) -> Tensor:
     return -made.log_prob(targets).mean() / (math.log(2) * targets.shape[2:].numel())
 
 
-def noise(shape: tuple[int, ...], deviation: float, random: np.random.Generator) -> Tensor:
-    """Normal noise for every pixel of frames, float32."""
-    return deviation * torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
-
-
 def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
     """The mean over clips and steps of squared error over copying's, and copying's mean, the unit in which it
-    is: over the whole batch, of which these clips may be a part.
-
-    Copying takes the last true frame that was shown.
+    is, over the whole batch, of which these clips may be a part. Copying takes the last true frame that was
+    shown.
 
     Args:
         predictions, inputs, targets: (B, T, C, H, W).

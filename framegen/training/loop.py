@@ -16,21 +16,13 @@ from framegen.machine.progress import TrainingBar, say
 from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
-from framegen.training.budget import is_over, planned_again
+from framegen.training.budget import planned_again
 from framegen.training.facts import pace
 from framegen.training.ranks import Lost, current, take_up
-from framegen.training.schedule import (
-    clips_per_epoch,
-    epoch_order,
-    learning_rate_at,
-    steps_per_epoch,
-)
+from framegen.training.schedule import clips_per_epoch, epoch_order, learning_rate_at, steps_per_epoch
 from framegen.training.under_way import OngoingTraining
 
-OVER_COPYING = {
-    "val/mse": "val/over_copying",
-    "val/closed_loop_mse": "val/closed_loop_over_copying",
-}
+OVER_COPYING = {"val/mse": "val/over_copying", "val/closed_loop_mse": "val/closed_loop_over_copying"}
 """By an error of the validation clips, what it is called as a multiple of copying's."""
 
 
@@ -47,10 +39,9 @@ class Epoch:
     step: int
     """Optimizer steps taken."""
     metrics: Mapping[str, float]
-    """What metrics.jsonl and W&B have of it: val/mse, and val/closed_loop_mse of nets trained in a closed
-    loop; where the optimum is known val/skill, else errors over copying's, unless nothing moves in the
-    validation clips; val/bits of nets with a density head. Of a population the mean, and with _sd, _min and
-    _max behind the name how its members vary."""
+    """What metrics.jsonl and W&B have of it: val/mse, and val/closed_loop_mse of nets trained closed-loop;
+    where the optimum is known val/skill, else errors over copying's, unless nothing moves; val/bits of nets
+    with a density head. Of a population the mean, and with _sd, _min and _max behind the name its spread."""
     members: Sequence[Mapping[str, float]]
     """By member: seed, train/loss (the mean over the epoch), val/mse."""
     models: Mapping[int, Predictor]
@@ -62,11 +53,9 @@ class Epoch:
     log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
 
     def log(self, **values: float) -> None:
-        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`. What is
-        not finite is left out. To be called while the epoch is at hand, in `on_epoch`.
-
-        Raises OptionError where the epoch has a value of that name.
-        """
+        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`, while
+        it is at hand, in `on_epoch`. What is not finite is left out. Raises OptionError where the epoch has a
+        value of that name."""
         self.log_beside(values)
 
 
@@ -110,16 +99,14 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
 
 
 def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
-    """Take the steps of an epoch that are not taken yet. Ends it, and with it the training, where the minutes
-    are over; saves and stops where a signal has come."""
+    """Take the steps of an epoch that are not taken yet; end it, and the training, where the minutes are
+    over; save and stop where a signal has come."""
     config, data, engine = training.config, training.data, training.engine
     batch, total = config.training.batch_size, training.total_steps
     steps = min(per_epoch, total - epoch * per_epoch)
     clips = min(clips_per_epoch(config, data), steps * batch)
-    orders = {
-        seed: epoch_order(seed, epoch, len(data.train), data.carry_state)[:clips]
-        for seed in training.place.seeds
-    }
+    every, in_order = len(data.train), data.carry_state
+    orders = {seed: epoch_order(seed, epoch, every, in_order)[:clips] for seed in training.place.seeds}
     for model in engine.models:
         model.train()
     while (begin := training.place.step - epoch * per_epoch) < steps:
@@ -146,7 +133,8 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
         _log_steps(training, losses, norms, rates)
         bar.step(end - begin)
         training.count_time()
-        if is_over(training.place, config.training.minutes):
+        place, minutes = training.place, config.training.minutes
+        if minutes is not None and place.spent + place.validation >= 60 * minutes:  # no room for more
             training.move(planned=training.place.step)
             return
         if end < steps:
@@ -160,9 +148,12 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
     bad = (~finite.all(1)).nonzero()
     good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be
     if good:
-        for row in _rows({"train/loss": losses[:good], "train/grad_norm": norms[:good]}, rates[:good]):
+        values = over_members("train/loss", losses[:good]) | over_members("train/grad_norm", norms[:good])
+        columns = {name: column.tolist() for name, column in values.items()}
+        columns["train/learning_rate"] = list(rates[:good])
+        for row in zip(*columns.values(), strict=True):
             training.move(step=training.place.step + 1)
-            training.log(training.place.step, row)
+            training.log(training.place.step, dict(zip(columns, row, strict=True)))
         for step in losses[:good].double():
             training.losses = training.losses + step
     if good < len(losses):
@@ -175,21 +166,15 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
 def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -> None:
     """Go on without the members whose value is not finite. Raises Diverged where none is left."""
     place, path = training.place, training.folder / CHECKPOINT
-    lost = {
-        seed: value
-        for seed, value, ok in zip(place.seeds, values.tolist(), alive.tolist(), strict=True)
-        if not ok
-    }
+    kept = [k for k, ok in enumerate(alive.tolist()) if ok]
+    lost = {seed: values[k].item() for k, seed in enumerate(place.seeds) if k not in kept}
     seed, value = next(iter(lost.items()))
     found = f"{training.folder}: the {what} of seed {seed} is {value} at step {place.step + 1}"
     if len(lost) == len(place.seeds):
         way_out = f"a smaller --learning-rate than {training.config.training.learning_rate:g} may help"
         raise Diverged(f"{found}; the last good checkpoint, step {training.saved_step}, is {path}; {way_out}")
-    say(
-        f"{found}; {len(lost)} of {len(place.seeds)} nets are left behind, the others go on",
-        current().rank == 0,
-    )
-    kept = [k for k, ok in enumerate(alive.tolist()) if ok]
+    left = f"{len(lost)} of {len(place.seeds)} nets are left behind, the others go on"
+    say(f"{found}; {left}", current().rank == 0)
     training.engine.keep(kept)
     training.losses = training.losses[kept]
     training.best = {name: value[kept] for name, value in training.best.items()}
@@ -271,18 +256,9 @@ def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Ten
     return torch.tensor(errors, dtype=torch.float64)
 
 
-def _rows(values: Mapping[str, Tensor], learning_rates: Sequence[float]) -> Iterator[dict[str, float]]:
-    """Rows to log, one a step, from values (steps, K)."""
-    members = [over_members(name, each) for name, each in values.items()]
-    columns = {key: column.tolist() for each in members for key, column in each.items()}
-    columns["train/learning_rate"] = list(learning_rates)
-    for row in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, row, strict=True))
-
-
 @torch.inference_mode()
 def _predict_window(training: OngoingTraining, window: int) -> Tensor:
-    """What the first model says of a window of a stream just before it is trained on it: (1, T, C, H, W)."""
+    """What the first model says of a stream's window just before it is trained on it: (1, T, C, H, W)."""
     model, state = training.engine.models[0], training.engine.states[0]
     inputs, _ = training.data.train.batch(slice(window, window + 1))
     model.eval()

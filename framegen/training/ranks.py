@@ -1,8 +1,8 @@
 """The processes that train one model together, as torchrun starts them.
 
 All run the same loop on the same run, each with its share of every batch; rank 0 alone writes, tracks and
-speaks, and decides what hangs on a clock or a signal. Gradients that lie on GPUs go round through nccl, all
-else through gloo.
+speaks, and decides what hangs on a clock or a signal. Gradients on GPUs go round through nccl, all else
+through gloo.
 """
 
 import os
@@ -20,9 +20,7 @@ from framegen.machine.errors import OptionError, UserError
 from framegen.machine.progress import count_of
 
 PATIENCE = timedelta(days=1)
-"""How long a process waits for another: as long as rank 0 draws and writes between two steps. One that ends
-is missed at once, since its connections close."""
-
+"""How long a process waits for rank 0 to draw and write between two steps; one that ends is missed."""
 LONGEST_PATH = 4096
 
 
@@ -40,11 +38,9 @@ class Ranks:
     """Whether they hear each other; False is for timing what one does."""
 
     def share(self, clips: int) -> tuple[slice, float]:
-        """Which of so many clips this process takes, and which part of them that is.
-
-        Where there are fewer clips than processes, one that has none takes the first for nothing: so each
-        computes gradients of the same parameters.
-        """
+        """Which of so many clips this process takes, and which part of them that is. Where there are fewer
+        clips than processes, one that has none takes the first for nothing: so each computes gradients of the
+        same parameters."""
         begin, end = (clips * rank // self.count for rank in (self.rank, self.rank + 1))
         return (slice(begin, end), (end - begin) / clips) if begin < end else (slice(0, 1), 0.0)
 

@@ -24,7 +24,7 @@ from framegen.runs import checkpoint
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, About, Place
 from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
-from framegen.training.engine import Engine
+from framegen.training.base import Engine, part_of
 from framegen.training.ranks import Lost, agree, current
 from framegen.training.schedule import total_steps
 
@@ -95,8 +95,7 @@ class OngoingTraining:
         self.place = replace(self.place, **changes)
 
     def log(self, step: int, values: Mapping[str, float]) -> Row:
-        """Write and track a row of values that belong to an optimizer step; one that is not finite is left
-        out."""
+        """Write and track a row of values of an optimizer step; one that is not finite is left out."""
         row = self.metrics.add(METRICS, {"step": step, **values})
         self.tracker.log(step, finite(values))
         return row
@@ -132,8 +131,8 @@ class OngoingTraining:
         return stack(self.engine.kept)
 
     def look(self, mse: Tensor, epoch: int) -> None:
-        """Keep the weights of the members whose validation mse, (K,), is lower than ever before; epoch 0 is
-        the untrained model."""
+        """Keep the weights of the members whose validation mse, (K,), is lower than ever; epoch 0 is
+        untrained."""
         if self.config.training.keep == "last":
             return
         highest = torch.finfo(mse.dtype).max
@@ -174,10 +173,7 @@ class OngoingTraining:
         try:
             self.engine.load_state_dict(tensors)
             self.losses = tensors["epoch.loss"]
-            self.best = {n.removeprefix("best."): w for n, w in tensors.items() if n.startswith("best.")}
-            prefix = "epoch.window."
-            self.windows = {
-                int(n.removeprefix(prefix)): w for n, w in tensors.items() if n.startswith(prefix)
-            }
+            self.best = part_of(tensors, "best.")
+            self.windows = {int(n): window for n, window in part_of(tensors, "epoch.window.").items()}
         except (ValueError, KeyError) as error:
             raise UserError(f"{self.folder / RESUME}: is damaged: {error}") from error

@@ -13,11 +13,16 @@ from framegen.data import clips as clips_module
 from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips, chunks, to_float
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
-from framegen.evaluation.image_quality import PICTURE_CONVENTION, measure_pictures, picture_scores
+from framegen.evaluation.image_quality import (
+    PICTURES,
+    measure_pictures,
+    picture_scores,
+    ssim,
+    ssim_literature,
+)
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results
 from framegen.evaluation.scores import evaluate
-from framegen.evaluation.similarity import ssim, ssim_literature
 from framegen.models.baselines import CopyLast
 from framegen.models.predictor import Predictor, State
 from framegen.models.rollout import generate
@@ -45,9 +50,7 @@ def test_by_hand() -> None:
     before = torch.zeros(1, 1, 12, 12)
     true = torch.arange(12.0).expand(1, 1, 12, 12) / 20  # its gradient is 1/20 everywhere
     scores = _scores(true, true, before, before)
-    assert scores == pytest.approx(
-        dict.fromkeys(PICTURE_CONVENTION, 1.0) | {"mse_frame": 0, "mae_frame": 0}, abs=1e-6
-    )
+    assert scores == pytest.approx(dict.fromkeys(PICTURES, 1.0) | {"mse_frame": 0, "mae_frame": 0}, abs=1e-6)
     scores = _scores(true / 2 + 0.1, true, true / 2 + 0.1, before)
     assert scores["motion_ratio"] == 0  # frozen
     assert scores["sharpness_ratio"] == pytest.approx(0.5)  # blurred
@@ -81,7 +84,7 @@ def test_a_range_is_brought_to_that_of_ssim_and_what_lies_outside_is_clipped() -
 
 
 def test_results_hold_them_for_every_predictor_and_horizon(results: Results, data: Data) -> None:
-    assert set(PICTURE_CONVENTION) < set(results.convention)
+    assert set(PICTURES) < set(results.convention)
     assert list(results.one_step) == [
         *("model", "copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "linear, 4 frames"),
         *("motion", "optimum"),
@@ -108,8 +111,8 @@ def test_one_step_ahead_they_are_of_the_scored_steps() -> None:
     inputs, targets = torch.rand(2, 5, 4, 1, 12, 12, generator=torch.Generator().manual_seed(1))
     found = one_step_errors(CopyLast(), TensorClips(inputs, targets, burn_in=1), UNIT)
     expected = ssim(inputs[:, 1:], targets[:, 1:])
-    torch.testing.assert_close(found.pictures["ssim"], expected.double())
-    assert not one_step_errors(CopyLast(), TensorClips(inputs, targets)).pictures
+    torch.testing.assert_close(found["ssim"], expected.double())
+    assert "ssim" not in one_step_errors(CopyLast(), TensorClips(inputs, targets))
 
 
 class Watched(Predictor):
@@ -144,8 +147,8 @@ def test_few_large_clips_are_looked_at_at_once(data: Data, monkeypatch: pytest.M
 
     def measured() -> tuple[int, float, Tensor, Tensor]:
         model = Watched()
-        one_step = one_step_errors(model, clips, UNIT).pictures["ssim"]
-        loop = closed_loop_errors(model, data.train.batch(slice(None))[0], 4).squared
+        one_step = one_step_errors(model, clips, UNIT)["ssim"]
+        loop = closed_loop_errors(model, data.train.batch(slice(None))[0], 4)["squared"]
         return model.clips, one_step_mse(model, clips), one_step, loop
 
     whole = measured()

@@ -39,7 +39,7 @@ def test_the_error_is_that_of_the_frames_in_which_it_comes_back(tmp_path: Path) 
     data = load_data(WORLD, tmp_path)
     references = fit_references(WORLD, data)
     found = permanence(
-        {name: one_step_errors(each, data.test).squared for name, each in references.items()}, data
+        {name: one_step_errors(each, data.test)["squared"] for name, each in references.items()}, data
     )
     assert found is not None
     assert data.test_frames is not None

@@ -51,7 +51,7 @@ def test_there_is_no_ratio_to_what_has_no_error(nothing: float | None) -> None:
     if nothing is not None:
         assert metrics.skill(0.1, nothing, 0.0) is None
         gain = torch.full((4,), nothing, dtype=torch.float64)
-        assert metrics.skill_standard_error(torch.rand(4), gain, torch.zeros(4)) is None
+        assert metrics.ratio_standard_error(torch.rand(4), gain) is None
 
 
 def test_what_is_not_finite_is_the_worst_and_stops_nothing() -> None:
@@ -71,7 +71,9 @@ def test_the_standard_error_of_skill_is_that_of_drawing_other_clips() -> None:
     drawn = torch.randint(400, (4000, 400), generator=random)
     errors, copied, best = (each[drawn].mean(1) for each in (model, copying, optimal))
     bootstrap = ((copied - errors) / (copied - best)).std().item()
-    assert metrics.skill_standard_error(model, copying, optimal) == pytest.approx(bootstrap, rel=0.05)
+    assert metrics.ratio_standard_error(copying - model, copying - optimal) == pytest.approx(
+        bootstrap, rel=0.05
+    )
     assert metrics.standard_error(model) == pytest.approx(errors.std().item(), rel=0.05)
 
 
@@ -80,20 +82,19 @@ def test_one_step_errors_are_those_of_every_frame_but_the_burn_in() -> None:
     clips = TensorClips(inputs, targets, burn_in=2)
     found = one_step_errors(CopyLast(), clips)
     error = (inputs - targets)[:, 2:].double()
-    torch.testing.assert_close(found.squared, error.square().mean((2, 3, 4)))
-    torch.testing.assert_close(found.absolute, error.abs().mean((2, 3, 4)))
-    torch.testing.assert_close(found.of_clips().squared, error.square().mean((1, 2, 3, 4)))
+    torch.testing.assert_close(found["squared"], error.square().mean((2, 3, 4)))
+    torch.testing.assert_close(found["absolute"], error.abs().mean((2, 3, 4)))
     assert one_step_mse(CopyLast(), clips) == pytest.approx(error.square().mean().item())
 
 
 def test_closed_loop_errors_stand_at_their_horizon() -> None:
     frames = torch.rand(130, 9, 1, 2, 2)
     found = closed_loop_errors(CopyLast(), frames, 4)
-    assert found.squared.shape == (130, 5)
+    assert found["squared"].shape == (130, 5)
     for h in range(5):
         error = frames[:, 3] - frames[:, 4 + h]
-        assert found.at(h).squared.mean().item() == pytest.approx(error.square().mean().item(), rel=1e-5)
-        assert found.at(h).absolute.mean().item() == pytest.approx(error.abs().mean().item(), rel=1e-5)
+        assert found["squared"][:, h].mean().item() == pytest.approx(error.square().mean().item(), rel=1e-5)
+        assert found["absolute"][:, h].mean().item() == pytest.approx(error.abs().mean().item(), rel=1e-5)
 
 
 @pytest.fixture(scope="module")

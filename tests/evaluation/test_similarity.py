@@ -6,7 +6,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from framegen.evaluation.similarity import ssim, ssim_literature
+from framegen.evaluation.image_quality import ssim, ssim_literature
 
 
 def _pictures(shape: tuple[int, int, int]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -16,7 +16,6 @@ from framegen.evaluation.references import optimal_predictor
 from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.optima.bayes import BayesFilter
-from framegen.models.optima.beliefs import phase_posterior
 from framegen.models.predictor import map_state
 from framegen.models.states import layout_of
 from framegen.studies.probe.beliefs import DIRECTION, ENTROPY, JOINT, MEANINGS, POSITION, SPEED, known
@@ -79,10 +78,10 @@ def test_the_posterior_of_a_frame_turned_on_is_that_of_the_coming_one() -> None:
     model = BayesFilter(*orbit.phase_grid(ORBIT), ORBIT.deviation)
     frames = orbit.sample(ORBIT, "test") / 255
     _, state = model(frames)
-    now = phase_posterior(model, state)
+    now = model.posterior(state)
     _, ahead = model(torch.full_like(frames[:, :1], math.nan), state)
     assert now.sum((1, 2)).numpy() == pytest.approx(np.ones(3))
-    torch.testing.assert_close(phase_posterior(model, ahead), state.flatten(1).softmax(1).view_as(state))
+    torch.testing.assert_close(model.posterior(ahead), state.flatten(1).softmax(1).view_as(state))
 
 
 @pytest.mark.parametrize("task", [Drift(size=4, reach=1), Sprites(size=4, reach=1, noise=0.3)])

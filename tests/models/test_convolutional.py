@@ -11,9 +11,8 @@ from framegen.config.models import Answer, Cell, ConvRecurrent
 from framegen.machine.errors import OptionError
 from framegen.models import build
 from framegen.models.nets.answers import to_patches, to_pixels, to_range, warp
-from framegen.models.nets.convgru import ConvGRU
-from framegen.models.nets.convlstm import ConvLSTM
-from framegen.models.nets.mingru import MinConvGRU, MinGRU
+from framegen.models.nets.conv_layers import ConvGRU, ConvLSTM, MinConvGRU
+from framegen.models.nets.mingru import MinGRU
 from framegen.models.nets.predrnn import PredRNN, SpatiotemporalLSTM
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
@@ -34,7 +33,7 @@ def test_a_conv_lstm_of_one_pixel_is_torchs_lstm() -> None:
     rnn.load_state_dict(dict(zip(rnn.state_dict(), weights, strict=True)))
     frames = inputs[..., None, None]
     with torch.no_grad():
-        states, (hidden, cell) = layer(frames, layer.start(frames))
+        states, (hidden, cell) = layer(frames)
         expected, last = rnn(inputs)
     torch.testing.assert_close(states.flatten(2), expected)
     torch.testing.assert_close((hidden.flatten(1), cell.flatten(1)), (last[0][0], last[1][0]))
@@ -45,7 +44,7 @@ def test_a_conv_gru_computes_what_its_paper_says() -> None:
     into, gates, last = (m for m in layer.children())
     hidden = torch.zeros(2, 4, 5, 4)
     with torch.no_grad():
-        states, _ = layer(frames, layer.start(frames))
+        states, _ = layer(frames)
         for t in range(3):
             zx, rx, cx = into(frames[t]).chunk(3, 1)
             zh, rh = gates(hidden).chunk(2, 1)
@@ -64,7 +63,7 @@ def test_a_min_conv_gru_of_one_pixel_is_the_min_gru_and_that_is_the_papers() -> 
         linear.bias.copy_(conv.inputs.bias)
         states, last = dense(inputs)
         frames = inputs.transpose(0, 1)[..., None, None]
-        torch.testing.assert_close(conv(frames, conv.start(frames))[0].flatten(2).transpose(0, 1), states)
+        torch.testing.assert_close(conv(frames)[0].flatten(2).transpose(0, 1), states)
         hidden = torch.zeros(2, 4)
         for t in range(6):
             z, candidate = linear(inputs[:, t]).chunk(2, 1)
@@ -74,7 +73,7 @@ def test_a_min_conv_gru_of_one_pixel_is_the_min_gru_and_that_is_the_papers() -> 
 
 
 def test_predrnns_memory_goes_up_through_the_layers_and_on_to_the_next_frame() -> None:
-    net, frames = PredRNN(2, 3, 2, 3), _random(2, 1, 2, 4, 4)
+    net, frames = PredRNN(ConvRecurrent("predrnn", 3, 2, 3), 2), _random(2, 1, 2, 4, 4)
     low, high = (layer for layer in net.layers if isinstance(layer, SpatiotemporalLSTM))
     zero = torch.zeros(1, 3, 4, 4)
     with torch.no_grad():

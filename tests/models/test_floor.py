@@ -106,7 +106,7 @@ def test_the_mean_of_the_brighter_pixel_is_that_over_all_places(digits: int) -> 
 
 def test_a_finer_grid_changes_nothing_and_a_coarse_one_never_loses_a_digit() -> None:
     fine, usual, coarse = (_world(replace(LARGE, num_test_clips=8), angles) for angles in (1024, 256, 16))
-    errors = [one_step_errors(floor, data.test).squared for data, floor, _ in (fine, usual, coarse)]
+    errors = [one_step_errors(floor, data.test)["squared"] for data, floor, _ in (fine, usual, coarse)]
     assert errors[1].mean().item() == pytest.approx(errors[0].mean().item(), rel=3e-3)
     assert errors[2].isfinite().all()
 
@@ -170,7 +170,7 @@ def test_what_it_says_is_as_likely_as_it_says(predicted: tuple[tuple[Tensor, ...
 def test_the_more_was_seen_the_lower_it_is() -> None:
     data, floor, _ = _world(replace(LARGE, num_test_clips=24))
     assert data.test_frames is not None
-    short, long = (closed_loop_errors(floor, data.test_frames[:, :14], n).squared[:, -1] for n in (3, 10))
+    short, long = (closed_loop_errors(floor, data.test_frames[:, :14], n)["squared"][:, -1] for n in (3, 10))
     assert long.mean() < short.mean()
 
 

@@ -38,7 +38,7 @@ def _mixture(components: int, shape: tuple[int, int, int], whole: bool, smallest
 
 
 def _repeated(mixture: Mixture, count: int) -> Mixture:
-    return mixture.each(lambda tensor: tensor.expand(count, *tensor.shape[1:]))
+    return Mixture(*(part.expand(count, *part.shape[1:]) for part in mixture))
 
 
 def _each_level(mixture: Mixture) -> Tensor:
@@ -137,7 +137,7 @@ def test_a_net_predicts_its_mixtures_mean_and_steps_as_it_unrolls(name: str) -> 
     for t in range(6):
         step, state = model.density(frames[:, t : t + 1], state)
         steps.append(step)
-    for whole, stepped in zip(vars(mixture).values(), vars(join(steps)).values(), strict=True):
+    for whole, stepped in zip(mixture, join(steps), strict=True):
         torch.testing.assert_close(stepped, whole, atol=1e-5, rtol=1e-5)
     future, changed = model.log_prob(frames, frames), frames.clone()
     changed[:, 4:] = 1 - changed[:, 4:]
@@ -160,7 +160,7 @@ def test_futures_are_drawn_frame_by_frame_from_what_the_net_says() -> None:
     drawn = generate(model, frames, 4, torch.Generator().manual_seed(7), 0.5)
     random, seen = torch.Generator().manual_seed(7), frames
     for _ in range(4):
-        last = model.density(seen)[0].each(lambda tensor: tensor[:, -1:])
+        last = Mixture(*(part[:, -1:] for part in model.density(seen)[0]))
         seen = torch.cat([seen, last.sample(random, 0.5)], 1)
     torch.testing.assert_close(drawn, seen[:, 6:])
     alike = generate(model, frames[:1].expand(5, *frames.shape[1:]), 4, torch.Generator().manual_seed(7))

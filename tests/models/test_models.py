@@ -15,7 +15,7 @@ from framegen.models import build
 from framegen.models.baselines import CopyLast, MeanFrame, fit_autoregression, fit_ridge
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.optima.bayes import BayesFilter
-from framegen.models.predictor import Predictor, detach, map_state, name_parts
+from framegen.models.predictor import Predictor, map_state, name_parts
 from framegen.models.rollout import generate
 
 SHAPE = (1, 2, 2)
@@ -206,11 +206,3 @@ def test_noise_free_data_can_be_fitted_too() -> None:
     assert (
         error.square().mean() < 1e-6
     )  # not 0: the fit also serves the first frames, where the past is padded
-
-
-def test_detach_cuts_every_part_of_a_state() -> None:
-    model = build(Recurrent("lstm"), SHAPE, 1)
-    _, state = model(FRAMES)
-    assert all(part.requires_grad for part in state)
-    assert not any(part.requires_grad for part in detach(state))
-    assert detach(None) is None

@@ -144,7 +144,7 @@ def test_longer_context_makes_better_forecasts_and_no_baseline_is_better(tmp_pat
     assert data.test_frames is not None
     optimum = _optimum(world)
     short, long = (
-        closed_loop_errors(optimum, data.test_frames[:, 10 - n :], n).squared.sum() for n in (2, 10)
+        closed_loop_errors(optimum, data.test_frames[:, 10 - n :], n)["squared"].sum() for n in (2, 10)
     )
     assert long < short
 

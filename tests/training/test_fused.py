@@ -28,7 +28,7 @@ from framegen.models.kernels.fused import FusedPredictor, packed, unpacked
 from framegen.models.nets.density import LinearDensity
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.parameters import flatten
-from framegen.models.predictor import State, detach, map_state
+from framegen.models.predictor import State, map_state
 from framegen.models.rollout import generate
 from framegen.training import schedule
 from framegen.training.choosing import choose_engine
@@ -76,7 +76,7 @@ def _gradients(shape: Shape, batch: int, steps: int) -> tuple[Tensor, Tensor, fl
     hidden, last = rnn.double()(inputs[index].double(), tuple(state) if len(state) > 1 else state[0])
     expected = nn.functional.mse_loss(head.double()(hidden), targets[index].double())
     torch.testing.assert_close(
-        map_state(Tensor.double, unpacked(carried, shape)), detach(last), atol=1e-6, rtol=0
+        map_state(Tensor.double, unpacked(carried, shape)), map_state(Tensor.detach, last), atol=1e-6, rtol=0
     )
     torch.testing.assert_close(squares, gradient.double().square().sum())
     reference = flatten(torch.autograd.grad(expected, [*rnn.parameters(), *head.parameters()]))

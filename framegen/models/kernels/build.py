@@ -92,8 +92,7 @@ def library(shape: Shape) -> ctypes.CDLL:
 
 
 def _cache() -> Path | None:
-    """The folder of compiled code, made where it is missing; None where there is none that is ours alone:
-    this process compiles for itself then."""
+    """The folder of compiled code, made where it is missing; None where there is none that is ours alone."""
     try:
         folder = platformdirs.user_cache_path("framegen")
         folder.mkdir(0o700, parents=True, exist_ok=True)
@@ -123,8 +122,7 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a library of ours is there and is what was once compiled: it ends in the SHA-256 of what stands
-    before."""
+    """Whether a library of ours is there and whole: it ends in the SHA-256 of what stands before."""
     try:
         if not _is_ours(path):
             return False

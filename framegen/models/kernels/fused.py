@@ -8,11 +8,10 @@ from torch import Tensor, nn
 
 from framegen.config.training import Engine
 from framegen.machine.device import choose_device
-from framegen.models import FullyConnected
 from framegen.models.kernels.build import FusedUnavailable, Shape, library, pointer
 from framegen.models.nets.density import WHOLE_FRAMES, LinearDensity
 from framegen.models.nets.mingru import MinGRU
-from framegen.models.nets.mlp import MemorylessNet
+from framegen.models.nets.recurrent import FullyConnected, MemorylessNet
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, State, device_of, num_parameters
 
@@ -78,8 +77,8 @@ def packed(state: State, shape: Shape, batch: int) -> Tensor:
 
 
 def unpacked(state: Tensor, shape: Shape) -> State:
-    """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them; None of a net
-    without memory."""
+    """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them; None without
+    memory."""
     if shape.cell == MEMORYLESS:
         return None
     first, *others = (part.clone() for part in state.transpose(0, 1).contiguous().unbind(2))
@@ -87,8 +86,8 @@ def unpacked(state: Tensor, shape: Shape) -> State:
 
 
 def compiled(model: Predictor, engine: Engine) -> Predictor:
-    """The model as it is now, run by the compiled code unless that cannot be had, or the engine is PyTorch.
-    With a density head it is PyTorch's: only the training of one is compiled."""
+    """The model as it is now, run by the compiled code unless that cannot be had, the engine is PyTorch, or
+    it has a density head, of which only the training is compiled."""
     if engine != "torch" and not model.has_density:
         with suppress(FusedUnavailable):
             check(model, device_of(model), engine)

@@ -1,55 +1,37 @@
-"""How a convolutional net answers: the frame, a residual on the last frame, or the last frame moved.
-
-Each answer is a module: answer(hidden, frames) -> predictions, from hidden states (N, hidden_size, h, w) and
-the frames that were seen last, (N, C, H, W); h = ceil(H / patch), w = ceil(W / patch).
-"""
+"""How a convolutional net answers: the frame, a residual on the last frame, or the last frame moved."""
 
 from torch import Tensor, nn
 
+from framegen.config.models import ConvRecurrent
 from framegen.models.motion import warp
 
 
-class FrameAnswer(nn.Module):
-    """The next frame, of nothing but the hidden state."""
+class Answer(nn.Module):
+    """A 1 x 1 convolution of the hidden state makes the next frame, as a config's `answer` says.
 
-    def __init__(self, hidden_size: int, channels: int, patch: int) -> None:
-        super().__init__()
-        self.head = nn.Conv2d(hidden_size, channels * patch**2, 1)
-        self.patch = patch
-
-    def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
-        return to_range(to_pixels(self.head(hidden), frames, self.patch))
-
-
-class ResidualAnswer(nn.Module):
-    """The last frame plus a residual, which begins at 0: an untrained net copies the last frame, exactly."""
-
-    def __init__(self, hidden_size: int, channels: int, patch: int) -> None:
-        super().__init__()
-        self.head = begin_at_zero(nn.Conv2d(hidden_size, channels * patch**2, 1))
-        self.patch = patch
-
-    def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
-        return to_range(frames + to_pixels(self.head(hidden), frames, self.patch))
-
-
-class MotionAnswer(nn.Module):
-    """The last frame moved by a flow, plus a residual where a mask lets it through (what comes into sight).
-
-    As in Finn et al., "Unsupervised learning for physical interaction through video prediction", 2016, a
-    frame is mostly the last one moved; by a flow as in Liu et al., "Video frame synthesis using deep voxel
-    flow", 2017. Flow and residual begin at 0: an untrained net copies the last frame, exactly.
+    Frame: of the hidden state alone. Residual: the last frame plus what the convolution says. Motion: the
+    last frame moved by a flow (Liu et al., "Video frame synthesis using deep voxel flow", 2017), plus a
+    residual where a mask lets it through, for what comes into sight (Finn et al., "Unsupervised learning
+    for physical interaction through video prediction", 2016). Flow and residual begin at 0: an untrained
+    net copies the last frame, exactly.
     """
 
-    def __init__(self, hidden_size: int, channels: int, patch: int) -> None:
+    def __init__(self, config: ConvRecurrent, channels: int) -> None:
         super().__init__()
-        self.head = begin_at_zero(nn.Conv2d(hidden_size, (3 + channels) * patch**2, 1))
-        self.channels, self.patch = channels, patch
+        self.kind, self.patch = config.answer, config.patch
+        values = channels + (3 if self.kind == "motion" else 0)
+        self.head = nn.Conv2d(config.hidden_size, values * self.patch**2, 1)
+        if self.kind != "frame":
+            begin_at_zero(self.head)
 
     def forward(self, hidden: Tensor, frames: Tensor) -> Tensor:
-        parts = to_pixels(self.head(hidden), frames, self.patch)  # (N, 3 + C, H, W)
-        flow, mask, residual = parts.split([2, 1, self.channels], 1)
-        return to_range(warp(frames, flow) + mask.sigmoid() * residual)
+        """From hidden states (N, hidden_size, h, w), h = ceil(H / patch), w = ceil(W / patch), and the frames
+        seen last, (N, C, H, W): predictions of the frames' shape."""
+        said = to_pixels(self.head(hidden), frames, self.patch)
+        if self.kind == "motion":
+            flow, mask, said = said.split([2, 1, frames.shape[1]], 1)
+            return to_range(warp(frames, flow) + mask.sigmoid() * said)
+        return to_range(said if self.kind == "frame" else frames + said)
 
 
 def begin_at_zero(layer: nn.Conv2d) -> nn.Conv2d:

@@ -4,30 +4,28 @@ from torch import Tensor, nn
 
 from framegen.config.models import ConvRecurrent
 from framegen.models.mixture import Mixture
-from framegen.models.nets.answers import FrameAnswer, MotionAnswer, ResidualAnswer, to_patches
-from framegen.models.nets.convgru import ConvGRU
-from framegen.models.nets.convlstm import ConvLSTM
+from framegen.models.nets.answers import Answer, to_patches
+from framegen.models.nets.conv_layers import ConvGRU, ConvLSTM, MinConvGRU
 from framegen.models.nets.density import ConvDensity, Net
-from framegen.models.nets.mingru import MinConvGRU
 from framegen.models.nets.predrnn import PredRNN
 from framegen.models.predictor import State
 
 _LAYERS = {"convlstm": ConvLSTM, "convgru": ConvGRU, "minconvgru": MinConvGRU}
-_ANSWERS = {"frame": FrameAnswer, "residual": ResidualAnswer, "motion": MotionAnswer}
 
 
 class ConvRecurrentNet(Net):
     """Frames with values in [0, 1], of any height and width; predictions in [0, 1] as well.
 
     patch x patch pixels become the channels of one place (pixel-unshuffle); recurrent layers keep that
-    resolution; a 1 x 1 convolution answers for each pixel.
+    resolution.
     """
 
     def __init__(self, config: ConvRecurrent, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
         channels, self.patch, size = frame_shape[0], config.patch, config.hidden_size
-        self.recurrent = recurrent_layers(config, channels * self.patch**2)
-        self.answer = _ANSWERS[config.answer](size, channels, self.patch)
+        layers = PredRNN if config.cell == "predrnn" else Stack
+        self.recurrent = layers(config, channels * self.patch**2)
+        self.answer = Answer(config, channels)
         self.spread = ConvDensity(config.density, size, channels, self.patch) if config.density else None
 
     def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
@@ -38,13 +36,6 @@ class ConvRecurrentNet(Net):
         predictions = self.answer(hidden.flatten(0, 1), flat)
         predictions = predictions.unflatten(0, seen.shape[:2]).transpose(0, 1)
         return self.say(predictions, hidden.transpose(0, 1)), state
-
-
-def recurrent_layers(config: ConvRecurrent, in_channels: int) -> nn.Module:
-    """layers(inputs (T, B, in_channels, H, W), state) -> (hidden (T, B, hidden_size, H, W), state)."""
-    if config.cell == "predrnn":
-        return PredRNN(in_channels, config.hidden_size, config.num_layers, config.kernel_size)
-    return Stack(config, in_channels)
 
 
 class Stack(nn.Module):
@@ -58,7 +49,7 @@ class Stack(nn.Module):
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
         hidden, after = inputs, []
-        for k, layer in enumerate(self.layers):
-            hidden, last = layer(hidden, layer.start(inputs) if state is None else state[k])  # pyright: ignore
+        for layer, before in zip(self.layers, state or [None] * len(self.layers), strict=True):
+            hidden, last = layer(hidden, before)
             after.append(last)
         return hidden, tuple(after)

@@ -1,32 +1,28 @@
-"""How a net says how sure it is: a head that makes of its prediction and its features a mixture of Gaussians
-(Bishop, "Mixture density networks", 1994)."""
+"""How sure a net is: a head that makes of its prediction and its features a mixture of Gaussians (Bishop,
+"Mixture density networks", 1994)."""
 
 import math
 
 import torch
 from torch import Tensor, nn
 
-from framegen.machine.errors import UserError
 from framegen.models.mixture import SMALLEST, Mixture, mean_of
 from framegen.models.nets.answers import to_pixels
 from framegen.models.predictor import Predictor, State
 
 WHOLE_FRAMES = 64
-"""Values of a frame up to which a component is a whole frame; of larger ones each value has components of its
-own."""
+"""Values of a frame up to which a component is a whole frame; of larger ones each value has its own."""
 NARROW, WIDE = 0.03, 0.3
-"""Standard deviations of the untrained head's components, the first and the last: that they differ tells the
-components apart."""
+"""Standard deviations of the untrained head's first and last component, which tell the components apart."""
 SMALL = 0.1
-"""The untrained head's weights, as a part of those that torch draws: it begins near the net's own
-prediction."""
+"""The untrained head's weights, as a part of those that torch draws: it begins near the net's prediction."""
 
 
 class Net(Predictor):
     """A trained predictor, with or without a density head.
 
-    It says in `predict` what it makes of frames: its predictions, or with a head the mixture of which they
-    are a part. The contract's predictions are then the mixture's mean. A net of one's own does the same:
+    It says in `predict` what it makes of frames: its predictions, or with a head the mixture whose mean is
+    the contract's prediction. A net of one's own does the same:
 
         self.spread = LinearDensity(config.density, hidden_size, frame_shape) if config.density else None
         ...
@@ -57,16 +53,14 @@ class Net(Predictor):
 
     def density(self, frames: Tensor, state: State = None) -> tuple[Mixture, State]:
         made, state = self.predict(frames, state)
-        if not isinstance(made, Mixture):
-            raise UserError("the model has no density head; a training with --density 4 gives it one")
-        return made, state
+        return (made, state) if isinstance(made, Mixture) else super().density(frames, state)
 
 
 class LinearDensity(nn.Module):
     """A linear layer of the hidden state. Component k stands at the net's prediction plus an offset.
 
-    Up to WHOLE_FRAMES values a frame: K weights, and for each component an offset and a deviation of every
-    value. Beyond that each value has weights, offsets and deviations of its own.
+    Up to WHOLE_FRAMES values a frame there are K weights, and for each component an offset and a deviation of
+    every value; beyond that each value has weights of its own too.
     """
 
     def __init__(self, components: int, hidden_size: int, frame_shape: tuple[int, int, int]) -> None:
@@ -75,8 +69,7 @@ class LinearDensity(nn.Module):
         values = math.prod(frame_shape)
         self.weights = 1 if values <= WHOLE_FRAMES else values
         self.layer = nn.Linear(hidden_size, components * (2 * values + self.weights))
-        deviations = slice(components * values, 2 * components * values)
-        _begin(self.layer, deviations, components)
+        _begin(self.layer, slice(components * values, 2 * components * values), components)
 
     def forward(self, predictions: Tensor, hidden: Tensor) -> Mixture:
         """From predictions (B, T, C, H, W) and the hidden state (B, T, hidden_size)."""

@@ -1,11 +1,10 @@
-"""The minGRU (Feng et al., "Were RNNs all we needed?", 2024), dense and with convolutions.
+"""The minGRU (Feng et al., "Were RNNs all we needed?", 2024).
 
     z_t = sigmoid(W_z x_t)
     h~_t = W_h x_t
     h_t = (1 - z_t) h_{t-1} + z_t h~_t
 
-The gates know the input alone, so all steps of a layer but the last line, which is linear in h, are computed
-at once.
+The gates know the input alone, so all but the last line, which is linear in h, is computed at once.
 """
 
 import math
@@ -38,22 +37,3 @@ class MinGRU(nn.Module):
             hidden = scan(gate.sigmoid(), candidate, initial)  # (T, B, hidden_size)
             last.append(hidden[-1])
         return hidden.transpose(0, 1), torch.stack(last)
-
-
-class MinConvGRU(nn.Module):
-    """One layer of minGRU units whose products are convolutions."""
-
-    def __init__(self, in_channels: int, hidden_size: int, kernel_size: int) -> None:
-        super().__init__()
-        self.hidden_size = hidden_size
-        self.inputs = nn.Conv2d(in_channels, 2 * hidden_size, kernel_size, padding=kernel_size // 2)
-
-    def start(self, like: Tensor) -> Tensor:
-        """The state before the first frame, for frames (T, B, C, H, W)."""
-        return like.new_zeros(like.shape[1], self.hidden_size, *like.shape[3:])
-
-    def forward(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """(T, B, in_channels, H, W) -> hidden states (T, B, hidden_size, H, W), and the last of them."""
-        gate, candidate = self.inputs(inputs.flatten(0, 1)).unflatten(0, inputs.shape[:2]).chunk(2, 2)
-        hidden = scan(gate.sigmoid(), candidate, state)
-        return hidden, hidden[-1]

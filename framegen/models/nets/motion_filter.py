@@ -1,17 +1,12 @@
 """A recurrent filter of motion: a belief of how each pixel moves, corrected by what is seen of it.
 
-A film has few shots, and a net that must find motion by itself learns those few by heart. Here optical flow
-finds it, and the net learns what is the same in all films: how far to trust what was measured, how motion
-goes on, and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and
-has some thousand weights, so it holds on shots that it was never shown.
-
-As in a Kalman filter (1960), the belief moves by a gain times what was measured less what was believed, and
-where a frame is what was predicted there is nothing to learn from it. In a closed loop the filter is shown
-nothing, takes its own predictions for the frames, and so keeps its motion.
+A film has few shots, and a net that must find motion by itself learns those by heart. Here optical flow finds
+it, and the net learns what is the same in all films: how far to trust what was measured, how motion goes on,
+and how blurred a guess is best. It sees no colours and no shapes, only flows, errors and edges, and has some
+thousand weights, so it holds on shots that it was never shown.
 """
 
-import math
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +17,10 @@ from framegen.machine.errors import OptionError
 from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.motion import optical_flow, warp
 from framegen.models.nets.answers import begin_at_zero, to_range
+from framegen.models.nets.conv_layers import MinConvGRU
 from framegen.models.nets.density import ConvDensity, Net
-from framegen.models.nets.mingru import MinConvGRU
 from framegen.models.nets.recall import Recall, begin, recall
-from framegen.models.predictor import State
+from framegen.models.predictor import Forecaster, State
 
 FEATURES = 9
 """Innovation and belief, two each; three errors; two edges."""
@@ -74,37 +69,30 @@ class Filtered(NamedTuple):
     """(B, 2): see `_came_true`, a running sum."""
     earlier: Recall
     """Earlier frames."""
-    memory: Tensor
+    memory: Tensor | None
     """The state of the layer of minGRU."""
 
-    @classmethod
-    def before(cls, first: Tensor, memory: Tensor) -> Self:
-        """Of the first frames (B, C, H, W), as if all had been at rest; `memory` is the layer's first
-        state."""
-        still = first.new_zeros(len(first), 2, *first.shape[2:])
-        found = first.new_zeros(len(first), 2)
-        pictures = first, first, first, first, first, first
-        return cls(first, still, *pictures, still, found, begin(first), memory)
 
-
-class MotionFilterNet(Net):
+class MotionFilterNet(Net, Forecaster):
     """Frames with values in [0, 1], of at least 16 pixels a side; predictions in [0, 1] as well.
 
     With F the flow measured between the last two frames and B the belief, 7 numbers a pixel come from one
     layer of convolutional minGRU and two convolutions: a gain k, a share a, an own flow o (2), and how much
-    of the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames.
+    of the picture gives way to what is blurred over 3 pixels, over 7 pixels, and over the last few frames. As
+    in a Kalman filter (1960),
 
         B <- B + sigmoid(2 + k) s (F - B),      s = e / (e + .003), e the error of the last prediction
         prediction = the last frame moved by a B + o, and blurred
 
-    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it moves and blurs the
-    last frame that it did not make itself, along the way of each pixel since then: so pictures stay as sharp
-    as the net says, however many follow.
+    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it takes its
+    predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
+    make itself, along the way of each pixel since then: pictures stay as sharp as the net says, however many
+    follow.
 
     The predicted change of a clip is scaled by how much of its recent predictions came true, by least
     squares; the rest is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a
     scene has come to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what
-    was found gets old, and with it the trace of a copy under what moves.
+    was found gets old.
 
     Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
     prediction is that earlier frame: a loop goes on looping (see `recall.py`).
@@ -124,13 +112,12 @@ class MotionFilterNet(Net):
         heads = config.density, config.hidden_size, frame_shape[0], 1
         self.spread = ConvDensity(*heads) if config.density else None
 
-    def feedback(self, predictions: Tensor) -> Tensor:
-        """Frames of NaN: a frame that was not seen, in whose place the filter takes its own prediction."""
-        return torch.full_like(predictions, math.nan)
-
     def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
-        if state is None:
-            state = Filtered.before(frames[:, 0], self.memory.start(frames[:, 0][None]))
+        if state is None:  # as if all had been at rest
+            first, found = frames[:, 0], frames.new_zeros(len(frames), 2)
+            still = frames.new_zeros(len(frames), 2, *frames.shape[3:])
+            pictures = first, first, first, first, first, first
+            state = Filtered(first, still, *pictures, still, found, begin(first), None)
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, state)
@@ -183,8 +170,8 @@ class MotionFilterNet(Net):
 
 @torch.no_grad()
 def _came_true(frame: Tensor, before: Tensor, said: Tensor) -> Tensor:
-    """Of a frame (B, C, H, W) the mean products of the change that was said with the one that came, and with
-    itself, (B, 2)."""
+    """Of a frame (B, C, H, W) the mean products of the predicted change with the true one, and with itself:
+    (B, 2)."""
     change = said - before
     return torch.stack([(change * each).mean((1, 2, 3)) for each in (frame - before, change)], 1)
 

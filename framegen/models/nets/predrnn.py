@@ -8,6 +8,9 @@ lowest to the highest, and from there to the lowest layer at the next frame: the
 import torch
 from torch import Tensor, nn
 
+from framegen.config.models import ConvRecurrent
+from framegen.models.nets.conv_layers import at_rest
+
 PredRNNState = tuple[tuple[tuple[Tensor, Tensor], ...], Tensor]
 """h and c of each layer, and m; each (B, hidden_size, H, W)."""
 
@@ -51,16 +54,16 @@ class SpatiotemporalLSTM(nn.Module):
 class PredRNN(nn.Module):
     """Layers of spatiotemporal LSTM cells."""
 
-    def __init__(self, in_channels: int, hidden_size: int, num_layers: int, kernel_size: int) -> None:
+    def __init__(self, config: ConvRecurrent, in_channels: int) -> None:
         super().__init__()
-        self.hidden_size = hidden_size
-        sizes = [in_channels, *[hidden_size] * (num_layers - 1)]
-        self.layers = nn.ModuleList(SpatiotemporalLSTM(size, hidden_size, kernel_size) for size in sizes)
+        self.hidden_size = size = config.hidden_size
+        inputs = [in_channels, *[size] * (config.num_layers - 1)]
+        self.layers = nn.ModuleList(SpatiotemporalLSTM(each, size, config.kernel_size) for each in inputs)
 
     def forward(self, inputs: Tensor, state: PredRNNState | None) -> tuple[Tensor, PredRNNState]:
         """(T, B, in_channels, H, W) -> the last layer's states (T, B, hidden_size, H, W), and the state."""
         if state is None:
-            nothing = inputs.new_zeros(inputs.shape[1], self.hidden_size, *inputs.shape[3:])
+            nothing = at_rest(inputs, self.hidden_size)
             state = ((nothing, nothing),) * len(self.layers), nothing
         carried, memory, states = list(state[0]), state[1], []
         lowest: nn.Conv2d = self.layers[0].inputs  # pyright: ignore[reportAssignmentType]

@@ -1,7 +1,7 @@
 """A film that repeats itself: which of its earlier frames comes next, where one does.
 
 The seasonal naive forecast (Hyndman and Athanasopoulos, "Forecasting: principles and practice", 5.2), whose
-period is found as the film is seen: the lag at which frames were lately most like those before them.
+period is the lag at which frames were lately most like those before them.
 """
 
 from typing import NamedTuple
@@ -15,8 +15,7 @@ MEMORY = 128
 SMALL = 16
 """Places a side at which frames are compared, whatever their size."""
 AVERAGED = 0.2
-"""The part that a new frame's error has in the running means: a lag is trusted after some two dozen
-frames."""
+"""The part of a new frame's error in the running means: a lag is trusted after some two dozen frames."""
 TRUSTED_AFTER = 32
 """Frames of a second round that are surely enough for that."""
 CLEARLY = 0.4
@@ -33,8 +32,8 @@ class Recall(NamedTuple):
     small: Tensor
     """The same, averaged to SMALL places a side: (B, MEMORY, C, SMALL, SMALL)."""
     errors: Tensor
-    """(B, 1 + MEMORY): running means of the mean absolute errors of what another predictor said, and of each
-    lag. They begin at 1, so that what was hardly tried is not trusted."""
+    """(B, 1 + MEMORY): running mean absolute errors of another predictor and of each lag. They begin at 1, so
+    that what was hardly tried is not trusted."""
 
 
 def begin(frames: Tensor) -> Recall:
@@ -54,8 +53,8 @@ def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Re
         own: (B,) bool: the frame was generated, and says nothing of how good a prediction is.
 
     Returns:
-        The memory; the next frame (B, C, H, W) by the best lag, where that is trusted; and (B,) bool, whether
-        it is: whether that lag's errors are clearly below the other predictor's.
+        The memory; the next frame (B, C, H, W) by the best lag; and (B,) bool, whether that lag is trusted,
+        its errors being clearly below the other predictor's. Elsewhere the next frame is this one.
     """
     now, errors = _small(frame), memory.errors
     if not own.all():

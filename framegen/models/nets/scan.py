@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor
 
-DOUBLING_STEPS = 50
-"""Time steps from which doubling pays, measured on a CPU…"""
-DOUBLING_SIZE = 512
-"""…as long as a time step has at most so many numbers, over all clips and units."""
+DOUBLING_STEPS, DOUBLING_SIZE = 50, 512
+"""Time steps from which doubling pays, and up to how many numbers a step; measured on a CPU."""
 
 
 def scan(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:
@@ -34,11 +32,9 @@ def scan_by_steps(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:
 
 
 def scan_by_doubling(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:
-    """`scan` in log2(T) steps, each of the size of the whole sequence (Hillis and Steele, 1986).
-
-    Two steps h -> a h + b one after the other are again such a step: after k rounds, each time step holds
-    what the 2^k steps up to it come to.
-    """
+    """`scan` in log2(T) steps, each of the size of the whole sequence (Hillis and Steele, 1986): two steps h
+    -> a h + b one after the other are again such a step, so after k rounds each holds the 2^k steps up to
+    it."""
     keep, add = 1 - gate, gate * candidate
     add = torch.cat([add[:1] + keep[:1] * initial, add[1:]])
     reach = 1

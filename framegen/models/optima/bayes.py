@@ -1,5 +1,4 @@
-"""The Bayes-optimal predictor for a picture that is a function of an angle which turns at an unknown constant
-speed."""
+"""The Bayes-optimal predictor of a picture of an angle that turns at an unknown constant speed."""
 
 import math
 from functools import cached_property
@@ -15,20 +14,14 @@ from framegen.models.predictor import Forecaster, State
 class BayesFilter(Forecaster):
     """The exact posterior over (speed, angle) on a grid, and the mean of the next frame under it.
 
-    The hidden process: an angle on a ring of G grid points moves by one of S constant shifts a frame; both
-    start uniform. A frame is the clean picture of its angle plus Gaussian noise, clipped to [0, 1] and
-    rounded to 256
-    levels: a censored Gaussian (Tobin, 1958). Since the grid moves with the angle, the filter is the forward
-    algorithm of a hidden Markov model whose transition is a rotation. Approximations are the grid, and that
-    rounding counts as noise of its own: it is none where the true noise is less than a level, for then the
-    same picture is rounded the same way each time, and up to 1/(12 * 255^2) = 1.3e-6 of mse could be saved.
+    An angle on a ring of G grid points moves by one of S constant shifts a frame; both start uniform. A frame
+    is the clean picture of its angle plus Gaussian noise, clipped to [0, 1] and rounded to 256 levels: a
+    censored Gaussian (Tobin, 1958). The filter is the forward algorithm of a hidden Markov model whose
+    transition is a rotation. Approximate are the grid, and that rounding counts as noise: where the true
+    noise is less than a level it is none, and up to 1/(12 * 255^2) = 1.3e-6 of mse could be saved.
 
-    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. But for
-    that, no predictor has a smaller expected squared error than the posterior mean that this one returns.
-
-    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed), since its own
-    prediction is no
-    evidence: h steps on, it renders the same posterior h frames later, which is the exact h-step forecast.
+    The state is the log posterior over shift and angle of the *coming* frame, (B, S, G) float64. Closed-loop
+    it renders the same posterior h frames later: the exact h-step forecast.
     """
 
     def __init__(self, clean: Tensor, shifts: Tensor, deviation: float, hidden: Tensor | None = None) -> None:
@@ -67,6 +60,13 @@ class BayesFilter(Forecaster):
             predictions.append(mean / weight.sum(1, keepdim=True))
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
 
+    def posterior(self, state: State) -> Tensor:
+        """The probability of shift and angle in the last frame seen, (B, S, G) float64: the state, that
+        of the coming frame, turned back by each shift."""
+        back = [each.roll(-by, 1) for each, by in zip(state.unbind(1), self.shifts, strict=True)]
+        log = torch.stack(back, 1)  # (B, S, G)
+        return log.flatten(1).softmax(1).view_as(log)
+
     @property
     def has_bits(self) -> bool:
         """Not where the noise is less than a level: rounding is then no noise of its own."""
@@ -74,8 +74,7 @@ class BayesFilter(Forecaster):
 
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
-        """log p(target at t | frames up to t), exact but for the grid: (B, T) float64. A level's
-        probability is the density times its width, at 0 and 1 what is cut off."""
+        """log p(target at t | frames up to t), exact but for the grid: (B, T) float64."""
         seen, coming = (each.to("cpu", torch.float64).flatten(2) for each in (frames, targets))
         inside = ((coming > 0) & (coming < 1)).double()
         # What `_log_likelihood` leaves out, since it does not depend on the angle.
@@ -108,8 +107,8 @@ class BayesFilter(Forecaster):
 
     @cached_property
     def cut(self) -> Tensor:
-        """What a pixel at 0 or at 1 says of each angle beyond what the normal density there says, (2 P, G):
-        all that is cut off is gathered there."""
+        """What a pixel at 0 or at 1, where all that is cut off is gathered, says of each angle beyond the
+        normal density there: (2 P, G)."""
         half_level, picture, deviation = LEVEL / 2, self.picture, self.deviation
         ends = {0: (half_level - picture) / deviation, 1: (picture - 1 + half_level) / deviation}
         tables = [
@@ -120,8 +119,8 @@ class BayesFilter(Forecaster):
 
 
 def _harmonics(pictures: Tensor) -> Tensor:
-    """The Fourier coefficients of each pixel over the angle, (G, P) -> (P, K) complex128, but for the high
-    ones that are nothing but rounding: pictures of a light that goes round change smoothly."""
+    """Each pixel's Fourier coefficients over the angle, (G, P) -> (P, K) complex128, without the high ones
+    that are only rounding: pictures of a light that goes round change smoothly."""
     waves = torch.fft.rfft(pictures, dim=0)
     strength = waves.abs().amax(1)  # (G // 2 + 1,)
     (strong,) = torch.nonzero(strength > 1e-15 * strength.max(), as_tuple=True)

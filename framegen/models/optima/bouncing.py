@@ -2,9 +2,9 @@
 
 A digit starts at (x0, y0), uniform in [0, 1]^2, at an angle, uniform too, and moves by `step` a frame; an
 edge that it would cross holds it up, and turns that component of its velocity round. Given the angle, x and y
-are independent, and in each of them the starts that agree with all that was seen are one interval of those
-that met no edge yet, and one for each frame in which the edge may have been met first: all of these stand at
-one point from then on. So the measure of the starts is exact, and only the angle lies on a grid.
+are independent, and in each the starts that agree with all that was seen are one interval of those that met
+no edge yet, and one for each frame in which the edge may have been met first, who all stand at one point from
+then on. So the measure of the starts is exact, and only the angle lies on a grid.
 """
 
 import math
@@ -13,15 +13,15 @@ import torch
 from torch import Tensor
 
 ANGLES = 256
-"""Points of the grid of angles, which is laid anew over what the angle may still be. Eight times as many move
-the closed-loop error of a clip at 64x64 by 3e-3 of it, and the mean over 100 clips by 1e-4 of it."""
+"""Points of the grid of angles. Eight times as many move a clip's closed-loop error at 64x64 by 3e-3 of it,
+and the mean over 100 clips by 1e-4."""
 NEGLIGIBLE = 1e-12
 """Chances below it are rounding."""
 
 
 def all_angles(rows: int, number: int = ANGLES) -> tuple[Tensor, Tensor]:
-    """The grid before anything was seen: the cells' middles (rows, number), and their width, (rows,). With a
-    multiple of 4 none of them flies straight along an axis."""
+    """The grid before anything was seen: the cells' middles (rows, number), of which none flies along an axis
+    (number is a multiple of 4), and the cells' width (rows,)."""
     width = torch.full((rows,), 2 * math.pi / number, dtype=torch.float64)
     return (torch.arange(number) + 0.5) * width[:, None], width
 
@@ -88,7 +88,7 @@ def standing(velocity: Tensor, seen: Tensor, room: int, ahead: int) -> Tensor:
 
 
 def _add_bounced(result: Tensor, first: Tensor, velocity: Tensor, seen: Tensor, room: int, time: int) -> None:
-    """Add those that met their first edge in frame 1, 2, ... and were seen where they went, at `time`."""
+    """Add those that met their first edge in frame 1, 2, ... and agree with what was seen, at `time`."""
     row, angle, bounce = (first > NEGLIGIBLE).nonzero(as_tuple=True)  # (K,) each
     measure, along = first[row, angle, bounce], velocity[row, angle]
     frames = torch.arange(1, seen.shape[1] + 1)
@@ -101,7 +101,7 @@ def _add_bounced(result: Tensor, first: Tensor, velocity: Tensor, seen: Tensor, 
 
 
 def _pixel_after(frames: Tensor, velocity: Tensor, room: int) -> Tensor:
-    """The pixel of a digit so many frames after it met its first edge, flying on between the two edges."""
+    """The pixel of a digit so many frames after it first met an edge."""
     speed = velocity.abs()
     crossing = (1 / speed).ceil()  # frames from edge to edge
     phase = frames.remainder(2 * crossing)

@@ -19,15 +19,14 @@ AT_ONCE = 8
 class Floor(Forecaster):
     """The mean of the next frame, given the digits' pictures and the pixels at which they were seen so far.
 
-    Real predictors know neither: they see digits that they have never seen before, one across the other. This
-    one is told, for the clips that it was made with; what is left to guess is what whole pixels hide, where
-    between two of them a digit started and its exact angle (see `bouncing.py`). As the posterior mean it has
-    the smallest expected squared error of whoever knows that much, so nobody who knows less is better.
+    Real predictors know neither. This one is told, for the clips that it was made with; what is left to guess
+    is what whole pixels hide: where between two of them a digit started, and its exact angle (see
+    `bouncing.py`). As the posterior mean it has the smallest expected squared error of whoever knows that
+    much, so nobody who knows less is better.
 
-    A clip is known by the digest of its frames up to now. Closed-loop it is shown nothing (frames of NaN),
-    and renders the same posterior one frame later each time: its forecast. The state is that digest, (B,)
-    int64; the frames since the last one that was seen, (B,) int64; and the grid of angles (B, D, M) with the
-    width of its cells (B, D), float64.
+    A clip is known by the digest of its frames up to now. The state is that digest, (B,) int64; the frames
+    since the last one that was seen, (B,) int64; and the grid of angles (B, D, M) with the width of its cells
+    (B, D), float64.
     """
 
     def __init__(
@@ -90,8 +89,8 @@ class Floor(Forecaster):
     def _chances(
         self, seen: Tensor, angles: Tensor, width: Tensor, ahead: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The grid (R, M), laid anew where too little of it agrees with the places (R, t, 2) that were seen;
-        and where the digits stand some frames later, (R, room + 1, room + 1), rows and columns, sums of 1."""
+        """The grid (R, M), laid anew where too little of it agrees with the places (R, t, 2) seen; and where
+        the digits stand some frames later, (R, room + 1, room + 1), rows and columns, sums of 1."""
         rows, columns = self._standing(seen, angles, ahead)
         weight = rows.sum(2) * columns.sum(2)  # (R, M)
         few = (weight > 0).sum(1) < ENOUGH * self.angles

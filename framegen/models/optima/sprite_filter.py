@@ -9,8 +9,7 @@ from framegen.models.predictor import Forecaster, State
 
 LEVELS = 256
 IMPOSSIBLE = -1e6
-"""No log probability of a pixel's level is less: whatever has one such pixel has no weight, and sums of many
-keep float64's last digits for what has some."""
+"""The least log probability of a level: one such pixel leaves no weight, and float64 holds sums of many."""
 
 
 class SpriteFilter(Forecaster):
@@ -19,12 +18,11 @@ class SpriteFilter(Forecaster):
     The forward algorithm of a hidden Markov model (Rabiner, 1989) over K shapes, V velocities and all H W
     places. Before each frame the velocity is drawn anew with a given probability, then the shape moves. A
     pixel is bright where the shape covers it, else dark, plus Gaussian noise, cut to [0, 1] and rounded to
-    256 levels. What a frame says of all places is a correlation of the log odds of its pixels' levels with a
-    shape, and the coming frame's mean a convolution: both through FFTs. Pixels that a bar hides say nothing,
-    and are known to be 0.
+    256 levels. What a frame says of all places is a correlation of its pixels' log odds with a shape, and the
+    coming frame's mean a convolution: both through FFTs. Pixels that a bar hides say nothing, and are known
+    to be 0.
 
-    Closed-loop it is shown nothing (a frame of NaN is a frame that was not observed). The state is the
-    probability of shape, velocity and place in the coming frame, (B, K, V, H, W) float32.
+    The state is the probability of shape, velocity and place in the coming frame, (B, K, V, H, W) float32.
     """
 
     def __init__(
@@ -60,8 +58,7 @@ class SpriteFilter(Forecaster):
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         _, ways, height, width = self.shape
         if state is None:
-            whole = len(frames), *self.shape
-            state = torch.full(whole, 1 / math.prod(self.shape))
+            state = torch.full((len(frames), *self.shape), 1 / math.prod(self.shape))
         places = state.sum(2)  # (B, K, H, W), of the coming frame
         predictions = []
         for frame in frames.cpu().unbind(1):
@@ -92,20 +89,17 @@ class SpriteFilter(Forecaster):
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
         """log p(target at t | frames up to t) of the stored levels, exact: (B, T) float64."""
-        _, state = self(frames[:, :1])
-        found = []
-        for step, target in enumerate(targets.cpu()[:, :, 0].unbind(1)):
+        found, state = [], None
+        for frame, target in zip(frames.split(1, 1), targets.cpu()[:, :, 0].unbind(1), strict=True):
+            _, state = self(frame, state)
             levels = (target * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
             empty = (self.log_dark[levels] * self.visible).sum((1, 2))  # (B,): as if no shape were there
             chances = state.sum(2).double().log() + self._evidence(target)  # (B, K, H, W)
             found.append(empty + chances.logsumexp((1, 2, 3)))
-            if step + 1 < frames.shape[1]:
-                _, state = self(frames[:, step + 1 : step + 2], state)
         return torch.stack(found, 1)
 
     def _evidence(self, frame: Tensor) -> Tensor:
-        """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W)
-        float64."""
+        """log p(frame | shape, place), up to what depends on neither: (B, H, W) -> (B, K, H, W) float64."""
         levels = (frame.nan_to_num(0) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
         odds = self.odds[levels] * self.visible * ~frame.isnan()
         seen = torch.fft.rfft2(odds)[:, None] * self.transformed.conj()
@@ -113,8 +107,7 @@ class SpriteFilter(Forecaster):
 
 
 def _log_probabilities(value: float, noise: float) -> Tensor:
-    """Of each of the 256 levels of a pixel whose clean value is known, (256,) float64; the ends hold what is
-    cut."""
+    """Of each level of a pixel whose clean value is known, (256,) float64; the ends hold what is cut off."""
     edges = (torch.arange(LEVELS - 1, dtype=torch.float64) + 0.5) / (LEVELS - 1)  # between levels
     standard = (edges - value) / noise
     below, above = (torch.special.log_ndtr(z).clamp(min=IMPOSSIBLE) for z in (standard, -standard))

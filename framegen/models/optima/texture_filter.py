@@ -22,13 +22,10 @@ class TextureFilter(Forecaster):
         log p(frames | v) = 1/2 sum_k P |A_v|^2 / (s^2 (t P + s^2)) + what does not depend on v
         E[S | v] = P A_v / (t P + s^2)
 
-    As the posterior mean, the sum over v of p(v | frames) E[S | v], moved on by v, has the smallest expected
-    squared error of all predictors. Pixels are taken as Gaussian: that a few of ten thousand are cut to
-    [0, 1] is left out of account.
+    The prediction is the sum over v of p(v | frames) E[S | v], moved on by v. Pixels are taken as Gaussian,
+    here and in `log_prob`: that a few of ten thousand are cut to [0, 1] is left out of account.
 
-    What it says of a frame's probability leaves the same out of account. Closed-loop it is shown nothing (a
-    frame of NaN is a frame that was not observed) and moves the same posterior on. The state is A, (B, V, H,
-    W // 2 + 1) complex64, and t, (B,) int64.
+    The state is A, (B, V, H, W // 2 + 1) complex64, and t, (B,) int64.
     """
 
     def __init__(self, power: Tensor, velocities: Tensor, deviation: float, middle: float) -> None:
@@ -88,8 +85,8 @@ class TextureFilter(Forecaster):
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
         """log p(target at t | frames up to t), the density times the width of a level: (B, T) float64.
 
-        Given the velocity, the coefficients of the coming frame are independent and normal, with mean
-        E[S | v] moved on, and variance P s^2 / (t P + s^2) + s^2: S is not known exactly, and there is noise.
+        Given the velocity, the coming frame's coefficients are independent and normal, with mean E[S | v]
+        moved on, and variance P s^2 / (t P + s^2) + s^2.
         """
         height, width = frames.shape[3:]
         found, state = [], None

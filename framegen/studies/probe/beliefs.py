@@ -8,7 +8,6 @@ from torch import Tensor
 
 from framegen.config.tasks import Drift, Orbit, Sprites, Task
 from framegen.data import drift
-from framegen.models.optima.beliefs import entropy, phase_posterior, velocity_posterior
 from framegen.models.predictor import Predictor, State
 
 POSITION, JOINT, DIRECTION, SPEED, ENTROPY = (
@@ -40,8 +39,10 @@ def known(task: Task, optimum: Predictor, state: State) -> dict[str, Tensor]:
 
 
 # The belief of a new task's optimum is a line here, if it has one.
-known.register(Orbit, lambda task, optimum, state: _of_orbit(task, phase_posterior(optimum, state)))
-known.register(Drift, lambda task, optimum, state: _of_velocities(task, velocity_posterior(optimum, state)))
+known.register(Orbit, lambda task, optimum, state: _of_orbit(task, optimum.posterior(state)))
+known.register(
+    Drift, lambda task, optimum, state: _of_velocities(task, optimum.known(*state)[1].softmax(1).float())
+)
 known.register(Sprites, lambda task, _, state: _of_sprites(task, state))
 
 
@@ -57,7 +58,7 @@ def _of_orbit(task: Orbit, posterior: Tensor) -> dict[str, Tensor]:
         JOINT: (forwards - back) @ circle,
         DIRECTION: (forwards - back).sum(1, keepdim=True),
         **({SPEED: of_speeds} if len(task.speeds) > 1 else {}),
-        ENTROPY: entropy(posterior)[:, None],
+        ENTROPY: _entropy(posterior)[:, None],
     }
 
 
@@ -66,7 +67,7 @@ def _of_velocities(task: Drift | Sprites, odds: Tensor) -> dict[str, Tensor]:
     return {
         "velocity": odds @ drift.velocities(task).double(),
         "velocities": odds,
-        ENTROPY: entropy(odds)[:, None],
+        ENTROPY: _entropy(odds)[:, None],
     }
 
 
@@ -79,5 +80,10 @@ def _of_sprites(task: Sprites, coming: Tensor) -> dict[str, Tensor]:
         "place": torch.cat([place.sum(2) @ circle, place.sum(1) @ circle], 1),
         **_of_velocities(task, coming.sum((1, 3, 4))),
         "shape": coming.double().sum((2, 3, 4)),
-        ENTROPY: entropy(coming)[:, None],
+        ENTROPY: _entropy(coming)[:, None],
     }
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    """Of distributions (B, …), in nats: (B,)."""
+    return torch.special.entr(probabilities.double()).flatten(1).sum(1)
