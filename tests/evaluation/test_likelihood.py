@@ -186,7 +186,7 @@ def test_the_loss_is_the_bits_of_a_pixel_and_closed_loop_the_mean_is_shown() -> 
     ("change", "reason"),
     [
         ({"model": Recurrent(density=-1)}, "--density -1: lies between 0 and 64"),
-        ({"training": Training(loss="relative")}, "--loss relative: stands beside --density 2"),
+        ({"training": Training(loss="relative")}, "--loss relative: cannot be combined with --density 2"),
     ],
 )
 def test_what_cannot_be_is_refused(change: dict[str, object], reason: str) -> None:
