@@ -90,18 +90,13 @@ def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config
         return config
     if frames < LEAST_CLIP:
         longest = f"the longest shot of its {split} split has {count_of(frames, 'frame')}"
-        raise UserError(
-            f"{data_dir / task.dataset}: {longest}, and a clip at least {LEAST_CLIP}; give a longer film"
-            f" ({frames_needed()} frames of one shot are enough), or several"
-        )
+        way_out = f"give a longer film ({frames_needed()} frames of one shot are enough), or several"
+        raise UserError(f"{data_dir / task.dataset}: {longest}, and a clip at least {LEAST_CLIP}; {way_out}")
     context = max(1, task.context * frames // task.num_frames)
     # A loop as long as the clip would leave a single frame to go on from, in which nothing moves.
     loop = min(config.training.closed_loop, max(1, frames - context - 1))
-    say(
-        f"clips have {frames} frames, where {task.num_frames} are usual, and prompts {context}: the longest"
-        f" shot of the {split} split has no more",
-        show,
-    )
+    said = f"clips have {frames} frames, where {task.num_frames} are usual, and prompts {context}"
+    say(f"{said}: the longest shot of the {split} split has no more", show)
     short = replace(task, num_frames=frames, context=context)
     return replace(config, task=short, training=replace(config.training, closed_loop=loop))
 

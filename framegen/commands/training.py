@@ -31,10 +31,10 @@ from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.predictor import cpu_threads
 from framegen.report.draw import draw_epoch, draw_run
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load, load_progress, steps_taken
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load_progress, steps_taken
 from framegen.runs.folder import CONFIG, create, data_of, find, lock, read_config, write_config
 from framegen.runs.metrics import MetricsFiles
-from framegen.runs.run import Run
+from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, finishing
 from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
 from framegen.training import ranks
@@ -136,8 +136,7 @@ def resume(
     mode = resolve_mode(track, stored) if track is None or isinstance(track, str) else track
     with lock(run_dir), Interrupts() as interrupts:
         if results.finished(run_dir):
-            saved = load(run_dir)
-            done_run = Run(run_dir, saved.config, saved.models, saved.shown)
+            done_run = load(run_dir)
             # It may have been killed as it drew.
             missing = draw_run(done_run, done_run.results, missing=True) if draw else []
             done = f"{count_of(len(missing), 'missing picture')} made" if missing else "nothing was changed"

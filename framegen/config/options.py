@@ -59,8 +59,8 @@ class _Experiment(_Tracked, _Data):
     model: Model
     training: Training
     seeds: tuple[int, ...] = ()
-    """A population: so many nets at once that differ in their seed (0, 1, 2, ...), or a list of seeds; of a
-    search each trial is one, and its value their mean."""
+    """A population: so many nets at once, of seeds 0, 1, 2, ..., or a list of seeds; in a search each trial
+    is one, and its value their mean."""
     name: str | None = None
     """Name of the run or the search; None takes the experiment's, with the next free number or "search"."""
     tags: tuple[str, ...] = ()
@@ -119,8 +119,7 @@ class Continue(_Tracked, _Data, _Films):
     start: str | None = None
     """Where to go on from, as seconds, 0:12 or 1:02:03; None is the film's end."""
     last: int | None = None
-    """Frames before that which the model sees; None: as many as its training clips have, or of a film that
-    repeats itself as many as show that."""
+    """Frames before that which the model sees; None: as many as training clips have, or as show a loop."""
     seed: int = 0
     """Seed of the model that is trained."""
     experiment: str = "clips"
@@ -178,8 +177,7 @@ class Generate(_OfRun):
     """Let a run's model continue a prompt, frame by frame. With --prompt, a checkpoint file is enough."""
 
     out: Path
-    """What to write, by its ending: .gif, .mp4, .webm, .webp, .png (film strip), .npy (the numbers); a name
-    without one is a folder of PNG."""
+    """What to write: .gif, .mp4, .webm, .webp, .png (film strip), .npy (numbers), or a folder of PNG."""
     num_frames: int | None = None
     """Frames to generate; None: 40, or as many as --seconds says."""
     seconds: float | None = None
@@ -199,8 +197,7 @@ class Generate(_OfRun):
     scale: int | None = None
     """Pixels that one pixel of the model is wide; None: as many as make small frames good to look at."""
     sample: bool = False
-    """Draw each frame from what the model holds possible, and go on from it, instead of generating means; the
-    model needs a density head (train --density 4)."""
+    """Draw each frame from what the model holds possible, instead of its mean; needs train --density 4."""
     temperature: float | None = None
     """Of --sample: 1 draws as the model says (None too); less is likelier than that, more is wilder."""
     futures: int | None = None

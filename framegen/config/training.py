@@ -33,13 +33,11 @@ class Training:
     learning_rate: float = 1e-2
     """The highest learning rate. Not given, a recurrent net wider than 64 takes 32 / hidden_size of it."""
     schedule: Schedule = "cosine"
-    """How the learning rate goes on: down to 0 along half a cosine, unchanged, or first up for 3/10 of the
-    training and then down."""
+    """The learning rate: down to 0 along half a cosine, constant, or up for 3/10 of the steps, then down."""
     warm_up: float = 0.0
     """Steps in which the learning rate first rises linearly; less than 1: a share of the training."""
     optimizer: Optimizer = "adam"
-    """Adam, whose weight decay is a part of the gradient, or AdamW, which decays the weights themselves
-    (Loshchilov and Hutter 2019)."""
+    """Adam, with weight decay in the gradient, or AdamW, which decays weights (Loshchilov, Hutter 2019)."""
     weight_decay: float = 0.0
     """How much the weights are drawn to 0: AdamW takes this times the learning rate of them each step."""
     max_grad_norm: float = 1.0
@@ -54,9 +52,8 @@ class Training:
     """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
 
     minutes: float | None = None
-    """How long the training may take on this machine, from the timing of its steps to its last validation;
-    epochs, clips an epoch and pictures follow. Reading, measuring and drawing come on top. Not for a search,
-    whose trials are compared epoch by epoch."""
+    """How long the training may take here; reading, measuring and drawing come on top. Epochs, clips an epoch
+    and pictures follow. Not for a search, whose trials are compared epoch by epoch."""
     clips_per_epoch: int = 0
     """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
     closed_loop: int = 0
@@ -82,8 +79,7 @@ class Training:
     """The loss that is minimised: the squared error; or that over copying's at each step of each clip, so
     that near frames and quiet clips, where there is little to gain, count as much as others."""
     keep: Literal["last", "best"] = "last"
-    """Which weights are kept: the last, or the first that were best on validation; with --closed-loop,
-    closed-loop."""
+    """Which weights are kept: the last, or the first best on validation (closed-loop with --closed-loop)."""
     ema: float = 0.0
     """Decay per step of a running mean of the weights, which is measured and kept; 0: the weights."""
 

@@ -125,9 +125,8 @@ def write_config(
     try:
         str(data_dir).encode()
     except UnicodeEncodeError as error:
-        raise OptionError(
-            f"--data-dir {data_dir}: is no UTF-8, so that {CONFIG} cannot name it; choose another"
-        ) from error
+        reason = f"is no UTF-8, so that {CONFIG} cannot name it"
+        raise OptionError(f"--data-dir {data_dir}: {reason}; choose another") from error
     if not data_dir.is_absolute():
         named = data_dir.parent.resolve() / data_dir.name  # which may be a link
         data_dir = Path(os.path.relpath(named, run_dir.resolve()))
@@ -172,9 +171,8 @@ def data_of(run_dir: Path) -> Path:
     folder = described.data_dir
     if isinstance(described.config.task, World | Film) and not folder.is_dir():
         way_out = f"move it there too, or name where it is as data_dir in {run_dir / CONFIG}"
-        raise UserError(
-            f"{folder}: is missing, the folder of the data that {run_dir} was trained on; {way_out}"
-        )
+        gone = f"{folder}: is missing, the folder of the data that {run_dir} was trained on"
+        raise UserError(f"{gone}; {way_out}")
     return folder
 
 

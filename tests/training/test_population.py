@@ -216,7 +216,7 @@ def test_seeds_are_a_number_or_a_list(framegen: Runner, tmp_path: Path) -> None:
         (["--seeds", "-3"], "--seeds -3"),
         (["--seeds", "2", "2"], "twice"),
         (["--seeds", "1", "-2"], "each lies between"),
-        (["--seeds", "100000"], "at most"),
+        (["--seeds", "100000"], "lies between 1 and 4096"),
         (["--seeds", "3", "--seed", "1"], "--seed 1: cannot be combined with --seeds"),
         (["--hidden-size", "5,0"], "--hidden-size 0"),
     ],
@@ -313,7 +313,7 @@ def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(
 
 
 def test_a_sweep_whose_name_is_taken_trains_nothing(framegen: Runner, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "a-learning-rate-0.1").mkdir(parents=True)
+    (tmp_path / "runs" / "a-learning-rate-0.1" / "mine").mkdir(parents=True)
     code, _, err = _command(framegen, tmp_path, "--learning-rate", "0.2,0.1", "--name", "a")
     assert code == 2
     assert "a-learning-rate-0.1" in err
