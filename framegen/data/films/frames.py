@@ -6,19 +6,11 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from framegen.data.films import pictures
 from framegen.data.films.decoding import film_frames
 from framegen.data.films.facts import probe
 from framegen.data.films.film_frame import FilmFrame
-from framegen.data.films.pictures import (
-    Array,
-    Incomplete,
-    Size,
-    Still,
-    broken,
-    folder_frames,
-    picture_frames,
-    to_channels,
-)
+from framegen.data.films.pictures import Array, Incomplete, Size, Still
 from framegen.machine.errors import UserError
 
 USUAL_RATE = 25.0
@@ -67,13 +59,13 @@ def read_frames(
         for frame in shown_frames(path, fps, start, stop, complete):
             size = size or frame.size
             if last is None or frame is not last[0]:
-                last = (frame, to_channels(frame.pixels(size), channels))
+                last = (frame, pictures.to_channels(frame.pixels(size), channels))
             yield last[1]
             count += 1
     except UserError:
         raise
     except Exception as error:  # Pillow and FFmpeg raise a dozen kinds
-        raise broken(path, count, error) from error
+        raise pictures.broken(path, count, error) from error
 
 
 def read_last(
@@ -104,9 +96,9 @@ def shown_frames(
     facts = probe(path)
     own, whole = facts.fps, complete and start == 0 and stop is None
     if path.is_dir():
-        frames: Iterator[Frame] = folder_frames(path)
+        frames: Iterator[Frame] = pictures.folder_frames(path)
     elif facts.clock is None:
-        frames = picture_frames(path)
+        frames = pictures.picture_frames(path)
     else:
         frames = film_frames(path, facts.clock, start, whole)
     if own is None:  # pictures one by one

@@ -40,14 +40,9 @@ def import_films(
     """Bring films into the data set `name`, once: the same films with the same options are known again, and
     an import that was stopped goes on where it was.
 
-    Args:
-        paths: films, moving pictures, and folders of them or of pictures.
-        size: the longer side in pixels; the other keeps the first film's aspect ratio, as a multiple of 4.
-            Other films are scaled to cover that, and cut from the middle.
-        channels: 1 (grey) or 3 (colour).
-        fps: frames a second; None keeps each film's own rate.
-        show: whether to say on stderr what is done.
-        strict: whether a film of which a part cannot be read is left out; else the rest of it is taken.
+    `paths` are films, moving pictures, and folders of them or of pictures. `size` is the longer side, pixels;
+    the other keeps the first film's aspect ratio, and other films are scaled to cover that. `channels` are 1
+    (grey) or 3; `fps` None keeps each film's own rate; `strict` leaves out a film that cannot be read whole.
 
     Returns the data set's folder; see `framegen.data.films.dataset`.
 

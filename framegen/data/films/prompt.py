@@ -11,20 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from framegen.data.films import pictures
 from framegen.data.films.facts import probe
 from framegen.data.films.frames import shown_frames
 from framegen.data.films.kinds import ARRAYS, FILMS, FOREIGN, PICTURES, check_path, kind_of, visible
-from framegen.data.films.pictures import (
-    GREY,
-    MAX_PIXELS,
-    Array,
-    Incomplete,
-    Size,
-    broken,
-    fit,
-    middle,
-    to_channels,
-)
+from framegen.data.films.pictures import Array, Incomplete, Size
 from framegen.data.films.shots import shot_starts
 from framegen.machine.errors import UserError
 from framegen.machine.progress import count_of
@@ -81,7 +72,7 @@ def read_prompt(
             changes += done
             frames.append(frame)
     except Exception as error:  # Pillow, NumPy and FFmpeg raise a dozen kinds
-        fault = error if isinstance(error, UserError) else broken(path, len(frames), error)
+        fault = error if isinstance(error, UserError) else pictures.broken(path, len(frames), error)
         if strict or not isinstance(fault, Incomplete):
             raise fault from error.__cause__
         faults.append(str(fault))
@@ -125,10 +116,10 @@ def _fitted(
         for frame in _array_frames(path, value_range):
             size = (frame.shape[1], frame.shape[2])
             done = _scaling(size, (height, width))
-            scaled = fit(frame.permute(1, 2, 0).numpy(), (height, width))
+            scaled = pictures.fit(frame.permute(1, 2, 0).numpy(), (height, width))
             if len(frame) == 3 != channels:
                 done.append("made grey")
-                scaled = (scaled @ GREY)[..., None]
+                scaled = (scaled @ pictures.GREY)[..., None]
             yield torch.from_numpy(scaled).permute(2, 0, 1).expand(frame_shape).contiguous(), size, done
         return
     for frame in shown_frames(path, complete=complete):
@@ -138,13 +129,13 @@ def _fitted(
             done.insert(0, "transparency blended onto black")
         if channels == 1 and (picture != picture[..., :1]).any():
             done.append("made grey")
-        levels = torch.from_numpy(np.array(to_channels(picture, channels)))
+        levels = torch.from_numpy(np.array(pictures.to_channels(picture, channels)))
         yield low + levels.permute(2, 0, 1).float() / 255 * (high - low), frame.size, done
 
 
 def _scaling(have: Size, want: Size) -> list[str]:
     """What brings a frame of one size to another, in words."""
-    kept = tuple(round(side) for side in middle(have, want))
+    kept = tuple(round(side) for side in pictures.middle(have, want))
     cut = f"cut to the middle {kept[1]}x{kept[0]}" if kept != have else ""
     scaled = f"scaled to {want[1]}x{want[0]}" if kept != want else ""
     return [each for each in (cut, scaled) if each]
@@ -169,8 +160,8 @@ def _array_frames(path: Path, value_range: tuple[float, float]) -> Iterator[Tens
         case shape:
             shapes = "(T,), (T, H, W), (T, C, H, W) or (T, H, W, C), C 1 or 3"
             raise UserError(f"{path}: has shape {shape}; frames are {shapes}")
-    if math.prod(array.shape[1:]) > MAX_PIXELS:
-        most = f"at most {MAX_PIXELS} values are read"
+    if math.prod(array.shape[1:]) > pictures.MAX_PIXELS:
+        most = f"at most {pictures.MAX_PIXELS} values are read"
         raise UserError(f"{path}: a frame of shape {array.shape[1:]} is enormous; {most}")
     if 0 in array.shape:
         raise UserError(f"{path}: holds no frames (shape {array.shape})")
@@ -211,12 +202,8 @@ def played_again(path: Path, frames: Tensor, enough: int) -> Tensor:
     if not is_film(path) or (facts := probe(path)).clock is not None or len(frames) < 2:
         return frames
     levels = (frames.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    if not (facts.loops or _meets(levels)) or len(frames) in shot_starts([*levels, *levels]):
+    steps = np.abs(np.diff(levels, axis=0, append=levels[:1]).astype(np.int16)).mean((1, 2, 3))
+    meets = steps[-1] <= steps[:-1].mean()  # the first frame follows the last as any follows the one before
+    if not (facts.loops or meets) or len(frames) in shot_starts([*levels, *levels]):
         return frames
     return frames.repeat(2 + enough // len(frames), 1, 1, 1)
-
-
-def _meets(levels: Array) -> bool:
-    """Whether the first frame follows the last, (T, H, W, C) uint8, as any follows the one before."""
-    steps = np.abs(np.diff(levels, axis=0, append=levels[:1]).astype(np.int16)).mean((1, 2, 3))
-    return steps[-1] <= steps[:-1].mean()
