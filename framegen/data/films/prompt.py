@@ -202,7 +202,7 @@ def played_again(path: Path, frames: Tensor, enough: int) -> Tensor:
     if not is_film(path) or (facts := probe(path)).clock is not None or len(frames) < 2:
         return frames
     levels = (frames.permute(0, 2, 3, 1) * 255).round().to(torch.uint8).numpy()
-    steps = np.abs(np.diff(levels, axis=0, append=levels[:1]).astype(np.int16)).mean((1, 2, 3))
+    steps = np.abs(np.diff(levels.astype(np.int16), axis=0, append=levels[:1])).mean((1, 2, 3))
     meets = steps[-1] <= steps[:-1].mean()  # the first frame follows the last as any follows the one before
     if not (facts.loops or meets) or len(frames) in shot_starts([*levels, *levels]):
         return frames

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from framegen.data.films import prompt
-from framegen.data.films.prompt import read_prompt
+from framegen.data.films.prompt import played_again, read_prompt
 from framegen.machine.errors import UserError
 from framegen.report.writers import write_film
 
@@ -354,3 +354,11 @@ def test_what_can_be_read_of_a_truncated_film_is_read_and_strict_refuses_it(tmp_
 def test_an_address_is_to_be_downloaded(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^https://example\.org/a\.mp4: is an address; download"):
         _read(Path("https://example.org/a.mp4"))
+
+
+def test_a_picture_that_darkens_and_plays_once_does_not_begin_again(tmp_path: Path) -> None:
+    levels = np.arange(200, 100, -10, dtype=np.uint8)
+    first, *others = [Image.fromarray(np.full((8, 8), level)) for level in levels]
+    first.save(tmp_path / "a.gif", save_all=True, append_images=others, duration=80)
+    frames = torch.from_numpy(levels / 255).float()[:, None, None, None].expand(-1, 3, 8, 8)
+    assert len(played_again(tmp_path / "a.gif", frames, 20)) == len(levels)
