@@ -80,8 +80,7 @@ def closed_loop_errors(
 
     Args:
         model: a predictor of the next frame.
-        frames: (N, T, C, H, W) clips, uint8 or float32; the first `context` frames are the prompt.
-        context: 1 to T - 1.
+        frames: (N, T, C, H, W) clips, uint8 or float32; the first `context`, 1 to T - 1, are the prompt.
         picture_range: as of `one_step_errors`.
     """
     parts = []

@@ -28,7 +28,7 @@ FITTED = 1000
 LINEAR_MAX_FEATURES = 2048
 """Linear baselines with more inputs are left out: their fit grows with the cube."""
 MOTION_MIN_SIDE = 16
-"""Pixels that a frame needs in height and width to be a picture in which something moves."""
+"""Pixels that a frame needs in height and width for its motion to be found."""
 
 
 @singledispatch
@@ -52,8 +52,7 @@ def _floor(task: MovingMNIST, data: Data) -> Floor | None:
 
 # The optimum of a new task is a line here, if there is one.
 optimal_predictor.register(
-    Orbit,
-    lambda task, _: BayesFilter(*orbit.phase_grid(task), task.deviation, hidden(task.size, task.bar)),
+    Orbit, lambda task, _: BayesFilter(*orbit.phase_grid(task), task.deviation, hidden(task.size, task.bar))
 )
 optimal_predictor.register(
     Sine, lambda task, _: AutoRegression(sine.optimal_weights(task), torch.zeros(1).double())

@@ -46,8 +46,8 @@ def validate_references(references: Mapping[str, Predictor], clips: Clips) -> di
 def all_errors(
     models: Mapping[int, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
 ) -> AllErrors:
-    """Each test clip's errors of every model and every reference: by "one_step" and, where the target is the
-    next frame, "closed_loop"."""
+    """Each test clip's errors of every model and reference: by "one_step" and, where the target is the next
+    frame, "closed_loop"."""
     pictures = min(data.frame_shape[1:]) >= MIN_SIDE
     measure = partial(_errors, data=data, picture_range=task.value_range if pictures else None)
     return {
@@ -77,8 +77,7 @@ def evaluate(
     Args:
         models: by seed, on any device: one, or a population.
         references: what `fit_references(task, data)` gives.
-        validation: what `validate_references` gave of them, where that is known already.
-        errors: what `all_errors` gave of all, where that is known already.
+        validation, errors: what `validate_references` and `all_errors` gave of them, where known already.
     """
     validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
     median_seed = list(models)[median_index(list(validated.values()))]

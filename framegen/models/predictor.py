@@ -67,8 +67,8 @@ class Predictor(nn.Module):
             frames: (B, T, C, H, W), T from 1 to `num_frames`.
 
         Returns:
-            `num_frames` predictions (B, num_frames, C, H, W), the last ones each made from the one before,
-            and the state.
+            `num_frames` predictions (B, num_frames, C, H, W), the last ones each made from the one before;
+            the state.
         """
         made, state = self(frames, state)
         parts = [made]
@@ -87,10 +87,8 @@ class Forecaster(Predictor):
 
 
 class Plain(Predictor):
-    """Any module behind the contract: one that returns its predictions alone, without a state, has none.
-
-    Raises UserError where its predictions have not the frames' shape.
-    """
+    """Any module behind the contract: one that returns its predictions alone has no state. Raises UserError
+    where its predictions have not the frames' shape."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ class Engine:
     Args:
         models: trained in place, on their own device.
         clips: the training clips.
-        carry_state: the clips are one stream: what a model carries goes on, detached, from batch to batch.
+        carry_state: the clips are one stream: a model's state goes on, detached, from batch to batch.
         device: where the models are.
     """
 
@@ -65,8 +65,8 @@ class Engine:
             learning_rates: one a batch.
 
         Returns:
-            The losses and the norms of the gradients before clipping, (batches, K) each. Where one of the two
-            is not finite, that model's weights stay as they were before that batch.
+            The losses and the norms of the gradients before clipping, (batches, K) each. Where one is not
+            finite, that model's weights stay as they were before that batch.
 
         Raises Lost where another process has ended; all models stay as they were before that batch.
         """
@@ -78,8 +78,7 @@ class Engine:
         self.states = [self.states[k] for k in members]
 
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Adam's running means of the gradient and of its square, (K, P) each, in the order of the trained
-        parameters."""
+        """Adam's running means of the gradient and of its square, (K, P) each, by trained parameters."""
         raise NotImplementedError
 
     def load_moments(self, mean: Tensor, variance: Tensor) -> None:
@@ -102,8 +101,8 @@ class Engine:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` of either engine gave. Raises ValueError where something is missing,
-        of another shape, not finite or impossible."""
+        """Go on from what `state_dict` of either engine gave. Raises ValueError where it is not whole or
+        cannot be."""
         load_weights(self.models, part_of(state, "model."))
         if not {"adam.mean", "adam.variance", "adam.step"} <= set(state):
             raise ValueError("Adam's state is missing")

@@ -69,7 +69,7 @@ def cell_of(rnn: nn.RNNBase | MinGRU) -> str:
 
 
 def packed(state: State, shape: Shape, batch: int) -> Tensor:
-    """A state as the compiled code has it: (B, num_layers, 1, hidden_size), for the LSTM 2 in place of 1."""
+    """A state as the compiled code has it: (B, num_layers, 1 or, of the LSTM, 2, hidden_size)."""
     if state is None:
         return torch.zeros(batch, shape.layers, 1 + (shape.cell == "lstm"), shape.hidden)
     parts = state if isinstance(state, tuple) else (state,)

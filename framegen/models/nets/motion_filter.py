@@ -39,7 +39,7 @@ AVERAGED = 0.2
 WINDOW = 5
 """Pixels over which errors are averaged."""
 KEPT = 0.8
-"""The part of what was found of a clip's change that is kept each frame, whether or not there is more."""
+"""The part of what was found of a clip's change that is kept each frame."""
 TRUSTED = 1e-5
 """Squared change that counts as having come true before anything is found."""
 
@@ -158,8 +158,7 @@ class MotionFilterNet(Net, Forecaster):
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, is_seen: Tensor, state: Filtered) -> Tensor:
-        """What is measured less what is believed, (B, 2, H, W), where the prediction of a frame that is seen
-        was wrong."""
+        """What is measured less what is believed, (B, 2, H, W), where the last prediction was wrong."""
         error = _mean((frame - state.predicted).abs().mean(1, keepdim=True), WINDOW)
         innovation = torch.zeros_like(state.belief)
         if is_seen.any():
