@@ -154,8 +154,8 @@ def test_a_moving_picture_that_loops_goes_on_looping(
     assert torch.equal(again[:24], again[24:])
     pictures = torch.from_numpy(round_trip).permute(0, 3, 1, 2) / 255
     assert (again[:24] - pictures).abs().mean() < 0.02  # a GIF has 256 colours
-    for name, options in (("once", {}), ("cut", {"loop": 0})):  # plays once; and begins again in a leap
-        pictures = round_trip if name == "once" else round_trip[:12]
+    # Plays once and ends short of its beginning; and begins again in a leap.
+    for name, pictures, options in (("once", round_trip[:21], {}), ("cut", round_trip[:12], {"loop": 0})):
         prompt, _, loops = continuing._prompt(
             run, _gif(tmp_path / f"{name}.gif", pictures, **options), None, None
         )
