@@ -1,14 +1,12 @@
 """Each test clip's error, kept beside results.json: what paired differences between runs need."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from framegen.evaluation.clip_errors import Errors
-from framegen.evaluation.metrics import standard_error
 from framegen.machine.errors import UserError
 from framegen.machine.files import load_tensors, parse_json, save_tensors
 
@@ -37,28 +35,3 @@ def read_clip_errors(folder: Path) -> ClipErrors:
     if any(values.shape[0] != len(names) for values in tensors.values()):
         raise UserError(f"{path}: is damaged: it names other predictors than it holds")
     return {part: dict(zip(names, values, strict=True)) for part, values in tensors.items()}
-
-
-@dataclass(frozen=True)
-class Difference:
-    """By how much one run's mse is above another's on the same test clips."""
-
-    mean: float
-    over_clips: float | None
-    """Standard error over the clips, each the mean over its run's seeds; None for a single clip."""
-    over_seeds: float | None
-    """Standard error over the seeds; None where the two have not the same, two or more."""
-
-
-def difference(one: Mapping[int | str, Tensor], other: Mapping[int | str, Tensor]) -> Difference:
-    """Paired: a clip that is hard for both moves it little. Two runs' errors, by their seeds, (N,) each."""
-    left, right = (
-        {name: values.double() for name, values in each.items() if isinstance(name, int)}
-        for each in (one, other)
-    )
-    clips = torch.stack([*left.values()]).mean(0) - torch.stack([*right.values()]).mean(0)  # (N,)
-    seeds = torch.stack(
-        [(left[seed] - right[seed]).mean() for seed in left if seed in right] or [clips.mean()]
-    )
-    same = left.keys() == right.keys()
-    return Difference(clips.mean().item(), standard_error(clips), standard_error(seeds) if same else None)

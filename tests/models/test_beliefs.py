@@ -17,9 +17,9 @@ from framegen.models import build
 from framegen.models.baselines import CopyLast
 from framegen.models.optima.bayes import BayesFilter
 from framegen.models.predictor import map_state
-from framegen.models.states import layout_of
 from framegen.studies.probe.beliefs import DIRECTION, ENTROPY, JOINT, MEANINGS, POSITION, SPEED, known
 from framegen.studies.probe.linear import known_by
+from framegen.studies.probe.states import layout_of
 
 NO_CLIPS = TensorClips(torch.zeros(0), torch.zeros(0))
 NO_DATA = Data(NO_CLIPS, NO_CLIPS, NO_CLIPS)

@@ -17,13 +17,19 @@ from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
 from framegen.config.tasks import Sprites
 from framegen.config.training import Training
-from framegen.evaluation.per_clip import CLIP_ERRORS, difference, read_clip_errors
+from framegen.evaluation.per_clip import CLIP_ERRORS, read_clip_errors
 from framegen.evaluation.permanence import FEWEST
 from framegen.evaluation.results import read_results, write_results
 from framegen.machine.errors import OptionError
 from framegen.runs.folder import read_config, write_config
 from framegen.studies.comparison.compare import compare, table
-from framegen.studies.comparison.finished import best_of, differences, number_that_differs, read_finished
+from framegen.studies.comparison.finished import (
+    best_of,
+    difference,
+    differences,
+    number_that_differs,
+    read_finished,
+)
 from framegen.studies.comparison.plot import compared
 from framegen.studies.comparison.tables import _escaped  # pyright: ignore[reportPrivateUsage]
 from tests.conftest import SMALL_CONFIG

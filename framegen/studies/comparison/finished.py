@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from framegen.config.config import Config, to_dict
-from framegen.evaluation.per_clip import ClipErrors, Difference, difference, read_clip_errors
+from framegen.evaluation.metrics import standard_error
+from framegen.evaluation.per_clip import ClipErrors, read_clip_errors
 from framegen.evaluation.results import Results, read_results
 from framegen.machine.errors import UserError
 from framegen.runs.folder import read_config
@@ -43,6 +47,17 @@ class Finished:
             | {name: next(values) for name, values in scores.items()}
             for member in self.results.members
         ]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """By how much one run's mse is above another's on the same test clips."""
+
+    mean: float
+    over_clips: float | None
+    """Standard error over the clips, each the mean over its run's seeds; None for a single clip."""
+    over_seeds: float | None
+    """Standard error over the seeds; None where the two have not the same, two or more."""
 
 
 def read_finished(folder: Path) -> Finished:
@@ -103,3 +118,17 @@ def differences(runs: Mapping[str, Finished], best: str) -> dict[str, dict[str, 
         if chosen.results.one_step["model"]["mse_se"] is None:  # clips that share frames
             found[name] = {part: replace(each, over_clips=None) for part, each in found[name].items()}
     return found
+
+
+def difference(one: Mapping[int | str, Tensor], other: Mapping[int | str, Tensor]) -> Difference:
+    """Paired: a clip that is hard for both moves it little. Two runs' errors, by their seeds, (N,) each."""
+    left, right = (
+        {name: values.double() for name, values in each.items() if isinstance(name, int)}
+        for each in (one, other)
+    )
+    clips = torch.stack([*left.values()]).mean(0) - torch.stack([*right.values()]).mean(0)  # (N,)
+    seeds = torch.stack(
+        [(left[seed] - right[seed]).mean() for seed in left if seed in right] or [clips.mean()]
+    )
+    same = left.keys() == right.keys()
+    return Difference(clips.mean().item(), standard_error(clips), standard_error(seeds) if same else None)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from framegen.models.predictor import Predictor
-from framegen.models.states import Layout
+from framegen.studies.probe.states import Layout
 
 Map = Callable[[Tensor], Tensor]
 """Points (B, n) -> points (B, n), each for itself; float64."""

@@ -21,8 +21,8 @@ from framegen.machine.files import Finite
 from framegen.machine.progress import count_of
 from framegen.models.baselines import fit_ridge, lagged
 from framegen.models.predictor import Predictor, State
-from framegen.models.states import Layout, layout_of
 from framegen.studies.probe.beliefs import MEANINGS, known
+from framegen.studies.probe.states import Layout, layout_of
 
 CLIPS = 1000
 """Clips of a split that are looked at, at most."""

@@ -19,7 +19,6 @@ from framegen.machine.progress import answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.predictor import cpu_threads
-from framegen.models.states import Layout
 from framegen.report.draw import could_make
 from framegen.report.figures import style
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
@@ -51,6 +50,7 @@ from framegen.studies.probe.results import (
     ProbedMember,
     write_probe,
 )
+from framegen.studies.probe.states import Layout
 from framegen.studies.probe.tables import print_probe
 
 UNTRAINED = 8

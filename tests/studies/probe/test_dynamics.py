@@ -14,10 +14,10 @@ from framegen.data.kept import hidden
 from framegen.models import build
 from framegen.models.predictor import Predictor, State
 from framegen.models.rollout import generate
-from framegen.models.states import layout_of
 from framegen.studies.probe import long_loops
 from framegen.studies.probe.dynamics import ClosedLoop, fixed_points, linearise, lyapunov
 from framegen.studies.probe.long_loops import Light, clips_for, decode, judge, run_on
+from framegen.studies.probe.states import layout_of
 
 RANDOM = torch.Generator().manual_seed(0)
 WORLD = Orbit(period=40, speeds=(1, 3))

@@ -10,7 +10,6 @@ from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.references import optimal_predictor
 from framegen.models import build
 from framegen.models.nets.recurrent import RecurrentNet
-from framegen.models.states import layout_of
 from framegen.studies.probe.beliefs import JOINT, POSITION
 from framegen.studies.probe.linear import (
     MAX_FEATURES,
@@ -26,6 +25,7 @@ from framegen.studies.probe.linear import (
     read_model,
     states_of,
 )
+from framegen.studies.probe.states import layout_of
 
 RANDOM = torch.Generator().manual_seed(0)
 WORLD = Orbit(num_clips=60, num_test_clips=40, num_frames=16)
