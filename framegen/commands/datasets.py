@@ -168,7 +168,7 @@ def _show_film(path: Path, size: int, out: Path) -> tuple[list[str], list[Path]]
     pace = f" at {facts.fps:.4g} a second" if facts.fps else ""
     length = f", {facts.seconds:.1f} s" if facts.seconds else ""
     count = f", {count_of(facts.frames, 'frame')}" if facts.frames else ""
-    said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' * facts.audio}"
+    said = f"{path}: {facts.width}x{facts.height}{pace}{length}{count}{', with sound' if facts.audio else ''}"
     sheet, wanted = contact_sheet(rows), out / f"{path.stem}-sheet.png"
     make_parents(wanted)
     made = _new(wanted, lambda out: write_picture(out, sheet, exclusive=True))

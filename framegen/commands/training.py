@@ -79,14 +79,13 @@ def train(
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
         show: whether to show progress on stderr.
         draw: whether to make the pictures of the trained model.
-        seeds: a population: so many nets, of seeds 0, 1, …, or a net for each of these seeds.
+        seeds: a population: a number of nets, of seeds 0, 1, …, or a net for each of these seeds.
         on_epoch: called after each epoch with its numbers and the models as they are then; `Enough`, raised
             there, ends the training.
         group, tags: W&B's. A resumed run keeps them.
         clock: seconds, by which minutes are kept.
         began: when on that clock the work began, where something was read before.
         options: values for fields of the task, the model or the training, such as hidden_size=8.
-
 
     Returns:
         The run. Its folder holds config.json, metrics.jsonl, members.jsonl, checkpoint.safetensors,

@@ -70,7 +70,7 @@ class Config:
 
 
 def population(count: int) -> tuple[int, ...]:
-    """The seeds of so many nets: 0, 1, … Raises OptionError where there cannot be so many."""
+    """The seeds of a number of nets: 0, 1, … Raises OptionError where there cannot be that many."""
     check(1 <= count <= MAX_SEEDS, f"--seeds {count}: lies between 1 and {MAX_SEEDS}")
     return tuple(range(count))
 

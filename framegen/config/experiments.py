@@ -105,7 +105,7 @@ def configure(
     """An experiment by its name (or a config), with some of its values changed.
 
     Args:
-        seeds: a population: so many seeds from 0 on, or these; None leaves the config's.
+        seeds: a population: a number of seeds, from 0 on, or these; None leaves the config's.
         options: by name, values for the fields of its task, its model or its training.
 
     Raises:

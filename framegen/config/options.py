@@ -59,8 +59,8 @@ class _Experiment(_Tracked, _Data):
     model: Model
     training: Training
     seeds: tuple[int, ...] = ()
-    """A population: so many nets at once, of seeds 0, 1, 2, ..., or a list of seeds; in a search each trial
-    is one, and its value their mean."""
+    """A population: a number of nets at once, of seeds 0, 1, 2, ..., or a list of seeds; in a search each
+    trial is one, and its value their mean."""
     name: str | None = None
     """Name of the run or the search; None takes the experiment's, with the next free number or "search"."""
     tags: tuple[str, ...] = ()

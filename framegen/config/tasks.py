@@ -33,7 +33,7 @@ class Task:
         return ""
 
     def check_batch_size(self, batch_size: int) -> None:
-        """Raises OptionError where batches of so many clips cannot be."""
+        """Raises OptionError where batches of this size cannot be."""
 
 
 @dataclass(frozen=True)

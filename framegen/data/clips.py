@@ -75,7 +75,7 @@ def chunks(clips: Clips, count: int | None = None) -> Iterator[tuple[Tensor, Ten
 
 
 def evenly(count: int, most: int) -> Tensor:
-    """At most so many of the numbers 0 ... count - 1, evenly spread, with both ends: (N,) int64."""
+    """At most `most` of the numbers 0 ... count - 1, evenly spread, with both ends: (N,) int64."""
     return torch.linspace(0, count - 1, min(most, count), dtype=torch.float64).round().long()
 
 
@@ -97,7 +97,7 @@ class Data:
     carry_state: bool = False
     """Whether the training clips are one stream, gone through in order, its state carried on (detached)."""
     windows_apart: int = 1
-    """Of a stream every so many clips is shown as it is trained on."""
+    """Of a stream: show every N-th clip as it is trained on."""
     test_frames: Tensor | None = None
     """(N, T, C, H, W), uint8 or float32, for closed loops; None where the target is not the next frame."""
     context: int = 0

@@ -19,7 +19,7 @@ PLACES = 5
 
 @dataclass(frozen=True)
 class Windows:
-    """Clips of so many frames from a split's array; mirrored and cropped ones are clips of their own.
+    """Clips of a fixed length from a split's array; mirrored and cropped ones are clips of their own.
 
     Of M windows, clip i is window i % M; the digits of i // M say whether it is mirrored (`flip`), stands on
     its head (`flip_vertical`), runs backwards (`reverse`), and where it is cropped.
@@ -141,7 +141,7 @@ def _windows(config: Film, folder: Path, manifest: Manifest, split: Split) -> tu
 
 
 def _fixed(config: Film, folder: Path, manifest: Manifest, split: Split, most: int) -> Tensor:
-    """At most so many windows, uint8 (N, num_frames, C, H, W), cut from the middle."""
+    """At most `most` windows, uint8 (N, num_frames, C, H, W), cut from the middle."""
     path, starts = _windows(config, folder, manifest, split)
     chosen = starts[evenly(len(starts), most)]
     return Windows(path, chosen, config.num_frames, crop=config.crop).frames(slice(0, len(chosen)))

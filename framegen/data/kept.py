@@ -36,13 +36,13 @@ def load_kept(config: World, folder: Path, sample: Callable[[Any, Split], Tensor
         if found != config or set(clips) != set(SPLITS):
             raise UserError(f"{path}: is not the data set of this configuration")
     except UserError as error:
-        raise UserError(f"{error}; move it away and the clips are made anew") from error
+        raise UserError(f"{error}; move it away and the clips are generated again") from error
     train, val, test = (TensorClips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
     return Data(train, val, test, test_frames=clips["test"], context=context, file=path)
 
 
 def hidden(size: int, bar: int) -> Tensor:
-    """The pixels, (size, size) bool, that an opaque bar of so many columns in the middle hides."""
+    """The pixels, (size, size) bool, that an opaque bar, `bar` columns wide, hides in the middle."""
     mask = torch.zeros(size, size, dtype=torch.bool)
     left = (size - bar) // 2
     mask[:, left : left + bar] = True

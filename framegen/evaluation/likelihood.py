@@ -25,7 +25,7 @@ COVERAGE = [f"coverage_{name}" for name in INTERVALS]
 SAMPLES = 32
 """Futures drawn of each clip, closed-loop."""
 SAMPLED, PIXELS = 32, 1024
-"""Clips whose futures are drawn; of small frames as many as have so many pixels."""
+"""Clips whose futures are drawn; of small frames more, up to this number of pixels."""
 
 
 @seeded(0)

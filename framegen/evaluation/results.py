@@ -49,9 +49,9 @@ class Permanence(Finite):
     """What predictors said of the frame in which something came back that had been out of sight."""
 
     frames: list[int]
-    """For so many frames it had been out of sight; the last number stands for more as well."""
+    """Numbers of frames it was hidden for; the last entry pools all longer ones."""
     events: list[int]
-    """So often that happened in the test clips."""
+    """Number of such events in the test clips."""
     squared_error: Curves
     """By predictor, the mean squared error summed over that frame, at each of `frames`."""
     standard_error: Curves

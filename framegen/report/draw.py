@@ -99,7 +99,7 @@ def could_make(path: Path, make: Callable[[], object]) -> bool:
     """Whether a picture could be made; what went wrong is said in one line."""
     try:
         make()
-    except Exception as error:  # a picture is the least of a run: whatever it fails of, the run goes on
+    except Exception as error:  # a failed picture must never stop a run
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         say(f"{path}: was not drawn ({reason})", True)
         return False

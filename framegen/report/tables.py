@@ -92,7 +92,7 @@ def print_horizons(results: Results, console: Console) -> None:
         ]
         for name, curves in loop.per_horizon.items()
     }
-    title = f"psnr so many frames after a prompt of {loop.context}, test clips; higher is better"
+    title = f"psnr, frames after a prompt of {loop.context}, test clips; higher is better"
     _print(console, title, [f"+{horizon}" for horizon in horizons], rows)
     errors = {n: {h: _error(c["mse"][h - 1]) for h in horizons} for n, c in loop.per_horizon.items()}
     for sentence in standing(errors):

@@ -99,7 +99,7 @@ class Place:
     lengths: dict[str, int] = field(default_factory=dict)
     """Bytes of metrics.jsonl and members.jsonl at this step; what comes behind will be computed again."""
     dropped: dict[int, int] = field(default_factory=dict)
-    """By seed, the step at which a net was left behind, since its loss was no longer finite."""
+    """By seed, the step at which a net was dropped, since its loss was no longer finite."""
     waited: float = 0.0
     """The part of `seconds` for which steps waited for their clips."""
     spent: float = 0.0

@@ -1,4 +1,4 @@
-"""A training that ends after so many minutes: how many steps fit is foreseen, anew after each epoch; the
+"""A training that ends after given minutes: how many steps fit is foreseen, anew after each epoch; the
 clock decides."""
 
 from collections.abc import Callable
@@ -64,13 +64,13 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
 
 
 def steps_within(seconds: float, per_epoch: int, step: float, validation: float) -> int:
-    """How many steps of so many seconds fit, with a validation after each epoch and after the last step."""
+    """How many steps of given seconds fit, with a validation after each epoch and after the last step."""
     epochs, rest = divmod(max(0.0, seconds), per_epoch * step + validation)
     return int(epochs) * per_epoch + max(0, int((rest - validation) / step))
 
 
 def planned_again(place: Place, minutes: float | None, per_epoch: int, step: float) -> Place:
-    """The same place after an epoch, with as many steps as are foreseen now that one takes so many seconds.
+    """The same place after an epoch, with as many steps as are foreseen now that a step's seconds are known.
     What has come to its end, with its learning rate, stays there."""
     if minutes is None or place.step >= place.planned:
         return place

@@ -173,7 +173,7 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
     if len(lost) == len(place.seeds):
         way_out = f"a smaller --learning-rate than {training.config.training.learning_rate:g} may help"
         raise Diverged(f"{found}; the last good checkpoint, step {training.saved_step}, is {path}; {way_out}")
-    left = f"{len(lost)} of {len(place.seeds)} nets are left behind, the others go on"
+    left = f"{len(lost)} of {len(place.seeds)} nets diverged and were dropped, the others go on"
     say(f"{found}; {left}", current().rank == 0)
     training.engine.keep(kept)
     training.losses = training.losses[kept]
@@ -183,7 +183,7 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
 
 
 def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
-    """What the epoch came to; a member whose validation mse is not finite is left behind."""
+    """What the epoch came to; a member whose validation mse is not finite is dropped."""
     errors = {"val/mse": _validation_mse(training)}
     if training.config.training.closed_loop:
         errors["val/closed_loop_mse"] = _validation_mse(training, closed_loop=True)

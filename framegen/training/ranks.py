@@ -38,7 +38,7 @@ class Ranks:
     """Whether they hear each other; False is for timing what one does."""
 
     def share(self, clips: int) -> tuple[slice, float]:
-        """Which of so many clips this process takes, and which part of them that is. Where there are fewer
+        """Which of the clips this process takes, and which part of them that is. Where there are fewer
         clips than processes, one that has none takes the first for nothing: so each computes gradients of the
         same parameters."""
         begin, end = (clips * rank // self.count for rank in (self.rank, self.rank + 1))

@@ -340,7 +340,10 @@ def test_a_member_that_diverges_is_left_behind_and_the_others_go_on(
 
     monkeypatch.setattr(training, "build", spoilt)
     run = _train(replace(SMALL_CONFIG, seeds=SEEDS), tmp_path, "run", engine)
-    assert "training loss of seed 0 is inf at step 1; 1 of 3 nets are left behind" in capsys.readouterr().err
+    assert (
+        "training loss of seed 0 is inf at step 1; 1 of 3 nets diverged and were dropped"
+        in capsys.readouterr().err
+    )
     monkeypatch.undo()
     whole = _train(replace(SMALL_CONFIG, seeds=(4, 7)), tmp_path, "whole", engine)
     assert tuple(checkpoint.load(run).models) == (4, 7)

@@ -85,8 +85,8 @@ def _decoded(path: Path, clock: Clock, start: float, complete: bool) -> Iterator
 def decodable(
     container: "InputContainer", stream: "VideoStream", lost: list[object], most: int | None = None
 ) -> "Iterator[av.VideoFrame]":
-    """All frames with a size that FFmpeg decodes, as its program does, of at `most` so many packets. What
-    cannot be decoded is passed over, and appended to `lost`."""
+    """All frames with a size that FFmpeg decodes, as its program does, of at most `most` packets. What cannot
+    be decoded is passed over, and appended to `lost`."""
     from av.codec.context import Flags
     from av.error import FFmpegError, InvalidDataError
 

@@ -16,7 +16,7 @@ from framegen.machine.errors import UserError
 PROBED_PICTURES = 50
 
 FOREVER = 100
-"""A moving picture that is to be played so many times is to be played for ever."""
+"""A moving picture that is to be played this often is to be played for ever."""
 
 HDR = (16, 18)
 """FFmpeg's numbers of the transfer curves PQ and HLG."""

@@ -93,7 +93,7 @@ class FilmFrame:
         left, right, top, bottom = self.aperture
         outer = (frame.width - left - right, (frame.height - top - bottom) // lines, left, top // lines)
         inner = (columns, rows, (stored[1] // fields[1] - columns) // 2, (stored[0] // fields[0] - rows) // 2)
-        first, *rest = _scalings((rows, columns), wanted, ":in_color_matrix=bt709" * matrix)
+        first, *rest = _scalings((rows, columns), wanted, ":in_color_matrix=bt709" if matrix else "")
         filters = [
             *[("field", "top")] * (lines == 2),
             ("crop", CROP.format(*outer)),
@@ -145,7 +145,7 @@ def turned(matrix: Matrix) -> str:
     angle, mirrored = round(math.degrees(math.atan2(-b, a))) % 360, a * d - b * c < 0
     flips = {"": "", "hflip": "mirrored left to right", "vflip": "mirrored top to bottom"}
     done = " ".join(name for name, _ in upright(matrix))
-    return flips.get(done, f"turned by {angle} degrees{' and mirrored' * mirrored}")
+    return flips.get(done, f"turned by {angle} degrees{' and mirrored' if mirrored else ''}")
 
 
 def _scalings(have: Size, want: Size, extra: str) -> list[str]:

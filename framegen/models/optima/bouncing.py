@@ -101,7 +101,7 @@ def _add_bounced(result: Tensor, first: Tensor, velocity: Tensor, seen: Tensor, 
 
 
 def _pixel_after(frames: Tensor, velocity: Tensor, room: int) -> Tensor:
-    """The pixel of a digit so many frames after it first met an edge."""
+    """The pixel of a digit, by frames since it first met an edge."""
     speed = velocity.abs()
     crossing = (1 / speed).ceil()  # frames from edge to edge
     phase = frames.remainder(2 * crossing)

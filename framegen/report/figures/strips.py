@@ -26,7 +26,7 @@ OF_ROW = {"truth": TRUTH, "optimum": OPTIMUM}
 """Colours of a sheet's rows; the others are the model's."""
 
 FILM = 32
-"""Frames of so many pixels, or more, of the longer side are shown as a film's are: large, and few at once."""
+"""Pixels of the longer side from which on frames are shown as a film's are: large, and few at once."""
 
 SCREEN, GIF_SCREEN = (1280, 720), (720, 480)
 """Pixels, across and down, that an animation of a film fills: a laptop's window. Of a GIF fewer, since each
@@ -68,8 +68,8 @@ class Layout:
 
 
 def film_layout(panels: int, height: int, width: int, screen: tuple[int, int]) -> Layout:
-    """The one in which so many frames (height, width) of a film are the largest on a screen of so many pixels
-    across and down; where several are, the one of the fewest columns."""
+    """The one in which `panels` frames (height, width) of a film are the largest on a screen of pixels across
+    and down; where several are, the one of the fewest columns."""
     header, above, longer = 44, 40, max(height, width)
 
     def side(columns: int) -> int:
@@ -90,7 +90,7 @@ def film_strip(
         rows: by name, one (H, W, 3) uint8 picture a column, or None where there is none.
         columns: the frame numbers that the columns show, from 0.
         prompt_frames: frames below this number are prompt, the others generated.
-        first: so many frames of the prompt came before those that are numbered here.
+        first: number of prompt frames before those that are numbered here.
     """
     shape = next(each.shape for pictures in rows.values() for each in pictures if each is not None)
     tall = 0.9 * shape[0] / shape[1]  # a picture is 0.9 wide, with 0.1 between neighbours
@@ -149,7 +149,7 @@ def animate(
         frames: of each frame, by the name of the row, the enlarged (H, W, 3) uint8 picture, or None where
             there is none.
         prompt_frames, num_frames: how many frames of `num_frames` are prompt.
-        first: so many frames of the prompt came before those that are shown.
+        first: number of prompt frames before those that are shown.
         layout: None puts the panels below each other.
 
     Yields:
@@ -215,7 +215,7 @@ def film_sheet(
 
 
 def _moment(name: str, number: int, prompt_frames: int, first: int) -> str:
-    """Which frame it is: of the prompt, or so many frames after it."""
+    """Which frame it is: of the prompt, or how many frames after it."""
     if number < prompt_frames:
         return f"prompt {first + number + 1}/{first + prompt_frames}"
     return f"{name} +{number + 1 - prompt_frames}"

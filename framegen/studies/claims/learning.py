@@ -8,6 +8,7 @@ import torch
 
 from framegen.data.clips import to_float
 from framegen.evaluation.results import Results
+from framegen.machine.progress import count_of
 from framegen.models import build
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import Predictor
@@ -83,7 +84,7 @@ def _activation(runs: Runs) -> Finding:
     trained, untrained = _dead_units(load(runs.folder / name))
     by_dead: dict[str, Sequence[float]] = {}
     for count in sorted(set(trained)):
-        label = f"{count} dead unit{'s' * (count != 1)}"
+        label = count_of(count, "dead unit")
         by_dead[label] = [value for value, dead in zip(relu, trained, strict=True) if dead == count]
     panels = {
         "One step ahead": {"tanh": tanh, "relu": relu},
@@ -176,9 +177,7 @@ def _width_and_depth(runs: Runs) -> Finding:
     for name, (layers, size) in DEPTHS.items():
         results = runs.results(name)
         assert results.training is not None
-        labels[name] = (
-            f"{layers} layer{'s' * (layers > 1)} of {size}: {results.training.parameters} parameters"
-        )
+        labels[name] = f"{count_of(layers, 'layer')} of {size}: {results.training.parameters} parameters"
         deep[name] = skills_of(results)
     depth = {"Skill over depth": {labels[name]: values for name, values in deep.items()}}
     made = [

@@ -50,7 +50,7 @@ class Readout(Finite):
     there is nothing to know."""
 
     def after(self, frames: int, name: str) -> float:
-        """The mean of those behind so many frames; NaN where there is nothing to know."""
+        """The mean of those after a number of frames; NaN where there is nothing to know."""
         values = [value for value in self.over_frames[name][frames - 1 :] if value is not None]
         return statistics.fmean(values) if values else math.nan
 

@@ -34,7 +34,7 @@ class Light:
     """The light in generated frames, (N, T) float64 each."""
 
     ahead: Tensor
-    """Degrees by which it is ahead of the true light, gone after over its turns."""
+    """Degrees by which it is ahead of the true light, unwrapped."""
     amplitude: Tensor
     """How much the picture differs from the mean of all phases, over what the true one does: 1 is right, 0 is
     a light that has faded out."""

@@ -54,7 +54,7 @@ from framegen.studies.probe.states import Layout
 from framegen.studies.probe.tables import print_probe
 
 UNTRAINED = 8
-"""Untrained nets beside a population of so many or more."""
+"""Untrained nets; a population of this size or larger has them beside it."""
 EXPONENTS = 8
 """Lyapunov exponents of a net with a larger state; else all."""
 FOLLOWED = 4
@@ -67,7 +67,7 @@ STARTS, START_NUMBERS = 64, 4096
 """Points from which fixed points are looked for; fewer, where all their numbers are more than these."""
 MIN_FRAMES, MAX_FRAMES = 20, 100_000
 HORIZONS = 40
-"""About so many are kept of a long loop."""
+"""About how many are kept of a long loop."""
 
 
 def probe(

@@ -19,7 +19,7 @@ from framegen.studies.search.space import Range, Space
 LOWEST = -0.05
 """Skill below which dots are drawn at the edge: there a model is worse than copying."""
 GOOD = 4
-"""Of so many trials one is among the good."""
+"""One in this number of trials is among the good."""
 FEWEST = 4
 """Trials that came to their end, below which nothing is said of what mattered."""
 

@@ -123,7 +123,7 @@ def search(
 
 
 def _run(plan: "Plan", count: int) -> Found:
-    """Train what is to be trained, so many trials at a time, and measure the best."""
+    """Train what is to be trained, a number of trials at a time, and measure the best."""
     from framegen.studies.search.trial import left, open_study, work
 
     study = open_study(plan)

@@ -49,7 +49,7 @@ HEARTBEAT = 60
 UNPRUNED_TRIALS = 5
 """So many come to their end before one is ended early."""
 UNPRUNED_PART = 4
-"""One in so many of the epochs is waited for before a trial is ended early."""
+"""One in this number of epochs is waited for before a trial is ended early."""
 
 
 @dataclass(frozen=True)
