@@ -4,7 +4,7 @@ import ast
 import subprocess
 import sys
 
-from tests.architecture import arrows, files, floors
+from tests.architecture import CORE, arrows, files, floors, lines
 
 FLOORS = [  # from the ground up; what stands together does not know each other
     ["machine"],
@@ -21,6 +21,7 @@ FLOORS = [  # from the ground up; what stands together does not know each other
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MOST_LINES = 300
 MOST_LINES_OF_A_FUNCTION = 50
+MOST_LINES_OF_THE_CORE = 13_200
 
 
 def test_imports_point_down() -> None:
@@ -42,6 +43,10 @@ def test_no_file_and_no_function_is_too_long_to_be_understood() -> None:
             if isinstance(node, ast.FunctionDef):
                 long = (node.end_lineno or 0) - node.lineno - _doc(node)
                 assert long < MOST_LINES_OF_A_FUNCTION, f"{path}: {node.name}"
+
+
+def test_the_core_is_read_in_an_hour() -> None:
+    assert sum(lines()[room] for room in CORE) <= MOST_LINES_OF_THE_CORE
 
 
 def _doc(node: ast.FunctionDef) -> int:
