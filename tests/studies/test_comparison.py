@@ -151,8 +151,10 @@ def test_what_differs_is_a_column_in_the_order_of_its_numbers(
     best = best_of({folder.name: read_finished(folder) for folder in widths})
     assert f"mse above that of {best} on the same test clips" in out
     assert len(named) == 5  # and the two that are above the best one
+    assert "± seeds" in out
     _, out, _ = framegen("compare", small_run, widths[1])
     assert out.index("small") < out.index("width-4")  # as it was said
+    assert "± seeds" not in out  # they have not the same ones
 
 
 def test_a_comparison_is_written_as_its_ending_says(widths: list[Path], tmp_path: Path) -> None:

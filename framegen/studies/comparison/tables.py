@@ -1,5 +1,6 @@
 """Finished runs side by side, on the terminal and in LaTeX."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,11 +55,11 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
             note += f" {EXCESS_NOTE}."
     best = best_of(runs)
     _print(console, f"Test clips.{note}", *comparison(runs), best, len(differing(runs)))
-    seed = "" if differing(runs) else "best seed: of each run, the best on the validation clips; "
-    console.print(
-        f"±: standard deviation over seeds; {seed}bold: best on the validation clips, {printable(best)}",
-        highlight=False,
-    )
+    deviation = "±: standard deviation over seeds; "
+    said = deviation if any(len(run.results.members) > 1 for run in runs.values()) else ""
+    if not differing(runs):
+        said += "best seed: of each run, the best on the validation clips; "
+    console.print(f"{said}bold: best on the validation clips, {printable(best)}\n", highlight=False)
     if apart := differences(runs, best):
         parts = next(iter(apart.values()))
         columns = [f"{what},\n{PARTS[part]}" for part in parts for what in ("more", "± clips", "± seeds")]
@@ -117,12 +118,15 @@ def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
 def _print(
     console: Console, title: str, columns: Sequence[str], rows: Rows, bold: str, texts: int = 0
 ) -> None:
-    """A line a run; the first so many columns, which hold texts, may be folded."""
+    """A line a run; the first `texts` columns may be folded, and one without any value is left out."""
     console.print(title, highlight=False)
     table = Table(padding=(0, 1, 0, 0))
     table.add_column("run", overflow="fold", min_width=min(8, max(map(len, rows))))
+    told = [any(cells[place] != "-" for cells in rows.values()) for place in range(len(columns))]
     for place, column in enumerate(columns):
-        table.add_column(column, justify="right", no_wrap=place >= texts, overflow="fold")
+        if told[place]:
+            table.add_column(column, justify="right", no_wrap=place >= texts, overflow="fold")
     for name, cells in rows.items():
-        table.add_row(printable(name), *cells, style="bold" if name == bold else None)
+        style = "bold" if name == bold else None
+        table.add_row(printable(name), *itertools.compress(cells, told), style=style)
     console.print(table)
