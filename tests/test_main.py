@@ -363,10 +363,8 @@ def test_a_full_gpu_is_a_line_with_the_way_out(framegen: Runner, monkeypatch: py
     assert len(err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("name", ["\x1b]0;owned\x07", os.fsdecode(b"caf\xe9"), "two\nlines"])
-def test_a_name_tells_a_terminal_nothing(
-    name: str, framegen: Runner, small_run: Path, tmp_path: Path
-) -> None:
+def test_a_name_tells_a_terminal_nothing(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"\x1b]0;owned\x07caf\xe9two\nlines")
     run = Path(shutil.copytree(small_run, tmp_path / name))
     other = Path(shutil.copytree(small_run, tmp_path / f"{name}2"))
     for words in (
@@ -381,7 +379,7 @@ def test_a_name_tells_a_terminal_nothing(
     ):
         _, *streams = framegen(*words)
         said = "".join(streams)
-        assert "owned" in said or "caf" in said or "two" in said
+        assert all(part in said for part in ("owned", "caf", "two", "lines"))
         assert all(letter.isprintable() or letter == "\n" for letter in said), said
         assert "two\nlines" not in said
 

@@ -54,6 +54,13 @@ def _linked_folder(folder: Path, file: Path) -> None:
     folder.symlink_to(folder.rename(folder.with_name("elsewhere")))
 
 
+@pytest.fixture(autouse=True)
+def _quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = tuple("-O0" if flag == "-O3" else flag for flag in kernel.FLAGS)
+    assert "-O0" in quick
+    monkeypatch.setattr(kernel, "FLAGS", quick)
+
+
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
     """A library in the cache, under the name that is looked for, that leaves a mark where it is loaded."""
