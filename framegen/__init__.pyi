@@ -38,9 +38,9 @@ from .runs.tracking import Tracker as Tracker
 from .studies.comparison.compare import table as table
 from .studies.probe.results import Probe as Probe
 from .studies.probe.run import probe as probe
+from .studies.search.found import Found as Found
 from .studies.search.space import Choice as Choice
 from .studies.search.space import Range as Range
-from .studies.search.start import Found as Found
 from .studies.search.start import search as search
 from .training.loop import Epoch as Epoch
 

@@ -32,20 +32,19 @@ def files(suffixes: set[str]) -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*") if path.suffix in suffixes)
 
 
-def imported_rooms(path: Path) -> set[str]:
-    """The rooms of framegen that a file imports, wherever in it, or names as "room.module:function"."""
+def imported(path: Path) -> set[str]:
+    """What a file imports from framegen, wherever in it, or names as "room.module:function": dotted, such as
+    "data.clips.Data"."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Constant) and re.fullmatch(r"\w+\.[\w.]+:\w+", str(node.value)):
-            found.add(str(node.value).split(".")[0])
-        elif isinstance(node, ast.ImportFrom) and (node.module == "framegen" or node.level):
-            names = [node.module] if node.level and node.module else [alias.name for alias in node.names]
-            found |= {name.split(".")[0] for name in names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("framegen."):
-            found.add((node.module or "").split(".")[1])
+            found.add(str(node.value).replace(":", "."))
+        elif isinstance(node, ast.ImportFrom):
+            start = f"{'framegen.' if node.level else ''}{node.module or ''}."
+            found |= {start + alias.name for alias in node.names if start.startswith("framegen.")}
         elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("framegen.")}
-    return found
+            found |= {alias.name for alias in node.names if alias.name.startswith("framegen.")}
+    return {name.removeprefix("framegen.") for name in found}
 
 
 def arrows() -> dict[str, set[str]]:
@@ -53,12 +52,25 @@ def arrows() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for path in files({".py", ".pyi"}):
         room = room_of(path)
-        found.setdefault(room, set()).update(imported_rooms(path) - {room})
+        found.setdefault(room, set()).update({name.split(".")[0] for name in imported(path)} - {room})
+    return found
+
+
+def arrows_of_files() -> dict[str, set[str]]:
+    """Which files each file imports from, by their dotted names."""
+    modules = {path: ".".join(path.relative_to(PACKAGE).with_suffix("").parts) for path in files({".py"})}
+    modules = {path: name.removesuffix(".__init__") for path, name in modules.items()}
+    known = set(modules.values())
+    found = {}
+    for path, module in modules.items():
+        names = {name if name in known else name.rpartition(".")[0] for name in imported(path)}
+        found[module] = names & known - {module}
     return found
 
 
 def floors(house: Mapping[str, set[str]]) -> dict[str, int]:
-    """Each room's floor, from 1 up. Raises ValueError where rooms know each other in a circle."""
+    """The floor of each room, or file, from 1 up. Raises ValueError where some know each other in a
+    circle."""
     placed: dict[str, int] = {}
     while waiting := [room for room in house if room not in placed]:
         ready = [room for room in waiting if house[room] <= placed.keys()]

@@ -4,7 +4,7 @@ import ast
 import subprocess
 import sys
 
-from tests.architecture import CORE, arrows, files, floors, lines
+from tests.architecture import CORE, arrows, arrows_of_files, files, floors, lines
 
 FLOORS = [  # from the ground up; what stands together does not know each other
     ["machine"],
@@ -33,6 +33,12 @@ def test_imports_point_down() -> None:
 def test_every_room_stands_on_a_floor() -> None:
     assert arrows().keys() == HEIGHT.keys()
     assert floors(arrows()).keys() == HEIGHT.keys()
+
+
+def test_no_file_knows_itself_through_others() -> None:
+    house = arrows_of_files()
+    assert house["training.engine"] > {"training.base", "data.clips"}
+    floors(house)
 
 
 def test_no_file_and_no_function_is_too_long_to_be_understood() -> None:

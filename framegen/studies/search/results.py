@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from optuna import Study
 from optuna.study import StudyDirection
@@ -14,9 +14,7 @@ from framegen.machine.files import json_text, write_text
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of
 from framegen.report.tables import formatted, print_results
-
-if TYPE_CHECKING:
-    from framegen.studies.search.start import Found
+from framegen.studies.search.found import Found
 
 Metric = Literal["skill", "mse"]
 TRIALS = "trials.json"
@@ -74,7 +72,7 @@ def write_trials(folder: Path, study: Study, command: str | None) -> None:
     write_text(folder / TRIALS, json_text(content))
 
 
-def print_found(found: "Found", **_: Any) -> None:
+def print_found(found: Found, **_: Any) -> None:
     """What came of `search`: its best trials, a line each, how many there were, and the best one's scores."""
     study, console = found.study, Console()
     best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)

@@ -4,7 +4,7 @@ best alone is measured on the test clips."""
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -22,29 +22,15 @@ from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.progress import say
 from framegen.runs.folder import CONFIG, check_name
-from framegen.runs.run import Run
 from framegen.runs.weights_and_biases import resolve_mode
 from framegen.studies import pool
+from framegen.studies.search.found import Found
 from framegen.studies.search.space import Choice, Range, check_space, command
 
 if TYPE_CHECKING:
     import optuna
 
     from framegen.studies.search.trial import Plan
-
-
-@dataclass(frozen=True)
-class Found:
-    """What came of a search."""
-
-    folder: Path
-    """Holds trials.json, figures/, and a run for each trial."""
-    run: Run
-    """The best by validation, measured on the test clips."""
-    study: "optuna.Study"
-    """All trials, for whatever Optuna can tell of them."""
-    command: str | None
-    """What makes the best one's run alone; None where its experiment is none of framegen's."""
 
 
 def search(

@@ -32,9 +32,10 @@ from framegen.runs.folder import write_config
 from framegen.runs.metrics import read_metrics
 from framegen.studies import pool
 from framegen.studies.search import trial as trials
+from framegen.studies.search.found import Found
 from framegen.studies.search.results import RUN, end_of, ranking
 from framegen.studies.search.space import Choice, Range, Space, read_search
-from framegen.studies.search.start import Found, search
+from framegen.studies.search.start import search
 from framegen.studies.search.trial import JOURNAL, Plan, _value, open_study, work
 from framegen.training.loop import Diverged
 from tests.conftest import SMALL_CONFIG, rows_of
