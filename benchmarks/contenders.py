@@ -43,8 +43,7 @@ def fused_training(nets: Sequence[RecurrentNet], clips: Clips, training: Trainin
 
 def torch_training(model: Predictor, clips: Clips, training: Training, order: Tensor, device: str) -> Call:
     """A model of any kind through framegen's own engine in PyTorch; otherwise as `fused_training`."""
-    place = torch.device(device)
-    return _through(TorchEngine([model.to(place)], clips, training, False, place), training, order)
+    return _through(TorchEngine([model.to(device)], clips, training, False), training, order)
 
 
 def _through(engine: Engine, training: Training, order: Tensor) -> Call:

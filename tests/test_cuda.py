@@ -137,7 +137,7 @@ def test_the_cpu_waits_once_a_step(model: Model, tmp_path: Path) -> None:
     with fakecuda.fake_gpu():
         nets = [build(model, data.frame_shape, seed).to(fakecuda.CUDA) for seed in (0, 1)]
         clips = tensors(data.train).to(fakecuda.CUDA)
-        engine = TorchEngine(nets, clips, training, False, fakecuda.CUDA, (0, 1))
+        engine = TorchEngine(nets, clips, training, False, (0, 1))
         fakecuda.waits.clear()
         engine.run(order, [0.01, 0.01])
     assert len(fakecuda.waits) == 2, fakecuda.waits

@@ -8,7 +8,15 @@ from torch import Tensor
 from framegen.config.training import Training
 from framegen.data.clips import Clips
 from framegen.models.parameters import load_weights, stack
-from framegen.models.predictor import Predictor, State, from_parts, map_state, name_parts, num_parameters
+from framegen.models.predictor import (
+    Predictor,
+    State,
+    device_of,
+    from_parts,
+    map_state,
+    name_parts,
+    num_parameters,
+)
 
 
 class Engine:
@@ -19,7 +27,6 @@ class Engine:
         models: trained in place, on their own device.
         clips: the training clips.
         carry_state: the clips are one stream: a model's state goes on, detached, from batch to batch.
-        device: where the models are.
     """
 
     name: str
@@ -32,15 +39,10 @@ class Engine:
     """Optimizer steps taken."""
 
     def __init__(
-        self,
-        models: Sequence[Predictor],
-        clips: Clips,
-        training: Training,
-        carry_state: bool,
-        device: torch.device,
+        self, models: Sequence[Predictor], clips: Clips, training: Training, carry_state: bool
     ) -> None:
         self.models, self.clips, self.training, self.carry_state = list(models), clips, training, carry_state
-        self.device = device
+        self.device = device_of(self.models[0])
         self.states: list[State] = [None] * len(models)
         """What each model carries into the next step."""
 

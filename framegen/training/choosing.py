@@ -64,7 +64,7 @@ def _torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -
         torch.cuda.reset_peak_memory_stats(device)
     clips = data.train.to(device) if isinstance(data.train, TensorClips) else data.train
     nets = [model.to(device) for model in models.values()]
-    return TorchEngine(nets, clips, training, data.carry_state, device, list(models), here)
+    return TorchEngine(nets, clips, training, data.carry_state, list(models), here)
 
 
 def _check_fused(config: Config, model: Predictor) -> None:

@@ -23,7 +23,7 @@ class TorchEngine(Engine):
     """One step after another: forward, backward, clipping and Adam.
 
     Args:
-        models, clips, training, carry_state, device: as of `Engine`.
+        models, clips, training, carry_state: as of `Engine`.
         seeds: of the models, for what is drawn by chance while they are trained.
         ranks: the processes that train these models together.
     """
@@ -36,11 +36,10 @@ class TorchEngine(Engine):
         clips: Clips,
         training: Training,
         carry_state: bool,
-        device: torch.device = torch.device("cpu"),  # noqa: B008 (it cannot be changed)
         seeds: Sequence[int] = (),
-        ranks: Ranks = Ranks(),  # noqa: B008
+        ranks: Ranks = Ranks(),  # noqa: B008 (it cannot be changed)
     ) -> None:
-        super().__init__(models, clips, training, carry_state, device)
+        super().__init__(models, clips, training, carry_state)
         self.ranks = ranks
         if training.channels_last:
             for model in models:

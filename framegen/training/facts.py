@@ -17,7 +17,7 @@ def facts_of(engine: Engine) -> dict[str, Any]:
     frozen = num_parameters(engine.models[0], trained=False)
     facts = {
         "parameters": num_parameters(engine.models[0]),
-        "device": str(engine.device),
+        "device": engine.device.type,
         "engine": engine.name,
     }
     beside = {"frozen_parameters": frozen, "tf32": engine.device.type == "cuda"}

@@ -32,7 +32,7 @@ class FusedEngine(Engine):
     def __init__(
         self, models: Sequence[Predictor], clips: Clips, training: Training, carry_state: bool
     ) -> None:
-        super().__init__(models, clips, training, carry_state, torch.device("cpu"))
+        super().__init__(models, clips, training, carry_state)
         model = models[0]
         assert isinstance(model, FullyConnected)
         self.shape = shape_of(model)

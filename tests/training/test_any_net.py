@@ -172,5 +172,5 @@ def test_looking_at_a_stream_changes_no_running_statistics(tmp_path: Path) -> No
 
 def test_moments_are_where_the_weights_are() -> None:
     model = build(Odd("frozen"), (1, 2, 2), 0).to("meta")
-    engine = TorchEngine([model], None, Training(), False, torch.device("meta"))  # pyright: ignore
+    engine = TorchEngine([model], None, Training(), False)  # pyright: ignore
     assert engine.state_dict()["adam.mean"].device.type == "meta"
