@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields, replace
-from importlib import import_module
+from importlib.metadata import version
 from inspect import Parameter, signature
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -17,9 +18,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from framegen.__main__ import COMMANDS
+from framegen.__main__ import COMMANDS, at
 from framegen.commands import evaluation, together, training
-from framegen.config.experiments import EXPERIMENTS
+from framegen.config.experiments import EXPERIMENTS, PARTS
 from framegen.evaluation.results import read_results
 from framegen.machine.progress import say
 from framegen.report import draw
@@ -30,11 +31,71 @@ from tests.conftest import smallest
 Runner = Callable[..., tuple[int, str, str]]
 
 
-def test_help_names_every_command_and_experiment(framegen: Runner) -> None:
-    code, out, _ = framegen("--help")
+@pytest.mark.parametrize("words", [["--help"], [], ["help"], ["data"]])
+def test_help_names_every_command_on_one_screen(words: list[str], framegen: Runner) -> None:
+    code, out, _ = framegen(*words)
+    lines = out.splitlines()
     assert code == 0
-    for word in ("train", "evaluate", "generate", "draw", "play", "reproduce", *EXPERIMENTS):
-        assert word in out
+    assert len(lines) <= 24 - 2  # of 24 of a terminal one shows the command, and one the prompt
+    assert max(map(len, lines)) <= 80
+    for command in COMMANDS:
+        assert (
+            any(re.match(r"  " + command.replace("data ", r".*\b"), line) for line in lines) or command in out
+        )
+
+
+def test_the_experiments_are_listed(framegen: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    code, out, _ = framegen("experiments")
+    assert code == 0
+    assert max(map(len, out.splitlines()[:-2])) <= 60
+    said = " ".join(out.split())
+    for name, config in EXPERIMENTS.items():
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+        assert config.description.split()[-1] in said
+
+
+def test_the_version_is_told(framegen: Runner) -> None:
+    assert framegen("--version")[:2] == (0, f"framegen {version('framegen')}\n")
+
+
+def test_help_of_a_command_may_stand_before_it(framegen: Runner) -> None:
+    assert framegen("help", "generate") == framegen("generate", "--help")
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_help_is_in_words_and_says_what_matters_first(
+    columns: int, framegen: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    short, whole = (framegen("train", "video", asked)[1] for asked in ("--help", "--help-all"))
+    options = [set(re.findall(r"^[│ ] (--[a-z][\w-]+)", out, re.MULTILINE)) for out in (short, whole)]
+    named = {
+        f"--{each.name.replace('_', '-')}"
+        for part in PARTS
+        for each in fields(getattr(EXPERIMENTS["video"], part))
+    }
+    assert len(options[0]) == 10
+    assert options[0] < options[1] >= named
+    for out in (short, whole):
+        assert "[EXPERIMENT]" in out
+        assert "(default: none)" in " ".join(out.replace("│", "").split())
+        assert not re.search(r"INT|FLOAT|STR|\{None|default: \)", out)
+    monkeypatch.setenv("COLUMNS", "200")
+    known = set(re.findall(r"\w+", framegen("train", "video", "--help-all")[1]))
+    assert set(re.findall(r"\w+", whole)) <= known  # no word is broken
+
+
+def test_something_is_said_before_anything_is_imported() -> None:
+    program = (
+        "import sys, framegen.__main__ as main; sys.modules['torch'] = None;"
+        "main._run = lambda words: sys.exit(bool({'rich', 'tyro', 'pydantic'} & {*sys.modules}));"
+        "main._say_what_loads.__globals__['sys'].modules.pop('torch'); main.main()"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", program, "train"], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert said.stderr == "loading PyTorch ...\n"
 
 
 def test_help_imports_no_torch() -> None:
@@ -52,11 +113,10 @@ def test_each_command_explains_its_options(command: str, framegen: Runner) -> No
     assert "--runs-dir" in out
 
 
-@pytest.mark.parametrize("command", [name for name, row in COMMANDS.items() if isinstance(row[0], type)])
+@pytest.mark.parametrize("command", [name for name, row in COMMANDS.items() if "options:" in row[0]])
 def test_an_option_is_called_as_in_python_and_has_the_same_default(command: str) -> None:
-    options, place, _ = COMMANDS[command]
-    module, name = place.split(":")
-    known = dict(signature(getattr(import_module(f"framegen.{module}"), name)).parameters)
+    options, function = (at(place) for place in COMMANDS[command][:2])
+    known = dict(signature(function).parameters)
     more = get_type_hints(get_args(known.pop("options").annotation)[0]) if "options" in known else {}
     assert isinstance(options, type)
     for field in fields(options):
@@ -67,7 +127,7 @@ def test_an_option_is_called_as_in_python_and_has_the_same_default(command: str)
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> None:
-    code, out, _ = framegen("train", name, "--help")
+    code, out, _ = framegen("train", name, "--help-all")
     assert code == 0
     options = " ".join(out.split())
     assert f"(default: {EXPERIMENTS[name].training.epochs})" in options

@@ -84,8 +84,8 @@ def test_each_command_of_the_page_runs(
     assert wanted in done.stderr
 
 
-def test_the_help_names_the_experiments_of_a_file(folder: Path, framegen: Runner) -> None:
-    code, out, _ = framegen("--help", "--import", folder / "my_world.py")
+def test_experiments_of_a_file_are_listed(folder: Path, framegen: Runner) -> None:
+    code, out, _ = framegen("experiments", "--import", folder / "my_world.py")
     assert code == 0
     assert "an echo of a swing" in out
 
@@ -209,7 +209,7 @@ def test_an_installed_package_is_imported_by_its_entry_point(
     (facts / "entry_points.txt").write_text(f"{group}\nmy-world = {name}\n")
     monkeypatch.syspath_prepend(tmp_path)
     plugins.import_installed.cache_clear()
-    code, out, err = framegen("--help")
+    code, out, err = framegen("experiments")
     assert code == 0
     assert ("installed-swing" in out) is not broken
     if broken:

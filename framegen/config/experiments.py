@@ -1,8 +1,11 @@
 """Named configurations, one per result that the project shows. A new one is a line here."""
 
 import difflib
+import shutil
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any, get_type_hints
 
 from framegen.config.checks import check_type, option
@@ -92,6 +95,18 @@ EXPERIMENTS = {name: Config(*row[:3], name, description=row[3]) for name, row in
 BUILT_IN = frozenset(EXPERIMENTS)
 
 
+def list_experiments() -> list[str]:
+    """What can be trained, in lines of the terminal's width; those of plug-ins too."""
+    width = shutil.get_terminal_size().columns
+    told = {name: textwrap.wrap(each.description, max(20, width - 26)) for name, each in EXPERIMENTS.items()}
+    lines = [
+        f"{name:<25}{line}"
+        for name, parts in told.items()
+        for name, line in zip_longest([name], parts, fillvalue="")
+    ]
+    return [*lines, "", "framegen train EXPERIMENT trains one, with --help its options are shown."]
+
+
 def values_of(config: Config) -> dict[str, Any]:
     """The value of each option of a config, by its name."""
     return {name: value for part in PARTS for name, value in vars(getattr(config, part)).items()}
@@ -115,7 +130,7 @@ def configure(
         import_installed()
         if experiment not in EXPERIMENTS:
             no_such = f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}"
-            raise OptionError(f"{no_such}; there are {', '.join(EXPERIMENTS)}")
+            raise OptionError(f"{no_such}; framegen experiments lists them")
     config = EXPERIMENTS[experiment] if isinstance(experiment, str) else experiment
     given, known = options or {}, values_of(config)
     for name in given:

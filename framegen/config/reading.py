@@ -1,5 +1,6 @@
 """The command line's words become options and configs."""
 
+import inspect
 import itertools
 import re
 import shlex
@@ -12,19 +13,30 @@ import tyro
 from framegen.config.checks import check, option
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS, configure, nearest, values_of
+from framegen.config.help import ASKS, IN_WORDS, in_short, wrapped
 from framegen.config.options import Generate, Search, Train, TrainFilms
 from framegen.config.tasks import Film
 from framegen.machine.errors import OptionError
+from framegen.machine.progress import answer
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 VALUE = r"(?!--?[A-Za-z])"
 """What is no option; -1 is a value."""
 
+EVERY_OPTION = "framegen experiments lists every EXPERIMENT, --help-all every option."
+
 
 def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
     """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
+    if ASKS & {*words}:
+        answer(*wrapped(more.get("description") or inspect.getdoc(kind)), "")
+        more["description"] = ""
+        if "default" in more and "--help-all" not in words:
+            more["default"] = in_short(more["default"])
+            kind = type(more["default"])
+        words = ["--help"]
     config = tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands
-    return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, **more)
+    return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, registry=IN_WORDS, **more)
 
 
 class Asked(NamedTuple):
@@ -63,8 +75,13 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     usual = EXPERIMENTS[name]
     kind = TrainFilms if isinstance(usual.task, Film) else Train
     default = kind(task=usual.task, model=usual.model, training=usual.training)
-    about = f"{name}: {usual.description}. Go on with a stopped run: framegen train --resume RUN."
-    options = parse(kind, f"train {name}", words, default=default, description=about)
+    about = f"""{name}: {usual.description}.
+
+  framegen train {name} --epochs 30 --name mine
+  framegen train {name} --learning-rate 3e-3,1e-2    a run for each, compared
+
+{EVERY_OPTION} A stopped training goes on with framegen train --resume RUN."""
+    options = parse(kind, f"train {_shown(name, words)}", words, default=default, description=about)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
@@ -76,7 +93,12 @@ def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
     """`parse_train` for `search`: its options, and the config of a trial."""
     usual = EXPERIMENTS[name]
     default = Search(task=usual.task, model=usual.model, training=usual.training)
-    options = parse(Search, f"search {name}", words, default=default)
+    about = f"""{inspect.getdoc(Search)}
+
+  framegen search {name} --learning-rate 1e-3..1e-1 --batch-size 10,50
+
+{EVERY_OPTION}"""
+    options = parse(Search, f"search {_shown(name, words)}", words, default=default, description=about)
     return options, _config(name, options, words)
 
 
@@ -99,8 +121,8 @@ def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if Path(words[0]).exists():
         return "clips", words
     raise OptionError(
-        f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)}; there are"
-        f" {', '.join(EXPERIMENTS)}; a film is named by its file"
+        f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)};"
+        " framegen experiments lists them; a film is named by its file"
     )
 
 
@@ -109,6 +131,11 @@ def refuse_empty(arguments: Sequence[str]) -> None:
     if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):
         given = shlex.join(arguments)
         raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
+
+
+def _shown(name: str, words: Sequence[str]) -> str:
+    """The experiment in the line of usage: help is about any, with the values of this one."""
+    return "[EXPERIMENT]" if ASKS & {*words} else name
 
 
 def _given(words: Sequence[str]) -> set[str]:

@@ -1,0 +1,84 @@
+"""What `--help` says: values in words, and of a training the options that matter most."""
+
+import re
+import shutil
+import textwrap
+from dataclasses import fields, make_dataclass, replace
+from typing import Annotated, Any
+
+from tyro.conf import Suppress
+from tyro.constructors import (
+    ConstructorRegistry,
+    PrimitiveConstructorSpec,
+    PrimitiveTypeInfo,
+    UnsupportedTypeAnnotationError,
+)
+
+from framegen.config.experiments import PARTS
+
+ASKS = {"-h", "--help", "--help-all"}
+IN_WORDS = ConstructorRegistry()
+"""Makes tyro say NUMBER in place of INT, FLOAT and {None}|FLOAT, and none where there is no value."""
+_WORDS = {
+    r"\{None\}\|": "",
+    r"\{None,": "{",
+    r"\bINT\b|\bFLOAT\b": "NUMBER",
+    r"\bSTR\b": "TEXT",
+    r"\[(\w+) \[\1 \.\.\.\]\]": r"\1 ...",
+}
+_MATTER_MOST = {
+    *("films", "seeds", "name", "minutes", "epochs", "batch_size", "learning_rate", "trials", "workers"),
+    *("num_clips", "cell", "hidden_size", "num_layers"),
+}
+_under_way: list[PrimitiveTypeInfo] = []
+
+
+@IN_WORDS.primitive_rule
+def _in_words(
+    kind: PrimitiveTypeInfo,
+) -> PrimitiveConstructorSpec[Any] | UnsupportedTypeAnnotationError | None:
+    if _under_way:  # tyro asks for its own rule of the kind, or of what the kind is made of
+        return None
+    _under_way.append(kind)
+    try:
+        usual = ConstructorRegistry.get_primitive_spec(kind)
+    finally:
+        _under_way.clear()
+    if not isinstance(usual, PrimitiveConstructorSpec):
+        return usual
+    words = usual.metavar
+    for pattern, word in _WORDS.items():
+        words = re.sub(pattern, word, words)
+    return replace(
+        usual,
+        metavar=words,
+        str_from_instance=lambda value: (
+            usual.str_from_instance(value) if value not in (None, ()) else ["none"]
+        ),
+    )
+
+
+def wrapped(text: str) -> list[str]:
+    """Paragraphs as lines of the terminal's width, at most 100; an indented line stays as it is.
+
+    Not left to tyro, which would make one line of each paragraph.
+    """
+    width = min(100, shutil.get_terminal_size().columns)
+    lines = re.sub(r"(?<=\S)\n(?=\S)", " ", text).splitlines()
+    return [
+        part for line in lines for part in ([line] if line[:1] == " " else textwrap.wrap(line, width) or [""])
+    ]
+
+
+def in_short(options: Any) -> Any:
+    """The same options as an instance of a class that shows those in `_MATTER_MOST` alone."""
+    kind, values = type(options), dict(vars(options))
+    values |= {name: in_short(values[name]) for name in PARTS if name in values}
+    parts = [(name, type(values[name])) for name in PARTS if name in values]
+    rest = [each for each in fields(kind) if each.name not in {*_MATTER_MOST, *PARTS}]
+    hidden = [(each.name, Annotated[each.type, Suppress], each.default) for each in rest]
+    names = {"__doc__": kind.__doc__, "__module__": kind.__module__}
+    short = make_dataclass(
+        kind.__name__, [*parts, *hidden], bases=(kind,), frozen=True, kw_only=True, namespace=names
+    )
+    return short(**values)
