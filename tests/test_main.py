@@ -230,6 +230,19 @@ def test_what_an_encoding_lacks_is_shown_all_the_same(
     assert written.getvalue().startswith(rb"\udcff\xfc: holds no films")
 
 
+def test_a_table_stays_whole_where_an_encoding_lacks_letters(
+    framegen: Runner, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written := BytesIO(), "ascii"))
+    assert framegen("compare", small_run, shutil.copytree(small_run, tmp_path / "twin"))[0] == 0
+    sys.stdout.flush()
+    tables = re.findall(r"((?:^[|+].*\n)+)", written.getvalue().decode(), re.MULTILINE)
+    assert len(tables) == 2
+    assert "+- clips" in tables[1]
+    for table in tables:
+        assert len(set(map(len, table.splitlines()))) == 1
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"task": 1}'])
 def test_a_damaged_config_is_named(content: str, framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     shutil.copytree(small_run, tmp_path / "run")

@@ -225,9 +225,9 @@ def test_printed_commands_are_those_that_work_here(
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
     if depth:
         monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", depth)
-    assert plugins.command("draw a") == f"{begin} draw a"
+    assert plugins.command("draw", Path("my runs/a")) == f"{begin} draw 'my runs/a'"
     plugins.named.append("my world.py")
-    assert plugins.command("draw a") == f"{begin} --import 'my world.py' draw a"
+    assert plugins.command("draw", "a") == f"{begin} --import 'my world.py' draw a"
 
 
 TRAIN_THEN = """

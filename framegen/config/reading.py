@@ -29,7 +29,7 @@ EVERY_OPTION = "framegen experiments lists every EXPERIMENT, --help-all every op
 def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
     """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
     if ASKS & {*words}:
-        answer(*wrapped(more.get("description") or inspect.getdoc(kind)), "")
+        answer(*wrapped(more.get("description") or inspect.getdoc(kind) or ""), "")
         more["description"] = ""
         if "default" in more and "--help-all" not in words:
             more["default"] = in_short(more["default"])

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from rich.console import Console
 
 from framegen.commands.playing import play
 from framegen.config.config import Config
@@ -23,7 +22,7 @@ from framegen.evaluation.results import finished
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
-from framegen.machine.progress import advancing, answer, say
+from framegen.machine.progress import Screen, advancing, answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
@@ -115,7 +114,7 @@ def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) ->
     """What came of `reproduce`."""
     for number, finding in findings.items():
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
-        Console().print(text, highlight=False, markup=False)
+        Screen().print(text, highlight=False, markup=False)
     answer("", f"The report, to open in a browser: {runs_dir / FOLDER / REPORT}")
 
 

@@ -80,7 +80,7 @@ class OngoingTraining:
             if current().rank > 0:
                 raise
             saved = f"step {self.saved_step} is saved, go on from there with"
-            way_out = command(f"train --resume {self.folder}")
+            way_out = command("train", "--resume", self.folder)
             raise UserError(f"{self.folder}: {lost}; {saved}: {way_out}") from lost
 
     def stop_if_told(self, save: bool) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from framegen.config.config import to_dict
 from framegen.config.tasks import Orbit
@@ -15,7 +14,7 @@ from framegen.evaluation.metrics import summary
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.device import threads
 from framegen.machine.errors import OptionError
-from framegen.machine.progress import answer, say
+from framegen.machine.progress import Screen, answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.predictor import cpu_threads
@@ -119,7 +118,7 @@ def probe(
 def print_probed(found: Probe, run: str, runs_dir: Path, **_: Any) -> None:
     """What came of `probe`."""
     folder = find(run, runs_dir)
-    print_probe(found, Console())
+    print_probe(found, Screen())
     made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
     answer("", folder / PROBE, *(path for path in made if path.exists()))
 

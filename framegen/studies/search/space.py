@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +119,7 @@ def command(config: Config) -> str:
     if config.seeds:
         counted = config.seeds == population(len(config.seeds))
         words += spelled("seeds", len(config.seeds) if counted else config.seeds)
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _fitted(config: Config, field: str, each: Range | Choice) -> Range | Choice:
