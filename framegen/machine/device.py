@@ -48,12 +48,14 @@ def seeded(*numbers: int) -> Iterator[None]:
         yield
 
 
-def peak_memory(device: torch.device | None = None) -> int:
+def peak_memory(device: torch.device | None = None) -> int | None:
     """The most memory that this process has held, bytes: of a GPU since training began, of main memory since
-    the process began."""
+    the process began; None on Windows, which does not say it to Python."""
     if device is not None and device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # which Windows has not
-
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -159,7 +159,7 @@ def _identity(folder: Path) -> str:
     path = folder / WANDB_ID
     if not path.exists():
         write_text(path, f"reproduce-{time.time_ns():x}\n")
-    return path.read_text().strip()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _affordable(seeds: int) -> int:

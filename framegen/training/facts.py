@@ -47,9 +47,10 @@ def pace(training: OngoingTraining, before: Place, first: int) -> dict[str, floa
     """How fast the steps went since a place of the epoch that began at a step."""
     seconds, waited = training.place.seconds - before.seconds, training.place.waited - before.waited
     batch, whole = training.config.training.batch_size, clips_per_epoch(training.config, training.data)
+    peak = peak_memory(training.engine.device)
     clips = min(whole, (training.place.step - first) * batch) - (before.step - first) * batch
     return {
         "train/clips_per_second": len(training.place.seeds) * clips / seconds,
         "train/waiting": waited / seconds,
-        "train/peak_memory": peak_memory(training.engine.device),
+        **({} if peak is None else {"train/peak_memory": peak}),
     }

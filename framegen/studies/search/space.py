@@ -152,7 +152,7 @@ def _of_file(name: str, words: Sequence[str]) -> list[str]:
     path = Path(found[1])
     check_file(path, MAX_BYTES)
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is no TOML file: {error}") from error
     usual, said = values_of(EXPERIMENTS[name]), []
