@@ -60,7 +60,6 @@ framegen COMMAND --help shows its options. framegen train --resume RUN goes on
 with a stopped training. --import FILE.py brings models of your own."""
 
 
-WITHOUT_TORCH = "experiments", "data import", "data list"
 ASKS_HELP = {"-h", "--help", "--help-all"}
 
 
@@ -101,7 +100,7 @@ def _say_what_loads(words: list[str]) -> None:
     """Importing torch takes seconds, in which nobody shall wonder whether anything happens."""
     command = _command(words)
     is_known = command in COMMANDS or words[0].startswith("--import")
-    is_light = command in WITHOUT_TORCH or bool(ASKS_HELP & {*words}) or "torch" in sys.modules
+    is_light = command == "experiments" or bool(ASKS_HELP & {*words}) or "torch" in sys.modules
     if sys.stderr and is_known and not is_light and os.environ.get("RANK", "0") == "0":
         print("loading PyTorch ...", file=sys.stderr, flush=True)
 
