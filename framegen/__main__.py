@@ -74,6 +74,9 @@ def main() -> None:
         elif {*words} <= ASKS_HELP or (words[:1] == ["data"] and {*words[1:]} <= ASKS_HELP):
             print(HELP)
         else:
+            # A thread that waits for others leaves its core to whoever has work: where a machine has other
+            # load, two that spin take twelve times as long. OpenMP asks once, as torch is loaded.
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
             _say_what_loads(words)
             _run(words)
         return
