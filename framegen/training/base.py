@@ -1,6 +1,7 @@
 """What the loop asks of an engine, and what both engines share."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,6 +56,14 @@ class Engine:
     def predictors(self) -> Sequence[Predictor]:
         """`kept`, as fast as they can be run."""
         return self.kept
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is trained, and with what."""
+        trained, frozen = (num_parameters(self.models[0], kind) for kind in (True, False))
+        facts = {"parameters": trained, "device": self.device.type, "engine": self.name}
+        beside = {"frozen_parameters": frozen, "tf32": self.device.type == "cuda"}
+        return facts | {name: value for name, value in beside.items() if value}
 
     def plan(self, total_steps: int) -> None:
         """How many steps the whole training has, as foreseen now."""

@@ -17,7 +17,6 @@ from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import planned_again
-from framegen.training.facts import pace
 from framegen.training.ranks import Lost, current, take_up
 from framegen.training.schedule import clips_per_epoch, epoch_order, learning_rate_at, steps_per_epoch
 from framegen.training.under_way import OngoingTraining
@@ -81,11 +80,11 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             before = training.place
             _train_epoch(training, number, per_epoch, bar)
             trained, last = training.place, training.place.step - number * per_epoch
-            pace_of_epoch = pace(training, before, number * per_epoch)
+            pace = training.pace(before, number * per_epoch)
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
-            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace_of_epoch})
+            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
             for member in epoch.members:
                 training.metrics.add(MEMBERS, {"epoch": epoch.number, **member})
             yield replace(epoch, log_beside=partial(training.log_beside, row, epoch.step))
