@@ -72,7 +72,7 @@ def _check_fused(config: Config, model: Predictor) -> None:
     compiler."""
     training = config.training
     device = choose_device("cpu" if training.device == "auto" else training.device)
-    fused.suits(model, device, training.engine)
+    fused.check(model, device, training.engine)
     if training.optimizer != "adam" or training.weight_decay:
         raise FusedUnavailable("trains with Adam without weight decay")
     if training.special:

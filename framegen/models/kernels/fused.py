@@ -24,13 +24,8 @@ PAYS = 262_144  # parameters, up to which this is 1.5 times as fast as PyTorch a
 
 
 def check(model: Predictor, device: torch.device, engine: Engine) -> None:
-    """Raises FusedUnavailable, saying why, where the engine cannot train this model here, or for "auto"
-    should not."""
-    library(shape_of(suits(model, device, engine)))
-
-
-def suits(model: Predictor, device: torch.device, engine: Engine) -> FullyConnected:
-    """`check`, but for the compiler; returns the model."""
+    """Raises FusedUnavailable, saying why, where the engine cannot train this model there, or for "auto"
+    should not, whatever the compiler."""
     if not isinstance(model, FullyConnected) or type(model) not in get_args(FullyConnected):
         raise FusedUnavailable("trains framegen's own fully connected nets only")
     if num_parameters(model, trained=False):
@@ -46,7 +41,6 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> FullyConnec
         raise FusedUnavailable("runs on the CPU only")
     if engine == "auto" and (size := num_parameters(model)) > PAYS:
         raise FusedUnavailable(f"is hardly faster for {size} parameters")
-    return model
 
 
 def shape_of(model: FullyConnected) -> Shape:
@@ -61,11 +55,8 @@ def shape_of(model: FullyConnected) -> Shape:
 
 
 def cell_of(rnn: nn.RNNBase | MinGRU) -> str:
-    match rnn:
-        case nn.RNN(nonlinearity=cell):
-            return cell
-        case _:
-            return type(rnn).__name__.lower()
+    """As --cell names it."""
+    return getattr(rnn, "nonlinearity", type(rnn).__name__.lower())
 
 
 def packed(state: State, shape: Shape, batch: int) -> Tensor:
