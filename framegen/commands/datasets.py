@@ -131,7 +131,7 @@ def _new(path: Path, write: Callable[[Path], object]) -> Path:
 def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
     lines = [describe(manifest)]
     for split in SPLITS:
-        shots = [shot for shot in manifest.shots if shot.split == split]
+        shots = manifest.of(split)
         films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
         brightness, motion = _measure(arrays[split], shots)
         held = f"{count_of(len(shots), 'shot')}, {count_of(len(arrays[split]), 'frame')}, {duration(seconds)}"
