@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from framegen.config.checks import MAX_SEED, check, check_between
+from framegen.config.checks import MAX_SEED, check, check_between, check_range
 from framegen.config.models import Model
 from framegen.config.tasks import Task
 from framegen.config.training import Training
@@ -71,7 +71,7 @@ class Config:
 
 def population(count: int) -> tuple[int, ...]:
     """The seeds of a number of nets: 0, 1, … Raises OptionError where there cannot be that many."""
-    check(1 <= count <= MAX_SEEDS, f"--seeds {count}: lies between 1 and {MAX_SEEDS}")
+    check_range("seeds", count, 1, MAX_SEEDS)
     return tuple(range(count))
 
 
