@@ -186,7 +186,7 @@ def begin(
         run.references = {COPY_LAST: CopyLast()}
     if OPTIMUM in run.references:
         say("computing the best possible prediction of the validation clips", show)
-        say(config.task.reservation, show and bool(config.task.reservation))
+        say(config.task.reservation, show)
     references = run.validation
     engine = choose_engine(config, models, data, show)
     place = place.by(Session(place.step, engine.device.type, engine.name, ranks.current().count))
