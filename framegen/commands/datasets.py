@@ -71,8 +71,7 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
 
     Args:
         size: the longer side at which a film is shown, in pixels.
-        out: folder for the pictures, where another picture takes the next free name; None: the data set's
-            own, or `data_dir` for a film.
+        out: folder for the pictures, numbered where others are; None: the data set's, of a film `data_dir`.
 
     Raises UserError where it is neither, or cannot be read.
     """

@@ -134,8 +134,7 @@ def _parsed(values: Mapping[str, Any], kind: type[Parsed], source: str) -> Parse
 
 
 def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
-    """A task or a model from its values, which name its kind: a subclass of `base` that is here already,
-    since what a file says is never imported."""
+    """A task or a model from its values, which name its kind; what a file names is never imported."""
     name, what = str(values.get("kind")), base.__name__.lower()
     if name not in (known := {kind_of(kind): kind for kind in _subclasses(base)}):
         import_installed()

@@ -69,8 +69,7 @@ class Windows:
 
 
 def cropped(frames: np.ndarray, crop: int, place: int = 0) -> np.ndarray:
-    """Frames (T, C, H, W) with `crop` pixels less in height and in width; place 0 is the middle, 1 to 4 are
-    the corners."""
+    """Frames (T, C, H, W), `crop` pixels smaller; place 0 is the middle, 1 to 4 are the corners."""
     top, left = [(crop // 2, crop // 2), (0, 0), (0, crop), (crop, 0), (crop, crop)][place]
     height, width = frames.shape[2:]
     return frames[..., top : top + height - crop, left : left + width - crop]

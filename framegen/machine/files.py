@@ -69,9 +69,8 @@ def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path, exclusive: bool = False) -> Iterator[Path]:
-    """`replacing` for a folder, made under a temporary name: it takes the place of all that `path` holds, or
-    where it is exclusive of an empty folder alone. Whoever is killed between the two renames leaves the old
-    one beside, under a hidden name."""
+    """`replacing` for a folder: it takes the place of all that `path` holds, or where exclusive of an empty
+    folder alone. Whoever is killed between the two renames leaves the old one beside, under a hidden name."""
     hidden = f".{path.name[-LETTERS:]}.{os.getpid()}"
     temporary, old = path.with_name(f"{hidden}.tmp"), path.with_name(f"{hidden}.old")
     try:
@@ -109,8 +108,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def rename_new(made: Path, path: Path) -> None:
-    """Rename a file or a folder in one step that replaces nothing but an empty folder. Raises FileExistsError
-    where the name is taken."""
+    """Rename in one step that replaces at most an empty folder. Raises FileExistsError for a taken name."""
     try:
         if made.is_dir():
             made.rename(path)

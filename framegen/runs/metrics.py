@@ -36,8 +36,7 @@ class MetricsFiles:
     """Writes both files of a run; rows wait in memory until `flush`, or the end of a `with` block.
 
     Args:
-        lengths: bytes to which the files are cut back: a resumed run writes the rest again. A file that is
-            not named begins empty.
+        lengths: bytes to which the files are cut back, else 0: a resumed run writes the rest again.
     """
 
     def __init__(self, folder: Path, lengths: Mapping[str, int]) -> None:

@@ -21,8 +21,7 @@ from framegen.models.predictor import (
 
 
 class Engine:
-    """Trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or
-    one.
+    """Trains K models, the seeds of one experiment, side by side, each on its own order of the same clips.
 
     Args:
         models: trained in place, on their own device.
@@ -112,8 +111,7 @@ class Engine:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` of either engine gave. Raises ValueError where it is not whole or
-        cannot be."""
+        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit."""
         load_weights(self.models, part_of(state, "model."))
         if not {"adam.mean", "adam.variance", "adam.step"} <= set(state):
             raise ValueError("Adam's state is missing")

@@ -132,8 +132,7 @@ class OngoingTraining:
         return stack(self.engine.kept)
 
     def look(self, mse: Tensor, epoch: int) -> None:
-        """Keep the weights of the members whose validation mse, (K,), is lower than ever; epoch 0 is
-        untrained."""
+        """Keep the weights of members whose validation mse, (K,), is the lowest; epoch 0 is untrained."""
         if self.config.training.keep == "last":
             return
         highest = torch.finfo(mse.dtype).max
@@ -198,8 +197,7 @@ class OngoingTraining:
             model.eval()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not
-        fit."""
+        """Go back to where these tensors were saved. Raises UserError where they do not fit."""
         try:
             self.engine.load_state_dict(tensors)
             self.losses = tensors["epoch.loss"]

@@ -24,8 +24,7 @@ PAYS = 262_144  # parameters, up to which this is 1.5 times as fast as PyTorch a
 
 
 def check(model: Predictor, device: torch.device, engine: Engine) -> None:
-    """Raises FusedUnavailable, saying why, where the engine cannot train this model there, or for "auto"
-    should not, whatever the compiler."""
+    """Raises FusedUnavailable where the engine cannot train this model, or for "auto" should not."""
     if not isinstance(model, FullyConnected) or type(model) not in get_args(FullyConnected):
         raise FusedUnavailable("trains framegen's own fully connected nets only")
     if num_parameters(model, trained=False):
@@ -68,8 +67,7 @@ def packed(state: State, shape: Shape, batch: int) -> Tensor:
 
 
 def unpacked(state: Tensor, shape: Shape) -> State:
-    """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them; None without
-    memory."""
+    """The inverse of `packed`: (num_layers, B, hidden_size), of the LSTM a pair; None without memory."""
     if shape.cell == MEMORYLESS:
         return None
     first, *others = (part.clone() for part in state.transpose(0, 1).contiguous().unbind(2))
@@ -87,8 +85,7 @@ def compiled(model: Predictor, engine: Engine) -> Predictor:
 
 
 def device_for(model: Predictor, engine: Engine, name: str) -> torch.device:
-    """`choose_device`, but "auto" leaves a net on the CPU that the compiled code runs there, faster than any
-    device."""
+    """`choose_device`, but "auto" is the CPU for nets that compiled code runs there, faster than a GPU."""
     stays = name == "auto" and compiled(model, engine) is not model
     return torch.device("cpu") if stays else choose_device(name)
 
