@@ -86,14 +86,12 @@ def generate(
     shown, truth = frames[:context], frames[context : context + num_frames]
     if sample:
         clips, generator = shown.expand(futures or 1, *shown.shape), torch.Generator()
-        generator.manual_seed(sample_seed or 0)
-        drawn = rollout(model, clips, num_frames, generator, 1.0 if temperature is None else temperature)
+        drawn = rollout(model, clips, num_frames, generator.manual_seed(sample_seed or 0), temperature or 1.0)
         generated = drawn if futures else (frame[0] for frame in drawn)
     else:
         generated = continuation(model, shown, num_frames)
     generated = counted(generated, num_frames, "generating")
-    optimum = best and continuation(best, shown, num_frames)
-    rows = truth if len(truth) else None, optimum, not sample
+    rows = truth if len(truth) else None, best and continuation(best, shown, num_frames), not sample
     value_range = saved.config.task.value_range
     continued = Continuation(shown, generated, num_frames, value_range, *rows, futures=futures)
     make_parents(out)

@@ -371,7 +371,7 @@ def test_without_the_fused_engine_there_are_fewer_seeds(
         assert configs["video"].members == (0, 1)
         raise UserError("seen")
 
-    monkeypatch.setattr(fused, "check", unavailable)
+    monkeypatch.setattr(fused, "library", unavailable)
     monkeypatch.setattr("framegen.studies.reproduce._train_all", planned)
     with pytest.raises(UserError, match="seen"):
         reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", **SMALL)
