@@ -48,10 +48,10 @@ def seeded(*numbers: int) -> Iterator[None]:
         yield
 
 
-def peak_memory(device: torch.device | None = None) -> int | None:
-    """The most memory that this process has held, bytes: of a GPU since training began, of main memory since
-    the process began; None on Windows, which does not say it to Python."""
-    if device is not None and device.type == "cuda":
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes this process has held: of a GPU since training began, of main memory since its start;
+    None on Windows, which does not say it to Python."""
+    if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:
         import resource
