@@ -1,11 +1,14 @@
 """The command line: thin, and quick to answer. Nothing is imported that a command may not need."""
 
+import codecs
 import os
 import signal
 import sys
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
 import framegen
@@ -18,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str | None]] = {
     "play": ("config.options:Play", "commands.playing:play", "print_played"),
     "generate": ("config.reading:read_generate", "commands.generation:generate", None),
     "draw": ("config.options:Draw", "commands.evaluation:draw", None),
-    "experiments": ("config.options:ListExperiments", "config.experiments:list_experiments", None),
+    "experiments": ("help:ListExperiments", "help:list_experiments", None),
     "evaluate": ("config.options:Evaluate", "commands.evaluation:evaluate", "print_run"),
     "compare": ("config.options:Compare", "studies.comparison.compare:compare", "print_compared"),
     "probe": ("config.options:Probe", "studies.probe.run:probe", "print_probed"),
@@ -59,6 +62,9 @@ film
 framegen COMMAND --help shows its options. framegen train --resume RUN goes on
 with a stopped training. --import FILE.py brings models of your own."""
 
+
+WITHOUT = {"±": "+-", "…": "..."}
+"""What stands for a letter where an encoding, such as that of LANG=C, lacks it."""
 
 ASKS_HELP = {"-h", "--help", "--help-all"}
 
@@ -132,9 +138,32 @@ def _command(words: list[str]) -> str:
     return " ".join(words[: 2 if words[:1] == ["data"] else 1])
 
 
+def prepare_streams() -> None:
+    """Let every command print: any name in any encoding, and into nothing where a stream is closed, since the
+    next file that is opened would get its number, and what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    codecs.register_error("legible", _legible)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="legible")
+
+
+def _legible(error: UnicodeError) -> tuple[str | bytes, int]:
+    """In place of a letter that a stream's encoding lacks, some that it has."""
+    assert isinstance(error, UnicodeEncodeError)
+    if (letter := error.object[error.start]) in WITHOUT:
+        return WITHOUT[letter], error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
 def _run(words: list[str]) -> None:
     from framegen.machine.plugins import import_installed, import_named
-    from framegen.machine.progress import prepare_streams
 
     prepare_streams()
     import_installed()
@@ -163,6 +192,9 @@ def _do(arguments: list[str]) -> None:
         raise OptionError(f"torchrun: {command} is done by one process; leave torchrun out")
     reads, calls, prints = COMMANDS[command]
     reader = at(reads)
+    if ASKS_HELP & {*words}:
+        at("help:show")(command.removesuffix(" --resume"), reader, words)
+        return
     is_class = isinstance(reader, type)
     given = vars(parse(reader, command.removesuffix(" --resume"), words)) if is_class else reader(words)
     outcome = at(calls)(**given)

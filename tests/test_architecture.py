@@ -15,7 +15,7 @@ FLOORS = [  # from the ground up; what stands together does not know each other
     ["training", "report"],
     ["live"],
     ["commands"],
-    ["studies"],
+    ["studies", "help"],
     ["__main__", "__init__"],
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -212,7 +212,8 @@ def test_a_name_that_is_too_long_is_answered_in_one_line(arguments: list[str], f
 
 def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from framegen.machine.progress import prepare_streams, say; prepare_streams();"
+        "import os, sys; from framegen.__main__ import prepare_streams; prepare_streams();"
+        "from framegen.machine.progress import say;"
         "say('into nothing', True); print(sys.stderr.isatty());"
         "sys.exit(os.open('file', os.O_CREAT) < 3)"
     )

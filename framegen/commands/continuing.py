@@ -29,11 +29,11 @@ from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents, numbered
 from framegen.machine.plugins import command
-from framegen.machine.progress import Screen, answer, count_of, counted, say
+from framegen.machine.progress import answer, count_of, counted, say
 from framegen.models.nets.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.report.continuation import Continuation, write_generated
-from framegen.report.tables import print_results
+from framegen.report.tables import Screen, print_results
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
 

@@ -25,12 +25,12 @@ from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.device import choose_device
 from framegen.machine.errors import UserError
 from framegen.machine.plugins import command
-from framegen.machine.progress import Screen, answer
+from framegen.machine.progress import answer
 from framegen.models.kernels import fused
 from framegen.models.predictor import Plain, Predictor
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
-from framegen.report.tables import print_all_metrics
+from framegen.report.tables import Screen, print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load

@@ -1,11 +1,8 @@
 """Named configurations, one per result that the project shows. A new one is a line here."""
 
 import difflib
-import shutil
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import zip_longest
 from typing import Any, get_type_hints
 
 from framegen.config.checks import check_type, option
@@ -88,18 +85,6 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
 }
 EXPERIMENTS = {name: Config(*row[:3], name, description=row[3]) for name, row in _TABLE.items()}
 BUILT_IN = frozenset(EXPERIMENTS)
-
-
-def list_experiments() -> list[str]:
-    """What can be trained, in lines of the terminal's width; those of plug-ins too."""
-    width = shutil.get_terminal_size().columns
-    told = {name: textwrap.wrap(each.description, max(20, width - 26)) for name, each in EXPERIMENTS.items()}
-    lines = [
-        f"{name:<25}{line}"
-        for name, parts in told.items()
-        for name, line in zip_longest([name], parts, fillvalue="")
-    ]
-    return [*lines, "", "framegen train EXPERIMENT trains one, with --help its options are shown."]
 
 
 def values_of(config: Config) -> dict[str, Any]:

@@ -140,11 +140,6 @@ class Resume(_Tracked):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListExperiments:
-    """List what can be trained."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Evaluate(_OfRun):
     """Measure a run's model and every baseline on the test clips, one step ahead and closed-loop."""
 

@@ -1,6 +1,5 @@
 """The command line's words become options and configs."""
 
-import inspect
 import itertools
 import re
 import shlex
@@ -13,30 +12,19 @@ import tyro
 from framegen.config.checks import check, option
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS, configure, nearest, values_of
-from framegen.config.help import ASKS, IN_WORDS, in_short, wrapped
 from framegen.config.options import Generate, Search, Train, TrainFilms
 from framegen.config.tasks import Film
 from framegen.machine.errors import OptionError
-from framegen.machine.progress import answer
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 VALUE = r"(?!--?[A-Za-z])"
 """What is no option; -1 is a value."""
 
-EVERY_OPTION = "framegen experiments lists every EXPERIMENT, --help-all every option."
-
 
 def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
     """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
-    if ASKS & {*words}:
-        answer(*wrapped(more.get("description") or inspect.getdoc(kind) or ""), "")
-        more["description"] = ""
-        if "default" in more and "--help-all" not in words:
-            more["default"] = in_short(more["default"])
-            kind = type(more["default"])
-        words = ["--help"]
     config = tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands
-    return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, registry=IN_WORDS, **more)
+    return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, **more)
 
 
 class Asked(NamedTuple):
@@ -71,16 +59,7 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
         raise OptionError(f"--{each}: films stand alone: {ways}")
-    usual = EXPERIMENTS[name]
-    kind = TrainFilms if isinstance(usual.task, Film) else Train
-    default = kind(task=usual.task, model=usual.model, training=usual.training)
-    about = f"""{name}: {usual.description}.
-
-  framegen train {name} --epochs 30 --name mine
-  framegen train {name} --learning-rate 3e-3,1e-2    a run for each, compared
-
-{EVERY_OPTION} A stopped training goes on with framegen train --resume RUN."""
-    options = parse(kind, f"train {_shown(name, words)}", words, default=default, description=about)
+    options = _parse("train", name, words)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
@@ -90,15 +69,20 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
 
 def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
     """`parse_train` for `search`: its options, and the config of a trial."""
-    usual = EXPERIMENTS[name]
-    default = Search(task=usual.task, model=usual.model, training=usual.training)
-    about = f"""{inspect.getdoc(Search)}
-
-  framegen search {name} --learning-rate 1e-3..1e-1 --batch-size 10,50
-
-{EVERY_OPTION}"""
-    options = parse(Search, f"search {_shown(name, words)}", words, default=default, description=about)
+    options = _parse("search", name, words)
     return options, _config(name, options, words)
+
+
+def usual_options(command: str, name: str) -> Train | Search:
+    """The options of `train` or `search` with the values of an experiment."""
+    usual = EXPERIMENTS[name]
+    kind = Search if command == "search" else TrainFilms if isinstance(usual.task, Film) else Train
+    return kind(task=usual.task, model=usual.model, training=usual.training)
+
+
+def _parse(command: str, name: str, words: Sequence[str]) -> Any:
+    usual = usual_options(command, name)
+    return parse(type(usual), f"{command} {name}", words, default=usual)
 
 
 def read_generate(words: Sequence[str]) -> dict[str, Any]:
@@ -130,11 +114,6 @@ def refuse_empty(arguments: Sequence[str]) -> None:
     if any(re.fullmatch(r"(--[\w-]+=)?", each) for each in arguments):
         given = shlex.join(arguments)
         raise OptionError(f"{given}: an argument is empty, perhaps a variable of the shell that is not set")
-
-
-def _shown(name: str, words: Sequence[str]) -> str:
-    """The experiment in the line of usage: help is about any, with the values of this one."""
-    return "[EXPERIMENT]" if ASKS & {*words} else name
 
 
 def _given(words: Sequence[str]) -> set[str]:

@@ -1,19 +1,15 @@
 """A live bar on a terminal, plain lines elsewhere."""
 
-import codecs
 import os
 import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
-from rich.text import Text
 
 from framegen.machine.errors import printable
 
@@ -23,41 +19,7 @@ PLAIN_LINES = 20
 LINE_EVERY = 20.0
 """Seconds after which work that is under way says so where there is no terminal."""
 
-WITHOUT = {"±": "+-", "…": "..."}
-"""What stands for a letter where an encoding, such as that of LANG=C, lacks it."""
-
 Item = TypeVar("Item")
-
-
-def prepare_streams() -> None:
-    """Let every command print: any name in any encoding, and into nothing where a stream is closed, since the
-    next file that is opened would get its number, and what is printed."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
-    codecs.register_error("legible", _legible)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="legible")
-
-
-def _legible(error: UnicodeError) -> tuple[str | bytes, int]:
-    """In place of a letter that a stream's encoding lacks, some that it has."""
-    assert isinstance(error, UnicodeEncodeError)
-    if (letter := error.object[error.start]) in WITHOUT:
-        return WITHOUT[letter], error.start + 1
-    return codecs.backslashreplace_errors(error)
-
-
-class Screen(Console):
-    """stdout, for tables: letters that its encoding lacks are replaced before columns are measured."""
-
-    def render_str(self, text: str, **more: Any) -> Text:
-        return super().render_str(text.encode(self.encoding, "legible").decode(self.encoding), **more)
 
 
 def answer(*lines: object) -> None:

@@ -19,8 +19,8 @@ from framegen.live.content import is_playable
 from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
-from framegen.machine.progress import Screen, answer, say
-from framegen.report.tables import print_results
+from framegen.machine.progress import answer, say
+from framegen.report.tables import Screen, print_results
 from framegen.runs.folder import CONFIG, never_began, read_config
 from framegen.runs.run import Run
 from framegen.studies.comparison.finished import read_finished

@@ -22,10 +22,11 @@ from framegen.evaluation.results import finished
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
-from framegen.machine.progress import Screen, advancing, answer, say
+from framegen.machine.progress import advancing, answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
+from framegen.report.tables import Screen
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of

@@ -8,8 +8,9 @@ from typing import Any
 
 from framegen.machine.errors import OptionError
 from framegen.machine.files import make_parents, to_json, write_text
-from framegen.machine.progress import Screen, answer
+from framegen.machine.progress import answer
 from framegen.report.figures import style
+from framegen.report.tables import Screen
 from framegen.report.writers import check_new
 from framegen.runs.folder import find
 from framegen.studies.comparison.finished import (

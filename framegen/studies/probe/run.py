@@ -14,12 +14,13 @@ from framegen.evaluation.metrics import summary
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.device import threads
 from framegen.machine.errors import OptionError
-from framegen.machine.progress import Screen, answer, say
+from framegen.machine.progress import answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.predictor import cpu_threads
 from framegen.report.draw import could_make
 from framegen.report.figures import style
+from framegen.report.tables import Screen
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
 from framegen.runs.folder import find, lock, read_config
 from framegen.runs.run import Run, load

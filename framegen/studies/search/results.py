@@ -12,8 +12,8 @@ from rich.table import Table
 
 from framegen.machine.files import json_text, write_text
 from framegen.machine.plugins import command
-from framegen.machine.progress import Screen, answer, count_of
-from framegen.report.tables import formatted, print_results
+from framegen.machine.progress import answer, count_of
+from framegen.report.tables import Screen, formatted, print_results
 from framegen.studies.search.found import Found
 
 Metric = Literal["skill", "mse"]

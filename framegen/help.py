@@ -1,9 +1,12 @@
-"""What `--help` says: values in words, and of a training the options that matter most."""
+"""What `framegen COMMAND --help` says: values in words, and of a training the options that matter most."""
 
+import inspect
 import re
 import shutil
 import textwrap
-from dataclasses import fields, make_dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, make_dataclass, replace
+from itertools import zip_longest
 from typing import Annotated, Any
 
 from tyro.conf import Suppress
@@ -14,9 +17,17 @@ from tyro.constructors import (
     UnsupportedTypeAnnotationError,
 )
 
-from framegen.config.experiments import PARTS
+from framegen.config.experiments import EXPERIMENTS, PARTS
+from framegen.config.options import Generate
+from framegen.config.reading import experiment_of, parse, usual_options
+from framegen.machine.progress import answer
 
-ASKS = {"-h", "--help", "--help-all"}
+EXAMPLES = {
+    "train": ["--epochs 30 --name mine", "--learning-rate 3e-3,1e-2    a run for each, compared"],
+    "search": ["--learning-rate 1e-3..1e-1 --batch-size 10,50"],
+}
+MORE = """framegen experiments lists every EXPERIMENT, --help-all every option. framegen train --resume RUN
+goes on with a stopped training."""
 IN_WORDS = ConstructorRegistry()
 """Makes tyro say NUMBER in place of INT, FLOAT and {None}|FLOAT, and none where there is no value."""
 _WORDS = {
@@ -31,6 +42,39 @@ _MATTER_MOST = {
     *("num_clips", "cell", "hidden_size", "num_layers"),
 }
 _under_way: list[PrimitiveTypeInfo] = []
+
+
+def show(command: str, kind: Any, words: Sequence[str]) -> None:
+    """Print what a command takes: `kind` is the class of its options, or reads its words."""
+    about, more = "", {}
+    if not isinstance(kind, type) and command in EXAMPLES:
+        name, _ = experiment_of([word for word in words if not word.startswith("-")][:1])
+        usual = usual_options(command, name)
+        examples = "\n".join(f"  framegen {command} {name} {each}" for each in EXAMPLES[command])
+        about = f"\n{name}: {EXPERIMENTS[name].description}.\n\n{examples}\n\n{MORE}\n"
+        more["default"] = usual if "--help-all" in words else _in_short(usual)
+        kind, command = type(more["default"]), f"{command} [EXPERIMENT]"
+    elif command == "generate":
+        kind = Generate
+    answer(*_wrapped(f"{inspect.getdoc(kind)}\n{about}"), "")
+    parse(kind, command, ["--help"], description="", registry=IN_WORDS, **more)
+
+
+@dataclass
+class ListExperiments:
+    """List what can be trained."""
+
+
+def list_experiments() -> list[str]:
+    """What can be trained, in lines of the terminal's width; those of plug-ins too."""
+    width = max(20, shutil.get_terminal_size().columns - 26)
+    told = [(name, textwrap.wrap(each.description, width)) for name, each in EXPERIMENTS.items()]
+    lines = [
+        f"{begin:<25}{line}"
+        for name, parts in told
+        for begin, line in zip_longest([name], parts, fillvalue="")
+    ]
+    return [*lines, "", "framegen train EXPERIMENT trains one; with --help its options are shown."]
 
 
 @IN_WORDS.primitive_rule
@@ -58,7 +102,7 @@ def _in_words(
     )
 
 
-def wrapped(text: str) -> list[str]:
+def _wrapped(text: str) -> list[str]:
     """Paragraphs as lines of the terminal's width, at most 100; an indented line stays as it is.
 
     Not left to tyro, which would make one line of each paragraph.
@@ -70,10 +114,10 @@ def wrapped(text: str) -> list[str]:
     ]
 
 
-def in_short(options: Any) -> Any:
+def _in_short(options: Any) -> Any:
     """The same options as an instance of a class that shows those in `_MATTER_MOST` alone."""
     kind, values = type(options), dict(vars(options))
-    values |= {name: in_short(values[name]) for name in PARTS if name in values}
+    values |= {name: _in_short(values[name]) for name in PARTS if name in values}
     parts = [(name, type(values[name])) for name in PARTS if name in values]
     rest = [each for each in fields(kind) if each.name not in {*_MATTER_MOST, *PARTS}]
     hidden = [(each.name, Annotated[each.type, Suppress], each.default) for each in rest]
