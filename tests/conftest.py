@@ -18,6 +18,7 @@ from framegen.config.models import Recurrent
 from framegen.config.tasks import Orbit
 from framegen.config.training import Training
 from framegen.data.clips import Clips, TensorClips
+from framegen.models.kernels import build
 from framegen.models.kernels.build import FusedUnavailable, Shape, library
 
 mpl.use("Agg")
@@ -58,6 +59,14 @@ def dense_run(places: tuple[Path, Path]) -> Path:
     """A finished population of two nets with a density head, without pictures. Read only."""
     config = replace(SMALL_CONFIG, model=Recurrent(density=2), seeds=(0, 1))
     return train(config, "dense", "disabled", *places, show=False, draw=False).folder
+
+
+@pytest.fixture
+def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile without optimising, where that is not what is tested."""
+    quick = tuple("-O0" if flag == "-O3" else flag for flag in build.FLAGS)
+    assert "-O0" in quick
+    monkeypatch.setattr(build, "FLAGS", quick)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from framegen.models.kernels.fused import FusedPredictor, shape_of
 from framegen.models.nets.recurrent import RecurrentNet
 from tests.conftest import needs_compiler
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.usefixtures("quickly_compiled")]
 SOMEBODY = 65534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -52,13 +52,6 @@ def _linked_file(folder: Path, file: Path) -> None:
 
 def _linked_folder(folder: Path, file: Path) -> None:
     folder.symlink_to(folder.rename(folder.with_name("elsewhere")))
-
-
-@pytest.fixture(autouse=True)
-def _quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = tuple("-O0" if flag == "-O3" else flag for flag in kernel.FLAGS)
-    assert "-O0" in quick
-    monkeypatch.setattr(kernel, "FLAGS", quick)
 
 
 @pytest.fixture
