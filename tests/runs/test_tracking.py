@@ -3,7 +3,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+from wandb.util import get_core_path
 
 from framegen.commands import training
 from framegen.commands.training import Enough
@@ -39,7 +39,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def records_of(file: Path) -> list[dict[str, Any]]:
-    command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(file)]
+    command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
