@@ -58,11 +58,14 @@ def _linked_folder(folder: Path, file: Path) -> None:
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
     """A library in the cache, under the name that is looked for, that leaves a mark where it is loaded."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with monkeypatch.context() as patched:  # what has been loaded under a name stays
-        patched.setattr(kernel, "_load", lambda path: path)
+    looked_for: list[Path] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel, "_compile", lambda _, path: path)
+        patched.setattr(kernel, "_load", looked_for.append)
         library.cache_clear()
         library(shape_of(_net()))
-    (file,) = (tmp_path / "cache" / "framegen").iterdir()
+    (file,) = looked_for
+    file.touch(0o700)
     mark, source = tmp_path / "mark", tmp_path / "planted.c"
     source.write_text(
         '#include <stdio.h>\n__attribute__((constructor)) static void leave(void) { FILE* f = fopen("'
