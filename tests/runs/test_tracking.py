@@ -29,7 +29,7 @@ from framegen.runs.tracking import Tracker
 from framegen.runs.weights_and_biases import resolve_mode
 from framegen.training.loop import Epoch
 from tests.conftest import CLOCKS, SMALL_CONFIG, rows_of, smallest
-from tests.forked import FRAMEGEN, Forked
+from tests.forked import FRAMEGEN, UNDRAWN, Forked
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -216,7 +216,7 @@ def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -
     options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_val_clips=2 "
     options += "--num_test_clips=2 --num_frames=12 --media_every=0"
     command = ["train", "video", *options.split(), "--track", "offline"]
-    Forked(FRAMEGEN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
+    Forked(UNDRAWN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
     assert [path.name for path in (tmp_path / "own" / "data").iterdir()] == ["artifacts"]
     assert not (tmp_path / "runs" / "wandb" / "data").exists()
     records = read_records(tmp_path / "runs")
