@@ -60,12 +60,11 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[P
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     looked_for: list[Path] = []
     with monkeypatch.context() as patched:
-        patched.setattr(kernel, "_compile", lambda _, path: path)
+        patched.setattr(kernel, "_compile", lambda _, folder, key: folder / key)
         patched.setattr(kernel, "_load", looked_for.append)
         library.cache_clear()
         library(shape_of(_net()))
-    (file,) = looked_for
-    file.touch(0o700)
+    (begins,) = looked_for
     mark, source = tmp_path / "mark", tmp_path / "planted.c"
     source.write_text(
         '#include <stdio.h>\n__attribute__((constructor)) static void leave(void) { FILE* f = fopen("'
@@ -74,7 +73,9 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[P
     command = [compiler(), "-shared", "-fPIC", "-x", "c", str(source), "-o", str(tmp_path / "planted.so")]
     subprocess.run(command, check=True)
     content = (tmp_path / "planted.so").read_bytes()
-    file.write_bytes(content + hashlib.sha256(content).digest())
+    file = begins.with_name(f"{begins.name}-{hashlib.sha256(content).hexdigest()[:24]}.so")
+    file.touch(0o700)
+    file.write_bytes(content)
     library.cache_clear()
     yield file, mark
     library.cache_clear()

@@ -1,7 +1,9 @@
 """The fused engine against autograd and PyTorch's loop; and all that can go wrong around a compiler."""
 
 import json
+import shutil
 import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -428,6 +430,24 @@ def test_a_damaged_library_is_compiled_anew_and_two_may_compile_at_once(
     assert len(compiled.read_bytes()) == len(whole)
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_a_compiler_that_is_a_stub_is_asked_before_it_opens_a_window(
+    installed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = tmp_path / "xcode-select"
+    asked.write_text(f"#!/bin/sh\nexit {int(not installed)}\n")
+    asked.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/c++" if name == "c++" else None)
+    monkeypatch.delenv("CXX", raising=False)
+    if installed:
+        assert kernel.compiler() == "/usr/bin/c++"
+    else:
+        with pytest.raises(FusedUnavailable, match="xcode-select --install"):
+            kernel.compiler()
+
+
 @needs_compiler
 @pytest.mark.usefixtures("quickly_compiled")
 def test_what_was_compiled_is_taken_for_the_same_source_anywhere_and_for_no_other(
@@ -505,7 +525,7 @@ def test_a_compiler_that_makes_no_library_is_named(monkeypatch: pytest.MonkeyPat
     idle.chmod(0o755)
     monkeypatch.setenv("CXX", str(idle))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with pytest.raises(FusedUnavailable, match="what was compiled cannot be loaded"):
+    with pytest.raises(FusedUnavailable, match="makes no library"):
         library(Shape(4, 3, 4, "tanh", lanes=2))
     assert list((tmp_path / "framegen").iterdir()) == []
 

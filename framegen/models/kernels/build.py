@@ -149,12 +149,11 @@ def _compile(command: list[str], folder: Path, key: str) -> Path:
         # some compilers come without OpenMP: then one network after another
         for openmp in (["-fopenmp"], []):
             done = _run([*command, *openmp, "-o", str(made)])
-            if done.returncode == 0:
+            if done.returncode == 0 and made.exists():
                 made.chmod(0o700)  # whatever the umask lets others do
                 return made.replace(folder / f"{key}-{_digest(made.read_bytes())}.so")
-        raise FusedUnavailable(
-            f"does not compile with {command[0]} ({done.stderr.strip().splitlines()[-1:]})"
-        )
+        said = done.stderr.strip().splitlines()[-1:] or ["it makes no library"]
+        raise FusedUnavailable(f"does not compile with {command[0]} ({said[0]})")
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:
