@@ -122,7 +122,6 @@ def _in_short(options: Any) -> Any:
     rest = [each for each in fields(kind) if each.name not in {*_MATTER_MOST, *PARTS}]
     hidden = [(each.name, Annotated[each.type, Suppress], each.default) for each in rest]
     names = {"__doc__": kind.__doc__, "__module__": kind.__module__}
-    short = make_dataclass(
-        kind.__name__, [*parts, *hidden], bases=(kind,), frozen=True, kw_only=True, namespace=names
-    )
+    name = f"_Shown{kind.__name__}"  # a config that names a class finds the whole one
+    short = make_dataclass(name, [*parts, *hidden], bases=(kind,), frozen=True, kw_only=True, namespace=names)
     return short(**values)

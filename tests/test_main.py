@@ -107,7 +107,7 @@ def test_help_imports_no_torch() -> None:
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "generate", "draw", "play"])
 def test_each_command_explains_its_options(command: str, framegen: Runner) -> None:
-    code, out, _ = framegen(command, "--help")
+    code, out, _ = framegen(command, "--help-all")
     assert code == 0
     assert "--runs-dir" in out
 
