@@ -194,7 +194,8 @@ def _said(trace: Trace, step: int, coming_in: bool, between: str) -> str:
 def _of_units(trace: Trace) -> str:
     """What the units of input and output are."""
     if trace.what == "frame":
-        return "Inputs and outputs: the pixels, row by row. Numbers: the values of the units."
+        numbers = any(_letters(values.shape[1]) for values in (trace.inputs, *trace.hidden))
+        return "Inputs and outputs: the pixels, row by row." + " Numbers: the units' values." * numbers
     return _of_curves(trace)
 
 
