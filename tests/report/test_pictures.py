@@ -10,8 +10,6 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
-from matplotlib.patches import FancyArrowPatch
 from PIL import Image, ImageDraw
 
 from framegen.config.tasks import Orbit
@@ -22,8 +20,7 @@ from framegen.models.rollout import generate
 from framegen.report import continuation
 from framegen.report.clip_films import write_clip_films
 from framegen.report.continuation import Continuation, write_generated
-from framegen.report.figures import curves, network, strips
-from framegen.report.figures.style import BLUE, RED
+from framegen.report.figures import curves, strips
 from framegen.report.gif import write_gif
 from framegen.runs.run import load
 
@@ -83,29 +80,6 @@ def test_the_error_of_a_clip_knows_no_value_range(
     usual = [each.mse for each in write_clip_films(run, tmp_path)]
     monkeypatch.setattr(type(run.config.task), "value_range", (-1.0, 1.0))
     assert [each.mse for each in write_clip_films(run, tmp_path)] == usual
-
-
-def test_every_weight_is_an_arrow_of_its_width_and_colour() -> None:
-    torch.manual_seed(0)
-    layer = network.Layer(torch.randn(5, 4), torch.randn(5, 5), signed=True)
-    head = torch.randn(4, 5)
-    blank = np.zeros((8, 8, 3), np.uint8)
-    spatial = network.spatial_view([layer], head, blank, blank, next_frame=True)
-    arrows = [patch for patch in spatial.axes[0].patches if isinstance(patch, FancyArrowPatch)]
-    assert (
-        len(arrows) == 20 + 20 + 20
-    )  # in, between different hidden units, out; each unit's own loop is a circle
-    assert layer.recurrent is not None
-    weights = torch.cat(
-        [layer.forward.flatten(), layer.recurrent[~torch.eye(5, dtype=torch.bool)], head.flatten()]
-    )
-    largest = max(layer.forward.abs().max(), layer.recurrent.abs().max(), head.abs().max())
-    for arrow, weight in zip(arrows, weights.tolist(), strict=True):
-        assert arrow.get_linewidth() == pytest.approx(0.3 + 3 * abs(weight) / largest.item(), rel=1e-4)
-        assert to_hex(arrow.get_edgecolor(), keep_alpha=False).upper() == (BLUE if weight > 0 else RED)
-    temporal = network.temporal_view([layer], head, [blank] * 4, [blank] * 4, [1, 2, 3, 50], next_frame=True)
-    arrows = [patch for patch in temporal.axes[0].patches if isinstance(patch, FancyArrowPatch)]
-    assert len(arrows) == 4 * (20 + 20) + 2 * 25  # 1 to 2 and 2 to 3; from 3 to 50 there are dots
 
 
 def test_curves_show_the_numbers_they_are_given() -> None:
