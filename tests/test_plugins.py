@@ -87,7 +87,7 @@ def test_each_command_of_the_page_runs(
 def test_the_help_names_the_experiments_of_a_file(folder: Path, framegen: Runner) -> None:
     code, out, _ = framegen("--help", "--import", folder / "my_world.py")
     assert code == 0
-    assert "an echo of a swing" in out
+    assert "an echo-state net" in out
 
 
 @pytest.mark.parametrize(
