@@ -15,6 +15,7 @@ from torch import Tensor
 
 from framegen.commands.generation import as_it_plays, check_output
 from framegen.commands.own_films import MINUTES, train_on
+from framegen.config.checks import check, check_range
 from framegen.config.keywords import TrainOnKeywords
 from framegen.config.models import MotionFilter
 from framegen.config.tasks import Film
@@ -68,9 +69,8 @@ def continue_film(
         start: seconds from the film's beginning; None is its end.
         last: frames before that which the model sees; see `framegen continue --help`.
     """
-    _check_last(last)
-    path = Path(film)
-    prompt, rate, _ = _prompt(run, path, start, last)
+    check_range("last", last, 1, MAX_PROMPT_FRAMES, " frames to go on from")
+    prompt, rate, _ = _prompt(run, Path(film), start, last)
     return generate(run.model, prompt, max(1, round(seconds * rate)))
 
 
@@ -127,9 +127,8 @@ def continue_films(
         start: see `continue_film`; a text such as 0:12 or 1:02:03 too.
         options: see `train_on`, which says what is raised too.
     """
-    if not 0 < seconds <= 3600:
-        raise OptionError(f"--seconds {seconds:g}: must be more than 0, and at most 3600")
-    _check_last(last)
+    check(0 < seconds <= 3600, f"--seconds {seconds:g}: must be more than 0, and at most 3600")
+    check_range("last", last, 1, MAX_PROMPT_FRAMES, " frames to go on from")
     start = seconds_of(start) if isinstance(start, str) else start
     paths = as_paths(films)
     film = find_films(paths[:1])[0].path
@@ -196,11 +195,6 @@ def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | N
     return f"{said}; --start {length - behind / rate:.2f} goes on from before it, and trains no more"
 
 
-def _check_last(last: int | None) -> None:
-    if last is not None and not 1 <= last <= MAX_PROMPT_FRAMES:
-        raise OptionError(f"--last {last}: lies between 1 and {MAX_PROMPT_FRAMES} frames to go on from")
-
-
 def _check_start(start: float, film: Path) -> None:
     """Raises OptionError where a film has nothing to go on from."""
     length = probe(film).seconds
@@ -214,8 +208,7 @@ def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
     if out is None:
         stems = (film.stem if number == 1 else f"{film.stem}-{number}" for number in itertools.count(1))
         return ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in stems)
-    if not out.name:
-        raise OptionError(f"--out {out}: is a folder that is there; name a file, or a new folder")
+    check(bool(out.name), f"--out {out}: is a folder that is there; name a file, or a new folder")
     if out.suffix.lower() not in ANIMATIONS:
         endings = ", ".join(ending for ending in ANIMATIONS if ending)
         raise OptionError(
@@ -244,7 +237,7 @@ def _unseen(run: Run, num_frames: int) -> tuple[Continuation, float, str]:
     assert isinstance(task, Film)
     folder, context = data.file.parent, data.context
     manifest = read_manifest(folder)
-    shot = [each for each in manifest.shots if each.split == "test" and each.frames > context][-1]
+    shot = [each for each in manifest.of("test") if each.frames > context][-1]
     length = min(shot.frames, context + num_frames)
     path, start = open_split(folder, manifest, "test"), torch.tensor([shot.row + shot.frames - length])
     clip = to_float(Windows(path, start, length, crop=task.crop).frames(slice(0, 1))[0])

@@ -71,8 +71,7 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
 
     Args:
         size: the longer side at which a film is shown, in pixels.
-        out: folder for the pictures, where another picture takes the next free name; None: the data set's
-            own, or `data_dir` for a film.
+        out: folder for the pictures, numbered where others are; None: the data set's, of a film `data_dir`.
 
     Raises UserError where it is neither, or cannot be read.
     """
@@ -131,7 +130,7 @@ def _new(path: Path, write: Callable[[Path], object]) -> Path:
 def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
     lines = [describe(manifest)]
     for split in SPLITS:
-        shots = [shot for shot in manifest.shots if shot.split == split]
+        shots = manifest.of(split)
         films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
         brightness, motion = _measure(arrays[split], shots)
         held = f"{count_of(len(shots), 'shot')}, {count_of(len(arrays[split]), 'frame')}, {duration(seconds)}"

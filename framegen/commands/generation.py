@@ -2,13 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from framegen.config.checks import MAX_SEED, check_type
+from framegen.config.checks import MAX_SEED, check, check_range, check_type
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.data import load_data
@@ -74,8 +73,7 @@ def generate(
     _check_drawing(sample, temperature, futures, sample_seed)
     fps = _rate(fps, prompt)
     num_frames = _length(num_frames, seconds, playable(fps, out.suffix.lower()))
-    if context is not None and not 1 <= context <= MAX_PROMPT_FRAMES:
-        raise OptionError(f"--context {context}: lies between 1 and {MAX_PROMPT_FRAMES} frames to go on from")
+    check_range("context", context, 1, MAX_PROMPT_FRAMES, " frames to go on from")
     saved = _load(run)
     model, best = _model(run, saved, seed, device, sample), None
     if prompt is None:
@@ -87,12 +85,13 @@ def generate(
         raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
     if sample:
-        generated = _drawn(model, shown, num_frames, temperature, futures, sample_seed or 0)
+        clips, generator = shown.expand(futures or 1, *shown.shape), torch.Generator()
+        drawn = rollout(model, clips, num_frames, generator.manual_seed(sample_seed or 0), temperature or 1.0)
+        generated = drawn if futures else (frame[0] for frame in drawn)
     else:
         generated = continuation(model, shown, num_frames)
     generated = counted(generated, num_frames, "generating")
-    optimum = best and continuation(best, shown, num_frames)
-    rows = truth if len(truth) else None, optimum, not sample
+    rows = truth if len(truth) else None, best and continuation(best, shown, num_frames), not sample
     value_range = saved.config.task.value_range
     continued = Continuation(shown, generated, num_frames, value_range, *rows, futures=futures)
     make_parents(out)
@@ -105,28 +104,12 @@ def _check_drawing(
     """Raises OptionError where frames cannot be drawn like this."""
     given = {"--temperature": temperature, "--futures": futures, "--sample-seed": sample_seed}
     for name, value in given.items():
-        if value is not None and not sample:
-            raise OptionError(f"{name} {value}: says how frames are drawn; --sample draws them")
-    if temperature is not None and not 0 < temperature <= MAX_TEMPERATURE:
-        raise OptionError(f"--temperature {temperature}: lies above 0, and at {MAX_TEMPERATURE} or below")
-    if futures is not None and not 1 <= futures <= MAX_FUTURES:
-        raise OptionError(f"--futures {futures}: lies between 1 and {MAX_FUTURES}")
-    if sample_seed is not None and not 0 <= sample_seed <= MAX_SEED:
-        raise OptionError(f"--sample-seed {sample_seed}: lies between 0 and {MAX_SEED}")
-
-
-def _drawn(
-    model: Predictor,
-    prompt: Tensor,
-    num_frames: int,
-    temperature: float | None,
-    futures: int | None,
-    seed: int,
-) -> Iterator[Tensor]:
-    """Drawn frames behind a clip (T, C, H, W): (C, H, W), or (futures, C, H, W) where these are counted."""
-    clips, generator = prompt.expand(futures or 1, *prompt.shape), torch.Generator().manual_seed(seed)
-    frames = rollout(model, clips, num_frames, generator, 1.0 if temperature is None else temperature)
-    return frames if futures else (frame[0] for frame in frames)
+        unused = f"{name} {value}: says how frames are drawn; --sample draws them"
+        check(value is None or sample, unused)
+    hot = f"--temperature {temperature}: lies above 0, and at {MAX_TEMPERATURE} or below"
+    check(temperature is None or 0 < temperature <= MAX_TEMPERATURE, hot)
+    check_range("futures", futures, 1, MAX_FUTURES)
+    check_range("sample_seed", sample_seed, 0, MAX_SEED)
 
 
 def _rate(fps: float | None, prompt: Path | None) -> float:
@@ -143,8 +126,7 @@ def _rate(fps: float | None, prompt: Path | None) -> float:
 def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
     if seconds is None:
         num_frames = FRAMES if num_frames is None else num_frames
-        if not 1 <= num_frames <= MAX_FRAMES:
-            raise OptionError(f"--num-frames {num_frames}: lies between 1 and {MAX_FRAMES}")
+        check_range("num_frames", num_frames, 1, MAX_FRAMES)
         return num_frames
     if num_frames is not None:
         raise OptionError(f"--seconds {seconds:g}: cannot be combined with --num-frames {num_frames}")
@@ -160,16 +142,14 @@ def _check(
     """Raises OptionError where options contradict each other."""
     if prompt is not None and clip is not None:
         raise OptionError(f"--clip {clip}: is given beside --prompt {prompt}; give one of the two")
-    if strict and prompt is None:
-        raise OptionError("--strict: is about a --prompt; name one")
+    check(not strict or prompt is not None, "--strict: is about a --prompt; name one")
     check_type("look", look, Look)
     if out.suffix.lower() == ".png" and look == "clean":
         strip = f"--look clean: {out} would be a film strip, which has labels"
         raise OptionError(f"{strip}; a name without ending makes a folder of PNG")
     if out.suffix.lower() in (".png", ".npy") and scale is not None:
         raise OptionError(f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are")
-    if scale is not None and scale < 1:
-        raise OptionError(f"--scale {scale}: is at least 1")
+    check(scale is None or scale >= 1, f"--scale {scale}: is at least 1")
 
 
 def check_output(out: Path, prompt: Path | None, force: bool) -> None:

@@ -50,8 +50,7 @@ def train_on(
         films: a film or a folder of films, or several.
         minutes: how long the training itself may take on this machine; None: as the experiment says.
         size, channels, fps, strict: see `import_films`.
-        options: values for the fields of the task, the model or the training. Without num_frames, clips are
-            as long as the films' shots allow; see `on_films`.
+        options: fields of task, model or training. Without num_frames clips are as long as shots allow.
 
     Raises:
         UserError: no film can be read, they are too short, an option that cannot work, or a disk that

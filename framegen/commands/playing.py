@@ -18,9 +18,8 @@ def play(
 ) -> Path:
     """Write one HTML file in which a run's nets run live: it opens offline, and asks nobody for anything.
 
-    The run is named by its folder, or by its name in `runs_dir`. Returns the file: `out`, or play.html in
-    the run's folder, made anew. Raises UserError where the run's net cannot be played (convolutional, too
-    large), OptionError where `out` cannot be written.
+    The run is named as in `evaluate`. Returns the file: `out`, or play.html in the run's folder. Raises
+    UserError where the net cannot be played (convolutional, too large), OptionError where `out` is refused.
     """
     if out is not None:
         check_new(Path(out), ENDINGS, force)

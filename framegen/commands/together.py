@@ -1,7 +1,6 @@
 """A training in several processes, which torchrun starts: each computes the gradient of its share of every
 batch, and all take the same step. Rank 0 runs the command; the others take up each run that it trains from
 its folder, as `resume` would, and go through the same loop.
-
 """
 
 import signal

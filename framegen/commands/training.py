@@ -40,7 +40,6 @@ from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
 from framegen.training import ranks
 from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
-from framegen.training.facts import all_facts, facts_of
 from framegen.training.loop import Epoch, fit
 from framegen.training.ranks import check_together
 from framegen.training.schedule import steps_per_epoch, total_steps
@@ -187,13 +186,12 @@ def begin(
         run.references = {COPY_LAST: CopyLast()}
     if OPTIMUM in run.references:
         say("computing the best possible prediction of the validation clips", show)
-        say(config.task.reservation, show and bool(config.task.reservation))
+        say(config.task.reservation, show)
     references = run.validation
     engine = choose_engine(config, models, data, show)
-    facts = facts_of(engine)
-    place = place.by(Session(place.step, facts["device"], facts["engine"], ranks.current().count))
+    place = place.by(Session(place.step, engine.device.type, engine.name, ranks.current().count))
     tracker = tracker_of(track, about_run(description))
-    tracker.begin(run_dir, {**to_dict(config), **facts, **description.made_with})
+    tracker.begin(run_dir, {**to_dict(config), **engine.facts, **description.made_with})
     metrics = MetricsFiles(run_dir, place.lengths)
     log_data(data, tracker)
     losses = torch.zeros(len(models), dtype=torch.float64)
@@ -230,7 +228,7 @@ def _go_on(
                 training.interrupts.check()
                 return run
         say("measuring every predictor on the test clips", show)
-        facts, started = all_facts(training), clock()
+        facts, started = training.facts(), clock()
         training.finish()
         run.models = dict(zip(training.place.seeds, training.engine.kept, strict=True))
         measured, errors = measure(run)

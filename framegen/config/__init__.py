@@ -1,2 +1,1 @@
-"""Every knob of framegen: frozen dataclasses that check themselves. Nothing here imports torch, so that
-`--help` and a wrong option answer at once."""
+"""Every option: frozen dataclasses that check themselves, without torch, so that --help answers at once."""

@@ -1,7 +1,6 @@
 """What the configs, and whoever calls from Python, are checked with."""
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from framegen.machine.errors import OptionError
@@ -21,11 +20,17 @@ def check(condition: bool, message: str) -> None:
         raise OptionError(message)
 
 
+def check_range(name: str, value: float | None, low: float, high: float, why: str = "") -> None:
+    """An option that has a value lies from low to high."""
+    check(
+        value is None or low <= value <= high, f"{option(name)} {value}: lies between {low} and {high}{why}"
+    )
+
+
 def check_between(config: Any, low: float, high: float, *names: str, why: str = "") -> None:
     """Each of these fields of a config lies from low to high."""
     for name in names:
-        value = getattr(config, name)
-        check(low <= value <= high, f"{option(name)} {value}: lies between {low} and {high}{why}")
+        check_range(name, getattr(config, name), low, high, why)
 
 
 def check_least(config: Any, least: int, *names: str) -> None:
@@ -44,18 +49,11 @@ def check_bytes(size: int, options: str) -> None:
 def check_type(name: str, value: Any, kind: Any) -> Any:
     """A value of an option as its type has it; a list is taken for a tuple, 1 for 1.0. Raises OptionError
     where it is of another type, or none of its choices."""
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     value = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     try:
-        return _adapter(kind).validate_python(value, strict=True)
+        return TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError as error:
         reason = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Input ")
         raise OptionError(f"{option(name)} {value!r}: {reason}") from error
-
-
-@cache
-def _adapter(kind: Any) -> Any:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)

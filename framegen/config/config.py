@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from framegen.config.checks import MAX_SEED, check, check_between
+from framegen.config.checks import MAX_SEED, check, check_between, check_range
 from framegen.config.models import Model
 from framegen.config.tasks import Task
 from framegen.config.training import Training
@@ -71,7 +71,7 @@ class Config:
 
 def population(count: int) -> tuple[int, ...]:
     """The seeds of a number of nets: 0, 1, … Raises OptionError where there cannot be that many."""
-    check(1 <= count <= MAX_SEEDS, f"--seeds {count}: lies between 1 and {MAX_SEEDS}")
+    check_range("seeds", count, 1, MAX_SEEDS)
     return tuple(range(count))
 
 
@@ -134,8 +134,7 @@ def _parsed(values: Mapping[str, Any], kind: type[Parsed], source: str) -> Parse
 
 
 def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
-    """A task or a model from its values, which name its kind: a subclass of `base` that is here already,
-    since what a file says is never imported."""
+    """A task or a model from its values, which name its kind; what a file names is never imported."""
     name, what = str(values.get("kind")), base.__name__.lower()
     if name not in (known := {kind_of(kind): kind for kind in _subclasses(base)}):
         import_installed()

@@ -74,12 +74,7 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
     "sprites-bar": (_BAR, _CONVGRU, _TORUS, "the same behind a bar: does what is hidden go on?"),
     "sprites-small": (_SMALL_BAR, _WIDE_GRU, _SMALL, "the same on 8x8 pixels, a GRU with 128 units"),
     "sprites-small-mlp": (_SMALL_BAR, MLP(256), _SMALL, "the same without memory: a feed-forward net"),
-    "moving-mnist-convlstm": (
-        MovingMNIST(),
-        _CONVLSTM,
-        _DIGITS,
-        "Moving MNIST, the field's ConvLSTM",
-    ),
+    "moving-mnist-convlstm": (MovingMNIST(), _CONVLSTM, _DIGITS, "Moving MNIST, the field's ConvLSTM"),
     "moving-mnist-predrnn": (MovingMNIST(), _PREDRNN, _DIGITS, "the same, the field's best recurrent net"),
     "moving-mnist-minconvgru": (
         MovingMNIST(),

@@ -55,8 +55,7 @@ def read_train(words: Sequence[str]) -> dict[str, Any]:
 
 
 def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
-    """The options of `train`, each with one value, and their config. Raises OptionError for an impossible
-    one."""
+    """The options of `train`, one value each, and their config. Raises OptionError for an impossible one."""
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
         raise OptionError(f"--{each}: films stand alone: {ways}")

@@ -18,8 +18,7 @@ def load_data(task: Task, data_dir: Path) -> Data:
 
 @singledispatch
 def determine(task: Task, data_dir: Path) -> Task:
-    """The task as a run keeps it, bound to the files of its clips, if any. Raises UserError where they are
-    missing."""
+    """The task as a run keeps it, bound to its files, if any. Raises UserError where these are missing."""
     return task
 
 

@@ -69,8 +69,7 @@ class Windows:
 
 
 def cropped(frames: np.ndarray, crop: int, place: int = 0) -> np.ndarray:
-    """Frames (T, C, H, W) with `crop` pixels less in height and in width; place 0 is the middle, 1 to 4 are
-    the corners."""
+    """Frames (T, C, H, W), `crop` pixels smaller; place 0 is the middle, 1 to 4 are the corners."""
     top, left = [(crop // 2, crop // 2), (0, 0), (0, crop), (crop, 0), (crop, crop)][place]
     height, width = frames.shape[2:]
     return frames[..., top : top + height - crop, left : left + width - crop]
@@ -99,15 +98,15 @@ def load(config: Film, data_dir: Path) -> Data:
     if config.crop >= min(manifest.shape[1:]):
         width, height = manifest.shape[:0:-1]
         raise OptionError(f"--crop {config.crop}: nothing is left of frames of {width}x{height}")
-    path, starts = _windows(config, folder, manifest, "train")
-    ways = config.flip, config.flip_vertical, config.reverse, config.crop
-    val = _fixed(config, folder, manifest, "val", config.max_val_clips)
-    test = _fixed(config, folder, manifest, "test", config.max_test_clips)
+    train, *others = (_windows(config, folder, manifest, split) for split in SPLITS)
+    most = config.max_val_clips, config.max_test_clips
+    # The first windows are cut from the middle.
+    val, test = (w.frames(evenly(len(w.starts), n)) for w, n in zip(others, most, strict=True))
     return Data(
-        Windows(path, starts, config.num_frames, *ways),
+        replace(train, flip=config.flip, flip_vertical=config.flip_vertical, reverse=config.reverse),
         TensorClips(val[:, :-1], val[:, 1:]),
         TensorClips(test[:, :-1], test[:, 1:]),
-        originals=len(starts),
+        originals=len(train.starts),
         test_frames=test,
         context=config.context,
         overlapping=True,
@@ -117,15 +116,15 @@ def load(config: Film, data_dir: Path) -> Data:
 
 def longest_clip(config: Film, data_dir: Path) -> tuple[Split, int]:
     """The split whose longest shot is the shortest, and its frames: no clip of all splits can be longer."""
-    shots = read_manifest(find_dataset(config.dataset, data_dir)).shots
-    longest = {split: max(shot.frames for shot in shots if shot.split == split) for split in SPLITS}
+    manifest = read_manifest(find_dataset(config.dataset, data_dir))
+    longest = {split: max(shot.frames for shot in manifest.of(split)) for split in SPLITS}
     split = min(SPLITS, key=longest.__getitem__)
     return split, longest[split]
 
 
-def _windows(config: Film, folder: Path, manifest: Manifest, split: Split) -> tuple[Path, Tensor]:
-    """A split's array, and the row of every window within one of its shots, (M,) int64."""
-    shots = [shot for shot in manifest.shots if shot.split == split]
+def _windows(config: Film, folder: Path, manifest: Manifest, split: Split) -> Windows:
+    """Every window within one of a split's shots, cropped."""
+    shots = manifest.of(split)
     longest = max((shot.frames for shot in shots), default=0)
     if longest < config.num_frames:
         raise OptionError(
@@ -137,11 +136,5 @@ def _windows(config: Film, folder: Path, manifest: Manifest, split: Split) -> tu
         for shot in shots
         if shot.frames >= config.num_frames
     ]
-    return open_split(folder, manifest, split), torch.cat(starts)
-
-
-def _fixed(config: Film, folder: Path, manifest: Manifest, split: Split, most: int) -> Tensor:
-    """At most `most` windows, uint8 (N, num_frames, C, H, W), cut from the middle."""
-    path, starts = _windows(config, folder, manifest, split)
-    chosen = starts[evenly(len(starts), most)]
-    return Windows(path, chosen, config.num_frames, crop=config.crop).frames(slice(0, len(chosen)))
+    path = open_split(folder, manifest, split)
+    return Windows(path, torch.cat(starts), config.num_frames, crop=config.crop)

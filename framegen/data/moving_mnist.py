@@ -1,5 +1,4 @@
-"""Moving MNIST (Srivastava, Mansimov and Salakhutdinov, "Unsupervised Learning of Video Representations using
-LSTMs", 2015).
+"""Moving MNIST (Srivastava et al., "Unsupervised Learning of Video Representations using LSTMs", 2015).
 
 The protocol is that of the paper's generator (data_handler.py of unsupervised-videos), which most others have
 taken over: a digit starts anywhere in the room that the canvas leaves it, at an angle drawn uniformly; it

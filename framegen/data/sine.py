@@ -22,9 +22,8 @@ def samples(config: Sine, start: int, count: int) -> Tensor:
 def load(config: Sine, folder: Path) -> Data:
     """One stream, cut into windows [k pi, (k + 1) pi]; validation and test go on where training ends.
 
-    Those two are fed from the stream's beginning, so that the state is carried on into the windows that are
-    scored. Clips for closed-loop generation begin all around the circle, and one period of them is the
-    prompt. Nothing is kept in `folder`.
+    Those two are fed from the stream's beginning, which carries the state into the windows that are scored.
+    Clips for closed loops begin all around the circle, a period of them the prompt. `folder` is not used.
     """
 
     def split(first_window: int, windows: int) -> TensorClips:

@@ -20,8 +20,7 @@ PART = 3 / 8
 
 
 def shapes(config: Sprites) -> Tensor:
-    """Which pixels each shape covers where it stands at row and column 0, (4, size, size) bool: a disc, a
-    frame, a cross and a triangle."""
+    """The pixels of a disc, a frame, a cross and a triangle at row and column 0, (4, size, size) bool."""
     side = max(3, round(config.size * PART))
     middle = (np.arange(side) - (side - 1) / 2) / (side / 2)  # (-1, 1)
     down, across = middle[:, None], middle[None]
@@ -36,8 +35,7 @@ def shapes(config: Sprites) -> Tensor:
 
 
 def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
-    """Each clip's shape (N,), and the places where it stands, (N, num_frames, 2) int64, row and column; and
-    the generator of its noise."""
+    """The noise's generator; each clip's shape (N,), and its rows and columns (N, num_frames, 2) int64."""
     random, num_clips = draws(config, split)
     ways, size = velocities(config).numpy(), (num_clips, config.num_frames)
     shape = random.integers(4, size=num_clips)

@@ -1,5 +1,4 @@
-"""Errors of one predictor, one step ahead and closed-loop, in memory that grows neither with the number of
-clips nor with the horizon."""
+"""Errors of one predictor, one step ahead and closed-loop; memory grows with neither clips nor horizon."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -20,8 +19,7 @@ pictures what `measure_pictures` gives."""
 
 @torch.inference_mode()
 def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Inputs, predictions and targets one step ahead, a few clips at a time: (B, T, C, H, W) each, without
-    the burn-in."""
+    """Inputs, predictions and targets, a few clips at a time, without burn-in: (B, T, C, H, W) each."""
     for inputs, targets in chunks(clips):
         made = model(inputs.to(device_of(model)))[0].cpu()
         yield inputs[:, clips.burn_in :], made[:, clips.burn_in :], targets[:, clips.burn_in :]

@@ -1,8 +1,7 @@
 """How sure predictors are, in bits, and whether they are right to be: is the truth where they say?
 
 Bits are a code length: -log2 of the probability that a predictor gave to the frame that came. Their mean is
-smallest where the probabilities are the true ones; what a predictor needs more than the optimum is its
-regret.
+smallest where the probabilities are the true ones; what is needed beyond the optimum's is regret.
 """
 
 import math

@@ -1,5 +1,4 @@
-"""Metrics of errors, and how they vary from clip to clip and from seed to seed. None stands where there is no
-number."""
+"""Metrics of errors, and how they vary over clips and seeds; None where there is no number."""
 
 import math
 from collections.abc import Sequence

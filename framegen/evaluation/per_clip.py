@@ -12,8 +12,7 @@ from framegen.machine.files import load_tensors, parse_json, save_tensors
 
 CLIP_ERRORS = "errors.safetensors"
 ClipErrors = dict[str, dict[int | str, Tensor]]
-"""By "one_step" and "closed_loop", by a model's seed or a reference's name, each test clip's mse, (N,)
-float32."""
+"""By "one_step" and "closed_loop", by seed or reference, each test clip's mse, (N,) float32."""
 
 
 def write_clip_errors(folder: Path, errors: Mapping[int | str, Mapping[str, Errors]]) -> ClipErrors:

@@ -1,5 +1,4 @@
-"""What a model is measured against: the references that any net should beat, and the optimum that none
-can."""
+"""What a model is measured against: references that any net should beat, and the optimum that none can."""
 
 from collections.abc import Iterator
 from functools import singledispatch
@@ -39,8 +38,7 @@ def optimal_predictor(task: Task, data: Data) -> Predictor | None:
 
 
 def _floor(task: MovingMNIST, data: Data) -> Floor | None:
-    """Is told the digits of validation and test clips; None where nobody knows them: those of the public test
-    file."""
+    """Is told the digits of validation and test clips; None for the public test file's, that nobody knows."""
     val, test, frames = data.val, data.test, data.test_frames
     if not (isinstance(val, BouncingClips) and isinstance(test, BouncingClips)) or frames is None:
         return None

@@ -211,6 +211,5 @@ def read_results(folder: Path) -> Results:
 
 
 def finished(folder: Path) -> bool:
-    """Whether a run was trained to its end. One that was evaluated on the way has results too, but no facts
-    of a training."""
+    """Whether a run was trained to its end: results of one evaluated on the way have no facts of training."""
     return (folder / RESULTS).exists() and read_results(folder).training is not None

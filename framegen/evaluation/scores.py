@@ -46,8 +46,7 @@ def validate_references(references: Mapping[str, Predictor], clips: Clips) -> di
 def all_errors(
     models: Mapping[int, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
 ) -> AllErrors:
-    """Each test clip's errors of every model and reference: by "one_step" and, where the target is the next
-    frame, "closed_loop"."""
+    """Each test clip's errors of every model and reference: "one_step" and, of next frames, "closed_loop"."""
     pictures = min(data.frame_shape[1:]) >= MIN_SIDE
     measure = partial(_errors, data=data, picture_range=task.value_range if pictures else None)
     return {
@@ -71,8 +70,7 @@ def evaluate(
     validation: Mapping[str, float] | None = None,
     errors: AllErrors | None = None,
 ) -> Results:
-    """Every model and every reference on the test clips; and the models on the validation clips, to choose
-    by.
+    """Every model and reference on the test clips; and the models on the validation clips, to choose by.
 
     Args:
         models: by seed, on any device: one, or a population.

@@ -48,10 +48,9 @@ def seeded(*numbers: int) -> Iterator[None]:
         yield
 
 
-def peak_memory(device: torch.device | None = None) -> int:
-    """The most memory that this process has held, bytes: of a GPU since training began, of main memory since
-    the process began."""
-    if device is not None and device.type == "cuda":
+def peak_memory(device: torch.device) -> int:
+    """The most bytes this process has held: of a GPU since training began, of main memory since its start."""
+    if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource  # which Windows has not
 

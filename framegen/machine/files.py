@@ -69,9 +69,8 @@ def replacing(path: Path, exclusive: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path, exclusive: bool = False) -> Iterator[Path]:
-    """`replacing` for a folder, made under a temporary name: it takes the place of all that `path` holds, or
-    where it is exclusive of an empty folder alone. Whoever is killed between the two renames leaves the old
-    one beside, under a hidden name."""
+    """`replacing` for a folder: it takes the place of all that `path` holds, or where exclusive of an empty
+    folder alone. Whoever is killed between the two renames leaves the old one beside, under a hidden name."""
     hidden = f".{path.name[-LETTERS:]}.{os.getpid()}"
     temporary, old = path.with_name(f"{hidden}.tmp"), path.with_name(f"{hidden}.old")
     try:
@@ -109,8 +108,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def rename_new(made: Path, path: Path) -> None:
-    """Rename a file or a folder in one step that replaces nothing but an empty folder. Raises FileExistsError
-    where the name is taken."""
+    """Rename in one step that replaces at most an empty folder. Raises FileExistsError for a taken name."""
     try:
         if made.is_dir():
             made.rename(path)
@@ -221,9 +219,16 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     that names the file where it is missing, cut short, changed or foreign."""
     import safetensors.torch
 
-    with _readable(path):
+    check_file(path, MAX_TENSOR_BYTES)
+    with blaming(path, "read"):
         content = path.read_bytes()  # once, since another file may take the name at any moment
+    try:
         tensors = safetensors.torch.load(content)  # it has checked the header
+    except safetensors.SafetensorError as error:
+        if content.startswith(PICKLE_STARTS):
+            pickle = "is a pickle (a torch.save file), which can run code"
+            raise UserError(f"{path}: {pickle}; framegen reads safetensors only") from error
+        raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     if DIGEST not in metadata:
@@ -231,32 +236,6 @@ def load_tensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
     if parse_json(metadata.pop(DIGEST), str, str(path)) != _digest(tensors):
         raise UserError(f"{path}: is damaged (its SHA-256 does not match its tensors)")
     return tensors, metadata
-
-
-def load_metadata(path: Path) -> dict[str, str]:
-    """The metadata alone of what `save_tensors` wrote. Raises UserError like `load_tensors`."""
-    import safetensors
-
-    with _readable(path), safetensors.safe_open(path, framework="numpy") as file:
-        return file.metadata() or {}
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """For reading a safetensors file. Raises UserError that names it where that cannot be done."""
-    import safetensors
-
-    check_file(path, MAX_TENSOR_BYTES)
-    try:
-        with blaming(path, "read"):
-            yield
-    except safetensors.SafetensorError as error:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start.startswith(PICKLE_STARTS):
-            pickle = "is a pickle (a torch.save file), which can run code"
-            raise UserError(f"{path}: {pickle}; framegen reads safetensors only") from error
-        raise UserError(f"{path}: is truncated or not a safetensors file ({error})") from error
 
 
 def _digest(tensors: Mapping[str, "Tensor"]) -> str:

@@ -28,8 +28,7 @@ module.register(MotionFilter, MotionFilterNet)
 
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:
     """A new model for frames of (C, H, W), on the CPU; its initial weights are a function of `seed` alone,
-    and torch's global generator is given back as it was. Raises UserError where the memory does not hold
-    it."""
+    and torch's global generator stays as it was. Raises UserError where memory does not hold it."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:

@@ -56,8 +56,7 @@ class AutoRegression(Predictor):
 
 
 def lagged(frames: Tensor, num_frames: int, state: State = None) -> tuple[Tensor, State]:
-    """Each step's last frames side by side, newest first, (B, T, num_frames * P), and the state to go on
-    with."""
+    """Each step's last frames side by side, newest first, (B, T, num_frames * P); and the state."""
     flat = frames.flatten(2)  # (B, T, P)
     before = num_frames - 1
     past = flat[:, :1].expand(-1, before, -1) if state is None else state
@@ -76,9 +75,8 @@ def fit_mean(targets: Iterable[Tensor]) -> Tensor:
 
 
 def fit_ridge(batches: Iterable[tuple[Tensor, Tensor]], ridge: float) -> tuple[Tensor, Tensor]:
-    """Ridge regression (Hoerl and Kennard, 1970): the map x @ weight + bias of least squares over all rows,
-    with a penalty on its weights. With X the inputs less their mean, over their deviation, Y the targets less
-    their mean, and N rows:
+    """Ridge regression (Hoerl and Kennard, 1970), the map x @ weight + bias. With X the inputs less their
+    mean, over their deviation, Y the targets less their mean, and N rows:
 
         W = (X^T X + N ridge I)^-1 X^T Y
 

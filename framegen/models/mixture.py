@@ -15,8 +15,7 @@ within 2 %, beside the ends 7 %; from a deviation of one level on within 1e-8, b
 
 
 class Mixture(NamedTuple):
-    """K Gaussians that are cut to [0, 1] and rounded to the levels of 1/255 (censored: Tobin, 1958), at every
-    step of B sequences.
+    """K Gaussians, at every step of B sequences, cut to [0, 1] and rounded to levels of 1/255 (Tobin, 1958).
 
     A component's values are independent of each other. Where one weight stands for the whole frame, all
     values share which component it is; where each value has weights of its own, they are independent.
@@ -78,8 +77,7 @@ class Mixture(NamedTuple):
 
 
 def censored_mean(mean: Tensor, deviation: Tensor | float) -> Tensor:
-    """E[clip(x, 0, 1)] for x normal with this mean and standard deviation (Greene, Econometric Analysis,
-    19.3)."""
+    """E[clip(x, 0, 1)], x normal with that mean and deviation (Greene, Econometric Analysis, 19.3)."""
     low, high = -mean / deviation, (1 - mean) / deviation
     density = [(-(z**2) / 2).exp() / math.sqrt(2 * math.pi) for z in (low, high)]
     below, above = torch.special.ndtr(low), torch.special.ndtr(-high)

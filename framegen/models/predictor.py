@@ -52,8 +52,7 @@ class Predictor(nn.Module):
         )
 
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
-        """Natural logarithm of each target's probability, given the frames up to its step: (B, T, C, H, W)
-        twice -> (B, T)."""
+        """Natural log of each target's probability, given the frames so far: (B, T, C, H, W) -> (B, T)."""
         return self.density(frames)[0].log_prob(targets)
 
     def feedback(self, predictions: Tensor) -> Tensor:
@@ -67,8 +66,7 @@ class Predictor(nn.Module):
             frames: (B, T, C, H, W), T from 1 to `num_frames`.
 
         Returns:
-            `num_frames` predictions (B, num_frames, C, H, W), the last ones each made from the one before;
-            the state.
+            Predictions (B, num_frames, C, H, W), the last ones each made from the one before; the state.
         """
         made, state = self(frames, state)
         parts = [made]

@@ -20,8 +20,7 @@ def rollout(
     """Continue the prompt, one frame at a time; memory does not grow with `num_frames`.
 
     Each frame that the model predicts is what it is shown next (see `Predictor.feedback`). With `sample` each
-    frame is drawn from the model's density instead, and shown to it: one of the futures that it holds
-    possible, with the world's own noise.
+    frame is drawn from its density instead: one of the futures that it holds possible, with its noise.
 
     Args:
         model: any predictor whose target is the next frame, on any device.
@@ -31,8 +30,7 @@ def rollout(
         temperature: above 0; below 1 what is drawn is likelier than it should be (see `Mixture.sample`).
 
     Yields:
-        `num_frames` times the next frame, (B, C, H, W) float32 on the CPU; a mean is not clipped to the value
-        range, a drawn frame has stored levels.
+        `num_frames` frames, (B, C, H, W) float32 on the CPU: means unclipped, or drawn, of stored levels.
 
     Raises UserError where `sample` is asked of a model without a density head.
     """

@@ -10,7 +10,7 @@ from torch import Tensor
 from framegen.config.config import Config, from_json, to_dict
 from framegen.evaluation.results import Session
 from framegen.machine.errors import UserError
-from framegen.machine.files import load_metadata, load_tensors, parse_json, save_tensors
+from framegen.machine.files import load_tensors, parse_json, save_tensors
 from framegen.models import build
 from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor
@@ -39,11 +39,6 @@ class Checkpoint(About):
 
     config: Config
     models: dict[int, Predictor]
-
-    @property
-    def model(self) -> Predictor:
-        """That of the seed that is shown."""
-        return self.models[self.shown]
 
 
 def save(path: Path, weights: Mapping[str, Tensor], config: Config, about: About) -> None:
@@ -82,8 +77,8 @@ def load(path: Path | str) -> Checkpoint:
 
 
 def steps_taken(path: Path) -> int:
-    """The optimizer steps behind a checkpoint file, whose metadata alone is read. Raises as `load` does."""
-    return parse_json(load_metadata(path).get("about", ""), About, str(path)).step
+    """The optimizer steps behind a checkpoint file. Raises as `load` does."""
+    return parse_json(load_tensors(path)[1].get("about", ""), About, str(path)).step
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,7 @@ PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
 
 def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
-    """Make a new, empty run folder: `name`, or the experiment with the next free number. Raises UserError
-    where it is taken or cannot be made."""
+    """A new, empty run folder: `name`, or the next free EXPERIMENT-N. Raises UserError where none can be."""
     if name is not None:
         check_name(name)
     try:

@@ -2,15 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import BinaryIO
 
 from framegen.machine.errors import UserError
-from framegen.machine.files import MAX_JSON_BYTES, check_file, json_text, parse_json
+from framegen.machine.files import MAX_JSON_BYTES, blaming, check_file, json_text, parse_json
 
 METRICS, MEMBERS = "metrics.jsonl", "members.jsonl"
 Row = dict[str, int | float]
@@ -37,15 +36,14 @@ class MetricsFiles:
     """Writes both files of a run; rows wait in memory until `flush`, or the end of a `with` block.
 
     Args:
-        lengths: bytes to which the files are cut back: a resumed run writes the rest again. A file that is
-            not named begins empty.
+        lengths: bytes to which the files are cut back, else 0: a resumed run writes the rest again.
     """
 
     def __init__(self, folder: Path, lengths: Mapping[str, int]) -> None:
         self.folder = folder
         self.pending: dict[str, list[Row]] = {METRICS: [], MEMBERS: []}
         for name in self.pending:
-            with _appending(folder / name) as file:
+            with blaming(folder / name), (folder / name).open("ab") as file:
                 if file.tell() < (length := lengths.get(name, 0)):
                     reason = "is shorter than when the run was saved; it was changed or damaged since"
                     raise UserError(f"{folder / name}: {reason}")
@@ -72,21 +70,12 @@ class MetricsFiles:
         """Write what waits; returns the files' lengths in bytes. Raises UserError where the disk refuses."""
         lengths = {}
         for name, rows in self.pending.items():
-            with _appending(self.folder / name) as file:
+            path = self.folder / name
+            with blaming(path), path.open("ab") as file:
                 file.write(b"".join(json_text(row).encode() + b"\n" for row in rows))
                 lengths[name] = file.tell()
             rows.clear()
         return lengths
-
-
-@contextmanager
-def _appending(path: Path) -> Iterator[BinaryIO]:
-    """A file at whose end is written, made where it is missing. Raises UserError where the disk refuses."""
-    try:
-        with path.open("ab") as file:
-            yield file
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_metrics(folder: Path) -> Metrics:

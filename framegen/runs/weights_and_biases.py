@@ -22,8 +22,7 @@ FINISH_TIMEOUT = 30
 
 
 def resolve_mode(track: Mode | None, before: Mode | None = None) -> Mode:
-    """The option, else WANDB_MODE, else as a run was tracked `before`; a new one is online under `wandb
-    agent`, else offline."""
+    """The option, else WANDB_MODE, else as `before`; a new run is offline, under `wandb agent` online."""
     usual = before or ("online" if os.environ.get("WANDB_SWEEP_ID") else "offline")
     mode = track or os.environ.get("WANDB_MODE") or usual
     match mode:

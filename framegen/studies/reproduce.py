@@ -166,7 +166,7 @@ def _identity(folder: Path) -> str:
 def _affordable(seeds: int) -> int:
     """The seeds that are asked for, or a few where only PyTorch can train them."""
     try:
-        fused.check(build(Recurrent(), (1, 2, 2), 0), torch.device("cpu"), "auto")
+        fused.FusedPredictor(build(Recurrent(), (1, 2, 2), 0))
     except FusedUnavailable as reason:
         say(f"{FEW_SEEDS} seeds a result, since PyTorch must train them all ({reason})", True)
         return min(seeds, FEW_SEEDS)

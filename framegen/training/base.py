@@ -1,6 +1,7 @@
 """What the loop asks of an engine, and what both engines share."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,8 +21,7 @@ from framegen.models.predictor import (
 
 
 class Engine:
-    """Trains K models side by side, each on its own order of the same clips: K seeds of one experiment, or
-    one.
+    """Trains K models, the seeds of one experiment, side by side, each on its own order of the same clips.
 
     Args:
         models: trained in place, on their own device.
@@ -55,6 +55,14 @@ class Engine:
     def predictors(self) -> Sequence[Predictor]:
         """`kept`, as fast as they can be run."""
         return self.kept
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is trained, and with what."""
+        trained, frozen = (num_parameters(self.models[0], kind) for kind in (True, False))
+        facts = {"parameters": trained, "device": self.device.type, "engine": self.name}
+        beside = {"frozen_parameters": frozen, "tf32": self.device.type == "cuda"}
+        return facts | {name: value for name, value in beside.items() if value}
 
     def plan(self, total_steps: int) -> None:
         """How many steps the whole training has, as foreseen now."""
@@ -103,8 +111,7 @@ class Engine:
         }
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state_dict` of either engine gave. Raises ValueError where it is not whole or
-        cannot be."""
+        """Go on from what `state_dict` of either engine gave. Raises ValueError where it does not fit."""
         load_weights(self.models, part_of(state, "model."))
         if not {"adam.mean", "adam.variance", "adam.step"} <= set(state):
             raise ValueError("Adam's state is missing")

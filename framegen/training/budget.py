@@ -1,5 +1,4 @@
-"""A training that ends after given minutes: how many steps fit is foreseen, anew after each epoch; the
-clock decides."""
+"""A training of given minutes: how many steps fit is foreseen anew after each epoch; the clock decides."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -68,11 +68,10 @@ def _torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -
 
 
 def _check_fused(config: Config, model: Predictor) -> None:
-    """Raises FusedUnavailable where the fused engine cannot take this training's steps, but for the
-    compiler."""
+    """Raises FusedUnavailable where the fused engine cannot take this training's steps."""
     training = config.training
     device = choose_device("cpu" if training.device == "auto" else training.device)
-    fused.suits(model, device, training.engine)
+    fused.check(model, device, training.engine)
     if training.optimizer != "adam" or training.weight_decay:
         raise FusedUnavailable("trains with Adam without weight decay")
     if training.special:

@@ -127,9 +127,8 @@ class TorchEngine(Engine):
         return loss * unit
 
     def _loss(self, k: int, index: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """This process's part of the loss of a model on some clips, fed as the training's options say, and of
-        the unit that `relative_loss` is in. What is drawn by chance is drawn for all clips, so that each is
-        fed alike whoever takes it."""
+        """This process's part of a model's loss on some clips, and of the unit that `relative_loss` is in.
+        What is drawn by chance is drawn for all clips, so that each is fed alike whoever takes it."""
         training = self.training
         rows, share = self.ranks.share(len(index))
         started = time.perf_counter()
@@ -192,8 +191,7 @@ class TorchEngine(Engine):
 
 
 def _laid_out(row: Tensor, model: Predictor) -> list[Tensor]:
-    """Values (P,) as copies that lie in memory as the model's trained parameters do: fused Adam goes through
-    both as they lie."""
+    """Copies of values (P,), laid in memory like the model's trained parameters, as fused Adam needs them."""
     parts = row.split([parameter.numel() for parameter in trained(model)])
     pairs = zip(trained(model), parts, strict=True)
     return [torch.empty_like(parameter).copy_(part.view_as(parameter)) for parameter, part in pairs]

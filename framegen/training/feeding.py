@@ -53,12 +53,10 @@ def unroll(
     state: State,
     own: Tensor,
 ) -> tuple[Any, State]:
-    """What a model predicts of clips where it is shown some of its own predictions; gradients flow through
-    them.
+    """Predictions of a model that is shown some of its own predictions; gradients flow through them.
 
     Args:
-        call: what computes the model's predictions, or its mixtures, whose means are shown: itself, or
-            compiled.
+        call: what computes predictions, or mixtures, whose means are shown: the model, or that compiled.
         inputs: (B, T, C, H, W).
         own: (B, T) bool as `own_frames` gives it.
 
@@ -85,9 +83,8 @@ def bits_loss(made: Mixture, targets: Tensor) -> Tensor:
 
 
 def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean over clips and steps of squared error over copying's, and copying's mean, the unit in which it
-    is, over the whole batch, of which these clips may be a part. Copying takes the last true frame that was
-    shown.
+    """The mean over clips and steps of squared error over copying's; and copying's mean error, the unit of
+    that loss, which parts of a batch share. Copying takes the last true frame that was shown.
 
     Args:
         predictions, inputs, targets: (B, T, C, H, W).

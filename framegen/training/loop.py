@@ -17,7 +17,6 @@ from framegen.models.predictor import Predictor, device_of
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.metrics import MEMBERS
 from framegen.training.budget import planned_again
-from framegen.training.facts import pace
 from framegen.training.ranks import Lost, current, take_up
 from framegen.training.schedule import clips_per_epoch, epoch_order, learning_rate_at, steps_per_epoch
 from framegen.training.under_way import OngoingTraining
@@ -53,9 +52,8 @@ class Epoch:
     log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
 
     def log(self, **values: float) -> None:
-        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`, while
-        it is at hand, in `on_epoch`. What is not finite is left out. Raises OptionError where the epoch has a
-        value of that name."""
+        """Put values of your own beside the epoch's, in metrics.jsonl and W&B: `epoch.log(norm=3.5)`, within
+        `on_epoch`. What is not finite is left out. Raises OptionError where the epoch has such a name."""
         self.log_beside(values)
 
 
@@ -81,11 +79,11 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             before = training.place
             _train_epoch(training, number, per_epoch, bar)
             trained, last = training.place, training.place.step - number * per_epoch
-            pace_of_epoch = pace(training, before, number * per_epoch)
+            pace = training.pace(before, number * per_epoch)
             epoch = _validate(training, number + 1, last)
             training.count_time()
             training.move(validation=training.place.spent - trained.spent)
-            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace_of_epoch})
+            row = training.log(epoch.step, {"epoch": epoch.number, **epoch.metrics, **pace})
             for member in epoch.members:
                 training.metrics.add(MEMBERS, {"epoch": epoch.number, **member})
             yield replace(epoch, log_beside=partial(training.log_beside, row, epoch.step))
@@ -99,8 +97,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
 
 
 def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: TrainingBar) -> None:
-    """Take the steps of an epoch that are not taken yet; end it, and the training, where the minutes are
-    over; save and stop where a signal has come."""
+    """Take an epoch's steps that are left; end all where the minutes are over; save and stop at a signal."""
     config, data, engine = training.config, training.data, training.engine
     batch, total = config.training.batch_size, training.total_steps
     steps = min(per_epoch, total - epoch * per_epoch)
@@ -142,8 +139,7 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
 
 
 def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: Sequence[float]) -> None:
-    """Log steps that were taken, (steps, K) each; leave members behind from the step on at which they are not
-    finite."""
+    """Log steps that were taken, (steps, K) each; drop members from the step on where they are not finite."""
     finite = losses.isfinite() & norms.isfinite()  # (steps, K)
     bad = (~finite.all(1)).nonzero()
     good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be

@@ -1,8 +1,7 @@
 """The processes that train one model together, as torchrun starts them.
 
 All run the same loop on the same run, each with its share of every batch; rank 0 alone writes, tracks and
-speaks, and decides what hangs on a clock or a signal. Gradients on GPUs go round through nccl, all else
-through gloo.
+speaks, and decides by clock or signal. Gradients on GPUs go round through nccl, all else through gloo.
 """
 
 import os
@@ -38,9 +37,8 @@ class Ranks:
     """Whether they hear each other; False is for timing what one does."""
 
     def share(self, clips: int) -> tuple[slice, float]:
-        """Which of the clips this process takes, and which part of them that is. Where there are fewer
-        clips than processes, one that has none takes the first for nothing: so each computes gradients of the
-        same parameters."""
+        """Which of the clips this process takes, and which part of them that is. One that gets none takes the
+        first, which then counts 0, so that each computes gradients of the same parameters."""
         begin, end = (clips * rank // self.count for rank in (self.rank, self.rank + 1))
         return (slice(begin, end), (end - begin) / clips) if begin < end else (slice(0, 1), 0.0)
 
@@ -115,8 +113,7 @@ def _from_first(values: Tensor) -> Tensor:
 
 @contextmanager
 def _speaking() -> Iterator[None]:
-    """Raises Lost where another process has ended, and UserError where nccl finds fault with something
-    else."""
+    """Raises Lost where another process has ended, UserError where nccl finds another fault."""
     try:
         yield
     except RuntimeError as error:

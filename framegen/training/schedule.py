@@ -12,8 +12,7 @@ from framegen.data.clips import Data
 
 
 def epoch_order(seed: int, epoch: int, num_clips: int, in_order: bool) -> Tensor:
-    """The order in which a net sees the clips in an epoch, (num_clips,): a function of seed and epoch
-    alone."""
+    """The order of the clips in an epoch, (num_clips,): a function of seed and epoch alone."""
     order = np.arange(num_clips) if in_order else np.random.default_rng([seed, epoch]).permutation(num_clips)
     return torch.from_numpy(order)
 
@@ -34,8 +33,7 @@ def total_steps(config: Config, data: Data) -> int:
 
 
 def learning_rate_at(training: Training, step: int, total_steps: int) -> float:
-    """The learning rate of step 0 … total_steps - 1; after a warm-up the schedule has the steps that are
-    left.
+    """The learning rate of step 0 … total_steps - 1; the schedule has the steps behind the warm-up.
 
     Cosine: Loshchilov and Hutter, "SGDR", 2017, eq. 5, one period. One-cycle: Smith and Topin,
     "Super-convergence", 2018, with half cosines up from 1/25 and down to 1/250,000, as torch's OneCycleLR.

@@ -14,7 +14,8 @@ from framegen.config.config import Config
 from framegen.data.clips import Data
 from framegen.evaluation.clip_errors import closed_loop_mse
 from framegen.evaluation.references import COPY_LAST
-from framegen.evaluation.results import Kept
+from framegen.evaluation.results import Kept, TrainingFacts
+from framegen.machine.device import peak_memory
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
@@ -26,7 +27,7 @@ from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
 from framegen.training.base import Engine, part_of
 from framegen.training.ranks import Lost, agree, current
-from framegen.training.schedule import total_steps
+from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
 
 CHOSEN_BY = ("mse", "epoch", "lowest")
 """What stands beside the best weights; see `OngoingTraining.best`."""
@@ -131,8 +132,7 @@ class OngoingTraining:
         return stack(self.engine.kept)
 
     def look(self, mse: Tensor, epoch: int) -> None:
-        """Keep the weights of the members whose validation mse, (K,), is lower than ever; epoch 0 is
-        untrained."""
+        """Keep the weights of members whose validation mse, (K,), is the lowest; epoch 0 is untrained."""
         if self.config.training.keep == "last":
             return
         highest = torch.finfo(mse.dtype).max
@@ -161,6 +161,35 @@ class OngoingTraining:
         loop = {"val/closed_loop_mse": closed_loop_mse(CopyLast(), self.data.val, steps)} if steps else {}
         return {"val/mse": self.references[COPY_LAST], **loop}
 
+    def pace(self, before: Place, first: int) -> dict[str, float]:
+        """How fast the steps went since a place of the epoch that began at a step."""
+        seconds, waited = self.place.seconds - before.seconds, self.place.waited - before.waited
+        batch, whole = self.config.training.batch_size, clips_per_epoch(self.config, self.data)
+        clips = min(whole, (self.place.step - first) * batch) - (before.step - first) * batch
+        return {
+            "train/clips_per_second": len(self.place.seeds) * clips / seconds,
+            "train/waiting": waited / seconds,
+            "train/peak_memory": peak_memory(self.engine.device),
+        }
+
+    def facts(self) -> TrainingFacts:
+        """What results.json says of a training that has ended."""
+        config, place = self.config, self.place
+        epochs, rest = divmod(place.step, steps_per_epoch(config, self.data))
+        clips = epochs * clips_per_epoch(config, self.data) + rest * config.training.batch_size
+        return TrainingFacts(
+            **self.engine.facts,
+            seconds=place.seconds,
+            dropped=place.dropped,
+            clips_per_second=clips * len(place.seeds) / place.seconds,
+            waiting=place.waited / place.seconds,
+            peak_memory=peak_memory(self.engine.device),
+            processes=current().count,
+            earlier=list(place.sessions[:-1]),
+            options=config.training.changed,
+            epochs=epochs + (rest > 0),
+        )
+
     def finish(self) -> None:
         """The engine's models take the weights that are kept."""
         load_weights(self.engine.kept, self._weights())
@@ -168,8 +197,7 @@ class OngoingTraining:
             model.eval()
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Bring everything to the place that was saved with these tensors. Raises UserError where they do not
-        fit."""
+        """Go back to where these tensors were saved. Raises UserError where they do not fit."""
         try:
             self.engine.load_state_dict(tensors)
             self.losses = tensors["epoch.loss"]

@@ -77,7 +77,7 @@ def test_an_array_holds_the_models_own_numbers(framegen: Runner, small_run: Path
     assert data.test_frames is not None
     prompt = data.test_frames[2, :10].float() / 255
     with torch.inference_mode():
-        torch.testing.assert_close(torch.from_numpy(frames), generate(saved.model, prompt, 30))
+        torch.testing.assert_close(torch.from_numpy(frames), generate(saved.models[0], prompt, 30))
 
 
 @pytest.mark.parametrize("frames", [1, 10_000])

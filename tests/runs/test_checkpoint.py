@@ -27,10 +27,10 @@ def test_a_checkpoint_alone_rebuilds_its_model(small_run: Path, tmp_path: Path) 
     saved = checkpoint.load(copy)
     assert saved.config == SMALL_CONFIG
     assert saved.frame_shape == (1, 2, 2)
-    assert not saved.model.training
+    assert not saved.models[0].training
     again = checkpoint.load(small_run)
     frames = torch.rand(2, 5, 1, 2, 2)
-    assert torch.equal(saved.model(frames)[0], again.model(frames)[0])
+    assert torch.equal(saved.models[0](frames)[0], again.models[0](frames)[0])
 
 
 @pytest.mark.parametrize(

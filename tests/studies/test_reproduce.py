@@ -64,7 +64,7 @@ def test_the_scan_is_the_recurrence_step_by_step() -> None:
 
 
 def test_newton_finds_the_hidden_states_of_a_trained_net(small_run: Path) -> None:
-    model = checkpoint.load(small_run).model
+    model = checkpoint.load(small_run).models[0]
     assert isinstance(model, RecurrentNet)
     clip = torch.rand(10_000, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     solution = newton.hidden_states(model, clip)
@@ -371,7 +371,7 @@ def test_without_the_fused_engine_there_are_fewer_seeds(
         assert configs["video"].members == (0, 1)
         raise UserError("seen")
 
-    monkeypatch.setattr(fused, "check", unavailable)
+    monkeypatch.setattr(fused, "library", unavailable)
     monkeypatch.setattr("framegen.studies.reproduce._train_all", planned)
     with pytest.raises(UserError, match="seen"):
         reproduce(tmp_path / "runs", tmp_path / "data", [8], 16, "disabled", **SMALL)

@@ -228,7 +228,7 @@ def test_a_killed_training_with_every_option_goes_on_bit_by_bit(tmp_path: Path) 
     with pytest.raises(Interrupted):
         train(config, "stopped", Stopping(), tmp_path, tmp_path / "data", show=False, draw=False)
     resume(stopped, "disabled", show=False, draw=False)
-    ends = [checkpoint.load(folder).model.state_dict() for folder in (whole.folder, stopped)]
+    ends = [checkpoint.load(folder).models[0].state_dict() for folder in (whole.folder, stopped)]
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 

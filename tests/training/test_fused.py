@@ -374,7 +374,7 @@ def test_a_changed_net_is_not_taken_for_ours() -> None:
     frozen.get_submodule("head").requires_grad_(False)
     for model, reason in ((Doubled(Recurrent(), (1, 2, 2)), "framegen's own"), (frozen, "some are frozen")):
         with pytest.raises(FusedUnavailable, match=reason):
-            fused.suits(model, torch.device("cpu"), "fused")
+            fused.check(model, torch.device("cpu"), "fused")
 
 
 @needs_compiler

@@ -44,7 +44,7 @@ def _train(config: Config, folder: Path, name: str = "run") -> Path:
 
 
 def _same_weights(a: Path, b: Path) -> bool:
-    ours, theirs = checkpoint.load(a).model.state_dict(), checkpoint.load(b).model.state_dict()
+    ours, theirs = checkpoint.load(a).models[0].state_dict(), checkpoint.load(b).models[0].state_dict()
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
@@ -267,7 +267,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_way_back(
     ) as stopped:
         _train(Config(SMALL, Recurrent("relu"), wild, "video"), tmp_path)
     assert stopped.value.exit_code == 1
-    model = checkpoint.load(tmp_path / "runs" / "run").model
+    model = checkpoint.load(tmp_path / "runs" / "run").models[0]
     assert all(value.isfinite().all() for value in model.state_dict().values())
 
 

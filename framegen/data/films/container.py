@@ -91,8 +91,7 @@ def _known(stream: "VideoStream") -> bool:
 
 
 def aperture_of(container: "InputContainer", stream: "VideoStream") -> Aperture:
-    """What the container cuts off of a stream's frames: an MP4's clean aperture, an MKV's PixelCrop. PyAV
-    tells it in FFmpeg's summary of a file alone."""
+    """What a container cuts off (MP4's clean aperture, MKV's PixelCrop), as only FFmpeg's summary tells."""
     from av import logging
 
     level = logging.get_level()

@@ -93,9 +93,13 @@ class Manifest:
     arrays: dict[Split, str]
     """SHA-256 of each split's array file."""
 
+    def of(self, split: Split) -> list[Shot]:
+        """A split's shots."""
+        return [shot for shot in self.shots if shot.split == split]
+
     def frames(self, split: Split) -> int:
         """Frames in a split's array."""
-        return sum(shot.frames for shot in self.shots if shot.split == split)
+        return sum(shot.frames for shot in self.of(split))
 
 
 def folder_of(name: str, data_dir: Path) -> Path:
@@ -168,7 +172,7 @@ def describe(manifest: Manifest) -> str:
 
 def _of(manifest: Manifest, split: Split) -> str:
     """What a split is made of: whole films, or shots, and from where to where in the film."""
-    shots = [shot for shot in manifest.shots if shot.split == split]
+    shots = manifest.of(split)
     films = {shot.sha256 for shot in shots}
     elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}
     if not films & elsewhere:

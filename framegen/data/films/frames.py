@@ -91,8 +91,7 @@ def shown_frames(
     stop: float | None = None,
     complete: bool = False,
 ) -> Iterator[Frame]:
-    """The frame that is shown at start + k / fps, k = 0, 1, …, not scaled yet; one may come twice in a row.
-    See `read_frames`."""
+    """`read_frames` before scaling: the frame shown at start + k / fps, k = 0, 1, …; one may come again."""
     facts = probe(path)
     own, whole = facts.fps, complete and start == 0 and stop is None
     if path.is_dir():

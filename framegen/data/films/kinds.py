@@ -24,8 +24,7 @@ FILMS = {
 PICTURES = {".png", ".apng", ".gif", ".webp", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 FOREIGN = {".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".nef", ".arw"}
-"""Pictures that are not read: of those in a video's coding FFmpeg would give a tile, of a camera's raw ones
-Pillow the thumbnail."""
+"""Pictures that are not read: of video codings FFmpeg would give a tile, of raw ones Pillow a thumbnail."""
 
 ARRAYS = {".npy", ".npz"}
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -84,13 +85,10 @@ def _in_folder(folder: Path) -> list[Path]:
 
 
 def _moves(file: Path) -> bool:
-    if file.suffix.lower() not in MAY_MOVE:
-        return False
-    try:
-        with open_picture(file) as image:
+    if file.suffix.lower() in MAY_MOVE:
+        with suppress(Exception), open_picture(file) as image:  # what is damaged is named where it is read
             return frame_count(image) > 1
-    except Exception:  # what is damaged is named where it is read
-        return False
+    return False
 
 
 def content_digest(path: Path) -> str:

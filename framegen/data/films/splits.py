@@ -43,8 +43,7 @@ def split_pieces(shots: Sequence[Piece], given: Sequence[Split | None]) -> dict[
     """The shots of all films, in order, by split; what is held out is always the end.
 
     `given` is the split that was asked for, by film; films without one are for training. A split that was
-    not given takes the last films, where there are several; else the last shots, or of a long one its last
-    part, with a gap before.
+    not given takes the last films, else the last shots, or of a long one the last part, behind a gap.
 
     Raises UserError where nothing is for training, or all shots are too short.
     """

@@ -1,5 +1,4 @@
-"""The compiled code: recurrent.cpp, built at first use by the machine's own compiler and kept in the user's
-cache."""
+"""The compiled code: recurrent.cpp, built at first use by the machine's compiler and kept in a cache."""
 
 import ctypes
 import functools
@@ -123,13 +122,11 @@ def _load(path: Path) -> ctypes.CDLL:
 
 def _whole(path: Path) -> bool:
     """Whether a library of ours is there and whole: it ends in the SHA-256 of what stands before."""
-    try:
-        if not _is_ours(path):
-            return False
-        content = path.read_bytes()
-    except OSError:
-        return False
-    return hashlib.sha256(content[:-DIGEST_BYTES]).digest() == content[-DIGEST_BYTES:]
+    with suppress(OSError):
+        if _is_ours(path):
+            content = path.read_bytes()
+            return hashlib.sha256(content[:-DIGEST_BYTES]).digest() == content[-DIGEST_BYTES:]
+    return False
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":

@@ -24,13 +24,7 @@ PAYS = 262_144  # parameters, up to which this is 1.5 times as fast as PyTorch a
 
 
 def check(model: Predictor, device: torch.device, engine: Engine) -> None:
-    """Raises FusedUnavailable, saying why, where the engine cannot train this model here, or for "auto"
-    should not."""
-    library(shape_of(suits(model, device, engine)))
-
-
-def suits(model: Predictor, device: torch.device, engine: Engine) -> FullyConnected:
-    """`check`, but for the compiler; returns the model."""
+    """Raises FusedUnavailable where the engine cannot train this model, or for "auto" should not."""
     if not isinstance(model, FullyConnected) or type(model) not in get_args(FullyConnected):
         raise FusedUnavailable("trains framegen's own fully connected nets only")
     if num_parameters(model, trained=False):
@@ -46,7 +40,6 @@ def suits(model: Predictor, device: torch.device, engine: Engine) -> FullyConnec
         raise FusedUnavailable("runs on the CPU only")
     if engine == "auto" and (size := num_parameters(model)) > PAYS:
         raise FusedUnavailable(f"is hardly faster for {size} parameters")
-    return model
 
 
 def shape_of(model: FullyConnected) -> Shape:
@@ -61,11 +54,8 @@ def shape_of(model: FullyConnected) -> Shape:
 
 
 def cell_of(rnn: nn.RNNBase | MinGRU) -> str:
-    match rnn:
-        case nn.RNN(nonlinearity=cell):
-            return cell
-        case _:
-            return type(rnn).__name__.lower()
+    """As --cell names it."""
+    return getattr(rnn, "nonlinearity", type(rnn).__name__.lower())
 
 
 def packed(state: State, shape: Shape, batch: int) -> Tensor:
@@ -77,8 +67,7 @@ def packed(state: State, shape: Shape, batch: int) -> Tensor:
 
 
 def unpacked(state: Tensor, shape: Shape) -> State:
-    """The inverse of `packed`: (num_layers, B, hidden_size), for the LSTM a pair of them; None without
-    memory."""
+    """The inverse of `packed`: (num_layers, B, hidden_size), of the LSTM a pair; None without memory."""
     if shape.cell == MEMORYLESS:
         return None
     first, *others = (part.clone() for part in state.transpose(0, 1).contiguous().unbind(2))
@@ -96,8 +85,7 @@ def compiled(model: Predictor, engine: Engine) -> Predictor:
 
 
 def device_for(model: Predictor, engine: Engine, name: str) -> torch.device:
-    """`choose_device`, but "auto" leaves a net on the CPU that the compiled code runs there, faster than any
-    device."""
+    """`choose_device`, but "auto" is the CPU for nets that compiled code runs there, faster than a GPU."""
     stays = name == "auto" and compiled(model, engine) is not model
     return torch.device("cpu") if stays else choose_device(name)
 

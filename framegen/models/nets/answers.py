@@ -41,8 +41,7 @@ def begin_at_zero(layer: nn.Conv2d) -> nn.Conv2d:
 
 
 def to_patches(frames: Tensor, patch: int) -> Tensor:
-    """(N, C, H, W) -> (N, C * patch^2, h, w); sides that patch does not divide go on with their last
-    pixels."""
+    """(N, C, H, W) -> (N, C * patch^2, h, w); sides that patch does not divide repeat their last pixels."""
     height, width = frames.shape[2:]
     frames = nn.functional.pad(frames, (0, -width % patch, 0, -height % patch), mode="replicate")
     return nn.functional.pixel_unshuffle(frames, patch)

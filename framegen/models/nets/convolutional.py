@@ -16,8 +16,7 @@ _LAYERS = {"convlstm": ConvLSTM, "convgru": ConvGRU, "minconvgru": MinConvGRU}
 class ConvRecurrentNet(Net):
     """Frames with values in [0, 1], of any height and width; predictions in [0, 1] as well.
 
-    patch x patch pixels become the channels of one place (pixel-unshuffle); recurrent layers keep that
-    resolution.
+    patch x patch pixels become the channels of one place (pixel-unshuffle); layers keep that resolution.
     """
 
     def __init__(self, config: ConvRecurrent, frame_shape: tuple[int, int, int]) -> None:

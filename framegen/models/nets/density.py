@@ -28,8 +28,7 @@ class Net(Predictor):
         ...
         return self.say(predictions, hidden), state
 
-    and its config takes `density` from `Model`. Training by likelihood, bits, calibration and sampling need
-    nothing more.
+    and its config takes `density` from `Model`: enough for likelihood, bits, calibration and sampling.
     """
 
     spread: "LinearDensity | ConvDensity | None"
@@ -82,8 +81,7 @@ class LinearDensity(nn.Module):
 
 
 class ConvDensity(nn.Module):
-    """A 1 x 1 convolution of the hidden state: each value has K weights, offsets from the net's prediction,
-    and deviations of its own."""
+    """A 1 x 1 convolution of the hidden state: K weights, offsets and deviations for each value."""
 
     def __init__(self, components: int, hidden_size: int, channels: int, patch: int) -> None:
         super().__init__()

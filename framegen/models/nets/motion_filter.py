@@ -86,13 +86,11 @@ class MotionFilterNet(Net, Forecaster):
 
     All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it takes its
     predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
-    make itself, along the way of each pixel since then: pictures stay as sharp as the net says, however many
-    follow.
+    make itself, along each pixel's way since then: they stay as sharp as the net says, to any length.
 
     The predicted change of a clip is scaled by how much of its recent predictions came true, by least
     squares; the rest is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a
-    scene has come to rest the next frames are hardly ever worse than copies. Closed-loop this fades, as what
-    was found gets old.
+    scene has come to rest the next frames are hardly ever worse than copies. Closed-loop this fades.
 
     Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
     prediction is that earlier frame: a loop goes on looping (see `recall.py`).
@@ -169,8 +167,7 @@ class MotionFilterNet(Net, Forecaster):
 
 @torch.no_grad()
 def _came_true(frame: Tensor, before: Tensor, said: Tensor) -> Tensor:
-    """Of a frame (B, C, H, W) the mean products of the predicted change with the true one, and with itself:
-    (B, 2)."""
+    """Mean products of the predicted change of a frame (B, C, H, W) with the true one and itself: (B, 2)."""
     change = said - before
     return torch.stack([(change * each).mean((1, 2, 3)) for each in (frame - before, change)], 1)
 

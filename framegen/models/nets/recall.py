@@ -72,8 +72,7 @@ def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Re
 
 
 def repeats(frames: Tensor) -> bool:
-    """Whether a film (T, C, H, W) repeats itself at its end: by then its earlier frames say clearly more of
-    the next one than the last one does."""
+    """Whether at its end earlier frames of a film (T, C, H, W) say clearly more of the next than its last."""
     memory, said, found = begin(frames[:1]), frames[:1], torch.tensor([False])
     for frame in frames.split(1):
         memory, _, found = recall(memory, frame, said, torch.zeros_like(found))

@@ -12,8 +12,7 @@ from framegen.models.predictor import State
 
 
 class RecurrentNet(Net):
-    """frame -> recurrent layers -> linear -> frame (Elman, "Finding structure in time", 1990; the article's
-    4-5-4).
+    """frame -> recurrent layers -> linear -> frame (Elman, "Finding structure in time", 1990).
 
     `rnn` is torch's own `nn.RNN`, `nn.GRU` or `nn.LSTM`, whose weights load into it; only the minGRU is ours.
     The state is torch's: (num_layers, B, hidden_size), for the LSTM a pair of them.
@@ -46,8 +45,7 @@ class RecurrentNet(Net):
 
 
 class MemorylessNet(Net):
-    """frame -> tanh layer -> linear -> frame: what can be known from the current frame alone. The state is
-    None."""
+    """frame -> tanh layer -> linear -> frame: what the current frame alone tells. The state is None."""
 
     def __init__(self, config: MLP, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()

@@ -33,8 +33,7 @@ def scan_by_steps(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:
 
 def scan_by_doubling(gate: Tensor, candidate: Tensor, initial: Tensor) -> Tensor:
     """`scan` in log2(T) steps, each of the size of the whole sequence (Hillis and Steele, 1986): two steps h
-    -> a h + b one after the other are again such a step, so after k rounds each holds the 2^k steps up to
-    it."""
+    -> a h + b make one such step, so after k rounds each holds the 2^k steps up to it."""
     keep, add = 1 - gate, gate * candidate
     add = torch.cat([add[:1] + keep[:1] * initial, add[1:]])
     reach = 1

@@ -61,8 +61,7 @@ class BayesFilter(Forecaster):
         return torch.stack(predictions, 1).view(frames.shape).to(frames), prior
 
     def posterior(self, state: State) -> Tensor:
-        """The probability of shift and angle in the last frame seen, (B, S, G) float64: the state, that
-        of the coming frame, turned back by each shift."""
+        """Over shift and angle of the last frame seen, (B, S, G) float64: the state, turned back."""
         back = [each.roll(-by, 1) for each, by in zip(state.unbind(1), self.shifts, strict=True)]
         log = torch.stack(back, 1)  # (B, S, G)
         return log.flatten(1).softmax(1).view_as(log)

@@ -24,9 +24,8 @@ class Floor(Forecaster):
     `bouncing.py`). As the posterior mean it has the smallest expected squared error of whoever knows that
     much, so nobody who knows less is better.
 
-    A clip is known by the digest of its frames up to now. The state is that digest, (B,) int64; the frames
-    since the last one that was seen, (B,) int64; and the grid of angles (B, D, M) with the width of its cells
-    (B, D), float64.
+    A clip is known by the digest of its frames up to now. The state is that digest and the number of frames
+    since one was seen, (B,) int64 each; the grid of angles (B, D, M) and its cells' width (B, D), float64.
     """
 
     def __init__(

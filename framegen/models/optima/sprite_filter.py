@@ -19,8 +19,7 @@ class SpriteFilter(Forecaster):
     places. Before each frame the velocity is drawn anew with a given probability, then the shape moves. A
     pixel is bright where the shape covers it, else dark, plus Gaussian noise, cut to [0, 1] and rounded to
     256 levels. What a frame says of all places is a correlation of its pixels' log odds with a shape, and the
-    coming frame's mean a convolution: both through FFTs. Pixels that a bar hides say nothing, and are known
-    to be 0.
+    coming frame's mean a convolution: both through FFTs. Pixels behind a bar are 0, and say nothing.
 
     The state is the probability of shape, velocity and place in the coming frame, (B, K, V, H, W) float32.
     """

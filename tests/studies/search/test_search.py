@@ -151,7 +151,7 @@ def test_the_trial_of_a_process_that_was_killed_is_finished_by_another(found: Fo
     alone = training.train(config, "alone", "disabled", *places, show=False, draw=False)
     assert rows_of(found.folder / killed) == rows_of(alone.folder)
     weights, expected = (
-        checkpoint.load(each).model.state_dict() for each in (found.folder / killed, alone.folder)
+        checkpoint.load(each).models[0].state_dict() for each in (found.folder / killed, alone.folder)
     )
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
