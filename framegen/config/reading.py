@@ -18,7 +18,7 @@ from framegen.machine.errors import OptionError
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 VALUE = r"(?!--?[A-Za-z])"
-"""What is no option; -1 is a value."""
+"""A word that is no option; -1 is a value."""
 
 
 def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     """A training that `train` is asked for."""
 
     label: str
-    """What tells it from the others of a grid, and the end of its folder's name; "" where it is alone."""
+    """Its difference from the others of a grid, and the end of its folder's name; "" where it is alone."""
     options: Train
     config: Config
     own_length: bool
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 
 def read_train(words: Sequence[str]) -> dict[str, Any]:
-    """What `train` is asked for; all of it is checked before one is trained."""
+    """The trainings that `train` is asked for; all are checked before the first is trained."""
     name, rest = experiment_of(words)
     found = several(name, rest)
     varied = {each.field: each for each in found if isinstance(each, Several)}
