@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def _fault(error: Exception) -> str:
-    """What is said of an error that nobody foresaw; its traceback is kept in a file for ourselves alone."""
+    """The message of an unforeseen error; its traceback is kept in a file that only the user can read."""
     said = next(iter(str(error).splitlines()), "no more is known")
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported here
         asked = ". ".join(said.split(". ")[:2])
