@@ -1,4 +1,4 @@
-"""What a file is: its first bytes decide, whatever its name says."""
+"""The kind of a file: its first bytes decide, not its name."""
 
 import re
 import stat
@@ -41,7 +41,7 @@ _SIGNS: dict[str, bytes] = {
 
 
 def kind_of(path: Path) -> Kind:
-    """What a regular file is by its first bytes; whatever is nothing else may be a film.
+    """The kind of a regular file by its first bytes; anything unknown may be a film.
 
     Raises UserError where it is a picture of a kind that is not read, missing or no regular file.
     """
@@ -77,7 +77,7 @@ def check_path(path: Path) -> None:
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, in natural order, but for hidden files, such as a Mac's "._" notes."""
+    """A folder's files in natural order, without hidden ones, such as a Mac's "._" notes."""
     return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_order)
 
 
