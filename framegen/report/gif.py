@@ -19,7 +19,7 @@ def frame_time(fps: float) -> int:
 def write_gif(path: Path, pictures: Iterable[Array], fps: float, exclusive: bool = False) -> None:
     """(H, W, 3) uint8 pictures of one size as a GIF that loops; memory does not grow with their number.
 
-    Of each picture only what differs from the one before is written, in up to 256 colours of its own.
+    Each picture holds only its difference from the one before, in up to 256 colours of its own.
     """
     duration = 10 * frame_time(fps)  # milliseconds
     with replacing(path, exclusive) as temporary, temporary.open("wb") as file:

@@ -27,7 +27,7 @@ FORMATS = {
 LIKELIHOOD = ("bits", "regret", *COVERAGE)
 """They have a table of their own."""
 HORIZONS = (1, 5, 10)
-"""Of generated frames, at which a table shows how far a model carries."""
+"""Generated frames at which a table shows a model's errors."""
 LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
@@ -137,7 +137,7 @@ def _about(loop: ClosedLoop) -> str:
 
 
 def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list[str]]:
-    """What a table shows, by predictor; of a population mean and sd, and best, median and worst seed on
+    """The cells of a table, by predictor; for a population mean and sd, and best, median and worst seed on
     validation."""
     predictors = results.parts()[part]
     rows: dict[str, Scores] = {"this model": predictors["model"]}

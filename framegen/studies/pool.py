@@ -104,7 +104,7 @@ class Tracked:
 
 
 def stopped(within: float = 0.0) -> bool:
-    """In a worker process: whether it is to begin nothing more; waits so many seconds for that to be said."""
+    """In a worker process: whether it must begin nothing more; waits up to `within` seconds for that."""
     return _stopped is None or _stopped.wait(within)
 
 

@@ -15,7 +15,7 @@ from framegen.report.figures.style import BLUE, GREY, RED, new_figure
 MAX_UNITS = 64
 
 MAX_EDGES = 128
-"""Of a denser matrix only this many weights are drawn, the largest."""
+"""The most weights of a matrix that are drawn: the largest ones."""
 
 COLUMN, LEVEL, TALL = 3.3, 3.1, 2.3
 """Inches of the temporal view: from step to step, from layer to layer, and the height of a layer."""

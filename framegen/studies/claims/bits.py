@@ -15,7 +15,7 @@ NETS = {"4-5-4 RNN": "bits", "GRU, 32 units": "bits-gru"}
 LONGER = 0.05
 """The optimum's code may be that part shorter."""
 OFF = 0.05
-"""So far the share of true pixels within an interval may lie from what the interval says."""
+"""Largest distance of the share of true pixels within an interval from the interval's own."""
 
 
 def _bits(runs: Runs) -> Finding:
@@ -78,6 +78,6 @@ def _off(results: Results) -> list[float]:
 
 
 def _good(results: Results, optimum: float) -> Share:
-    """Of the nets whose code is hardly longer than the optimum's, and whose intervals are right."""
+    """The share of nets whose code is hardly longer than the optimum's, and whose intervals are right."""
     nets = zip(_values(results, "regret"), _off(results), strict=True)
     return share(regret <= LONGER * optimum and off <= OFF for regret, off in nets)

@@ -183,7 +183,7 @@ def _errors_over_time(run: Run, trained: Orbit) -> tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class _Drift:
-    """What became of long closed loops: squared errors at each horizon, and the phase."""
+    """Results of long closed loops: squared errors at each horizon, and the phase."""
 
     nets: Tensor
     """(K, T)."""
@@ -195,7 +195,7 @@ class _Drift:
     """(K, T): how far the light of a net is from the true one, the median over the clips, in degrees; a turn
     that it is ahead counts as 360."""
     verdicts: list[str]
-    """What became of the light at the end, of each net in each video."""
+    """The light at the end, for each net in each video."""
 
 
 def _drift(run: Run, trained: Orbit) -> _Drift:

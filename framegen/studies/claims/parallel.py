@@ -38,7 +38,7 @@ Times = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class _OtherCell:
-    """What comes of a cell whose recurrence is linear."""
+    """The result of a cell whose recurrence is linear."""
 
     times: Times
     difference: float
@@ -180,7 +180,7 @@ def linear_states(net: MinGRU, frames: Tensor, scan: Callable[[Tensor, Tensor, T
 
 
 def _said(runs: Runs, other: _OtherCell) -> str:
-    """What the other cell brings, and what it costs."""
+    """The other cell's gain, and its price."""
     longest = {name: by_length[LENGTH] for name, by_length in other.times.items()}
     skills = {name: spread_text(skills_of(runs.results(name))) for name in ("mingru", "gru", "video")}
     return (

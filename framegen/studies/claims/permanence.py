@@ -12,7 +12,7 @@ NETS = {"GRU, 128 units": "bar-gru", "minGRU, 2 layers": "bar-mingru"}
 """By name, the runs; what a unit of the first one keeps depends on what all others kept."""
 WITHOUT, WITHOUT_RUN = "no memory: MLP", "bar-mlp"
 KNOWN, SOME = 0.5, 0.1
-"""Of what can be known, from which on a world goes on, and does in part."""
+"""Shares of the knowable from which on a world goes on, and does in part."""
 
 
 def _permanence(runs: Runs) -> Finding:
@@ -26,7 +26,7 @@ def _permanence(runs: Runs) -> Finding:
     )
     picture = style.save(error_when_back(found), runs.picture("permanence"))
     return Finding(
-        "What a net knows of the frame in which a shape comes back from behind the bar (0: no more than the "
+        "Knowledge of the frame in which a shape comes back from behind the bar (0: no more than the "
         f"net without memory, of skill {skills[WITHOUT]:.2f}; 1: all that the optimum knows), by the median "
         f"of {len(results[next(iter(NETS))].members)} of each kind: {said}. One "
         f"came back {sum(without.events)} times.",

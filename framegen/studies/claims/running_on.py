@@ -27,7 +27,7 @@ SAME_SKILL = 0.005
 """Loss of skill one step ahead that is let pass."""
 
 LONG = 1000
-"""Frames after which it is told what became of the light."""
+"""Frames after which the light is judged."""
 
 
 def _running_on(runs: Runs) -> Finding:
@@ -79,7 +79,7 @@ def _running_on(runs: Runs) -> Finding:
 
 
 def _ended(runs: Runs, name: str) -> dict[str, float]:
-    """What became of the clips, as shares, of the run's median net."""
+    """The verdicts on the clips of the run's median net, as shares."""
     run = load(runs.folder / name)
     trained, context = run.config.task, run.data.context
     assert isinstance(trained, Orbit)
