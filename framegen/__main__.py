@@ -101,7 +101,7 @@ def _fault(error: Exception) -> str:
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported here
         asked = ". ".join(said.split(". ")[:2])
         way_out = "a smaller --batch-size or --accumulate N takes less, --device cpu none of the GPU's"
-        return f"{asked}: {way_out}; what a training had saved is there"
+        return f"{asked}: {way_out}; saved training is kept"
     place = "its traceback could not be saved"
     with suppress(OSError):
         number, name = tempfile.mkstemp(".txt", "framegen-")

@@ -61,7 +61,7 @@ class Config:
             levels = self.task.value_range == (0.0, 1.0)
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
             both = f"--loss {loss}: cannot be combined with --density {density}"
-            check(loss == "mse", f"{both}, which is trained by likelihood; --loss mse lets it")
+            check(loss == "mse", f"{both}, which is trained by likelihood; leave --loss at mse")
 
     @property
     def members(self) -> tuple[int, ...]:

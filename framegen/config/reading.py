@@ -58,7 +58,7 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     """The options of `train`, one value each, and their config. Raises OptionError for an impossible one."""
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
-        raise OptionError(f"--{each}: films stand alone: {ways}")
+        raise OptionError(f"--{each}: cannot be combined with films: {ways}")
     usual = EXPERIMENTS[name]
     kind = TrainFilms if isinstance(usual.task, Film) else Train
     default = kind(task=usual.task, model=usual.model, training=usual.training)
@@ -67,7 +67,7 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
-            raise OptionError(f"--{each}: is of films that are imported; {way_out}")
+            raise OptionError(f"--{each}: is for films that are imported; {way_out}")
     return options, _config(name, options, words)
 
 
@@ -197,5 +197,5 @@ def _check_behind(name: str, said: str, word: str) -> None:
     if isinstance(EXPERIMENTS[name].task, Film) and (is_path or not re.fullmatch(NUMBER, word)):
         return
     if word in EXPERIMENTS or is_path:
-        raise OptionError(f"{word}: stands before all options, not behind {said}")
+        raise OptionError(f"{word}: must come before all options, not after {said}")
     raise OptionError(f"{said} {word}: several values have commas between them: {said},{word}")

@@ -81,11 +81,11 @@ def standard_error(values: Tensor) -> float | None:
 
 
 def excess(errors: Tensor, optimal: Tensor, floor: Tensor) -> tuple[float | None, float | None]:
-    """How many times the optimum's error a predictor's is, each less what noise alone makes; and its standard
-    error. None where the optimum's is no more than that.
+    """A predictor's error as a multiple of the optimum's, the noise subtracted from both; and its standard
+    error. None where the optimum's error is noise alone.
 
     Args:
-        errors, optimal, floor: each clip's mse (N,); `floor` of who knows the frames without noise.
+        errors, optimal, floor: each clip's mse (N,); `floor` given the frames without noise.
     """
     over, least = errors - floor, optimal - floor
     times = ratio(over.mean().item(), least.mean().item())

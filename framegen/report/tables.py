@@ -13,7 +13,7 @@ from framegen.evaluation.results import ClosedLoop, Results, Scores
 from framegen.report.standing import kept_weights, standing
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
-EXCESS_NOTE = "excess: times the optimum's error, each less what noise alone makes"
+EXCESS_NOTE = "excess: the error as a multiple of the optimum's, the noise subtracted from both"
 
 FORMATS = {
     **dict.fromkeys(("mse", "mae"), "{:#.3g}"),

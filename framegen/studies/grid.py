@@ -46,7 +46,7 @@ def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
     with Interrupts() as interrupts:
         for number, (each, config, folder) in enumerate(zip(asked, configs, folders, strict=True)):
             said, left = each.label.replace("-", " ").strip(), len(asked) - number
-            advice = f"; all is saved: {left} of {len(asked)} are left, and the same command goes on"
+            advice = f"; all is saved: {left} of {len(asked)} are left, and the same command resumes it"
             interrupts.advice = advice
             say(f"{number + 1} of {len(asked)}: {said}", True)
             try:

@@ -50,7 +50,7 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
                 pool.shutdown(wait=True, cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 killed = "a process that trained was killed, perhaps where memory ran out"
-                raise UserError(f"{killed}; all is saved, and the same command goes on") from error
+                raise UserError(f"{killed}; all is saved, and the same command resumes it") from error
             raise
 
 

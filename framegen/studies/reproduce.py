@@ -100,7 +100,7 @@ def reproduce(
         Interrupts() as interrupts,
         advancing(total, "training and measuring", True) as advance,
     ):
-        interrupts.advice = "; all is saved, and the same command goes on"
+        interrupts.advice = "; all is saved, and the same command resumes it"
         _train_all(configs, Tracked(mode, identity), folder, data_dir, advance)
         findings = {}
         for number in numbers:

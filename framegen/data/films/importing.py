@@ -115,7 +115,7 @@ def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Ski
 def _check_fault(error: UserError) -> None:
     """Raises the error where the system failed and not the film: a network drive may come back."""
     if by_system(error):
-        raise UserError(f"{error}; what was read is kept, and the same command goes on") from error
+        raise UserError(f"{error}; what was read is kept, and the same command resumes it") from error
 
 
 def _is_there(folder: Path, options: Reading, known: Sequence[Known], show: bool) -> bool:

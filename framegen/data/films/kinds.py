@@ -67,10 +67,10 @@ def _holds_array(path: Path) -> bool:
 
 
 def check_path(path: Path) -> None:
-    """Raises UserError where a path is an address, or leads to no file and no folder."""
+    """Raises UserError where a path is a URL, or leads to no file and no folder."""
     if address := re.match(r"([a-z][a-z0-9+.-]+):/+", str(path), re.IGNORECASE):
         url = f"{address[1]}://{str(path)[address.end() :]}"  # a Path has lost a slash
-        raise UserError(f"{url}: is an address; download the film, then name its file")
+        raise UserError(f"{url}: is a URL; download the film, then name its file")
     kind = status_of(path, "file or folder").st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise UserError(f"{path}: is neither a file nor a folder; save what it gives as a file first")
