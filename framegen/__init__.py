@@ -9,9 +9,14 @@ The public names are those of `__init__.pyi`. Each is imported when it is first 
 `import framegen` answers at once and brings no torch.
 """
 
-from importlib.metadata import version
-
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__version__ = version("framegen")
+_public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    if name == "__version__":
+        from importlib.metadata import version  # costs as much as all else that `framegen --help` imports
+
+        return version("framegen")
+    return _public(name)

@@ -1,80 +1,90 @@
-"""The command line: thin, and quick to answer. torch is imported only once a command is sure to run."""
+"""The command line: thin, and quick to answer. Nothing is imported that a command may not need."""
 
+import codecs
 import os
 import signal
 import sys
-import tempfile
-import traceback
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any
 
-from framegen.config import options
-from framegen.config.experiments import EXPERIMENTS, nearest
-from framegen.config.reading import parse, refuse_empty
+import framegen
 from framegen.machine.errors import OptionError, UserError, printable
-from framegen.machine.plugins import import_installed, import_named
-from framegen.machine.progress import answer, prepare_streams
+from framegen.machine.interrupts import SIGNALS, Interrupted
 
-COMMANDS: dict[str, tuple[type | str, str, str | None]] = {
-    "continue": (options.Continue, "commands.continuing:continue_films", "print_films"),
-    "data import": (options.Import, "data.films.importing:import_films", "print_imported"),
-    "data list": (options.ListData, "commands.datasets:list_datasets", "print_listed"),
-    "data show": (options.ShowData, "commands.datasets:show", "print_shown"),
+COMMANDS: dict[str, tuple[str, str, str | None]] = {
     "train": ("config.reading:read_train", "studies.grid:train_all", "print_all"),
-    "train --resume": (options.Resume, "commands.training:resume", "studies.grid:print_run"),
+    "train --resume": ("config.options:Resume", "commands.training:resume", "studies.grid:print_run"),
+    "play": ("config.options:Play", "commands.playing:play", "print_played"),
+    "generate": ("config.reading:read_generate", "commands.generation:generate", None),
+    "draw": ("config.options:Draw", "commands.evaluation:draw", None),
+    "experiments": ("help:ListExperiments", "help:list_experiments", None),
+    "evaluate": ("config.options:Evaluate", "commands.evaluation:evaluate", "print_run"),
+    "compare": ("config.options:Compare", "studies.comparison.compare:compare", "print_compared"),
+    "probe": ("config.options:Probe", "studies.probe.run:probe", "print_probed"),
     "search": (
         "studies.search.space:read_words",
         "studies.search.start:search",
         "studies.search.results:print_found",
     ),
-    "evaluate": (options.Evaluate, "commands.evaluation:evaluate", "print_run"),
-    "compare": (options.Compare, "studies.comparison.compare:compare", "print_compared"),
-    "generate": ("config.reading:read_generate", "commands.generation:generate", None),
-    "probe": (options.Probe, "studies.probe.run:probe", "print_probed"),
-    "draw": (options.Draw, "commands.evaluation:draw", None),
-    "play": (options.Play, "commands.playing:play", "print_played"),
-    "reproduce": (options.Reproduce, "studies.reproduce:reproduce", "print_findings"),
+    "reproduce": ("config.options:Reproduce", "studies.reproduce:reproduce", "print_findings"),
+    "continue": ("config.options:Continue", "commands.continuing:continue_films", "print_films"),
+    "data import": ("config.options:Import", "data.films.importing:import_films", "print_imported"),
+    "data list": ("config.options:ListData", "commands.datasets:list_datasets", "print_listed"),
+    "data show": ("config.options:ShowData", "commands.datasets:show", "print_shown"),
 }
 """The class of a command's options, or what makes its arguments of the words; what is called with these; and
-what prints the outcome, which without a module stands beside that. Named by its place, nothing is imported
-that a command may not need."""
+what prints the outcome, which without a module stands beside that."""
 
 HELP = """\
-framegen: next-frame video generation with recurrent networks, measured against the best possible
+framegen: watch a recurrent net learn to generate video, one frame at a time,
+measured against the best that any predictor could do
 
-  framegen continue       let a film of your own go on: framegen continue my.mp4 --seconds 2
-  framegen data import    bring films of your own in: framegen data import my.mp4 --name my
-  framegen data list      say which films were brought in
-  framegen data show      look at them, or at a film: framegen data show my
-  framegen train          train a model, or many seeds of it: framegen train [EXPERIMENT] [--seeds N]
-  framegen train --resume go on with a training that was stopped: framegen train --resume RUN
-  framegen search         search for the best options: framegen search [EXPERIMENT] --learning-rate 1e-3..1e-1
-  framegen evaluate       measure a run against every baseline and the optimum: framegen evaluate RUN
-  framegen compare        put finished runs side by side: framegen compare RUN RUN --out both.png
-  framegen generate       let a run's model continue a prompt: framegen generate RUN --out clip.gif
-  framegen probe          what a run's nets know of what can be known: framegen probe RUN
-  framegen draw           draw a run's net and its curves: framegen draw RUN
-  framegen play           play with a run's net in the browser: framegen play RUN
-  framegen reproduce      run every claim of the article, and write a report
+start here
+  train [EXPERIMENT]       train a net, at first the article's, and draw it
+  play RUN                 run its net in the browser
+  generate RUN --out FILE  let it continue a clip: clip.gif, clip.mp4
+  draw RUN                 draw its net and its curves again
+study
+  experiments              list what train can train
+  evaluate RUN             measure it against every baseline and the optimum
+  compare RUN RUN          put finished runs side by side
+  probe RUN                measure what its nets know of what can be known
+  search [EXPERIMENT]      search for the best options
+  reproduce                test every claim of the article; write a report
+film
+  continue FILM            train on a film of your own, and let it go on
+  data import|list|show    bring films in, list them, look at them
 
-experiments for train (the first is the default):
-"""
+framegen COMMAND --help shows its options. framegen train --resume RUN goes on
+with a stopped training. --import FILE.py brings models of your own."""
+
+
+WITHOUT = {"±": "+-", "…": "..."}
+"""What stands for a letter where an encoding, such as that of LANG=C, lacks it."""
+
+ASKS_HELP = {"-h", "--help", "--help-all"}
 
 
 def main() -> None:
     """Entry point of `framegen`. Exits with 0, with 2 for a wrong option, else with 1 (or 128 + signal)."""
-    from framegen.machine.interrupts import SIGNALS, Interrupted
-
-    prepare_streams()
+    words = sys.argv[1:]
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     try:
-        import_installed()
-        words = import_named(sys.argv[1:])
-        if os.environ.get("WORLD_SIZE", "1") == "1":
-            _main(words)
-        else:  # torchrun
-            _at("commands.together:together")(partial(_main, words))
+        if words == ["--version"]:
+            print(f"framegen {framegen.__version__}")
+        elif {*words} <= ASKS_HELP or (words[:1] == ["data"] and {*words[1:]} <= ASKS_HELP):
+            print(HELP)
+        else:
+            # A thread that waits for others leaves its core to whoever has work: where a machine has other
+            # load, two that spin take twelve times as long. OpenMP asks once, as torch is loaded.
+            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+            _say_what_loads(words)
+            _run(words)
         return
     except UserError as error:
         said, code = str(error), error.exit_code
@@ -95,6 +105,15 @@ def main() -> None:
     sys.exit(code)
 
 
+def _say_what_loads(words: list[str]) -> None:
+    """Importing torch takes seconds, in which nobody shall wonder whether anything happens."""
+    command = _command(words)
+    is_known = command in COMMANDS or words[0].startswith("--import")
+    is_light = command == "experiments" or bool(ASKS_HELP & {*words}) or "torch" in sys.modules
+    if sys.stderr and is_known and not is_light and os.environ.get("RANK", "0") == "0":
+        print("loading PyTorch ...", file=sys.stderr, flush=True)
+
+
 def _fault(error: Exception) -> str:
     """The message of an unforeseen error; its traceback is kept in a file that only the user can read."""
     said = next(iter(str(error).splitlines()), "no more is known")
@@ -102,6 +121,9 @@ def _fault(error: Exception) -> str:
         asked = ". ".join(said.split(". ")[:2])
         way_out = "a smaller --batch-size or --accumulate N takes less, --device cpu none of the GPU's"
         return f"{asked}: {way_out}; saved training is kept"
+    import tempfile
+    import traceback
+
     place = "its traceback could not be saved"
     with suppress(OSError):
         number, name = tempfile.mkstemp(".txt", "framegen-")
@@ -111,36 +133,79 @@ def _fault(error: Exception) -> str:
     return f"{type(error).__name__}: {said}: this is a fault of framegen; {place}; please report it"
 
 
-def _main(arguments: list[str]) -> None:
+def _command(words: list[str]) -> str:
+    """The command that words begin with: one word, or two of data."""
+    return " ".join(words[: 2 if words[:1] == ["data"] else 1])
+
+
+def prepare_streams() -> None:
+    """Let every command print: any name in any encoding, and into nothing where a stream is closed, since the
+    next file that is opened would get its number, and what is printed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    codecs.register_error("legible", _legible)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="legible")
+
+
+def _legible(error: UnicodeError) -> tuple[str | bytes, int]:
+    """In place of a letter that a stream's encoding lacks, some that it has."""
+    assert isinstance(error, UnicodeEncodeError)
+    if (letter := error.object[error.start]) in WITHOUT:
+        return WITHOUT[letter], error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+def _run(words: list[str]) -> None:
+    from framegen.machine.plugins import import_installed, import_named
+
+    prepare_streams()
+    import_installed()
+    words = import_named(words)
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        _do(words)
+    else:  # torchrun
+        at("commands.together:together")(partial(_do, words))
+
+
+def _do(arguments: list[str]) -> None:
+    from framegen.config.experiments import nearest
+    from framegen.config.reading import parse, refuse_empty
+    from framegen.machine.progress import answer
+
     refuse_empty(arguments)
-    command = " ".join(arguments[: 2 if arguments[:1] == ["data"] else 1])
+    command = _command(arguments)
     words = arguments[len(command.split()) :]
     if command == "train" and any(word.split("=")[0] == "--resume" for word in words):
         command = "train --resume"
-    if command in ("", "-h", "--help", "data", "data -h", "data --help"):
-        print(HELP, *(f"  {name:<25}{each.description}" for name, each in EXPERIMENTS.items()), sep="\n")
-        print("\nframegen COMMAND --help shows a command's options and their defaults.")
-        print("framegen --import my_world.py COMMAND knows models and tasks of your own (docs/extend.md).")
-    elif command in COMMANDS:
-        if not command.startswith("train") and os.environ.get("WORLD_SIZE", "1") != "1":
-            raise OptionError(f"torchrun: {command} is done by one process; leave torchrun out")
-        reads, calls, prints = COMMANDS[command]
-        if isinstance(reads, str):
-            given = _at(reads)(words)
-        else:
-            given = vars(parse(reads, command.removesuffix(" --resume"), words))
-        outcome = _at(calls)(**given)
-        if prints is not None:
-            _at(prints, calls.partition(":")[0])(outcome, **given)
-        else:
-            answer(*outcome if isinstance(outcome, list) else (outcome,))
-    else:
+    if command not in COMMANDS:
         raise OptionError(
             f"{command}: no such command{nearest(command, COMMANDS)}; framegen --help lists them"
         )
+    if not command.startswith("train") and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise OptionError(f"torchrun: {command} is done by one process; leave torchrun out")
+    reads, calls, prints = COMMANDS[command]
+    reader = at(reads)
+    if ASKS_HELP & {*words}:
+        at("help:show")(command.removesuffix(" --resume"), reader, words)
+        return
+    is_class = isinstance(reader, type)
+    given = vars(parse(reader, command.removesuffix(" --resume"), words)) if is_class else reader(words)
+    outcome = at(calls)(**given)
+    if prints is not None:
+        at(prints, calls.partition(":")[0])(outcome, **given)
+    else:
+        answer(*outcome if isinstance(outcome, list) else (outcome,))
 
 
-def _at(place: str, usual: str = "") -> Any:
+def at(place: str, usual: str = "") -> Any:
+    """What stands at "module:function", imported now; without a module in the usual one."""
     module, _, name = place.rpartition(":")
     return getattr(import_module(f"framegen.{module or usual}"), name)
 

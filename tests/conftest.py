@@ -12,20 +12,22 @@ import pytest
 import torch
 
 from framegen import __main__
+from framegen.commands import evaluation, training
 from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Orbit
 from framegen.config.training import Training
 from framegen.data.clips import Clips, TensorClips
-from framegen.models.kernels.build import FusedUnavailable, Shape, library
+from framegen.models.kernels import build
+from framegen.models.kernels.build import FusedUnavailable, compiler
 
 mpl.use("Agg")
 torch.set_num_threads(1)
 os.environ["WANDB_MODE"] = "disabled"  # a test that tracks says so
 
 try:
-    library(Shape(1, 1, 1, "tanh"))
+    compiler()
     COMPILER = True
 except FusedUnavailable:
     COMPILER = False
@@ -58,6 +60,21 @@ def dense_run(places: tuple[Path, Path]) -> Path:
     """A finished population of two nets with a density head, without pictures. Read only."""
     config = replace(SMALL_CONFIG, model=Recurrent(density=2), seeds=(0, 1))
     return train(config, "dense", "disabled", *places, show=False, draw=False).folder
+
+
+@pytest.fixture
+def quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile without optimising, where that is not what is tested."""
+    quick = tuple("-O0" if flag == "-O3" else flag for flag in build.FLAGS)
+    assert "-O0" in quick
+    monkeypatch.setattr(build, "FLAGS", quick)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make no pictures of a run in the end, which take longer than a training, where nobody looks at them."""
+    for module in (training, evaluation):
+        monkeypatch.setattr(module, "draw_run", lambda run, *_, **__: [run.folder / "undrawn.png"])
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from subprocess import CompletedProcess
 
 ROOT = Path(__file__).parents[1]
 FRAMEGEN = "import runpy; runpy.run_module('framegen', run_name='__main__', alter_sys=True)"
+UNDRAWN = "from framegen.commands import training; training.draw_run = lambda *_: []\n" + FRAMEGEN
+"""The same, but for the pictures of a run."""
 STOPPED = (ROOT / "tests" / "stopped_training.py").read_text()
 
 _context = multiprocessing.get_context("forkserver")

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -7,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields, replace
-from importlib import import_module
+from importlib.metadata import version
 from inspect import Parameter, signature
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
@@ -17,9 +18,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from framegen.__main__ import COMMANDS
+from framegen.__main__ import COMMANDS, at
 from framegen.commands import evaluation, together, training
-from framegen.config.experiments import EXPERIMENTS
+from framegen.config.experiments import EXPERIMENTS, PARTS
 from framegen.evaluation.results import read_results
 from framegen.machine.progress import say
 from framegen.report import draw
@@ -30,11 +31,70 @@ from tests.conftest import smallest
 Runner = Callable[..., tuple[int, str, str]]
 
 
-def test_help_names_every_command_and_experiment(framegen: Runner) -> None:
-    code, out, _ = framegen("--help")
+@pytest.mark.parametrize("words", [["--help"], [], ["help"], ["data"]])
+def test_help_names_every_command_on_one_screen(words: list[str], framegen: Runner) -> None:
+    code, out, _ = framegen(*words)
+    lines = out.splitlines()
     assert code == 0
-    for word in ("train", "evaluate", "generate", "draw", "play", "reproduce", *EXPERIMENTS):
-        assert word in out
+    assert len(lines) <= 24 - 2  # of 24 of a terminal one shows the command, and one the prompt
+    assert max(map(len, lines)) <= 80
+    for command in COMMANDS:
+        assert (
+            any(re.match(r"  " + command.replace("data ", r".*\b"), line) for line in lines) or command in out
+        )
+
+
+def test_the_experiments_are_listed(framegen: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    code, out, _ = framegen("experiments")
+    assert code == 0
+    assert max(map(len, out.splitlines()[:-2])) <= 60
+    said = " ".join(out.split())
+    for name, config in EXPERIMENTS.items():
+        assert re.search(rf"^{name} ", out, re.MULTILINE)
+        assert config.description.split()[-1] in said
+
+
+def test_the_version_is_told(framegen: Runner) -> None:
+    assert framegen("--version")[:2] == (0, f"framegen {version('framegen')}\n")
+
+
+def test_help_of_a_command_may_stand_before_it(framegen: Runner) -> None:
+    assert framegen("help", "generate") == framegen("generate", "--help")
+
+
+@pytest.mark.parametrize("columns", [80, 50])
+def test_help_is_in_words_and_says_what_matters_first(
+    columns: int, framegen: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    short, whole = (framegen("train", "video", asked)[1] for asked in ("--help", "--help-all"))
+    options = [set(re.findall(r"^[│ ] (--[a-z][\w-]+)", out, re.MULTILINE)) for out in (short, whole)]
+    named = {
+        f"--{each.name.replace('_', '-')}"
+        for part in PARTS
+        for each in fields(getattr(EXPERIMENTS["video"], part))
+    }
+    assert len(options[0]) == 10
+    assert options[0] < options[1] >= named
+    for out in (short, whole):
+        assert "[EXPERIMENT]" in out
+        assert "(default: none)" in " ".join(out.replace("│", "").split())
+        assert not re.search(r"INT|FLOAT|STR|\{None|default: \)", out)
+    monkeypatch.setenv("COLUMNS", "200")
+    known = set(re.findall(r"\w+", framegen("train", "video", "--help-all")[1]))
+    assert set(re.findall(r"\w+", whole)) <= known  # no word is broken
+
+
+def test_something_is_said_before_anything_is_imported() -> None:
+    program = (
+        "import os, sys, framegen.__main__ as main;"
+        "main._run = lambda words: print({'rich', 'tyro', 'pydantic', 'torch'} & {*sys.modules},"
+        " os.environ['OMP_WAIT_POLICY']); main.main()"
+    )
+    command = [sys.executable, "-c", program, "train"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("set() passive\n", "loading PyTorch ...\n")
 
 
 def test_help_imports_no_torch() -> None:
@@ -47,16 +107,15 @@ def test_help_imports_no_torch() -> None:
 
 @pytest.mark.parametrize("command", ["train", "evaluate", "generate", "draw", "play"])
 def test_each_command_explains_its_options(command: str, framegen: Runner) -> None:
-    code, out, _ = framegen(command, "--help")
+    code, out, _ = framegen(command, "--help-all")
     assert code == 0
     assert "--runs-dir" in out
 
 
-@pytest.mark.parametrize("command", [name for name, row in COMMANDS.items() if isinstance(row[0], type)])
+@pytest.mark.parametrize("command", [name for name, row in COMMANDS.items() if "options:" in row[0]])
 def test_an_option_is_called_as_in_python_and_has_the_same_default(command: str) -> None:
-    options, place, _ = COMMANDS[command]
-    module, name = place.split(":")
-    known = dict(signature(getattr(import_module(f"framegen.{module}"), name)).parameters)
+    options, function = (at(place) for place in COMMANDS[command][:2])
+    known = dict(signature(function).parameters)
     more = get_type_hints(get_args(known.pop("options").annotation)[0]) if "options" in known else {}
     assert isinstance(options, type)
     for field in fields(options):
@@ -67,7 +126,7 @@ def test_an_option_is_called_as_in_python_and_has_the_same_default(command: str)
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> None:
-    code, out, _ = framegen("train", name, "--help")
+    code, out, _ = framegen("train", name, "--help-all")
     assert code == 0
     options = " ".join(out.split())
     assert f"(default: {EXPERIMENTS[name].training.epochs})" in options
@@ -153,7 +212,8 @@ def test_a_name_that_is_too_long_is_answered_in_one_line(arguments: list[str], f
 
 def test_closed_streams_stop_nothing(tmp_path: Path) -> None:
     program = (
-        "import os, sys; from framegen.machine.progress import prepare_streams, say; prepare_streams();"
+        "import os, sys; from framegen.__main__ import prepare_streams; prepare_streams();"
+        "from framegen.machine.progress import say;"
         "say('into nothing', True); print(sys.stderr.isatty());"
         "sys.exit(os.open('file', os.O_CREAT) < 3)"
     )
@@ -168,6 +228,19 @@ def test_what_an_encoding_lacks_is_shown_all_the_same(
     assert framegen("data", "list", "--data-dir", "\udcff\u00fc")[0] == 0
     sys.stdout.flush()
     assert written.getvalue().startswith(rb"\udcff\xfc: holds no films")
+
+
+def test_a_table_stays_whole_where_an_encoding_lacks_letters(
+    framegen: Runner, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(written := BytesIO(), "ascii"))
+    assert framegen("compare", small_run, shutil.copytree(small_run, tmp_path / "twin"))[0] == 0
+    sys.stdout.flush()
+    tables = re.findall(r"((?:^[|+].*\n)+)", written.getvalue().decode(), re.MULTILINE)
+    assert len(tables) == 2
+    assert "+- clips" in tables[1]
+    for table in tables:
+        assert len(set(map(len, table.splitlines()))) == 1
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"task": 1}'])
@@ -198,13 +271,15 @@ def test_train_from_the_shell_ends_in_a_table_paths_and_the_next_command(
         "gru",
         "video-gru",
     )
-    code, out, _ = framegen("draw", "mine", "--runs-dir", tmp_path / "runs")
-    assert code == 0
-    for path in out.split():
-        assert Path(path).stat().st_size > 5000
+    made = [run / "generated.gif", *(run / "figures").iterdir()]
+    assert len(made) > 5
+    assert all(path.stat().st_size > 5000 for path in made)
 
 
-def test_two_layers_and_no_memory_are_drawn_too(framegen: Runner, tmp_path: Path) -> None:
+def test_two_layers_and_no_memory_are_drawn_too(
+    framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draw, "write_continuations", lambda *_: None)  # alike for all nets
     small = [*smallest(tmp_path), "--num-frames", "3"]
     assert framegen("train", "video", "--num-layers", "2", "--name", "two", *small)[0] == 0
     assert framegen("train", "video-mlp", "--name", "mlp", *small)[0] == 0
@@ -283,8 +358,10 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     shutil.rmtree(run / "figures")
     damage(run / "metrics.jsonl")
-    code, _, err = framegen("draw", run)
+    code, out, err = framegen("draw", run)
     assert code == 0
+    assert len(out.split()) > 5
+    assert all(Path(path).exists() for path in out.split())
     (line,) = err.splitlines()
     assert line.startswith(f"{run / 'figures' / 'loss.png'}: was not drawn ({run / 'metrics.jsonl'}")
     assert reason in line
@@ -363,6 +440,7 @@ def test_a_full_gpu_is_a_line_with_the_way_out(framegen: Runner, monkeypatch: py
     assert len(err.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_name_tells_a_terminal_nothing(framegen: Runner, small_run: Path, tmp_path: Path) -> None:
     name = os.fsdecode(b"\x1b]0;owned\x07caf\xe9two\nlines")
     run = Path(shutil.copytree(small_run, tmp_path / name))

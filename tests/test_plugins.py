@@ -57,6 +57,7 @@ def _commands() -> list[list[str]]:
     return [words[1:] + (SHORT if "train" in words else []) for words in found]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_each_command_of_the_page_runs(
     folder: Path, framegen: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,8 +85,8 @@ def test_each_command_of_the_page_runs(
     assert wanted in done.stderr
 
 
-def test_the_help_names_the_experiments_of_a_file(folder: Path, framegen: Runner) -> None:
-    code, out, _ = framegen("--help", "--import", folder / "my_world.py")
+def test_experiments_of_a_file_are_listed(folder: Path, framegen: Runner) -> None:
+    code, out, _ = framegen("experiments", "--import", folder / "my_world.py")
     assert code == 0
     assert "an echo-state net" in out
 
@@ -209,7 +210,7 @@ def test_an_installed_package_is_imported_by_its_entry_point(
     (facts / "entry_points.txt").write_text(f"{group}\nmy-world = {name}\n")
     monkeypatch.syspath_prepend(tmp_path)
     plugins.import_installed.cache_clear()
-    code, out, err = framegen("--help")
+    code, out, err = framegen("experiments")
     assert code == 0
     assert ("installed-swing" in out) is not broken
     if broken:
@@ -225,14 +226,16 @@ def test_printed_commands_are_those_that_work_here(
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
     if depth:
         monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", depth)
-    assert plugins.command("draw a") == f"{begin} draw a"
+    assert plugins.command("draw", Path("my runs/a")) == f"{begin} draw 'my runs/a'"
     plugins.named.append("my world.py")
-    assert plugins.command("draw a") == f"{begin} --import 'my world.py' draw a"
+    assert plugins.command("draw", "a") == f"{begin} --import 'my world.py' draw a"
 
 
 TRAIN_THEN = """
 import sys
 from framegen.__main__ import main
+from framegen.commands import evaluation
+evaluation.draw_run = lambda *_: []  # the training has drawn all
 for line in sys.argv[1:]:
     sys.argv = ["framegen", *line.split()]
     main()

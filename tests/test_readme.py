@@ -110,6 +110,7 @@ def test_every_command_runs(folder: Path, framegen: Runner, monkeypatch: pytest.
         assert code == 0, f"{command}: {out}{err}"
         if arguments == ["train"]:  # its pictures are made; those of the others would take a minute
             monkeypatch.setattr(training, "draw_run", lambda *_, **__: [])
+            monkeypatch.setattr(training, "draw_epoch", lambda *_: {})
             monkeypatch.setattr(evaluation, "draw_run", lambda *_, **__: [Path("none.png")])
         if "--out" in arguments:
             assert Path(arguments[arguments.index("--out") + 1]).stat().st_size > 0
@@ -161,12 +162,12 @@ PIECES = [
 ]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("code", PIECES)
 def test_each_piece_of_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     short = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=1), task=SMALL)
     monkeypatch.setitem(EXPERIMENTS, "video", short)
-    monkeypatch.setattr(training, "draw_run", lambda *_, **__: [])  # as above
     exec(compile(code.replace("seeds=64", "seeds=2"), "README.md", "exec"), {})
     assert (tmp_path / "runs" / "video-1" / "results.json").exists() == ("framegen.train(" in code)
 

@@ -10,7 +10,6 @@ from typing import Any, Unpack
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from framegen.commands.generation import as_it_plays, check_output
@@ -29,11 +28,12 @@ from framegen.data.films.shots import shot_starts
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents, numbered
+from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of, counted, say
 from framegen.models.nets.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.report.continuation import Continuation, write_generated
-from framegen.report.tables import print_results
+from framegen.report.tables import Screen, print_results
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
 
@@ -78,9 +78,8 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
     """The frames that the model goes on from, (T, C, H, W), their rate, and whether they loop."""
     task = run.config.task
     if not isinstance(task, Film):
-        raise OptionError(
-            f"{run.folder}: was not trained on films; framegen generate {run.folder} --prompt {film} goes on"
-        )
+        way_out = f"{command('generate', run.folder, '--prompt', film)} goes on"
+        raise OptionError(f"{run.folder}: was not trained on films; {way_out}")
     assert run.data.file is not None
     manifest, digest = read_manifest(run.data.file.parent), content_digest(film)
     # Another film than those of the data set is read at the first one's rate.
@@ -164,7 +163,7 @@ def continue_films(
 
 def print_films(made: Continued, **_: Any) -> None:
     """Print the result of `continue_films`."""
-    print_results(made.run.results, Console())
+    print_results(made.run.results, Screen())
     answer(
         "",
         f"How it goes on:           {made.continued}",

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
-from rich.console import Console
 from torch import nn
 
 from framegen.config.config import Config
@@ -31,7 +30,7 @@ from framegen.models.kernels import fused
 from framegen.models.predictor import Plain, Predictor
 from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
-from framegen.report.tables import print_all_metrics
+from framegen.report.tables import Screen, print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
 from framegen.runs.folder import lock
 from framegen.runs.run import Run, load
@@ -85,7 +84,7 @@ def evaluate(
 
 def print_run(run: Run, /, **_: Any) -> None:
     """Print the result of `evaluate`."""
-    print_all_metrics(run.results, Console())
+    print_all_metrics(run.results, Screen())
     if run.config.task.reservation:
         print(run.config.task.reservation)
     answer("", run.folder / RESULTS, run.folder / "figures")
@@ -95,7 +94,7 @@ def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
     """Make a run's pictures again from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`{command(f'evaluate {run}')}` makes it and the pictures"
+        way_out = f"`{command('evaluate', run)}` makes it and the pictures"
         raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed

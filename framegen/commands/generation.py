@@ -16,6 +16,7 @@ from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, 
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents
+from framegen.machine.plugins import command
 from framegen.machine.progress import counted, say
 from framegen.models.kernels import fused
 from framegen.models.nets.recall import MEMORY, TRUSTED_AFTER
@@ -176,7 +177,7 @@ def _load(run: Path) -> Checkpoint:
     """The models of a run that can continue a prompt."""
     if is_video(run) and not any((run / name).exists() for name in (CONFIG, checkpoint.CHECKPOINT)):
         first = f"{run}: is a video; the run comes first, the video after --prompt"
-        raise OptionError(f"{first}: framegen generate RUN --prompt {run}")
+        raise OptionError(f"{first}: {command('generate', 'RUN', '--prompt', run)}")
     saved = checkpoint.load(run)
     if not saved.config.task.next_frame:
         lagged = "its model predicts a lagged value, not the next frame"

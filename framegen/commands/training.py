@@ -173,8 +173,7 @@ def begin(
     are known already. Of several processes rank 0 alone writes, and knows the optimum."""
     description = read_config(run_dir)
     config = description.config
-    starting = f", starting W&B ({track})" if isinstance(track, str) else ""
-    say(f"{run_dir}: making or reading the clips{starting}", show)
+    say(f"{run_dir}: making or reading the clips", show)
     data = data or load_data(config.task, description.data_dir)
     tensors, place = {}, place or Place(config.members)
     if (run_dir / RESUME).exists():
@@ -201,7 +200,7 @@ def begin(
     )
     if tensors:
         training.restore(tensors)
-    interrupts.advice = f"; all is saved, go on with: {command(f'train --resume {run_dir}')}"
+    interrupts.advice = f"; all is saved, go on with: {command('train', '--resume', run_dir)}"
     return training, run
 
 

@@ -110,7 +110,7 @@ def configure(
         import_installed()
         if experiment not in EXPERIMENTS:
             no_such = f"{experiment}: no such experiment{nearest(experiment, EXPERIMENTS)}"
-            raise OptionError(f"{no_such}; there are {', '.join(EXPERIMENTS)}")
+            raise OptionError(f"{no_such}; framegen experiments lists them")
     config = EXPERIMENTS[experiment] if isinstance(experiment, str) else experiment
     given, known = options or {}, values_of(config)
     for name in given:

@@ -12,6 +12,7 @@ from framegen.config.training import Device, Mode, Training
 
 Positional = tyro.conf.Positional
 Look = Literal["compare", "clean"]
+Films = Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILM ...")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,7 @@ class _Tracked(_Runs):
 
 @dataclass(frozen=True, kw_only=True)
 class _OfRun(_Runs):
-    run: Positional[str]
+    run: Annotated[Positional[str], tyro.conf.arg(metavar="RUN")]
     """The run: its folder, or its name in the folder of the runs."""
 
 
@@ -79,7 +80,7 @@ class Train(_Experiment):
 class TrainFilms(Train, _Films):
     """Train a model on films."""
 
-    films: Positional[tuple[Path, ...]] = ()
+    films: Films = ()
     """Films, or folders of them, to be imported first; none: --dataset names what was imported before."""
 
 
@@ -110,7 +111,7 @@ class Continue(_Tracked, _Data, _Films):
     NAME-continued.mp4, the frames alone, and NAME-compare.mp4, beside the truth on a part that training
     never saw. The same command again trains no more."""
 
-    films: Positional[tuple[Path, ...]]
+    films: Films
     """Films, or folders of them; the first one is continued."""
     seconds: float = 2.0
     """Seconds to generate, at the film's own rate."""
@@ -134,7 +135,7 @@ class Continue(_Tracked, _Data, _Films):
 class Resume(_Tracked):
     """Take up a training where it was stopped. The run keeps the options that it began with."""
 
-    run: Annotated[str, tyro.conf.arg(name="resume")]
+    run: Annotated[str, tyro.conf.arg(name="resume", metavar="RUN")]
     """The run: its folder, or its name in the folder of the runs."""
 
 
@@ -159,7 +160,7 @@ class Probe(_OfRun, _Tracked):
 class Compare(_Runs):
     """Put finished runs side by side: one line each, with their results on the test clips."""
 
-    runs: Positional[tuple[str, ...]]
+    runs: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN RUN ...")]
     """The runs: their folders, or their names in the folder of the runs."""
     out: Path | None = None
     """File to write: .png (errors over the horizon, and over a numeric option), .csv, .json or .tex."""
@@ -239,7 +240,7 @@ class Import(_Films, _Data):
     """Bring films into a data set: decoded once, cut into shots, split, kept in data/NAME. The same films
     again are known; an import that was stopped goes on."""
 
-    paths: Positional[tuple[Path, ...]]
+    paths: Films
     """Films (MP4, MOV, MKV, WebM, AVI, GIF, APNG, WebP, …), folders of them, folders of pictures."""
     name: str
     """Name of the data set."""
@@ -254,7 +255,7 @@ class ListData(_Data):
 class ShowData(_Data):
     """Show what a data set holds, or how a film is read: statistics, a contact sheet, a GIF of a data set."""
 
-    what: Positional[str]
+    what: Annotated[Positional[str], tyro.conf.arg(metavar="NAME|FILM")]
     """Name of a data set, or a film, or a folder of pictures."""
     size: int = 64
     """Longer side at which a film is shown, in pixels; a data set has its own."""

@@ -59,11 +59,7 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
         raise OptionError(f"--{each}: cannot be combined with films: {ways}")
-    usual = EXPERIMENTS[name]
-    kind = TrainFilms if isinstance(usual.task, Film) else Train
-    default = kind(task=usual.task, model=usual.model, training=usual.training)
-    about = f"{name}: {usual.description}. Go on with a stopped run: framegen train --resume RUN."
-    options = parse(kind, f"train {name}", words, default=default, description=about)
+    options = _parse("train", name, words)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
@@ -73,10 +69,20 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
 
 def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
     """`parse_train` for `search`: its options, and the config of a trial."""
-    usual = EXPERIMENTS[name]
-    default = Search(task=usual.task, model=usual.model, training=usual.training)
-    options = parse(Search, f"search {name}", words, default=default)
+    options = _parse("search", name, words)
     return options, _config(name, options, words)
+
+
+def usual_options(command: str, name: str) -> Train | Search:
+    """The options of `train` or `search` with the values of an experiment."""
+    usual = EXPERIMENTS[name]
+    kind = Search if command == "search" else TrainFilms if isinstance(usual.task, Film) else Train
+    return kind(task=usual.task, model=usual.model, training=usual.training)
+
+
+def _parse(command: str, name: str, words: Sequence[str]) -> Any:
+    usual = usual_options(command, name)
+    return parse(type(usual), f"{command} {name}", words, default=usual)
 
 
 def read_generate(words: Sequence[str]) -> dict[str, Any]:
@@ -98,8 +104,8 @@ def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
     if Path(words[0]).exists():
         return "clips", words
     raise OptionError(
-        f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)}; there are"
-        f" {', '.join(EXPERIMENTS)}; a film is named by its file"
+        f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)};"
+        " framegen experiments lists them; a film is named by its file"
     )
 
 

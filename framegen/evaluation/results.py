@@ -200,7 +200,7 @@ def write_results(folder: Path, results: Results) -> None:
 
 def read_results(folder: Path) -> Results:
     """Read results.json. Raises UserError where it is missing or damaged."""
-    way_out = f"`{command(f'evaluate {folder}')}` makes it anew"
+    way_out = f"`{command('evaluate', folder)}` makes it again"
     try:
         results = read_json(folder / RESULTS, Results)
         if results.median_seed not in [member.seed for member in results.members]:

@@ -32,7 +32,7 @@ CLIP_BYTES = 120_000
 def check_playable(run: Run) -> None:
     """Raises UserError, with the way out, where a run's net cannot run in the page."""
     model, (channels, height, width) = run.model, run.data.frame_shape
-    way_out = f"{command(f'generate {run.folder} --out clip.gif')} shows what it does"
+    way_out = f"{command('generate', run.folder, '--out', 'clip.gif')} shows what it does"
     if not _is_linear(model, channels * height * width):
         kind = type(run.config.model).__name__
         dense = " with a density head" if model.has_density else ""

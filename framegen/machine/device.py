@@ -48,11 +48,14 @@ def seeded(*numbers: int) -> Iterator[None]:
         yield
 
 
-def peak_memory(device: torch.device) -> int:
-    """The most bytes this process has held: of a GPU since training began, of main memory since its start."""
+def peak_memory(device: torch.device) -> int | None:
+    """The most bytes this process has held: of a GPU since training began, of main memory since its start;
+    None on Windows, which does not say it to Python."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    import resource  # which Windows has not
-
+    try:
+        import resource
+    except ImportError:
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

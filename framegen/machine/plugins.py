@@ -3,6 +3,7 @@
 import importlib
 import os
 import shlex
+import subprocess
 import sys
 import traceback
 from collections.abc import Sequence
@@ -75,7 +76,10 @@ def _said(error: BaseException, name: str) -> str:
     return f"{type(error).__name__}: {error}" + (f" (line {lines[-1]})" if lines else "")
 
 
-def command(arguments: str) -> str:
-    """A command of framegen as it works here: through uv where uv started this, with what --import named."""
-    program = "uv run framegen" if "UV_RUN_RECURSION_DEPTH" in os.environ else "framegen"
-    return " ".join([program, *(f"--import {shlex.quote(word)}" for word in named), arguments])
+def command(*words: object) -> str:
+    """A command of framegen, to be pasted: through uv where uv started this, with what --import named, and
+    what has spaces in it quoted."""
+    program = ["uv", "run", "framegen"] if "UV_RUN_RECURSION_DEPTH" in os.environ else ["framegen"]
+    imports = [part for word in named for part in ("--import", word)]
+    line = [*program, *imports, *map(str, words)]
+    return subprocess.list2cmdline(line) if os.name == "nt" else shlex.join(line)

@@ -6,8 +6,6 @@ import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -22,20 +20,6 @@ LINE_EVERY = 20.0
 """Seconds after which work that is under way says so where there is no terminal."""
 
 Item = TypeVar("Item")
-
-
-def prepare_streams() -> None:
-    """Let every command print: any name in any encoding, and into nothing where a stream is closed, since the
-    next file that is opened would get its number, and what is printed."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (as long as the process)
-    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def answer(*lines: object) -> None:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from framegen.evaluation.image_quality import PICTURES
 from framegen.evaluation.likelihood import COVERAGE
@@ -30,6 +32,13 @@ HORIZONS = (1, 5, 10)
 """Generated frames at which a table shows a model's errors."""
 LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
+
+
+class Screen(Console):
+    """stdout, for tables: letters that its encoding lacks are replaced before columns are measured."""
+
+    def render_str(self, text: str, **more: Any) -> Text:
+        return super().render_str(text.encode(self.encoding, "legible").decode(self.encoding), **more)
 
 
 def print_results(results: Results, console: Console) -> None:

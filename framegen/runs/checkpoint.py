@@ -11,6 +11,7 @@ from framegen.config.config import Config, from_json, to_dict
 from framegen.evaluation.results import Session
 from framegen.machine.errors import UserError
 from framegen.machine.files import load_tensors, parse_json, save_tensors
+from framegen.machine.plugins import command
 from framegen.models import build
 from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor
@@ -55,7 +56,7 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     if path.is_dir() and not (path / CHECKPOINT).exists():
-        way_out = "framegen train --resume goes on with one that was stopped as it began"
+        way_out = f"{command('train', '--resume', path)} goes on with one that was stopped as it began"
         raise UserError(f"{path / CHECKPOINT}: no such file, so there is no trained model; {way_out}")
     path = path / CHECKPOINT if path.is_dir() else path
     weights, metadata = load_tensors(path)

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from framegen.commands.own_films import on_films
 from framegen.commands.training import begin_or_go_on, train
 from framegen.config.config import Config
@@ -22,7 +20,7 @@ from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, say
-from framegen.report.tables import print_results
+from framegen.report.tables import Screen, print_results
 from framegen.runs.folder import CONFIG, never_began, read_config
 from framegen.runs.run import Run
 from framegen.studies.comparison.finished import read_finished
@@ -121,21 +119,21 @@ def print_all(runs: Mapping[str, Run], **_: Any) -> None:
     if len(runs) == 1:
         print_run(next(iter(runs.values())))
         return
-    print_comparison({run.folder.name: read_finished(run.folder) for run in runs.values()}, Console())
+    print_comparison({run.folder.name: read_finished(run.folder) for run in runs.values()}, Screen())
     answer("", "Everything is in", *(f"  {run.folder}" for run in runs.values()))
 
 
 def print_run(run: Run, /, **_: Any) -> None:
     """Print a training's results, the pictures to look at, and the next commands."""
     folder, results = run.folder, run.results
-    print_results(results, Console())
+    print_results(results, Screen())
     made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
     answer("", f"Everything is in {folder}. To look at:", *(f"  {path}" for path in made))
     if len(results.members) > 1:
         shown = f"seed {results.median_seed}, the median one on the validation clips"
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
-    runs_on = f"generate {folder} --num-frames 100 --out {clip}"
-    answer(f"Next: {command(runs_on if results.closed_loop else f'evaluate {folder}')}")
+    runs_on = "generate", folder, "--num-frames", 100, "--out", clip
+    answer(f"Next: {command(*runs_on if results.closed_loop else ('evaluate', folder))}")
     if is_playable(run):
-        answer(f"Or play with it in a browser: {command(f'play {folder}')}")
+        answer(f"Or play with it in a browser: {command('play', folder)}")

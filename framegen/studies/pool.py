@@ -75,9 +75,8 @@ def _start_worker(stop: Event, plugins: list[str]) -> None:
         import_plugin(word)
     for name in ("WANDB_RUN_ID", "WANDB_NAME"):
         os.environ.pop(name, None)  # of one run, and here are many
-    signal.pthread_sigmask(
-        signal.SIG_BLOCK, [signal.SIGINT]
-    )  # a terminal sends it to all: the parent decides
+    if hasattr(signal, "pthread_sigmask"):  # a terminal sends SIGINT to all: the parent decides
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, _idle)  # between runs: a worker that died would break the pool
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
-from rich.console import Console
 
 from framegen.commands.playing import play
 from framegen.config.config import Config
@@ -27,6 +26,7 @@ from framegen.machine.progress import advancing, answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
+from framegen.report.tables import Screen
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
@@ -115,7 +115,7 @@ def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) ->
     """Print the result of `reproduce`."""
     for number, finding in findings.items():
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
-        Console().print(text, highlight=False, markup=False)
+        Screen().print(text, highlight=False, markup=False)
     answer("", f"The report, to open in a browser: {runs_dir / FOLDER / REPORT}")
 
 
@@ -160,7 +160,7 @@ def _identity(folder: Path) -> str:
     path = folder / WANDB_ID
     if not path.exists():
         write_text(path, f"reproduce-{time.time_ns():x}\n")
-    return path.read_text().strip()
+    return path.read_text(encoding="utf-8").strip()
 
 
 def _affordable(seeds: int) -> int:

@@ -43,7 +43,7 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
     planned = max(1, steps_within(budget - spent, steps, step, validation))
     say(
         f"--minutes {config.training.minutes:g}: about {count_of(planned, 'step')}, {steps} an epoch,"
-        f" {duration(step)} a step on this machine, {memory}",
+        f" {duration(step)} a step on this machine{memory}",
         show,
     )
     passes = (1 + (data.test_frames is not None)) / (1 + (config.training.closed_loop > 0))
@@ -110,6 +110,6 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
     # closed-loop it would be that of one kind.
     of_two_kinds = config.training.closed_loop and config.training.closed_loop_share < 1
     step = (mean if of_two_kinds else median)(times[1:]) / len(rates)
-    gpu = "the GPU's " if engine.device.type == "cuda" else ""
-    memory = f"{peak_memory(engine.device) / 1e9:.1f} GB of {gpu}memory"
+    gpu, peak = "the GPU's " if engine.device.type == "cuda" else "", peak_memory(engine.device)
+    memory = "" if peak is None else f", {peak / 1e9:.1f} GB of {gpu}memory"
     return step, validation * len(models) * len(data.val) / len(few), memory

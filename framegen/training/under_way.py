@@ -81,7 +81,7 @@ class OngoingTraining:
             if current().rank > 0:
                 raise
             saved = f"step {self.saved_step} is saved, go on from there with"
-            way_out = command(f"train --resume {self.folder}")
+            way_out = command("train", "--resume", self.folder)
             raise UserError(f"{self.folder}: {lost}; {saved}: {way_out}") from lost
 
     def stop_if_told(self, save: bool) -> None:
@@ -165,11 +165,12 @@ class OngoingTraining:
         """How fast the steps went since a place of the epoch that began at a step."""
         seconds, waited = self.place.seconds - before.seconds, self.place.waited - before.waited
         batch, whole = self.config.training.batch_size, clips_per_epoch(self.config, self.data)
+        peak = peak_memory(self.engine.device)
         clips = min(whole, (self.place.step - first) * batch) - (before.step - first) * batch
         return {
             "train/clips_per_second": len(self.place.seeds) * clips / seconds,
             "train/waiting": waited / seconds,
-            "train/peak_memory": peak_memory(self.engine.device),
+            **({} if peak is None else {"train/peak_memory": peak}),
         }
 
     def facts(self) -> TrainingFacts:

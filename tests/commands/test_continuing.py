@@ -23,7 +23,10 @@ from framegen.runs.folder import CONFIG
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
-QUICK: dict[str, Any] = {"epochs": 1, "clips_per_epoch": 8, "num_frames": 8, "context": 4, "hidden_size": 2}
+QUICK: dict[str, Any] = {
+    **{"epochs": 1, "clips_per_epoch": 8, "num_frames": 8, "context": 4},
+    **{"hidden_size": 2, "media_every": 0},
+}
 SHOTS = [scene(seed, 24, (36, 48)) for seed in range(4)]
 
 
@@ -40,7 +43,9 @@ def run(film: Path, tmp_path_factory: pytest.TempPathFactory) -> framegen.Run:
     """A model that was trained on the film. Read only."""
     root = tmp_path_factory.mktemp("trained")
     places = {"runs_dir": root / "runs", "data_dir": root / "data", "track": "disabled"}
-    return framegen.train_on(film, None, 32, show=False, **places, **QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "draw_run", lambda *_: [])
+        return framegen.train_on(film, None, 32, show=False, **places, **QUICK)
 
 
 def test_a_film_is_trained_on_once(film: Path, run: framegen.Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +59,7 @@ def test_a_film_is_trained_on_once(film: Path, run: framegen.Run, capsys: pytest
     assert run.data.frame_shape == (3, 24, 32)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_training_that_was_stopped_goes_on(
     film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +169,7 @@ def test_a_moving_picture_that_loops_goes_on_looping(
         assert len(prompt) == QUICK["num_frames"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_clips_are_as_short_as_a_short_film_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -370,6 +377,7 @@ def test_train_takes_films_by_their_names_and_no_runs(
     monkeypatch.chdir(tmp_path)
     encode(tmp_path / "ball.mp4", scene(0, 30, (36, 48)))
     options = ["--size", "32", "--epochs", "1", "--clips-per-epoch", "8", "--hidden-size", "2"]
+    options += ["--media-every", "0"]
     code, said, err = framegen("train", "ball.mp4", *options, "--name", "mine")
     assert code == 0, err
     assert "clips have 5 frames, where 20 are usual" in err

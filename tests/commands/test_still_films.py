@@ -15,7 +15,10 @@ from framegen.report.draw import _members
 from framegen.report.tables import print_results
 from tests.data.films import Pictures, encode, scene
 
-QUICK: dict[str, Any] = {"epochs": 2, "clips_per_epoch": 8, "num_frames": 8, "context": 4, "hidden_size": 2}
+QUICK: dict[str, Any] = {
+    **{"epochs": 2, "clips_per_epoch": 8, "num_frames": 8, "context": 4},
+    **{"hidden_size": 2, "media_every": 0},
+}
 MOVING = scene(3, 90, (36, 48))
 STILL = {
     "throughout": np.repeat(MOVING[:1], 60, 0),
@@ -55,6 +58,7 @@ def test_where_nothing_moves_errors_stand_in_place_of_ratios(
     assert label == "mean squared error" + " over copy last's" * (pictures is not STILL["throughout"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_something_moves_an_epochs_line_has_multiples_of_copyings_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

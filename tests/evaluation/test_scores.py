@@ -198,6 +198,7 @@ def test_what_is_no_number_can_be_written_and_read_again(run: Run, dense_run: Pa
     assert lost.validation == {"copy last": 0.1}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_world_of_next_to_no_noise_is_trained_and_measured(framegen: Runner, tmp_path: Path) -> None:
     small = ["--num-clips", "20", "--num-test-clips", "40", "--clips-per-epoch", "0", "--hidden-size", "4"]
     where = ["--epochs", "1", "--name", "still", "--runs-dir", tmp_path, "--data-dir", tmp_path]
@@ -210,6 +211,7 @@ def test_a_world_of_next_to_no_noise_is_trained_and_measured(framegen: Runner, t
     assert results.one_step["model"]["skill"] is not None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_a_worlds_numbers_are_to_be_read_with_is_said_again(framegen: Runner, tmp_path: Path) -> None:
     world = ["--noise", "0.001", "--size", "4", "--reach", "1", "--name", "still"]
     code, _, err = framegen(

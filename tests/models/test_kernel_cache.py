@@ -18,7 +18,7 @@ from framegen.models.kernels.fused import FusedPredictor, shape_of
 from framegen.models.nets.recurrent import RecurrentNet
 from tests.conftest import needs_compiler
 
-pytestmark = needs_compiler
+pytestmark = [needs_compiler, pytest.mark.usefixtures("quickly_compiled")]
 SOMEBODY = 65534
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -54,22 +54,17 @@ def _linked_folder(folder: Path, file: Path) -> None:
     folder.symlink_to(folder.rename(folder.with_name("elsewhere")))
 
 
-@pytest.fixture(autouse=True)
-def _quickly_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = tuple("-O0" if flag == "-O3" else flag for flag in kernel.FLAGS)
-    assert "-O0" in quick
-    monkeypatch.setattr(kernel, "FLAGS", quick)
-
-
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Path]]:
     """A library in the cache, under the name that is looked for, that leaves a mark where it is loaded."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    with monkeypatch.context() as patched:  # what has been loaded under a name stays
-        patched.setattr(kernel, "_load", lambda path: path)
+    looked_for: list[Path] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(kernel, "_compile", lambda _, folder, key: folder / key)
+        patched.setattr(kernel, "_load", looked_for.append)
         library.cache_clear()
         library(shape_of(_net()))
-    (file,) = (tmp_path / "cache" / "framegen").iterdir()
+    (begins,) = looked_for
     mark, source = tmp_path / "mark", tmp_path / "planted.c"
     source.write_text(
         '#include <stdio.h>\n__attribute__((constructor)) static void leave(void) { FILE* f = fopen("'
@@ -78,7 +73,9 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[P
     command = [compiler(), "-shared", "-fPIC", "-x", "c", str(source), "-o", str(tmp_path / "planted.so")]
     subprocess.run(command, check=True)
     content = (tmp_path / "planted.so").read_bytes()
-    file.write_bytes(content + hashlib.sha256(content).digest())
+    file = begins.with_name(f"{begins.name}-{hashlib.sha256(content).hexdigest()[:24]}.so")
+    file.touch(0o700)
+    file.write_bytes(content)
     library.cache_clear()
     yield file, mark
     library.cache_clear()

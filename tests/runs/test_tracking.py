@@ -3,7 +3,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+from wandb.util import get_core_path
 
 from framegen.commands import training
 from framegen.commands.training import Enough
@@ -29,7 +29,7 @@ from framegen.runs.tracking import Tracker
 from framegen.runs.weights_and_biases import resolve_mode
 from framegen.training.loop import Epoch
 from tests.conftest import CLOCKS, SMALL_CONFIG, rows_of, smallest
-from tests.forked import FRAMEGEN, Forked
+from tests.forked import FRAMEGEN, UNDRAWN, Forked
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
@@ -39,7 +39,7 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
 
 
 def records_of(file: Path) -> list[dict[str, Any]]:
-    command = [Path(sys.executable).parent / "wandb", "leet", "inspect", "--json", str(file)]
+    command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -216,7 +216,7 @@ def test_what_an_agent_types_and_the_environment_says_is_taken(tmp_path: Path) -
     options = "--learning_rate=0.02 --hidden_size=8 --epochs=1 --num_clips=20 --num_val_clips=2 "
     options += "--num_test_clips=2 --num_frames=12 --media_every=0"
     command = ["train", "video", *options.split(), "--track", "offline"]
-    Forked(FRAMEGEN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
+    Forked(UNDRAWN, *command, folder=tmp_path, environment={**os.environ, **said}).succeeded()
     assert [path.name for path in (tmp_path / "own" / "data").iterdir()] == ["artifacts"]
     assert not (tmp_path / "runs" / "wandb" / "data").exists()
     records = read_records(tmp_path / "runs")

@@ -145,6 +145,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
     for name in shared.planned:
         (folder / name).symlink_to(kinds.get(name, video).folder)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "LENGTH", 1000)
         patch.setattr(generation, "LENGTHS", (5, 50, 100))
         patch.setattr(generation, "HORIZONS", (14, 60))
         return shared, {number: claim.measure(shared) for number, claim in CLAIMS.items()}
@@ -288,6 +289,7 @@ def test_what_cannot_be_reproduced_is_named(
 PROGRAM = """
 import json, os, signal, sys
 from pathlib import Path
+import torch
 from framegen.studies import pool
 from framegen.studies import reproduce
 from framegen.machine.interrupts import Interrupted
@@ -306,7 +308,10 @@ def stop_when_two_have_begun(folder, config):
 
 if __name__ == "__main__":
     if sys.argv[2] == "stop":
-        reproduce.part_done = stop_when_two_have_begun
+        reproduce.part_done, wait = stop_when_two_have_begun, reproduce.wait
+        reproduce.wait = lambda pending, **how: wait(pending, **how | {"timeout": 0.05})
+    else:
+        torch.set_num_threads(1)  # one process for both
     folder, options = Path(sys.argv[1]), json.loads(sys.argv[3])
     try:
         reproduce.reproduce(folder / "runs", folder / "data", [12], 2, "offline", **options)
@@ -316,7 +321,7 @@ if __name__ == "__main__":
 """
 
 
-LONG: dict[str, Any] = {**SMALL, "epochs": 60, "engine": "torch"}
+LONG: dict[str, Any] = {**SMALL, "num_clips": 20, "num_frames": 12, "epochs": 30, "engine": "torch"}
 
 
 def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
@@ -336,7 +341,7 @@ def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     assert before == {name: (folder / name / "config.json").read_bytes() for name in CLAIMS[12].needs}
     assert (folder / "report.html").exists()
     steps = [row["step"] for row in rows_of(folder / "bits") if "train/loss" in row]
-    assert steps == list(range(1, 241))
+    assert steps == list(range(1, 61))
     # In W&B the runs of the claims are one group, and the report is one run, begun twice.
     records = [each for file in tmp_path.rglob("offline-run-*/*.wandb") for each in records_of(file)]
     runs = [each["run"] for each in records if each["type"] == "run" and "config" in each["run"]]

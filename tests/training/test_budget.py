@@ -23,10 +23,11 @@ from framegen.runs.run import Run
 from framegen.training import budget, loop
 from framegen.training.engine import TorchEngine
 from framegen.training.loop import Epoch
-from tests.conftest import SMALL_CONFIG
+from tests import conftest
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
+SMALL_CONFIG = replace(conftest.SMALL_CONFIG, task=replace(conftest.SMALL, num_frames=12))
 
 
 class Machine:

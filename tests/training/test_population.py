@@ -59,11 +59,11 @@ def _same(ours: list[torch.Tensor], theirs: list[torch.Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("config", [SMALL_CONFIG, STREAM], ids=["clips", "stream"])
+@pytest.mark.parametrize("config", [TINY, STREAM], ids=["clips", "stream"])
 def test_each_member_is_bit_equal_to_its_seed_trained_alone(
     config: Config, engine: Engine, tmp_path: Path
 ) -> None:
-    config = replace(config, model=Recurrent("tanh", 6))
+    config = replace(config, model=SIX)
     together = _train(replace(config, seeds=SEEDS), tmp_path, "together", engine)
     rows = []
     for seed in SEEDS:
@@ -85,12 +85,12 @@ def test_each_member_is_bit_equal_to_its_seed_trained_alone(
 @pytest.mark.parametrize(
     ("config", "model", "engine"),
     [
-        (SMALL_CONFIG, SIX, "torch"),
+        (TINY, SIX, "torch"),
         (STREAM, SIX, "torch"),
-        pytest.param(SMALL_CONFIG, SIX, "fused", marks=needs_compiler),
+        pytest.param(TINY, SIX, "fused", marks=needs_compiler),
         pytest.param(STREAM, SIX, "fused", marks=needs_compiler),
         (TINY, ConvRecurrent("predrnn", 3, 2, 3, 1, "motion"), "torch"),
-        (SMALL_CONFIG, replace(SIX, density=2), "torch"),
+        (TINY, replace(SIX, density=2), "torch"),
     ],
     ids=["clips-torch", "stream-torch", "clips-fused", "stream-fused", "predrnn", "density"],
 )
@@ -301,6 +301,7 @@ def test_a_film_may_stand_behind_an_option_of_films(tmp_path: Path) -> None:
     assert (asked.options.films, asked.config.training.epochs) == ((tmp_path / "move.mp4",), 1)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_where_nothing_is_to_be_gained_a_population_ends_all_the_same(
     framegen: Runner, tmp_path: Path
 ) -> None:

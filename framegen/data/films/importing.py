@@ -89,7 +89,7 @@ def _alone(folder: Path, show: bool) -> Iterator[None]:
 
 def print_imported(folder: Path, name: str, **_: Any) -> None:
     """Print the result of `import_films`."""
-    answer(folder, f"Next: {command(f'data show {name}')}")
+    answer(folder, f"Next: {command('data', 'show', name)}")
 
 
 def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Skipped]]:

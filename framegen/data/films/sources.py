@@ -13,6 +13,7 @@ from framegen.data.films.kinds import FILMS, FOREIGN, PICTURES, check_path, visi
 from framegen.data.films.pictures import folder_files, frame_count, open_picture
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import blaming
+from framegen.machine.plugins import command
 
 ALWAYS_MOVE, MAY_MOVE = {".gif", ".apng"}, {".png", ".webp", ".tif", ".tiff"}
 
@@ -73,9 +74,8 @@ def _in_folder(folder: Path) -> list[Path]:
     for place, folders, _ in os.walk(folder):
         inside = visible(Path(place))
         if {each.name for each in inside} >= RUN:
-            raise OptionError(
-                f"{place}: is a run, not films; framegen train --resume {place} goes on with it"
-            )
+            way_out = f"{command('train', '--resume', place)} goes on with it"
+            raise OptionError(f"{place}: is a run, not films; {way_out}")
         folders[:] = [each.name for each in inside if each.name in folders]
         files = [each for each in inside if each.name not in folders]
         films = [file for file in files if file.suffix.lower() in FILMS | ALWAYS_MOVE or _moves(file)]

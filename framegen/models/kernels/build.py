@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,9 +15,6 @@ from pathlib import Path
 
 import platformdirs
 from torch import Tensor
-
-from framegen.machine.errors import UserError
-from framegen.machine.files import replacing
 
 SOURCE = Path(__file__).with_name("recurrent.cpp")
 
@@ -27,8 +25,6 @@ FLAGS = (
 
 FUNCTIONS = "gradient", "train", "predict"
 """That the source exports."""
-
-DIGEST_BYTES = 32
 
 SECONDS = 300
 """That a compiler may take; on a busy machine it takes some ten."""
@@ -67,7 +63,9 @@ def compiler() -> str:
     """The machine's C++ compiler. Raises FusedUnavailable where there is none."""
     names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
     if (path := next(filter(None, map(shutil.which, names)), None)) is None:
-        raise FusedUnavailable("needs a C++ compiler, and none was found")
+        raise FusedUnavailable("needs a C++ compiler (g++ or clang++), and none was found")
+    if sys.platform == "darwin" and path.startswith("/usr/bin/") and _run(["xcode-select", "-p"]).returncode:
+        raise FusedUnavailable("needs a C++ compiler, which xcode-select --install brings")  # a stub is there
     return path
 
 
@@ -80,14 +78,14 @@ def library(shape: Shape) -> ctypes.CDLL:
     said = repr(command[:-1]).encode()  # not where the source lies: every installation may take the same
     sources = [SOURCE, *sorted(SOURCE.parent.glob("*.hpp"))]
     content = [each.read_bytes() for each in sources]
-    key = hashlib.sha256(b"\0".join([*content, said, machine])).hexdigest()[:24]
+    key = _digest(b"\0".join([*content, said, machine]))
     if (cache := _cache()) is not None:
-        if _whole(path := cache / f"{key}.so"):
+        if (path := next(filter(_whole, cache.glob(f"{key}-*.so")), None)) is not None:
             return _load(path)
-        with suppress(UserError):  # a full disk
-            return _load(_compile(command, path))
+        with suppress(OSError):  # a full disk
+            return _load(_compile(command, cache, key))
     with tempfile.TemporaryDirectory(prefix="framegen-") as own:  # what is loaded needs no file
-        return _load(_compile(command, Path(own) / f"{key}.so"))
+        return _load(_compile(command, Path(own), key))
 
 
 def _cache() -> Path | None:
@@ -121,12 +119,14 @@ def _load(path: Path) -> ctypes.CDLL:
 
 
 def _whole(path: Path) -> bool:
-    """Whether a library of ours is there and whole: it ends in the SHA-256 of what stands before."""
+    """Whether a library is ours, and as it was compiled: its name ends in its digest."""
     with suppress(OSError):
-        if _is_ours(path):
-            content = path.read_bytes()
-            return hashlib.sha256(content[:-DIGEST_BYTES]).digest() == content[-DIGEST_BYTES:]
+        return _is_ours(path) and path.stem.endswith(f"-{_digest(path.read_bytes())}")
     return False
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:24]
 
 
 def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
@@ -141,20 +141,19 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
         raise FusedUnavailable(f"cannot be compiled: {command[0]}: {error.strerror}") from error
 
 
-def _compile(command: list[str], path: Path) -> Path:
-    with replacing(path) as temporary:
-        temporary.touch()  # where this cannot be done, it is not the compiler that fails
+def _compile(command: list[str], folder: Path, key: str) -> Path:
+    """Compile into a folder; the name says what of, and the content's digest: macOS signs a library, so that
+    nothing may be written into it."""
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder) as own:
+        made = Path(own) / "made.so"
         # some compilers come without OpenMP: then one network after another
         for openmp in (["-fopenmp"], []):
-            done = _run([*command, *openmp, "-o", str(temporary)])
-            if done.returncode == 0:
-                content = temporary.read_bytes()
-                temporary.write_bytes(content + hashlib.sha256(content).digest())
-                temporary.chmod(0o700)  # whatever the umask lets others do
-                return path
-        raise FusedUnavailable(
-            f"does not compile with {command[0]} ({done.stderr.strip().splitlines()[-1:]})"
-        )
+            done = _run([*command, *openmp, "-o", str(made)])
+            if done.returncode == 0 and made.exists():
+                made.chmod(0o700)  # whatever the umask lets others do
+                return made.replace(folder / f"{key}-{_digest(made.read_bytes())}.so")
+        said = done.stderr.strip().splitlines()[-1:] or ["it makes no library"]
+        raise FusedUnavailable(f"does not compile with {command[0]} ({said[0]})")
 
 
 def pointer(tensor: Tensor | None) -> ctypes.c_void_p:

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from framegen.machine.errors import OptionError
 from framegen.machine.files import make_parents, to_json, write_text
 from framegen.machine.progress import answer
 from framegen.report.figures import style
+from framegen.report.tables import Screen
 from framegen.report.writers import check_new
 from framegen.runs.folder import find
 from framegen.studies.comparison.finished import (
@@ -72,7 +71,7 @@ def compare(
 
 def print_compared(compared: Mapping[str, Finished], out: Path | None, **_: Any) -> None:
     """Print the result of `compare`."""
-    print_comparison(compared, Console())
+    print_comparison(compared, Screen())
     if out is not None:
         answer(out)
 

@@ -70,7 +70,7 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
         title = f"mse above that of {printable(best)} on the same test clips, and its standard errors"
         _print(console, title, columns, rows, best)
     if bare := [name for name, run in runs.items() if run.errors is None]:
-        way_out = f"{command('evaluate RUN')} adds their clips' errors, by which runs are compared"
+        way_out = f"{command('evaluate', 'RUN')} adds their clips' errors, by which runs are compared"
         console.print(f"{printable(', '.join(bare))}: {way_out}", highlight=False)
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
 
 from framegen.config.config import to_dict
 from framegen.config.tasks import Orbit
@@ -21,6 +20,7 @@ from framegen.models.kernels import fused
 from framegen.models.predictor import cpu_threads
 from framegen.report.draw import could_make
 from framegen.report.figures import style
+from framegen.report.tables import Screen
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
 from framegen.runs.folder import find, lock, read_config
 from framegen.runs.run import Run, load
@@ -119,7 +119,7 @@ def probe(
 def print_probed(found: Probe, run: str, runs_dir: Path, **_: Any) -> None:
     """Print the result of `probe`."""
     folder = find(run, runs_dir)
-    print_probe(found, Console())
+    print_probe(found, Screen())
     made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
     answer("", folder / PROBE, *(path for path in made if path.exists()))
 

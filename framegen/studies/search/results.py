@@ -1,5 +1,6 @@
 """The trials of a search: on the terminal, and in its file, trials.json."""
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
@@ -7,13 +8,12 @@ from typing import Any, Literal
 from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
 from rich.table import Table
 
 from framegen.machine.files import json_text, write_text
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of
-from framegen.report.tables import formatted, print_results
+from framegen.report.tables import Screen, formatted, print_results
 from framegen.studies.search.found import Found
 
 Metric = Literal["skill", "mse"]
@@ -74,7 +74,7 @@ def write_trials(folder: Path, study: Study, command: str | None) -> None:
 
 def print_found(found: Found, **_: Any) -> None:
     """Print the result of `search`: the best trials, their number, and the best one's scores."""
-    study, console = found.study, Console()
+    study, console = found.study, Screen()
     best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)
     table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")
     for name in ("trial", f"validation {metric}", *map(option, best[0].params)):
@@ -89,7 +89,8 @@ def print_found(found: Found, **_: Any) -> None:
     print_results(found.run.results, console)
     made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
     answer("", "The best one, and the search:", *(f"  {path}" for path in made))
-    answer(f"The best one again: {command(str(found.command).removeprefix('framegen '))}")
+    if found.command:
+        answer(f"The best one again: {command(*shlex.split(found.command)[1:])}")
 
 
 def _shown(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -118,7 +119,7 @@ def command(config: Config) -> str:
     if config.seeds:
         counted = config.seeds == population(len(config.seeds))
         words += spelled("seeds", len(config.seeds) if counted else config.seeds)
-    return " ".join(words)
+    return shlex.join(words)
 
 
 def _fitted(config: Config, field: str, each: Range | Choice) -> Range | Choice:
@@ -151,7 +152,7 @@ def _of_file(name: str, words: Sequence[str]) -> list[str]:
     path = Path(found[1])
     check_file(path, MAX_BYTES)
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: is no TOML file: {error}") from error
     usual, said = values_of(EXPERIMENTS[name]), []
