@@ -198,4 +198,4 @@ def _installed(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise Unavailable("no JAX and Optax are here: `uv sync --group bench` brings them") from error
+        raise Unavailable("no JAX and Optax are here: `uv run --group bench` brings them") from error

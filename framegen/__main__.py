@@ -115,12 +115,12 @@ def _say_what_loads(words: list[str]) -> None:
 
 
 def _fault(error: Exception) -> str:
-    """What is said of an error that nobody foresaw; its traceback is kept in a file for ourselves alone."""
+    """The message of an unforeseen error; its traceback is kept in a file that only the user can read."""
     said = next(iter(str(error).splitlines()), "no more is known")
     if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported here
         asked = ". ".join(said.split(". ")[:2])
         way_out = "a smaller --batch-size or --accumulate N takes less, --device cpu none of the GPU's"
-        return f"{asked}: {way_out}; what a training had saved is there"
+        return f"{asked}: {way_out}; saved training is kept"
     import tempfile
     import traceback
 

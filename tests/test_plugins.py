@@ -88,7 +88,7 @@ def test_each_command_of_the_page_runs(
 def test_experiments_of_a_file_are_listed(folder: Path, framegen: Runner) -> None:
     code, out, _ = framegen("experiments", "--import", folder / "my_world.py")
     assert code == 0
-    assert "an echo of a swing" in out
+    assert "an echo-state net" in out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-"""Whatever the README tells its reader to type works: each command and each piece of Python, in a short
-form."""
+"""Whatever the README and the pages of docs/ tell their reader to type works: each command and each piece of
+Python, in a short form. Their links lead somewhere, and they stay short."""
 
 import re
 import shlex
@@ -23,7 +23,9 @@ from tests.data.films import encode, scene
 Runner = Callable[..., tuple[int, str, str]]
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+README, TEXT = PAGES[ROOT / "README.md"], "\n".join(PAGES.values())
 SHORT = {
     "num_clips": 64,
     "num_val_clips": 6,
@@ -34,19 +36,29 @@ SHORT = {
     "num_test_windows": 2,
 }
 NOT_RUN = {
-    "uv run pytest": "this test would run itself",
+    "uv run --group dev pytest": "this test would run itself",
     "uv run framegen reproduce": "takes minutes",
-    "uv run framegen reproduce --claims 11": "takes a minute",
-    "uv run python -m benchmarks": "takes minutes",
+    **{f"uv run framegen reproduce --claims {claims}": "takes a minute" for claims in ("11", "5 6", "6")},
+    "uv run --group bench python -m benchmarks": "takes minutes",
+    "uv run --group bench python -m benchmarks --device cuda": "needs a GPU",
     "uv run framegen train --track online": "needs an account",
     "uv run wandb login": "needs an account",
     "uv run wandb sync runs/wandb/offline-run-*": "needs an account",
     "uv run wandb leet runs/wandb": "waits for keys",
     "uv run wandb sweep sweep.yaml": "needs a server",
-    "uv sync --group bench": "needs a network",
+    **dict.fromkeys(
+        (
+            "uv venv",
+            "uv pip install --torch-backend cpu -e .",
+            "uv run --no-sync framegen train",
+            "uv sync --group dev --extra search",
+        ),
+        "changes the environment",
+    ),
+    "uv cache clean": "empties the machine's cache",
     "uv run torchrun --nproc-per-node 2 -m framegen train video-gru": "starts processes of its own",
     **dict.fromkeys(
-        re.findall(r"^    (uv run framegen .*--name (?:convgru|predrnn|minconvgru|mlp))$", README, re.M),
+        re.findall(r"^    (uv run framegen .*--name (?:convgru|predrnn|minconvgru|mlp))$", TEXT, re.M),
         "takes many minutes",
     ),
     "uv run framegen compare convgru predrnn minconvgru mlp --out permanence.png": "needs those",
@@ -55,12 +67,12 @@ NOT_RUN = {
     "uv run --extra search framegen search video --learning-rate 1e-3..1e-1 --hidden-size 3..16 --trials 20 "
     "--workers 2": "takes minutes",
 }
-"""Commands that are only read, and why; a new one in the README that cannot run must be named here."""
+"""Commands that are only read, and why; a new one that cannot run must be named here."""
 
 
-def commands() -> list[str]:
-    """Every command of the README in its order: indented lines, and those between backticks."""
-    found = re.findall(r"^    (uv .*)$|`(uv [^`]+)`", README, re.MULTILINE)
+def commands(text: str = TEXT) -> list[str]:
+    """Every command in its order, the README's first: indented lines, and those between backticks."""
+    found = re.findall(r"^    (uv .*)$|`(uv \w+ [^`]+)`", text, re.MULTILINE)
     return list(dict.fromkeys((line or inline).split("#")[0].strip() for line, inline in found))
 
 
@@ -107,25 +119,26 @@ def test_every_command_runs(folder: Path, framegen: Runner, monkeypatch: pytest.
 def test_what_is_not_run_is_at_least_a_command() -> None:
     assert NOT_RUN.keys() <= set(commands())
     for command in NOT_RUN:
-        match shlex.split(command):
+        for kind, name in re.findall(r"--(extra|group) (\w+)", command):
+            known = (
+                PROJECT["project"]["optional-dependencies"]
+                if kind == "extra"
+                else PROJECT["dependency-groups"]
+            )
+            assert name in known, command
+        match shlex.split(re.sub(r" --(extra|group) \w+| --no-sync", "", command)):
             case ["uv", "run", "framegen", "compare", *rest]:
                 assert len(parse(Compare, "compare", rest).runs) == 4
             case ["uv", "run", "framegen", "train", name, *rest] if name in EXPERIMENTS:
                 parse_train(name, rest)
             case ["uv", "run", "framegen", "train", *rest]:
                 assert read_train(rest)["asked"]
-            case ["uv", "run", "--extra", extra, "framegen", "train", name, *rest]:
-                project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-                assert extra in project["optional-dependencies"]
-                parse_train(name, rest)
-            case ["uv", "run", "--extra", extra, "framegen", "search", name, *rest]:
-                project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-                assert extra in project["optional-dependencies"]
+            case ["uv", "run", "framegen", "search", name, *rest]:
                 assert len(read_search(name, rest)[2]) == 2
             case ["uv", "run", "framegen", "reproduce", *rest]:
                 parse(Reproduce, "reproduce", rest)
-            case ["uv", "run", "python", "-m", module]:
-                assert find_spec(f"{module}.__main__")
+            case ["uv", "run", "python", "-m", module, *_]:
+                assert find_spec(f"{module}.__main__") or find_spec(module)
             case ["uv", "run", "wandb", verb, *_]:
                 from wandb.cli.cli import cli
 
@@ -133,15 +146,20 @@ def test_what_is_not_run_is_at_least_a_command() -> None:
             case ["uv", "run", "torchrun", "--nproc-per-node", count, "-m", "framegen", "train", name, *rest]:
                 assert int(count) > 1
                 parse_train(name, rest)
-            case ["uv", "sync", "--group", group]:
-                assert group in tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+            case ["uv", "run", "pytest"] | ["uv", "venv" | "sync" | "pip" | "cache", *_]:
+                pass
             case other:
-                assert other == ["uv", "run", "pytest"]
+                raise AssertionError(other)
 
 
-PIECES = re.findall(
-    r"^```python\n(.*?)^```", README + (ROOT / "docs" / "tracking.md").read_text(), re.MULTILINE | re.DOTALL
-)
+ELSEWHERE = {"weights.md": "test_docs.py", "extend.md": "test_plugins.py"}
+"""Pages whose Python another test runs."""
+PIECES = [
+    code
+    for path, text in PAGES.items()
+    if path.name not in ELSEWHERE
+    for code in re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -151,9 +169,47 @@ def test_each_piece_of_python_runs(code: str, tmp_path: Path, monkeypatch: pytes
     short = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, epochs=1), task=SMALL)
     monkeypatch.setitem(EXPERIMENTS, "video", short)
     exec(compile(code.replace("seeds=64", "seeds=2"), "README.md", "exec"), {})
-    assert (tmp_path / "runs" / "video-1" / "results.json").exists()
+    assert (tmp_path / "runs" / "video-1" / "results.json").exists() == ("framegen.train(" in code)
 
 
-def test_every_link_to_a_file_leads_somewhere() -> None:
-    for target in re.findall(r"\]\(([\w/-]+\.\w+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_pages_are_short_and_all_named() -> None:
+    contents = PAGES[ROOT / "docs" / "README.md"]
+    for path, text in PAGES.items():
+        assert len(text.splitlines()) <= (130 if text is README else 200), path
+        assert path.parent == ROOT or path.name == "README.md" or f"]({path.name})" in contents, path
+
+
+def test_every_experiment_is_told() -> None:
+    assert re.findall(r"^\| `([\w-]+)` \|", PAGES[ROOT / "docs" / "worlds.md"], re.M) == list(EXPERIMENTS)
+
+
+def prose(path: Path) -> str:
+    """A page without its blocks of code."""
+    return re.sub(r"^```.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_link_leads_somewhere() -> None:
+    """To a file, a picture, or a heading of a page."""
+    astray = []
+    for path in {*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("*/README.md")}:
+        for target in re.findall(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"", prose(path)):
+            name, _, anchor = "".join(target).partition("#")
+            to = path.parent / name if name else path
+            if name.startswith("https://"):
+                continue
+            if not to.exists() or (anchor and anchor not in anchors(prose(to))):
+                astray.append(f"{path.relative_to(ROOT)}: {''.join(target)}")
+    assert not astray, "\n".join(sorted(astray))
+
+
+def test_the_chinese_front_page_says_the_same() -> None:
+    chinese = (ROOT / "README.zh.md").read_text()
+    assert commands(chinese) == commands(README)
+    shown, said = (re.findall(r"runs/example/[\w-]+\.\w+", text) for text in (README, chinese))
+    assert shown == said

@@ -1,1 +1,1 @@
-"""What can be done with a run."""
+"""The commands: everything that is done with a run or a film."""

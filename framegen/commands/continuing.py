@@ -43,7 +43,7 @@ SEEN = 10
 
 @dataclass(frozen=True)
 class Continued:
-    """What came of a film."""
+    """The continuation of a film."""
 
     run: Run
     continued: Path
@@ -61,7 +61,7 @@ def continue_film(
     start: float | None = None,
     last: int | None = None,
 ) -> Tensor:
-    """What a run's model generates after a film's end, float32 (T, C, H, W) in the task's value range.
+    """Frames that a run's model generates after a film's end, float32 (T, C, H, W) in the task's value range.
 
     Args:
         film: brought to the shape and the rate of those that the run was trained on.
@@ -162,7 +162,7 @@ def continue_films(
 
 
 def print_films(made: Continued, **_: Any) -> None:
-    """What came of `continue_films`."""
+    """Print the result of `continue_films`."""
     print_results(made.run.results, Screen())
     answer(
         "",
@@ -180,7 +180,7 @@ def seconds_of(text: str) -> float:
 
 
 def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | None) -> str:
-    """What to say of a prompt, (T, C, H, W) in [0, 1], that loops, or ends in a shot of too few frames."""
+    """Notes on a prompt, (T, C, H, W) in [0, 1], that loops, or ends in a shot of too few frames."""
     if loops:
         return f"{film}: repeats itself, so the model sees {len(prompt)} frames of it"
     *_, begins = shot_starts((255 * prompt).permute(0, 2, 3, 1).numpy())
@@ -230,7 +230,7 @@ def _free(pairs: Iterator[tuple[Path, Path]]) -> tuple[Path, Path]:
 
 
 def _unseen(run: Run, num_frames: int) -> tuple[Continuation, float, str]:
-    """The end of the last test shot, continued for at most so many frames; its rate, film and time."""
+    """The end of the last test shot, continued for a limited number of frames; its rate, film and time."""
     data, task = run.data, run.config.task
     assert data.file is not None
     assert isinstance(task, Film)

@@ -38,9 +38,9 @@ from framegen.report.writers import write_picture
 
 SHEET, GIF = "sheet.png", "clips.gif"
 ROWS, COLUMNS = 12, 10
-"""Of a contact sheet: shots, and frames of each."""
+"""A contact sheet's shots, and frames of each."""
 TILES, SECONDS = 9, 4.0
-"""Of a GIF: shots that run side by side, and for how long."""
+"""A GIF's shots, which run side by side, and their seconds."""
 LISTED = 20
 """Shots of a film whose lengths are told."""
 SAMPLED = 2000
@@ -61,7 +61,7 @@ def list_datasets(data_dir: Path) -> dict[str, str]:
 
 
 def print_listed(listed: dict[str, str], data_dir: Path, **_: Any) -> None:
-    """What came of `list_datasets`."""
+    """Print the result of `list_datasets`."""
     none = f"{data_dir}: holds no films; framegen data import FILM --name NAME brings some in"
     answer(*(f"{name}: {text}" for name, text in listed.items()) if listed else (none,))
 
@@ -86,7 +86,7 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
 
 
 def print_shown(shown: tuple[list[str], list[Path]], **_: Any) -> None:
-    """What came of `show`."""
+    """Print the result of `show`."""
     lines, pictures = shown
     answer(*lines, *pictures)
 
@@ -102,7 +102,7 @@ def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]
         rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
     fps = float(np.median([shot.fps for shot in manifest.shots]))
     clips = [arrays[shot.split][shot.row : shot.row + shot.frames] for shot in shots[:TILES]]
-    own = out is None  # the data set's own pictures are made anew
+    own = out is None  # the data set's own pictures are replaced
     out = out or folder
     make_parents(out / SHEET)
     sheet, moving = contact_sheet(rows), side_by_side(clips, min(round(SECONDS * fps), max(map(len, clips))))

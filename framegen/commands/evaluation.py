@@ -54,7 +54,7 @@ def evaluate(
     runs_dir: Path | str = "runs",
     data_dir: Path | str = "data",
 ) -> Run | Results:
-    """Measure a run's models and every reference on the test clips; write results.json and pictures anew.
+    """Measure a run's models and every reference on the test clips; write results.json and pictures again.
 
     The run is named by its folder, or by its name in `runs_dir`. Of any module in its place a copy in eval
     mode is measured on an experiment's task, with data in `data_dir`; nothing is written. One that returns
@@ -71,7 +71,7 @@ def evaluate(
     opened = load(run, device, runs_dir)
     with lock(opened.folder):
         facts = None
-        with suppress(UserError):  # missing or damaged, it is written anew
+        with suppress(UserError):  # missing or damaged, it is written again
             facts = opened.results.training
         results, errors = measure(opened)
         results = replace(results, training=facts)
@@ -83,7 +83,7 @@ def evaluate(
 
 
 def print_run(run: Run, /, **_: Any) -> None:
-    """What came of `evaluate`."""
+    """Print the result of `evaluate`."""
     print_all_metrics(run.results, Screen())
     if run.config.task.reservation:
         print(run.config.task.reservation)
@@ -91,7 +91,7 @@ def print_run(run: Run, /, **_: Any) -> None:
 
 
 def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
-    """Make a run's pictures anew from its files; returns their paths. The run as in `evaluate`."""
+    """Make a run's pictures again from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
         way_out = f"`{command('evaluate', run)}` makes it and the pictures"

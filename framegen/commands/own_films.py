@@ -70,11 +70,11 @@ def train_on(
         say(f"{run_dir}: was trained on this film already", show)
         return load(run_dir)
     if begun := (run_dir / CONFIG).exists():
-        say(f"{run_dir}: going on where its training was stopped", show)
+        say(f"{run_dir}: resuming its training", show)
     try:
         return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, began=began)
     except Interrupted as interrupt:
-        raise Interrupted(interrupt.number, "; all is saved, and the same command goes on") from interrupt
+        raise Interrupted(interrupt.number, "; all is saved, and the same command resumes it") from interrupt
     except OptionError as error:
         if begun or not (run_dir / CONFIG).exists():
             raise

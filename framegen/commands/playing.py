@@ -34,5 +34,5 @@ def play(
 
 
 def print_played(path: Path, **_: Any) -> None:
-    """What came of `play`."""
+    """Print the result of `play`."""
     answer(path, "Open it in a browser: it needs nothing else, not even a network.")

@@ -251,4 +251,4 @@ def _go_on(
 def _check_there(run_dir: Path) -> None:
     """Raises UserError where a run's folder was taken from under it."""
     if not (run_dir / CONFIG).exists():
-        raise UserError(f"{run_dir / CONFIG}: was removed while the run was trained; train anew")
+        raise UserError(f"{run_dir / CONFIG}: was removed during the training; train again")

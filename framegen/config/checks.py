@@ -1,4 +1,4 @@
-"""What the configs, and whoever calls from Python, are checked with."""
+"""Checks of the configs, and of arguments from Python."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def check_least(config: Any, least: int, *names: str) -> None:
 
 
 def check_bytes(size: int, options: str) -> None:
-    """So many bytes of clips, which follow from these options, are not too many."""
+    """Raises OptionError where the clips, whose size in bytes follows from these options, are too large."""
     most = f"at most {MAX_BYTES / 2**30:.0f} GiB; make one of them smaller"
     check(size <= MAX_BYTES, f"{options}: {size / 2**30:.1f} GiB of clips; {most}")
 

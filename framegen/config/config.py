@@ -18,7 +18,7 @@ from framegen.machine.plugins import import_installed
 
 MAX_SEEDS = 4096
 MAX_WEIGHTS = 2**31
-"""Of all members together: 8 GiB."""
+"""Largest size of all members together: 8 GiB."""
 MAX_DENSITY = 64
 """Components of a mixture."""
 FORMER = ("read_ahead",)
@@ -29,7 +29,7 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Config:
-    """One experiment: which task, which model, how trained. With the versions at hand it determines a run."""
+    """One experiment: which task, which model, how trained. With the versions it determines a run."""
 
     task: Task
     model: Model
@@ -38,7 +38,7 @@ class Config:
     seeds: tuple[int, ...] = ()
     """A population: one net for each of these seeds, in place of the training's own; () is one net."""
     description: str = field(default="", compare=False)
-    """What `framegen --help` says of the experiment; no part of what a run is."""
+    """The experiment's line in `framegen --help`; it does not change a run."""
 
     def __post_init__(self) -> None:
         check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
@@ -61,7 +61,7 @@ class Config:
             levels = self.task.value_range == (0.0, 1.0)
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
             both = f"--loss {loss}: cannot be combined with --density {density}"
-            check(loss == "mse", f"{both}, which is trained by likelihood; --loss mse lets it")
+            check(loss == "mse", f"{both}, which is trained by likelihood; leave --loss at mse")
 
     @property
     def members(self) -> tuple[int, ...]:
@@ -87,7 +87,7 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def kind_of(part: type[Task | Model]) -> str:
-    """What a file calls a class of tasks or models: its name, behind its module's if not framegen's own."""
+    """A class's name in files: with its module's name in front, unless it is framegen's own."""
     module = part.__module__
     if module.startswith("framegen."):
         return part.__name__

@@ -14,7 +14,7 @@ from framegen.machine.errors import OptionError
 from framegen.machine.plugins import import_installed
 
 PARTS = "task", "model", "training"
-"""Of a config, those whose fields are options."""
+"""The parts of a config whose fields are options."""
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _BAR = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
@@ -149,6 +149,6 @@ def suited(training: Training, model: Model, usual: Model) -> Training:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What an error message adds where a known word is close."""
+    """A suggestion for an error message, where a known word is close."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""

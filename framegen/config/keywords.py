@@ -85,7 +85,7 @@ class Keywords(FilmKeywords, total=False):
 
 
 class TrainOnKeywords(FilmKeywords, total=False):
-    """What `continue_films` hands on to `train_on`."""
+    """Options that `continue_films` passes on to `train_on`."""
 
     fps: float | None
     strict: bool

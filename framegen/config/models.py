@@ -30,7 +30,7 @@ class Recurrent(Model):
     cell: Unit = "tanh"
     """Kind of unit: tanh and relu are the plain (Elman) RNN, mingru a GRU with gates of the input alone."""
     hidden_size: int = 5
-    """Recurrent units a layer."""
+    """Recurrent units per layer."""
     num_layers: int = 1
     """Recurrent layers."""
 
@@ -64,7 +64,7 @@ class ConvRecurrent(Model):
     cell: Cell = "minconvgru"
     """Kind of recurrent layer; minconvgru is the fastest, predrnn has a second memory through the layers."""
     hidden_size: int = 48
-    """Hidden channels a layer."""
+    """Hidden channels per layer."""
     num_layers: int = 2
     """Recurrent layers."""
     kernel_size: int = 3
@@ -72,7 +72,7 @@ class ConvRecurrent(Model):
     patch: int = 4
     """Height and width in pixels of what becomes the channels of one place; 1 leaves frames as they are."""
     answer: Answer = "motion"
-    """What the net answers: the frame; the last frame plus a residual; that moved, plus a residual."""
+    """The net's output: the frame; a residual to the last frame; a motion of it, plus a residual."""
 
     def __post_init__(self) -> None:
         check_between(self, 1, 4096, "hidden_size")

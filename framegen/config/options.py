@@ -17,7 +17,7 @@ Films = Annotated[Positional[tuple[Path, ...]], tyro.conf.arg(metavar="FILM ..."
 
 @dataclass(frozen=True, kw_only=True)
 class _Runs:
-    """Like each class with an underscore no command by itself, but what several share."""
+    """Options that several commands share; a class with an underscore is no command."""
 
     runs_dir: Path = Path("runs")
     """Folder of the runs."""
@@ -45,11 +45,11 @@ class _OfRun(_Runs):
 @dataclass(frozen=True, kw_only=True)
 class _Films:
     size: int = 64
-    """Of imported films: longer side in pixels, a multiple of 4; the other keeps the first's aspect ratio."""
+    """Longer side of imported films in pixels, a multiple of 4; the other keeps the first's aspect ratio."""
     channels: Literal[1, 3] = 3
-    """Of imported films: 1 is grey, 3 is colour."""
+    """Channels of imported films: 1 is grey, 3 is colour."""
     fps: float | None = None
-    """Of imported films: frames a second; None keeps each film's own."""
+    """Frames per second of imported films; None keeps each film's own."""
     strict: bool = False
     """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
 
@@ -87,11 +87,11 @@ class TrainFilms(Train, _Films):
 @dataclass(frozen=True, kw_only=True)
 class Search(_Experiment):
     """Search for the best options of an experiment: an option with a range, low..high, or a list of values is
-    searched; a positive range of a decade or more on a logarithmic scale. All is left in runs/NAME; the same
+    searched; a positive range of a decade or more on a logarithmic scale. Results are in runs/NAME; the same
     command goes on, and joins where it runs already."""
 
     space: Path | None = None
-    """TOML file with options and what is searched of them, as on the command line: hidden-size = "4..64"."""
+    """TOML file with options and their ranges, as on the command line: hidden-size = "4..64"."""
     trials: int = 50
     """Trials in all, of every process that takes part."""
     workers: int = 1
@@ -99,7 +99,7 @@ class Search(_Experiment):
     prune: bool = True
     """End a trial early whose validation is worse than the median of the others after as many epochs."""
     sampler_seed: int = 0
-    """Seed of what is tried; with one worker, a search of the same seed tries the same."""
+    """Seed of the sampler; with one worker, a search with the same seed tries the same."""
     storage: str | None = None
     """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); None asks OPTUNA_STORAGE,
     else a journal file in runs/NAME, which machines with a shared folder share."""
@@ -153,17 +153,17 @@ class Probe(_OfRun, _Tracked):
     the nets do when they run on by themselves for long. Writes probe.json and figures."""
 
     num_frames: int = 1000
-    """Frames that a net generates by itself, where a light goes round (Orbit); 0 leaves that out."""
+    """Frames that a net generates by itself, in worlds with a circling light (Orbit); 0: none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compare(_Runs):
-    """Put finished runs side by side: a line each, of what was measured on the test clips."""
+    """Put finished runs side by side: one line each, with their results on the test clips."""
 
     runs: Annotated[Positional[tuple[str, ...]], tyro.conf.arg(metavar="RUN RUN ...")]
     """The runs: their folders, or their names in the folder of the runs."""
     out: Path | None = None
-    """PNG to draw their closed-loop errors in, and their errors when something comes back into sight."""
+    """File to write: .png (errors over the horizon, and over a numeric option), .csv, .json or .tex."""
     force: bool = False
     """Replace --out where it exists."""
 
@@ -178,7 +178,7 @@ class Generate(_OfRun):
     """Let a run's model continue a prompt, frame by frame. With --prompt, a checkpoint file is enough."""
 
     out: Path
-    """What to write: .gif, .mp4, .webm, .webp, .png (film strip), .npy (numbers), or a folder of PNG."""
+    """File to write: .gif, .mp4, .webm, .webp, .png (film strip), .npy (numbers), or a folder of PNG."""
     num_frames: int | None = None
     """Frames to generate; None: 40, or as many as --seconds says."""
     seconds: float | None = None
@@ -192,19 +192,19 @@ class Generate(_OfRun):
     context: int | None = None
     """Frames of the prompt that the model sees, the rest is the truth; None: all, or evaluation's choice."""
     fps: float | None = None
-    """Frames a second of what moves, 0.1 to 240; None: the prompt's own rate, or 10."""
+    """Frames per second of a video, 0.1 to 240; None: the prompt's own rate, or 10."""
     look: Look = "compare"
     """compare: labels, the prompt, and truth and error where known; clean: the generated frames alone."""
     scale: int | None = None
-    """Pixels that one pixel of the model is wide; None: as many as make small frames good to look at."""
+    """Enlargement: width of one of the model's pixels; None: small frames are enlarged to be visible."""
     sample: bool = False
-    """Draw each frame from what the model holds possible, instead of its mean; needs train --density 4."""
+    """Draw each frame from the model's density, instead of its mean; needs train --density 4."""
     temperature: float | None = None
-    """Of --sample: 1 draws as the model says (None too); less is likelier than that, more is wilder."""
+    """Temperature of --sample: 1 (also None) draws from the density; less draws likelier frames."""
     futures: int | None = None
     """Number of futures of one prompt, each drawn by --sample, side by side."""
     sample_seed: int | None = None
-    """Of --sample: the same seed draws the same frames; None is 0."""
+    """Seed of --sample: the same seed draws the same frames; None is 0."""
     device: Device = "auto"
     """Where to compute."""
     seed: int | None = None
@@ -226,13 +226,13 @@ class Play(_OfRun):
 
 @dataclass(frozen=True, kw_only=True)
 class Reproduce(_Tracked, _Data):
-    """Run every claim of the article as an experiment; what came out is in runs/reproduce/report.html."""
+    """Run every claim of the article as an experiment; the report is runs/reproduce/report.html."""
 
     claims: tuple[int, ...] = ()
     """Which: 1 memory, 2 tanh and relu, 3 width, depth, 4 generation, 5 length, 6 parallel, 7 sines, 8
     drawings, 9 running on, 10 belief, 11 permanence, 12 bits; none: all."""
     seeds: int = 32
-    """Nets a result, where the fused engine trains them (with density 8, of 128 units and more 1)."""
+    """Nets per result, where the fused engine trains them (8 with a density, 1 of 128 units or more)."""
 
 
 @dataclass(frozen=True, kw_only=True)

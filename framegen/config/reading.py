@@ -18,7 +18,7 @@ from framegen.machine.errors import OptionError
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 VALUE = r"(?!--?[A-Za-z])"
-"""What is no option; -1 is a value."""
+"""A word that is no option; -1 is a value."""
 
 
 def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     """A training that `train` is asked for."""
 
     label: str
-    """What tells it from the others of a grid, and the end of its folder's name; "" where it is alone."""
+    """Its difference from the others of a grid, and the end of its folder's name; "" where it is alone."""
     options: Train
     config: Config
     own_length: bool
@@ -39,7 +39,7 @@ class Asked(NamedTuple):
 
 
 def read_train(words: Sequence[str]) -> dict[str, Any]:
-    """What `train` is asked for; all of it is checked before one is trained."""
+    """The trainings that `train` is asked for; all are checked before the first is trained."""
     name, rest = experiment_of(words)
     found = several(name, rest)
     varied = {each.field: each for each in found if isinstance(each, Several)}
@@ -58,12 +58,12 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     """The options of `train`, one value each, and their config. Raises OptionError for an impossible one."""
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
-        raise OptionError(f"--{each}: films stand alone: {ways}")
+        raise OptionError(f"--{each}: cannot be combined with films: {ways}")
     options = _parse("train", name, words)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
-            raise OptionError(f"--{each}: is of films that are imported; {way_out}")
+            raise OptionError(f"--{each}: is for films that are imported; {way_out}")
     return options, _config(name, options, words)
 
 
@@ -203,5 +203,5 @@ def _check_behind(name: str, said: str, word: str) -> None:
     if isinstance(EXPERIMENTS[name].task, Film) and (is_path or not re.fullmatch(NUMBER, word)):
         return
     if word in EXPERIMENTS or is_path:
-        raise OptionError(f"{word}: stands before all options, not behind {said}")
+        raise OptionError(f"{word}: must come before all options, not after {said}")
     raise OptionError(f"{said} {word}: several values have commas between them: {said},{word}")

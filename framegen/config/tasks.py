@@ -11,13 +11,13 @@ LEVEL = 1 / 255
 
 
 LEAST_DEVIATION = math.sqrt(LEVEL**2 + LEVEL**2 / 12)
-"""Of a stored pixel whose rounding may be taken for noise of its own. With less noise the same picture is
-rounded the same way each time: what comes is still known, to a level, but not how probable a level is."""
+"""Least deviation at which a pixel's rounding acts as independent noise. With less noise a picture is
+rounded the same way each time: the next level is still known, but not how probable a level is."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """The base of every task's options: what is predicted from what. config.json knows it by its name."""
+    """The base of every task's options. config.json has a subclass by its name."""
 
     value_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
     """Lowest and highest value of a pixel."""
@@ -38,7 +38,7 @@ class Task:
 
 @dataclass(frozen=True)
 class _Made(Task):
-    """Clips that are made from a seed; like each class with an underscore no task by itself."""
+    """Clips that are made from a seed; a class with an underscore is no task."""
 
     sizes: ClassVar[tuple[int, int]]
     """The smallest and the largest size."""
@@ -46,11 +46,11 @@ class _Made(Task):
     size: int
     """Height and width of a frame in pixels."""
     num_frames: int
-    """Frames a clip."""
+    """Frames per clip."""
     num_clips: int
     """Training clips; --clips-per-epoch says how many an epoch sees."""
     num_val_clips: int = 100
-    """Validation clips, measured while training goes on."""
+    """Validation clips, measured during training."""
     num_test_clips: int = 500
     """Test clips, measured once at the end."""
     data_seed: int = 0
@@ -70,7 +70,7 @@ class _Made(Task):
 
 @dataclass(frozen=True)
 class _World(_Made):
-    """A world that a formula gives: its clips are kept in a file, its best prediction is computed."""
+    """A world with a formula: its clips are kept in a file, its best prediction is computed."""
 
     noise: float = 0.05
     """Standard deviation of the noise on each pixel (pixel values lie in [0, 1])."""
@@ -104,9 +104,9 @@ class Orbit(_World):
     num_clips: int = 1000
     num_val_clips: int = 200
     period: int = 12
-    """Frames a revolution takes at speed 1."""
+    """Frames per revolution at speed 1."""
     speeds: tuple[int, ...] = (1,)
-    """Speeds a light may have, in revolutions a period, separated by spaces; each in both directions."""
+    """Possible speeds, in revolutions per period, separated by spaces; each in both directions."""
     bar: int = 0
     """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
     light_width: float = 0.6
@@ -128,7 +128,7 @@ class Orbit(_World):
 
 @dataclass(frozen=True)
 class _OnTorus(_World):
-    """What moves by whole pixels across a torus."""
+    """Something that moves by whole pixels across a torus."""
 
     sizes = 4, 64
     size: int = 32
@@ -138,7 +138,7 @@ class _OnTorus(_World):
     context: int = 10
     """Frames of a test clip that are the prompt."""
     reach: int = 3
-    """Pixels a frame by which it moves at most, in height and in width: (2 reach + 1)^2 velocities."""
+    """Largest motion in pixels per frame, in height and in width: (2 reach + 1)^2 velocities."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -150,7 +150,7 @@ class _OnTorus(_World):
 @dataclass(frozen=True)
 class Drift(_OnTorus):
     """A texture that nobody has seen before, with the spectrum of photographs, slides across a torus at an
-    unknown velocity of whole pixels a frame, seen through pixel noise."""
+    unknown velocity of whole pixels per frame, seen through pixel noise."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -159,13 +159,13 @@ class Drift(_OnTorus):
 
 @dataclass(frozen=True)
 class Sprites(_OnTorus):
-    """One of four known shapes moves across a torus, its velocity of whole pixels a frame drawn anew now and
+    """One of four known shapes moves across a torus, its velocity of whole pixels per frame drawn now and
     then, seen through pixel noise; a bar may hide a part of the picture."""
 
     reach: int = 2
     noise: float = 0.1
     turning: float = 0.1
-    """Probability that the velocity is drawn anew before a frame."""
+    """Probability that the velocity is drawn again before a frame."""
     bar: int = 0
     """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
 
@@ -181,13 +181,13 @@ class Sprites(_OnTorus):
 
 
 World = Orbit | Drift | Sprites
-"""What a formula gives; its clips are made once, and kept."""
+"""Worlds with a formula; their clips are made once, and kept."""
 
 
 @dataclass(frozen=True)
 class MovingMNIST(_Made):
     """Handwritten digits that fly straight across a dark canvas and bounce off its edges (Srivastava et al.,
-    2015), made as they are asked for; test clips are the first of mnist_test_seq.npy, where it is there."""
+    2015), made on demand; test clips are the first of mnist_test_seq.npy, where that file exists."""
 
     sizes = 8, 256
     size: int = 64
@@ -195,13 +195,13 @@ class MovingMNIST(_Made):
     num_frames: int = 20
     num_clips: int = 1_000_000
     num_digits: int = 2
-    """Digits a clip; where they overlap the brighter pixel is seen."""
+    """Digits per clip; where they overlap the brighter pixel is seen."""
     context: int = 10
     """Frames of a test clip that are the prompt; the others are generated."""
     step: float = 0.1
-    """How far a digit moves in a frame, over the room that the canvas leaves it."""
+    """Motion of a digit per frame, as a share of its free space on the canvas."""
     digits: Literal["mnist", "sklearn"] = "mnist"
-    """Whose digits: MNIST's files in the data folder, or the 8x8 digits that come with scikit-learn."""
+    """Source of the digits: MNIST's files in the data folder, or scikit-learn's 8x8 digits."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -231,11 +231,11 @@ class Sine(Task):
     lag: int = 1
     """Samples by which the target lags behind the input; -1 is one sample ahead: the next frame."""
     window: int = 20
-    """Samples a window, which spans half a period; one window is one training step."""
+    """Samples per window, which spans half a period; one window is one training step."""
     num_windows: int = 75
     """Training windows, in a row."""
     num_val_windows: int = 25
-    """Windows after those, measured while training goes on."""
+    """Windows after those, measured during training."""
     num_test_windows: int = 50
     """Windows after those, measured once at the end."""
 
@@ -257,20 +257,20 @@ class Sine(Task):
 
 @dataclass(frozen=True)
 class Film(Task):
-    """Clips from films of one's own, which `framegen data import` has brought in."""
+    """Clips from films that `framegen data import` has imported."""
 
     dataset: str = ""
-    """Name of the data set; `framegen data list` shows those that there are."""
+    """Name of the data set; `framegen data list` lists them."""
     digest: str = ""
     """SHA-256 of the data set's manifest; empty takes the data set as it is now, and a run keeps that."""
     num_frames: int = 20
-    """Frames a clip."""
+    """Frames per clip."""
     context: int = 10
     """Frames of a test clip that are the prompt."""
     flip: bool = False
     """Train on mirrored clips too."""
     flip_vertical: bool = False
-    """Train on clips that stand on their head too."""
+    """Train on clips that are upside down too."""
     reverse: bool = False
     """Train on clips that run backwards too."""
     crop: int = 0

@@ -27,19 +27,19 @@ class Training:
     """How a model is trained: on the mean squared error, or with --density on the likelihood."""
 
     epochs: int = 60
-    """Times the training data is gone through."""
+    """Passes over the training data."""
     batch_size: int = 10
-    """Clips a training step (a sine is one stream: always 1 window)."""
+    """Clips per training step (a sine is one stream: always 1 window)."""
     learning_rate: float = 1e-2
     """The highest learning rate. Not given, a recurrent net wider than 64 takes 32 / hidden_size of it."""
     schedule: Schedule = "cosine"
-    """The learning rate: down to 0 along half a cosine, constant, or up for 3/10 of the steps, then down."""
+    """Learning rate schedule: cosine decay to 0, constant, or one-cycle: up for 3/10 of the steps, down."""
     warm_up: float = 0.0
     """Steps in which the learning rate first rises linearly; less than 1: a share of the training."""
     optimizer: Optimizer = "adam"
     """Adam, with weight decay in the gradient, or AdamW, which decays weights (Loshchilov, Hutter 2019)."""
     weight_decay: float = 0.0
-    """How much the weights are drawn to 0: AdamW takes this times the learning rate of them each step."""
+    """Weight decay; AdamW subtracts this times the learning rate times the weights at each step."""
     max_grad_norm: float = 1.0
     """The gradient is scaled down to this norm where it is longer; inf never clips."""
     seed: int = 0
@@ -47,28 +47,28 @@ class Training:
     device: Device = "auto"
     """Where to compute; auto is the CPU for the fused engine, else CUDA where there is one."""
     engine: Engine = "auto"
-    """What takes the steps: fused, compiled code for fully connected nets; torch; auto: fused if it can."""
+    """fused: compiled code for fully connected nets; torch: PyTorch; auto: fused where it can."""
     media_every: int = 20
-    """Epochs between the videos and film strips made while training goes on, from the first; 0 makes none."""
+    """Epochs between the videos and film strips made during training, from the first; 0 makes none."""
 
     minutes: float | None = None
     """How long the training may take here; reading, measuring and drawing come on top. Epochs, clips an epoch
     and pictures follow. Not for a search, whose trials are compared epoch by epoch."""
     clips_per_epoch: int = 0
-    """Clips of an epoch, other ones each time, where the task has more; 0 takes all."""
+    """Clips per epoch, different ones each time, where the task has more; 0 takes all."""
     closed_loop: int = 0
-    """How many of a clip's last steps are trained on own predictions; none at first, then ever more."""
+    """How many of a clip's last steps are trained on the net's own predictions; it grows from 0."""
     closed_loop_grown: float = 0.5
-    """Part of the training by whose end --closed-loop has its full length."""
+    """Share of the training after which --closed-loop has its full length."""
     closed_loop_share: float = 1.0
-    """Share of the training steps, drawn by chance, of --closed-loop; the others show true frames."""
+    """Share of the training steps, drawn at random, that use --closed-loop; others show true frames."""
     sampling: Sampling = "none"
-    """Own predictions in place of frames, by chance: scheduled, ever more of them (Bengio et al. 2015);
-    reverse, in the first half of a clip ever fewer besides (PredRNN-V2)."""
+    """Own predictions in place of frames, at random: scheduled, more and more (Bengio et al. 2015);
+    reverse, also fewer and fewer in the first half of a clip (PredRNN-V2)."""
     input_noise: float = 0.0
     """Standard deviation of noise added to the frames that the model is shown in training."""
     precision: Precision = "float32"
-    """Of the forward pass in training: bfloat16 through autocast; weights stay float32."""
+    """Precision of the forward pass in training: bfloat16 by autocast; weights stay float32."""
     compile: bool = False
     """Whether torch.compile compiles the model for training."""
     channels_last: bool = False

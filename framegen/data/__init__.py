@@ -1,4 +1,4 @@
-"""What is predicted from what: each file makes the data of one kind of task."""
+"""Inputs and targets: each file makes the data of one kind of task."""
 
 from functools import singledispatch
 from pathlib import Path

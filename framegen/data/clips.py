@@ -1,4 +1,4 @@
-"""What a task hands to training and evaluation: inputs and targets of one shape rule."""
+"""Clips for training and evaluation: inputs and targets with one rule for shapes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 CHUNK, CHUNK_BYTES = 100, 16 * 2**20
-"""Clips that are looked at at once: so many, or as many as fit into these bytes."""
+"""Clips that are processed at once: this number, or as many as fit into these bytes."""
 
 
 def to_float(frames: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class Data:
     carry_state: bool = False
     """Whether the training clips are one stream, gone through in order, its state carried on (detached)."""
     windows_apart: int = 1
-    """Of a stream: show every N-th clip as it is trained on."""
+    """For a stream: show every N-th clip as it is trained on."""
     test_frames: Tensor | None = None
     """(N, T, C, H, W), uint8 or float32, for closed loops; None where the target is not the next frame."""
     context: int = 0

@@ -62,7 +62,7 @@ def _sklearn() -> Array:
     try:
         from sklearn.datasets import load_digits as bundled
     except ImportError as error:
-        way = "uv sync --extra digits (or pip install scikit-learn) brings it"
+        way = "`uv run --extra digits` (or pip install scikit-learn) brings it"
         raise UserError(f"--digits sklearn: scikit-learn is not installed; {way}") from error
     flat, _ = bundled(return_X_y=True)
     return np.round(np.asarray(flat).reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)

@@ -21,8 +21,8 @@ PLACES = 5
 class Windows:
     """Clips of a fixed length from a split's array; mirrored and cropped ones are clips of their own.
 
-    Of M windows, clip i is window i % M; the digits of i // M say whether it is mirrored (`flip`), stands on
-    its head (`flip_vertical`), runs backwards (`reverse`), and where it is cropped.
+    Clip i is window i % M of M windows; the digits of i // M say whether it is mirrored (`flip`), upside
+    down (`flip_vertical`), reversed (`reverse`), and where it is cropped.
     """
 
     path: Path

@@ -61,7 +61,7 @@ def observed(config: Orbit | Sprites, clean: Iterable[Tensor], random: np.random
 
 
 def draws(config: World, split: Split) -> tuple[np.random.Generator, int]:
-    """What a split's clips are drawn from, a stream of `data_seed` of its own; and how many they are."""
+    """A split's random generator, a stream of `data_seed` of its own; and the number of its clips."""
     counts = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}
     return np.random.default_rng([config.data_seed, SPLITS.index(split)]), counts[split]
 

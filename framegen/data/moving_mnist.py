@@ -86,7 +86,7 @@ class BouncingClips:
         return draw(*self.scenes(index), self.config.size)
 
     def scenes(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """What is seen in the clips: the digits' pictures (B, digits, side, side) uint8, and where they stand
+        """The clips' content: the digits' pictures (B, digits, side, side) uint8, and their positions
         in each frame, (B, digits, T, 2) int64, row and column of the upper left pixel."""
         config, count = self.config, self.config.num_digits
         numbers = torch.arange(len(self))[index] if isinstance(index, slice) else index

@@ -14,7 +14,7 @@ from framegen.data.drift import velocities
 from framegen.data.kept import draws, hidden, load_kept, observed
 
 DARK, BRIGHT = 0.25, 0.75
-"""Of the background, and of a shape."""
+"""Brightness of the background, and of a shape."""
 PART = 3 / 8
 """Side of a shape over that of the picture."""
 

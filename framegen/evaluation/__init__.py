@@ -1,1 +1,1 @@
-"""What a model is worth: its errors beside those of the references and of the optimum."""
+"""A model's errors beside those of the references and of the optimum."""

@@ -15,7 +15,7 @@ from framegen.machine.files import load_tensors, save_tensors
 from framegen.models.predictor import Predictor
 
 VERSION = 1
-"""Whoever changes what a reference's errors are counts this up."""
+"""Increase this with every change of a reference's errors."""
 PACKAGES = "torch", "numpy", "opencv-python-headless"
 """Whose versions count too."""
 
@@ -26,7 +26,7 @@ def reference_errors(
     references: Mapping[str, Predictor],
     measure: Callable[[Predictor], Mapping[str, Errors]],
 ) -> dict[str, Mapping[str, Errors]]:
-    """What `measure` finds of each reference, by "one_step" and, where there is one, "closed_loop".
+    """The results of `measure` for each reference, by "one_step" and, where there is one, "closed_loop".
 
     It is read from a file beside the data set where that was written before, for this task, by this version;
     one that is damaged is written again, and those of other versions go. With a task of one's own, or clips
@@ -60,7 +60,7 @@ def reference_errors(
 
 
 def _digest(task: Task, data: Data) -> str:
-    """Of a task and its test clips."""
+    """A digest of a task and its test clips."""
     digest = hashlib.sha256(repr(task).encode())
     for inputs, targets in chunks(data.test):
         digest.update(inputs.numpy().tobytes() + targets.numpy().tobytes())

@@ -97,7 +97,7 @@ def closed_loop_errors(
 def _of_frames(
     made: Tensor, true: Tensor, made_before: Tensor, true_before: Tensor, picture_range: Range | None
 ) -> Errors:
-    """Of frames (B, C, H, W) and those before them: (B,) each."""
+    """The errors of frames (B, C, H, W), given those before them: (B,) each."""
     difference = (made - true).double().flatten(1)
     errors = {"squared": difference.square().mean(1), "absolute": difference.abs().mean(1)}
     if picture_range is None:

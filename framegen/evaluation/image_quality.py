@@ -1,4 +1,4 @@
-"""What frames that are pictures are measured by, beside their errors."""
+"""Measures of frames as pictures, beside their errors."""
 
 from collections.abc import Mapping
 
@@ -76,7 +76,7 @@ def ssim(predictions: Tensor, targets: Tensor) -> Tensor:
 
 
 def ssim_literature(predictions: Tensor, targets: Tensor) -> Tensor:
-    """What tables of the literature on Moving MNIST hold: too high, to be set beside them alone. They were
+    """SSIM as in the literature's tables of Moving MNIST: too high, comparable with these alone. They were
     made with scikit-image's defaults up to 0.19: a uniform window of 7 x 7 pixels, sample covariances, and
     for floats a dynamic range of 2, though the pictures lie in [0, 1]. Arguments and result as of `ssim`."""
     weights = predictions.new_full((7,), 1 / 7)

@@ -1,4 +1,4 @@
-"""What nobody can predict: how far stored frames lie from what they are without noise."""
+"""The irreducible error: how far stored frames lie from the same frames without noise."""
 
 from collections.abc import Iterator
 
@@ -13,8 +13,8 @@ from framegen.models.mixture import censored_mean
 
 
 def expected_frames(task: Task) -> Iterator[Tensor] | None:
-    """What who knows the scene expects of each test clip's stored frames, (T, C, H, W) float64, one clip at a
-    time; None where nobody does, and where noise is less than a level, which is rounded away."""
+    """Each test clip's stored frames as expected from the true scene, (T, C, H, W) float64, one clip at a
+    time; None where no scene is known, and where noise is less than a level, which is rounded away."""
     match task:
         case Orbit():
             clean, bar = orbit.clean(task, "test"), task.bar
@@ -29,9 +29,9 @@ def expected_frames(task: Task) -> Iterator[Tensor] | None:
 
 
 def irreducible(task: Task, data: Data) -> Tensor | None:
-    """The mse of each test clip's frames behind the prompt of who knows the scene, (N,) float64; None where
-    nobody does. It is that of the very noise in these frames, not of what noise makes on average, so what is
-    left of a predictor's error depends less on the clips."""
+    """The mse of a predictor that knows the scene, on each test clip after the prompt, (N,) float64; None if
+    no scene is known. It is the noise in these very frames, not the noise's expectation, so the rest
+    of a predictor's error depends less on the clips."""
     expected = expected_frames(task)
     if expected is None or data.test_frames is None:
         return None

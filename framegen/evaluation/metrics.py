@@ -24,7 +24,7 @@ CONVENTION = {
     "is optimal",
     "skill_se": "standard error of skill over the clips, each clip's errors of the three predictors taken "
     "together",
-    "excess": "closed-loop (mse - floor) / (mse of the optimum - floor), the floor the mse of who knows the "
+    "excess": "closed-loop (mse - floor) / (mse of the optimum - floor), the floor is the mse given the "
     "frames without noise: 1 is optimal",
     "excess_se": "standard error of excess over the clips, each clip's errors of the three taken together",
     "mse_frame": "squared error summed over a frame's channels and pixels, mean over clips and frames",
@@ -44,7 +44,7 @@ CONVENTION = {
     "coverage_50": "share of pixels that lay within the central 50 % of what was predicted, one step ahead",
     "coverage_90": "share of pixels that lay within the central 90 % of what was predicted, one step ahead",
 }
-"""What each metric means. Skill needs a known optimum, excess frames known without noise, bits a density
+"""The meaning of each metric. Skill needs a known optimum, excess frames known without noise, bits a density
 head; the six from mse_frame on frames of at least 11 pixels a side, which the last four see clipped to the
 value range. LPIPS and FVD are left out: the weights of their nets cannot be had offline."""
 
@@ -76,16 +76,16 @@ def numbers(values: Sequence[float | None]) -> list[float]:
 
 
 def standard_error(values: Tensor) -> float | None:
-    """Of the mean of values (N,), one a clip; None for a single clip."""
+    """The standard error of the mean of values (N,), one per clip; None for a single clip."""
     return number(values.std().item() / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def excess(errors: Tensor, optimal: Tensor, floor: Tensor) -> tuple[float | None, float | None]:
-    """How many times the optimum's error a predictor's is, each less what noise alone makes; and its standard
-    error. None where the optimum's is no more than that.
+    """A predictor's error as a multiple of the optimum's, the noise subtracted from both; and its standard
+    error. None where the optimum's error is noise alone.
 
     Args:
-        errors, optimal, floor: each clip's mse (N,); `floor` of who knows the frames without noise.
+        errors, optimal, floor: each clip's mse (N,); `floor` given the frames without noise.
     """
     over, least = errors - floor, optimal - floor
     times = ratio(over.mean().item(), least.mean().item())
@@ -93,7 +93,7 @@ def excess(errors: Tensor, optimal: Tensor, floor: Tensor) -> tuple[float | None
 
 
 def ratio_standard_error(part: Tensor, whole: Tensor) -> float | None:
-    """Of the ratio of two means over the same clips, (N,) each, by the delta method; None of no ratio.
+    """Standard error of the ratio of two means over the same clips, (N,) each, by the delta method, or None.
 
     Paired: a clip that is hard for all predictors moves skill little.
     """
@@ -113,7 +113,7 @@ class Spread:
 
     mean: float | None
     sd: float | None
-    """Of a sample: n - 1."""
+    """Standard deviation of a sample (n - 1)."""
     min: float | None
     max: float | None
 
@@ -127,7 +127,7 @@ def spread(values: Sequence[float | None]) -> Spread:
 
 
 def over_members(name: str, values: Tensor) -> dict[str, Tensor]:
-    """What is logged of values (..., K): of one net these, of a population mean, sd, smallest and largest."""
+    """Logged numbers of values (..., K): one net's own, or a population's mean, sd, smallest and largest."""
     if values.shape[-1] == 1:
         return {name: values[..., 0]}
     low, high = values.aminmax(dim=-1)

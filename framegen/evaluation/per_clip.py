@@ -27,7 +27,7 @@ def write_clip_errors(folder: Path, errors: Mapping[int | str, Mapping[str, Erro
 
 
 def read_clip_errors(folder: Path) -> ClipErrors:
-    """What `write_clip_errors` wrote. Raises UserError where it is missing or damaged."""
+    """Read the file of `write_clip_errors`. Raises UserError where it is missing or damaged."""
     path = folder / CLIP_ERRORS
     tensors, metadata = load_tensors(path)
     names = parse_json(metadata.get("predictors", ""), list[int | str], str(path))

@@ -13,9 +13,9 @@ from framegen.evaluation.metrics import number
 from framegen.evaluation.results import Permanence
 
 LONGEST = 8
-"""So many frames out of sight and more are taken together."""
+"""Frames out of sight from which on all are pooled."""
 FEWEST = 10
-"""Comings back of which a mean is worth showing."""
+"""Number of events from which on a mean is shown."""
 
 
 def permanence(squared: Mapping[str, Tensor], data: Data) -> Permanence | None:

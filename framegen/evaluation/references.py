@@ -1,4 +1,4 @@
-"""What a model is measured against: references that any net should beat, and the optimum that none can."""
+"""The predictors beside a model: references that any net should beat, and the optimum that none can."""
 
 from collections.abc import Iterator
 from functools import singledispatch
@@ -91,7 +91,7 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
 
 
 def _clips(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
-    """The training clips as they were filmed, a few at a time; of more than FITTED so many, evenly spread."""
+    """The training clips as they were filmed, a few at a time; at most FITTED of them, evenly spread."""
     count = len(data.train) if data.originals is None else data.originals
     if data.carry_state or count <= FITTED:
         yield from chunks(data.train, count)

@@ -1,4 +1,4 @@
-"""What was measured of a trained model, and its file: results.json."""
+"""The results of a trained model, and their file: results.json."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Member(Finite):
 
 @dataclass(frozen=True)
 class ClosedLoop(Finite):
-    """What predictors did on their own after a prompt; "model" is the median member."""
+    """Errors of predictors that run on by themselves after a prompt; "model" is the median member."""
 
     context: int
     """Frames of the prompt."""
@@ -46,7 +46,7 @@ class ClosedLoop(Finite):
 
 @dataclass(frozen=True)
 class Permanence(Finite):
-    """What predictors said of the frame in which something came back that had been out of sight."""
+    """Errors of predictors in the frame in which something comes back into sight."""
 
     frames: list[int]
     """Numbers of frames it was hidden for; the last entry pools all longer ones."""
@@ -55,12 +55,12 @@ class Permanence(Finite):
     squared_error: Curves
     """By predictor, the mean squared error summed over that frame, at each of `frames`."""
     standard_error: Curves
-    """Of those means, over the events."""
+    """Standard errors of those means, over the events."""
 
 
 @dataclass(frozen=True)
 class Calibration(Finite):
-    """Of a model with a density head, the share of true pixels within its central intervals, by their
+    """The share of true pixels within the central intervals of a model with a density head, by their
     percent: "50", "90". Where the model is as sure as it should be, the two are the same."""
 
     one_step: Curves
@@ -71,14 +71,14 @@ class Calibration(Finite):
 
 @dataclass(frozen=True)
 class Kept(Finite):
-    """Of --keep best, the epoch whose weights a model ended with, and the validation mse that decided:
+    """The epoch whose weights --keep best kept, and the validation mse that decided:
     closed-loop where that is trained, else one step ahead."""
 
     epoch: int
     """0 is the untrained model."""
     mse: float
     lowest_mse: float
-    """Of all epochs, without the untrained model."""
+    """The lowest of all epochs, without the untrained model."""
     copying_mse: float
     """Copying's."""
 
@@ -102,9 +102,9 @@ class TrainingFacts(Finite):
     device: str
     engine: str
     seconds: float
-    """What all optimizer steps took."""
+    """Seconds of all optimizer steps."""
     clips_per_second: float | None = None
-    """Of all members together."""
+    """Clips per second of all members together."""
     waiting: float | None = None
     """Share of that time in which steps waited for their clips."""
     peak_memory: int | None = None
@@ -112,19 +112,19 @@ class TrainingFacts(Finite):
     tf32: bool = False
     """Whether a GPU multiplied float32 numbers with 10 bits after the point."""
     processes: int = 1
-    """So many trained together."""
+    """Number of processes that trained together."""
     earlier: list[Session] = field(default_factory=list)
-    """Of a training that was resumed by something else, what trained it before its end."""
+    """Machines and engines that trained the run before it was resumed elsewhere."""
     options: dict[str, bool | int | float | str | None] = field(default_factory=dict)
-    """Of the training, those that are not as usual: precision, compile, ema, accumulate, ..."""
+    """The training options that differ from their defaults: precision, compile, ema, accumulate, ..."""
     dropped: dict[int, int] = field(default_factory=dict)
     """Members whose loss was no longer finite: seed, and the step at which it was dropped."""
     epochs: int | None = None
-    """So many were trained."""
+    """Number of epochs trained."""
     frozen_parameters: int = 0
     """Numbers of its parameters that are not trained."""
     kept: Kept | None = None
-    """Of the median member; None where the last weights were kept."""
+    """The median member's; None where the last weights were kept."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Results(Finite):
     """All that was measured of a run; test clips unless a name says otherwise. To strict JSON and back."""
 
     convention: dict[str, str]
-    """What each metric means."""
+    """The meaning of each metric."""
     validation: dict[str, float]
     """One-step mse on the validation clips of copy last, and of the optimum where it is known, if finite."""
     one_step: dict[str, Scores]
@@ -144,11 +144,11 @@ class Results(Finite):
     median_seed: int
     """The member whose validation mse is the (lower) median one."""
     spread: dict[str, dict[str, Spread]]
-    """Of a population, over its members: by "one_step" and "closed_loop", by metric."""
+    """A population's spread over its members: by "one_step" and "closed_loop", by metric."""
     permanence: Permanence | None = None
     """None where nothing is hidden."""
     calibration: Calibration | None = None
-    """Of the median member; None where it has no density head."""
+    """The median member's; None where it has no density head."""
     training: TrainingFacts | None = None
     """None where the run was measured before its training had ended."""
 
@@ -199,8 +199,8 @@ def write_results(folder: Path, results: Results) -> None:
 
 
 def read_results(folder: Path) -> Results:
-    """What results.json holds. Raises UserError where it is missing or damaged."""
-    way_out = f"`{command('evaluate', folder)}` makes it anew"
+    """Read results.json. Raises UserError where it is missing or damaged."""
+    way_out = f"`{command('evaluate', folder)}` makes it again"
     try:
         results = read_json(folder / RESULTS, Results)
         if results.median_seed not in [member.seed for member in results.members]:

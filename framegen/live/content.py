@@ -1,4 +1,4 @@
-"""What the live page holds of a run: its nets, a few test clips, and the optimum where it is known."""
+"""A run's content in the live page: its nets, a few test clips, and the optimum where it is known."""
 
 import base64
 import math
@@ -23,10 +23,10 @@ from framegen.runs.run import Run
 MAX_SIDE = 32
 """Pixels of a frame, in height and in width."""
 MAX_WEIGHTS = 120_000
-"""Of all nets in the page together."""
+"""The most weights of all nets in the page together."""
 MAX_MEMBERS, MAX_CLIPS = 8, 6
 CLIP_BYTES = 120_000
-"""Of all clips in the page together."""
+"""The most bytes of all clips in the page together."""
 
 
 def check_playable(run: Run) -> None:
@@ -104,7 +104,7 @@ def shape_of(model: Any) -> dict[str, Any]:
 
 
 def ground(task: Task) -> float:
-    """What an empty frame holds."""
+    """The values of an empty frame."""
     return orbit.BASE if isinstance(task, Orbit) else 0.0
 
 
@@ -119,7 +119,7 @@ def chosen_members(results: Results, run: Run) -> list[Member]:
 
 
 def ranks(results: Results, members: Sequence[Member]) -> list[str]:
-    """What each of these is among all: the best, the median or the worst on the validation clips."""
+    """The rank of each of these: the best, the median or the worst on the validation clips."""
     ranked = results.by_validation
     names = {ranked[-1].seed: "worst", ranked[0].seed: "best", results.median_seed: "median"}
     return ["" if len(ranked) == 1 else names.get(member.seed, "") for member in members]
@@ -173,7 +173,7 @@ def windows_of(data: Data) -> tuple[Tensor, Tensor]:
 
 
 def optimum_of(task: Task) -> dict[str, Any] | None:
-    """What `filter.js` needs to predict as well as can be; None where that is not known to it."""
+    """The parameters of the optimum in `filter.js`; None where it has none."""
     match task:
         case Orbit(bar=0):
             clean, shifts = orbit.phase_grid(task)

@@ -95,7 +95,7 @@ def _title(shape: dict[str, Any], pixels: int) -> str:
 
 
 def _lead(run: Run, results: Results, shape: dict[str, Any]) -> Markup:
-    """What the net is, what it knows of the past, and how good it is."""
+    """The net's kind, its memory, and its skill."""
     task, (_, height, width) = run.config.task, run.data.frame_shape
     if isinstance(task, Sine):
         after = f"{abs(task.lag)} {'before' if task.lag > 0 else 'after'} it"
@@ -127,7 +127,7 @@ def _signed(value: float) -> str:
 
 
 def _scored(results: Results) -> str:
-    """What stands below each seed."""
+    """The line below each seed."""
     return f"{len(results.members)} were trained; scores are one step ahead, on all test clips."
 
 

@@ -1,1 +1,1 @@
-"""What every room stands on: errors, files, progress, interrupts, devices."""
+"""The ground floor: errors, files, progress, interrupts, devices."""

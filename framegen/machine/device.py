@@ -38,7 +38,7 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def seeded(*numbers: int) -> Iterator[None]:
-    """What torch draws inside is a function of these numbers, none negative; its generators are restored."""
+    """Seed torch's draws inside with these numbers, none negative; its generators are restored."""
     seed = int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
     devices = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     with torch.random.fork_rng(devices):

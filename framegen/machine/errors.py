@@ -1,4 +1,4 @@
-"""What a user can mend, in lines that any terminal can show."""
+"""Errors that a user can fix, in lines that any terminal can show."""
 
 
 def printable(text: object) -> str:

@@ -1,4 +1,4 @@
-"""What results and times depend on: the machine, and the versions of what computes."""
+"""The machine and the versions of packages, on which results and times depend."""
 
 import platform
 from contextlib import suppress
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def versions(*packages: str) -> dict[str, str | None]:
-    """Of Python and of packages; None of what is not installed, such as framegen run from a checkout."""
+    """Versions of Python and packages; None if not installed, such as framegen run from a checkout."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in packages:
         found[package] = None

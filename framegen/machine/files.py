@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 MAX_JSON_BYTES = 256 * 2**20
 MAX_TENSOR_BYTES = 16 * 2**30
 MAX_BYTES = 2**44
-"""Of any file that is read; a larger one is none."""
+"""The largest file that is read."""
 PICKLE_STARTS = (b"PK\x03\x04", b"\x80")
 DIGEST = "sha256"
 LETTERS = 40
-"""Of a file's name in the temporary one, which is longer and must fit too."""
+"""Letters of a file's name that its temporary name keeps, which is longer and must fit too."""
 T = TypeVar("T")
 
 
@@ -148,7 +148,7 @@ def write_text(path: Path, content: str, exclusive: bool = False) -> None:
 
 
 def status_of(path: Path, what: str = "file") -> os.stat_result:
-    """What the system knows of a path. Raises UserError, "no such file", where it leads to nothing."""
+    """A path's entry in the file system. Raises UserError, "no such file", where it leads to nothing."""
     try:
         return path.stat()
     except FileNotFoundError as error:

@@ -19,7 +19,7 @@ GROUP = "framegen.plugins"
 """The entry points by which an installed package names its modules."""
 
 named: list[str] = []
-"""What --import named. Nothing else is imported but what is installed: what a run says never is."""
+"""The modules that --import named. Only these and installed plugins are imported, never a run's."""
 
 
 def import_named(arguments: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 
 def answer(*lines: object) -> None:
-    """What a command has to say in the end, on stdout."""
+    """A command's results, on stdout."""
     print(*map(printable, lines), sep="\n")
 
 
@@ -111,7 +111,7 @@ class TrainingBar(Progress):
         self.update(self.bar, total=total_steps)
 
     def step(self, count: int) -> None:
-        """So many more training steps are done."""
+        """Advance by a number of training steps."""
         self.advance(self.bar, count)
 
     def epoch(self, done: int, text: str) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from framegen.config.tasks import LEVEL
 
 SMALLEST = LEVEL / 2
-"""Of a standard deviation: no level is then more probable than 1. The probabilities of all levels sum to 1
+"""The smallest standard deviation: no level is then more probable than 1. All probabilities sum to 1
 within 2 %, beside the ends 7 %; from a deviation of one level on within 1e-8, beside the ends 1 %."""
 
 
@@ -30,7 +30,7 @@ class Mixture(NamedTuple):
 
     @property
     def mean(self) -> Tensor:
-        """Of what is seen, after the cut: (B, T, C, H, W), in [0, 1]."""
+        """The mean after values are cut to [0, 1]: (B, T, C, H, W)."""
         return (self.log_weights.exp() * censored_mean(self.means, self.deviations)).sum(2)
 
     def log_prob(self, targets: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor
 from framegen.models.predictor import Forecaster, State
 
 LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue in a grey picture (ITU-R BT.601)."""
+"""Weights of red, green and blue in a grey picture (ITU-R BT.601)."""
 
 
 class Motion(Forecaster):

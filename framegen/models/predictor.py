@@ -12,7 +12,7 @@ from framegen.machine.errors import UserError
 from framegen.models.mixture import Mixture
 
 State = Any
-"""What a model carries from step to step: None, a tensor, or a tuple of such states, to any depth."""
+"""A model's memory from step to step: None, a tensor, or a tuple of such states, to any depth."""
 SMALL_MODEL = 100_000
 """Parameters below which a second CPU thread costs more than it gives."""
 
@@ -56,7 +56,7 @@ class Predictor(nn.Module):
         return self.density(frames)[0].log_prob(targets)
 
     def feedback(self, predictions: Tensor) -> Tensor:
-        """What the model is shown in place of the next frame when it runs closed-loop: its own prediction."""
+        """The frame shown to the model in place of the next one, closed-loop: its own prediction."""
         return predictions
 
     def run_on(self, frames: Tensor, state: State, num_frames: int) -> tuple[Tensor, State]:
@@ -121,7 +121,7 @@ def cpu_threads(model: Predictor) -> int:
 
 
 def map_state(function: Callable[..., Tensor], *states: State) -> State:
-    """What a function makes of the tensors that stand at the same place in states of one structure."""
+    """Apply a function to the tensors at the same place in states of one structure."""
     match states[0]:
         case None:
             return None

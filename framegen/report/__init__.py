@@ -1,1 +1,1 @@
-"""What came out, to be looked at: pictures, videos, tables, a page."""
+"""Results to look at: pictures, videos, tables, a page."""

@@ -24,7 +24,7 @@ class ClipFilms:
     number: int
     """Among the test clips."""
     mse: float
-    """Of the generated frames."""
+    """The mse of the generated frames."""
     films: dict[str, Path]
     """By "truth", "generated", "error" and, where it is known, "optimum": MP4, prompt and generated frames;
     the error of the prompt is black."""

@@ -1,4 +1,4 @@
-"""What a video of generated frames shows: the frames alone, or beside the truth, with their errors."""
+"""The layout of a video of generated frames: the frames alone, or beside the truth, with their errors."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ from framegen.report.writers import ANIMATIONS, write_animation, write_array, wr
 FPS = 10.0
 
 SHOWN_PROMPT = 20
-"""Of a longer prompt only the last frames are shown."""
+"""The most frames of a prompt that are shown: the last ones."""
 
 CLEAN = 256
 """Pixels of the longer side up to which small frames are enlarged."""
@@ -56,13 +56,13 @@ class Continuation:
     error: bool = False
     """Whether a row shows |truth - generated| where the truth is known, black where there is none."""
     futures: int | None = None
-    """So many futures are in each generated frame, (futures, C, H, W); None: it is one, (C, H, W)."""
+    """Number of futures in each generated frame, (futures, C, H, W); None: a single one, (C, H, W)."""
     circling: bool = False
     """Whether a light goes round the middle of each frame, so that a strip of futures shows its angle too."""
 
     @property
     def first(self) -> int:
-        """So many frames of the prompt come before those that are shown."""
+        """Number of the prompt's frames before those that are shown."""
         return max(0, len(self.prompt) - SHOWN_PROMPT)
 
     @property
@@ -89,7 +89,7 @@ class Continuation:
         return max(self.prompt.shape[2:]) >= strips.FILM
 
     def frames(self) -> Iterator[dict[str, Tensor | None]]:
-        """What stands in each row, by its name, or None where there is none; can be gone through once."""
+        """Each row's frames by its name, or None where there are none; can be iterated once."""
         low, names = self.value_range[0], self.names
         for frame in self.prompt[-SHOWN_PROMPT:]:
             yield {name: frame.new_full(frame.shape, low) if name == "error" else frame for name in names}

@@ -21,8 +21,8 @@ def write_gif(
 ) -> None:
     """(H, W, 3) uint8 pictures of one size as a GIF that loops; memory does not grow with their number.
 
-    Of each picture only what differs from the one before is written, in up to 256 colours of its own: a grey
-    one as it is. Drawings `of_lines` need no more than 32, and become smaller.
+    Each picture holds only its difference from the one before, in up to 256 colours of its own, a grey one as
+    it is. Drawings `of_lines` need no more than 32, and become smaller.
     """
     duration = 10 * frame_time(fps)  # milliseconds
     with replacing(path, exclusive) as temporary, temporary.open("wb") as file:

@@ -15,7 +15,7 @@ from framegen.evaluation.results import ClosedLoop, Results, Scores
 from framegen.report.standing import kept_weights, standing
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
-EXCESS_NOTE = "excess: times the optimum's error, each less what noise alone makes"
+EXCESS_NOTE = "excess: the error as a multiple of the optimum's, the noise subtracted from both"
 
 FORMATS = {
     **dict.fromkeys(("mse", "mae"), "{:#.3g}"),
@@ -29,7 +29,7 @@ FORMATS = {
 LIKELIHOOD = ("bits", "regret", *COVERAGE)
 """They have a table of their own."""
 HORIZONS = (1, 5, 10)
-"""Of generated frames, at which a table shows how far a model carries."""
+"""Generated frames at which a table shows a model's errors."""
 WITH_ERROR = ("skill", "regret")
 """In a table their standard error stands behind them."""
 LEARNED_LITTLE = 0.97
@@ -150,7 +150,7 @@ def _about(loop: ClosedLoop) -> str:
 
 
 def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list[str]]:
-    """What a table shows, by predictor; of a population mean and sd, and best, median and worst seed on
+    """The cells of a table, by predictor; for a population mean and sd, and best, median and worst seed on
     validation."""
     predictors = results.parts()[part]
     rows: dict[str, Scores] = {"this model": predictors["model"]}

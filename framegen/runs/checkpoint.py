@@ -20,7 +20,7 @@ CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 SHOWN = "epoch.shown."
 """How the names of tensors in RESUME begin that are the predictions of a stream's windows."""
 MAX_PIXELS = 2**24
-"""Of a frame, all channels together."""
+"""Largest number of values in a frame, all channels together."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class About:
     shown: int
     """The seed of the model to take unless told otherwise: the only one, or the median one."""
     seeds: tuple[int, ...]
-    """Of the models in the file; a population may have lost some on the way."""
+    """The seeds of the models in the file; a population may have dropped some."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Place:
     """Where a training stands between two steps; what is large stands in `tensors`."""
 
     seeds: tuple[int, ...]
-    """Of the nets that are still trained."""
+    """The seeds of the nets that are still trained."""
     step: int = 0
     """Optimizer steps taken."""
     seconds: float = 0.0
@@ -122,7 +122,7 @@ def save_progress(path: Path, tensors: Mapping[str, Tensor], config: Config, pla
 
 
 def load_progress(path: Path, config: Config, steps: int) -> tuple[dict[str, Tensor], Place]:
-    """What `save_progress` wrote for a run of this config, which takes so many steps unless the place has
+    """Read the file of `save_progress` for a run of this config, which takes `steps` unless the place has
     others planned. Raises UserError that names the file where it is damaged or of another run."""
     tensors, metadata = load_tensors(path)
     if from_json(metadata.get("config", ""), str(path)) != config:

@@ -79,7 +79,7 @@ def find(run: Path | str, runs_dir: Path | str = "runs") -> Path:
 
 @dataclass(frozen=True)
 class Description:
-    """What config.json says of a run."""
+    """The content of config.json."""
 
     config: Config
     track: Mode
@@ -107,7 +107,7 @@ class _Content(SavedConfig):
     group: str | None = None
     tags: tuple[str, ...] = ()
     data_dir_from: Literal["run", "start"] = "start"
-    """What a relative data_dir begins at: the run's folder; of older runs, where framegen was started."""
+    """The base of a relative data_dir: the run's folder; in older runs the folder of the start."""
 
 
 def write_config(
@@ -147,7 +147,7 @@ def write_config(
 
 
 def read_config(run_dir: Path) -> Description:
-    """What `write_config` wrote. Raises UserError where the folder holds no run or a damaged one."""
+    """Read the file of `write_config`. Raises UserError where the folder holds no run or a damaged one."""
     path = run_dir / CONFIG
     if not path.exists():
         raise UserError(f"{run_dir}: is not a run folder (no {CONFIG})")
@@ -176,7 +176,7 @@ def data_of(run_dir: Path) -> Path:
 
 
 _given_ids: set[str] = set()
-"""Of WANDB_RUN_ID, what a run of this process has taken: it names one run, whatever else is trained here."""
+"""Values of WANDB_RUN_ID that runs of this process have used: each names one run only."""
 
 
 def _wandb_id(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What was logged of a training, on disk: metrics.jsonl and members.jsonl, a row a line."""
+"""The log of a training on disk: metrics.jsonl and members.jsonl, one row per line."""
 
 import math
 from collections import Counter
@@ -17,14 +17,14 @@ Row = dict[str, int | float]
 
 @dataclass(frozen=True)
 class Metrics:
-    """What was logged of a run, in order. Columns change where a population is left with a single net."""
+    """The log of a run, in order. Columns change where a population is left with a single net."""
 
     steps: list[Row]
     """One an optimizer step: step, train/loss, train/grad_norm, train/learning_rate."""
     epochs: list[Row]
     """One an epoch: step, epoch, val/mse, with an optimum val/skill, and what `Epoch.log` was given."""
     members: list[Row]
-    """One an epoch and member: epoch, seed, train/loss (the epoch's mean), val/mse."""
+    """One per epoch and member: epoch, seed, train/loss (the epoch's mean), val/mse."""
 
 
 def finite(values: Mapping[str, float]) -> Row:

@@ -55,7 +55,7 @@ class Run:
         return read_results(self.folder)
 
     def metrics(self) -> Metrics:
-        """What was logged while it was trained. Raises UserError where a file is missing or damaged."""
+        """The log of its training. Raises UserError where a file is missing or damaged."""
         return read_metrics(self.folder)
 
 

@@ -1,4 +1,4 @@
-"""Where a run is shown while it is trained: the few things that a tracker can be told."""
+"""The interface of a tracker, which shows a run during its training."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 
 class Tracker(Protocol):
-    """What is told of a run while it is trained; all of it is in the run's folder too.
+    """Receives everything about a run during its training; all of it is in the run's folder too.
 
-    A subclass takes what it can show: what it does not define does nothing. An error that it raises ends the
-    training, which `resume` goes on with.
+    A subclass defines the methods it can show; the others do nothing. An error that it raises ends the
+    training; `resume` continues it.
     """
 
     def begin(self, run_dir: Path, config: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ def resolve_mode(track: Mode | None, before: Mode | None = None) -> Mode:
 
 
 class About(NamedTuple):
-    """What W&B says of a run, as far as the environment does not."""
+    """W&B's settings of a run, unless the environment has them."""
 
     identity: str
     """W&B's id, the same when a run is resumed."""
@@ -47,7 +47,7 @@ class About(NamedTuple):
 
 
 def about_run(description: Description) -> About:
-    """What W&B says of a training."""
+    """A training as W&B's run."""
     config = description.config
     name, known = config.experiment, EXPERIMENTS.get(config.experiment)
     kinds = (type(part).__name__.lower() for part in (config.task, config.model))

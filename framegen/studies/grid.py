@@ -31,8 +31,8 @@ from framegen.training.loop import Diverged
 def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
     """Train one after another; returns the runs, by what tells each from the others. See `train`.
 
-    Of a grid the same call goes on with what is left. One that diverges does not stop the others: what
-    diverged is raised in the end.
+    The same call resumes a grid. A training that diverges does not stop the others: the error is
+    raised in the end.
     """
     began = time.perf_counter()
     configs = [_config(each) for each in asked]
@@ -44,7 +44,7 @@ def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
     with Interrupts() as interrupts:
         for number, (each, config, folder) in enumerate(zip(asked, configs, folders, strict=True)):
             said, left = each.label.replace("-", " ").strip(), len(asked) - number
-            advice = f"; all is saved: {left} of {len(asked)} are left, and the same command goes on"
+            advice = f"; all is saved: {left} of {len(asked)} are left, and the same command resumes it"
             interrupts.advice = advice
             say(f"{number + 1} of {len(asked)}: {said}", True)
             try:
@@ -61,7 +61,7 @@ def train_all(asked: Sequence[Asked]) -> dict[str, Run]:
 
 
 def _config(asked: Asked) -> Config:
-    """What is trained: on the films that are named, which are imported first, or on the data set as it is."""
+    """The config: on films, which are imported first, or on the data set as it is."""
     options, config = asked.options, asked.config
     if isinstance(options, TrainFilms) and options.films:
         read = options.size, options.channels, options.fps, options.strict
@@ -115,7 +115,7 @@ def _is_of(folder: Path, config: Config) -> bool:
 
 
 def print_all(runs: Mapping[str, Run], **_: Any) -> None:
-    """What came of `train_all`."""
+    """Print the result of `train_all`."""
     if len(runs) == 1:
         print_run(next(iter(runs.values())))
         return
@@ -124,7 +124,7 @@ def print_all(runs: Mapping[str, Run], **_: Any) -> None:
 
 
 def print_run(run: Run, /, **_: Any) -> None:
-    """What came of a training, what there is to look at, and what can be done with it."""
+    """Print a training's results, the pictures to look at, and the next commands."""
     folder, results = run.folder, run.results
     print_results(results, Screen())
     made = sorted(folder.glob("*.gif")) + sorted(

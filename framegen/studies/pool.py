@@ -50,7 +50,7 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
                 pool.shutdown(wait=True, cancel_futures=True)
             if isinstance(error, BrokenProcessPool):
                 killed = "a process that trained was killed, perhaps where memory ran out"
-                raise UserError(f"{killed}; all is saved, and the same command goes on") from error
+                raise UserError(f"{killed}; all is saved, and the same command resumes it") from error
             raise
 
 
@@ -103,7 +103,7 @@ class Tracked:
 
 
 def stopped(within: float = 0.0) -> bool:
-    """In a worker process: whether it is to begin nothing more; waits so many seconds for that to be said."""
+    """In a worker process: whether it must begin nothing more; waits up to `within` seconds for that."""
     return _stopped is None or _stopped.wait(within)
 
 

@@ -44,7 +44,7 @@ NOTES = "every claim of the article as an experiment"
 FEW_SEEDS = 2
 
 CLAIM_COST = 1.0
-"""Of a claim, beside `cost` of a run."""
+"""Cost of a claim, in the unit of a run's `cost`."""
 
 
 def reproduce(
@@ -57,7 +57,7 @@ def reproduce(
 ) -> dict[int, Finding]:
     """Run the claims of the article and write runs_dir/reproduce/report.html.
 
-    Runs that are finished already are not made again; one that was stopped goes on where it was.
+    Finished runs are used again; a run that was stopped is resumed.
 
     Args:
         claims: their numbers; none: all of them.
@@ -100,7 +100,7 @@ def reproduce(
         Interrupts() as interrupts,
         advancing(total, "training and measuring", True) as advance,
     ):
-        interrupts.advice = "; all is saved, and the same command goes on"
+        interrupts.advice = "; all is saved, and the same command resumes it"
         _train_all(configs, Tracked(mode, identity), folder, data_dir, advance)
         findings = {}
         for number in numbers:
@@ -112,7 +112,7 @@ def reproduce(
 
 
 def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) -> None:
-    """What came of `reproduce`."""
+    """Print the result of `reproduce`."""
     for number, finding in findings.items():
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
         Screen().print(text, highlight=False, markup=False)
@@ -135,7 +135,7 @@ def _unseen(config: Config) -> Config:
 
 
 def _measure(number: int, runs: Runs) -> Finding:
-    """What is found of a claim, with the commands that make its runs."""
+    """A claim's result, with the commands that make its runs."""
     finding = CLAIMS[number].measure(runs)
     trainings = [runs.command(name) for name in CLAIMS[number].needs]
     return replace(finding, commands=[*trainings, *finding.commands])

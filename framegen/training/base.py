@@ -1,4 +1,4 @@
-"""What the loop asks of an engine, and what both engines share."""
+"""The interface between the loop and an engine, and code that both engines share."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -44,7 +44,7 @@ class Engine:
         self.models, self.clips, self.training, self.carry_state = list(models), clips, training, carry_state
         self.device = device_of(self.models[0])
         self.states: list[State] = [None] * len(models)
-        """What each model carries into the next step."""
+        """Each model's state at the next step."""
 
     @property
     def kept(self) -> Sequence[Predictor]:
@@ -58,7 +58,7 @@ class Engine:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What is trained, and with what."""
+        """Model, machine and options of the training, for results.json."""
         trained, frozen = (num_parameters(self.models[0], kind) for kind in (True, False))
         facts = {"parameters": trained, "device": self.device.type, "engine": self.name}
         beside = {"frozen_parameters": frozen, "tf32": self.device.type == "cuda"}

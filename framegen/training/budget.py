@@ -78,8 +78,8 @@ def planned_again(place: Place, minutes: float | None, per_epoch: int, step: flo
 
 
 def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[float, float, str]:
-    """Seconds of an optimizer step of all members, and of their validation after an epoch, and what memory
-    they take; steps are tried out for about so many seconds."""
+    """Seconds of an optimizer step of all members, and of their validation after an epoch, and the memory
+    they take; steps are timed for about `seconds`."""
     # An engine without a plan is at its end, where a model is fed its own frames most.
     short = replace(config, training=replace(config.training, compile=False))
     models = {seed: build(config.model, data.frame_shape, seed) for seed in config.members}

@@ -24,7 +24,7 @@ class TorchEngine(Engine):
 
     Args:
         models, clips, training, carry_state: as of `Engine`.
-        seeds: of the models, for what is drawn by chance while they are trained.
+        seeds: of the models, for random draws during training.
         ranks: the processes that train these models together.
     """
 
@@ -54,7 +54,7 @@ class TorchEngine(Engine):
 
     @property
     def kept(self) -> Sequence[Predictor]:
-        """Of averaged weights those, else the trained models."""
+        """The models with averaged weights, with --ema; else the trained ones."""
         return self.means or self.models
 
     def plan(self, total_steps: int) -> None:

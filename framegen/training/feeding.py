@@ -1,4 +1,4 @@
-"""What a model is shown while it is trained: true frames, or its own predictions in their place."""
+"""The frames that a model sees in training: true ones, or its own predictions in their place."""
 
 import math
 from collections.abc import Callable

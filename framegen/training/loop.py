@@ -31,16 +31,16 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What the loop hands out after each epoch."""
+    """The argument of `on_epoch`, after each epoch."""
 
     number: int
     """From 1."""
     step: int
     """Optimizer steps taken."""
     metrics: Mapping[str, float]
-    """What metrics.jsonl and W&B have of it: val/mse, and val/closed_loop_mse of nets trained closed-loop;
+    """Its values in metrics.jsonl and W&B: val/mse, and val/closed_loop_mse of nets trained closed-loop;
     where the optimum is known val/skill, else errors over copying's, unless nothing moves; val/bits of nets
-    with a density head. Of a population the mean, and with _sd, _min and _max behind the name its spread."""
+    with a density head. For a population the mean, and its spread with _sd, _min and _max after the name."""
     members: Sequence[Mapping[str, float]]
     """By member: seed, train/loss (the mean over the epoch), val/mse."""
     models: Mapping[int, Predictor]
@@ -48,8 +48,8 @@ class Epoch:
     shown: int
     """The seed of the median model by validation."""
     windows: Mapping[int, Tensor]
-    """Of a stream, what the first model predicted of windows as it was trained on them, (1, T, C, H, W), in
-    the first epoch and in this one: by window, counted on from epoch to epoch, from 0."""
+    """A stream's windows: the first model's predictions as it was trained on them, (1, T, C, H, W), in the
+    first epoch and in this one: by window, counted on from epoch to epoch, from 0."""
     log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
 
     def log(self, **values: float) -> None:
@@ -145,7 +145,7 @@ def _log_steps(training: OngoingTraining, losses: Tensor, norms: Tensor, rates: 
     """Log steps that were taken, (steps, K) each; drop members from the step on where they are not finite."""
     finite = losses.isfinite() & norms.isfinite()  # (steps, K)
     bad = (~finite.all(1)).nonzero()
-    good = int(bad[0]) if len(bad) else len(losses)  # so many steps are as they should be
+    good = int(bad[0]) if len(bad) else len(losses)  # number of steps with a finite loss
     if good:
         values = over_members("train/loss", losses[:good]) | over_members("train/grad_norm", norms[:good])
         columns = {name: column.tolist() for name, column in values.items()}
@@ -182,7 +182,7 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
 
 
 def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
-    """What the epoch came to; a member whose validation mse is not finite is dropped."""
+    """The epoch's results; a member whose validation mse is not finite is dropped."""
     errors = {"val/mse": _validation_mse(training)}
     if training.config.training.closed_loop:
         errors["val/closed_loop_mse"] = _validation_mse(training, closed_loop=True)
@@ -244,7 +244,7 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
 
 
 def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:
-    """Of each member, (K,) float64: one step ahead, or of as many last steps as are trained on own frames."""
+    """Each member's validation mse, (K,) float64: one step ahead, or over the steps trained closed-loop."""
     steps, clips = training.config.training.closed_loop, training.data.val
     for model in (*training.engine.models, *training.engine.kept):
         model.eval()
@@ -257,7 +257,7 @@ def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Ten
 
 @torch.inference_mode()
 def _predict_window(training: OngoingTraining, window: int) -> Tensor:
-    """What the first model says of a stream's window just before it is trained on it: (1, T, C, H, W)."""
+    """The first model's predictions of a stream's window, just before it trains on it: (1, T, C, H, W)."""
     model, state = training.engine.models[0], training.engine.states[0]
     inputs, _ = training.data.train.batch(slice(window, window + 1))
     model.eval()

@@ -30,7 +30,7 @@ from framegen.training.ranks import Lost, agree, current
 from framegen.training.schedule import clips_per_epoch, steps_per_epoch, total_steps
 
 CHOSEN_BY = ("mse", "epoch", "lowest")
-"""What stands beside the best weights; see `OngoingTraining.best`."""
+"""Numbers stored beside the best weights; see `OngoingTraining.best`."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class OngoingTraining:
     windows: dict[int, Tensor] = field(default_factory=dict)
     """As in `Epoch`, so far."""
     best: dict[str, Tensor] = field(default_factory=dict)
-    """Of each member the weights that were best on validation, (K, …) by name; their "mse" and "epoch", and
+    """Each member's best weights on validation, (K, …) by name; their "mse" and "epoch", and
     the "lowest" mse of all epochs, (K,)."""
     saved_step: int = 0
     clock: Callable[[], float] = time.perf_counter
@@ -126,7 +126,7 @@ class OngoingTraining:
         self.saved_step = step
 
     def _weights(self) -> dict[str, Tensor]:
-        """What the checkpoint holds: the best weights where they are asked for, else those of now."""
+        """The weights for the checkpoint: the best ones with --keep best, else the present ones."""
         if self.config.training.keep == "best" and self.best:
             return {name: value for name, value in self.best.items() if name not in CHOSEN_BY}
         return stack(self.engine.kept)
@@ -174,7 +174,7 @@ class OngoingTraining:
         }
 
     def facts(self) -> TrainingFacts:
-        """What results.json says of a training that has ended."""
+        """The entries of results.json about a training that has ended."""
         config, place = self.config, self.place
         epochs, rest = divmod(place.step, steps_per_epoch(config, self.data))
         clips = epochs * clips_per_epoch(config, self.data) + rest * config.training.batch_size

@@ -229,7 +229,7 @@ def test_what_cannot_run_is_left_out_and_said(tmp_path: Path, monkeypatch: pytes
         "torch.compile, own loop: left out. torch.compile fails here (RuntimeError: not on this Python)"
         in notes
     )
-    assert "JAX, products as sums: left out. no JAX and Optax are here: `uv sync --group" in notes
+    assert "JAX, products as sums: left out. no JAX and Optax are here: `uv run --group" in notes
     assert notes in (tmp_path / "bench.md").read_text().replace("\n\n", "\n")
 
 

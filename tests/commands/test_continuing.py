@@ -368,7 +368,7 @@ def test_options_of_an_import_need_a_film(option: str, framegen: Runner, tmp_pat
     words = [option] if "=" in option else [option, "3"]
     code, _, err = framegen("train", "clips", "--dataset", "mine", *words, "--runs-dir", tmp_path)
     assert code == 2
-    assert f"{option.split('=')[0]}: is of films that are imported; name some" in err
+    assert f"{option.split('=')[0]}: is for films that are imported; name some" in err
 
 
 def test_train_takes_films_by_their_names_and_no_runs(

@@ -376,13 +376,13 @@ def test_a_bar_on_a_terminal_and_lines_elsewhere(
     assert "left" in bar
 
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "tracking.md").read_text()
 
 
 @pytest.mark.parametrize("compiled", [True, False])
 def test_a_sweep_of_wandbs_own_types_what_train_takes(compiled: bool) -> None:
     """As its agent does: what the YAML says, with the values that the server chose."""
-    (text,) = re.findall(r"^```yaml\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     sweep = yaml.safe_load(text)
     chosen = {"learning_rate": 0.02, "hidden_size": 8, "cell": "gru", "compile": compiled, "epochs": 60}
     assert set(chosen) == set(sweep["parameters"])

@@ -46,7 +46,7 @@ def test_a_grid_that_was_stopped_goes_on_by_the_same_command(
         _stopping_in(patch, training=2)
         code, _, err = framegen(*command)
     assert code == 128 + signal.SIGTERM
-    assert "2 of 3 are left, and the same command goes on" in err.splitlines()[-1]
+    assert "2 of 3 are left, and the same command resumes it" in err.splitlines()[-1]
     first, second = sorted(runs.iterdir())
     assert (finished(first), finished(second)) == (True, False)
     before = (first / "checkpoint.safetensors").stat().st_mtime_ns

@@ -329,7 +329,7 @@ def test_interrupted_and_started_again_it_goes_on(tmp_path: Path) -> None:
     stopped = Forked(PROGRAM, tmp_path, "stop", json.dumps(LONG)).ended()
     assert stopped.returncode == 128 + signal.SIGINT, stopped.stderr
     said = stopped.stderr.splitlines()
-    assert said[-1] == "stopped by SIGINT; all is saved, and the same command goes on"
+    assert said[-1] == "stopped by SIGINT; all is saved, and the same command resumes it"
     assert "Traceback" not in stopped.stderr
     before = {name: (folder / name / "config.json").read_bytes() for name in CLAIMS[12].needs}
     assert len(list(folder.glob("*/results.json"))) < 2  # one may be done before the other begins

@@ -18,7 +18,7 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,asf,flv,mpeg,mpegts,ogg,nut,mxf,rm,dv,yuv4mpegpipe,ivf,"
     "h264,hevc,vvc,m4v,mpegvideo,mjpeg,mpjpeg,obu,h261,h263,gxf,wtv,roq,swf,flic,smk,bink,dirac,nsv"
 )
-"""Of FFmpeg's demuxers. Playlists (concat, HLS, DASH, SDP) would have it read other files; text would be a
+"""FFmpeg's demuxers that are allowed. Playlists (concat, HLS, DASH, SDP) would read other files; text is a
 film of a terminal, an SVG or a numbered file name a film of pictures."""
 
 NO_INDEX = "is cut off: its index (moov) is missing, as in half a download or recording; fetch it again"
@@ -91,7 +91,7 @@ def _known(stream: "VideoStream") -> bool:
 
 
 def aperture_of(container: "InputContainer", stream: "VideoStream") -> Aperture:
-    """What a container cuts off (MP4's clean aperture, MKV's PixelCrop), as only FFmpeg's summary tells."""
+    """A container's cropping (MP4's clean aperture, MKV's PixelCrop), as only FFmpeg's summary tells."""
     from av import logging
 
     level = logging.get_level()

@@ -23,10 +23,10 @@ from framegen.machine.progress import count_of
 
 MANIFEST = "manifest.json"
 VERSION = 1
-"""Of the manifest."""
+"""Version of the manifest."""
 
 READING = 3
-"""Of the way in which films are read: parts of an older version are read anew."""
+"""Version of the way in which films are read: parts of an older one are read again."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Source:
 
     name: str
     sha256: str
-    """Of the file; of a folder of pictures, of their names and digests."""
+    """Digest of the file; for a folder of pictures, of their names and digests."""
     width: int
     height: int
     """As it is shown, upright."""
@@ -47,7 +47,7 @@ class Source:
     given: Split | None = None
     """The split that its folder's name asks for."""
     missing: str = ""
-    """What of it cannot be read."""
+    """The part that cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class Shot:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a data set is."""
+    """A data set's content."""
 
     version: int
     size: int
     """The longer side."""
     fps: float | None
-    """What was asked for; None is each film's own rate."""
+    """The rate in frames per second; None is each film's own."""
     shape: tuple[int, int, int]
     """(C, H, W) of every frame."""
     sources: tuple[Source, ...]
@@ -135,7 +135,7 @@ def read_manifest(folder: Path) -> Manifest:
     manifest = read_json(path, Manifest)
     if manifest.version != VERSION:
         raise UserError(
-            f"{path}: is of version {manifest.version}, this is {VERSION}; delete the folder and import anew"
+            f"{path}: is of version {manifest.version}, this is {VERSION}; delete the folder and import again"
         )
     rows = dict.fromkeys(SPLITS, 0)
     for shot in manifest.shots:
@@ -149,7 +149,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def describe(manifest: Manifest) -> str:
-    """What was understood of the films, in a sentence."""
+    """The films as they were read, in a sentence."""
     sources, (channels, height, width) = manifest.sources, manifest.shape
     seen = list(dict.fromkeys(f"{each.width}x{each.height} at {each.fps:.4g} a second" for each in sources))
     sizes = ", ".join([*seen[:3], "…"] if len(seen) > 3 else seen)
@@ -171,7 +171,7 @@ def describe(manifest: Manifest) -> str:
 
 
 def _of(manifest: Manifest, split: Split) -> str:
-    """What a split is made of: whole films, or shots, and from where to where in the film."""
+    """The parts of a split: whole films, or shots, and their times in the film."""
     shots = manifest.of(split)
     films = {shot.sha256 for shot in shots}
     elsewhere = {shot.sha256 for shot in manifest.shots if shot.split != split}

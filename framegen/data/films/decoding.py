@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 PROBED_FRAMES, PROBED_PACKETS = 60, 2000
-"""So many at most, at a film's beginning, tell its rate."""
+"""The most frames and packets at a film's beginning from which its rate is read."""
 
 LONGEST_HOLD = 600.0
 """Seconds for which one frame is shown at most; more is a fault of the time stamps."""
@@ -37,10 +37,10 @@ decoded together with a damaged one."""
 
 @dataclass(frozen=True)
 class Clock:
-    """How the time of a film's frames is told."""
+    """The source of a film's times."""
 
     origin: float
-    """What the first frame that is shown is stamped with, seconds."""
+    """Time stamp of the first frame that is shown, seconds."""
     rate: float | None
     """Frames a second; None where neither stamps nor the header say."""
     stamp: Literal["pts", "dts", "none"]
@@ -134,7 +134,7 @@ def _stamp_of(frame: "av.VideoFrame", stamp: str) -> float | None:
 def _shortfall(
     path: Path, container: "InputContainer", stream: "VideoStream", clock: Clock, count: int, ends: float
 ) -> str:
-    """What a film lacks of its header's length, in words, unless all samples of its index are there."""
+    """The part of the header's length that a film lacks, in words, unless its index is complete."""
     announced, promised = length_of(container, stream)
     if announced is None or not promised or clock.rate is None:
         return ""

@@ -1,4 +1,4 @@
-"""What is known of a film, moving picture or folder of pictures before it is read."""
+"""Facts about a film, moving picture or folder of pictures before it is read."""
 
 import itertools
 from contextlib import suppress
@@ -24,7 +24,7 @@ HDR = (16, 18)
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a film before it is read."""
+    """Facts about a film before it is read."""
 
     width: int
     height: int
@@ -36,7 +36,7 @@ class Facts:
     """About how many are shown."""
     audio: bool
     notes: tuple[str, ...] = ()
-    """What its reader should know: "turned by 90 degrees", for example."""
+    """Notes for the user: "turned by 90 degrees", for example."""
     clock: Clock | None = None
     """A film's; None of pictures."""
     loops: bool = False

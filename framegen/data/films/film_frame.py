@@ -24,7 +24,7 @@ STRAIGHT = 0.02
 CROP = "{}:{}:{}:{}:exact=1"
 
 MOST_AT_ONCE = 16
-"""So many times FFmpeg's scaler shrinks a side exactly; by 360 it is wrong by 9 levels of 255."""
+"""Largest exact reduction of a side by FFmpeg's scaler; by 360 it is wrong by 9 levels of 255."""
 
 Matrix = tuple[float, float, float, float]
 """a, b, c, d of a display matrix: what is stored at (x, y), y downwards, is shown at (a x + c y, b x + d y);
@@ -140,7 +140,7 @@ def upright(matrix: Matrix) -> list[tuple[str, str]]:
 
 
 def turned(matrix: Matrix) -> str:
-    """What `upright` does, in words; nothing where the frame stands."""
+    """The turn that `upright` makes, in words; nothing where the frame is upright."""
     a, b, c, d = matrix
     angle, mirrored = round(math.degrees(math.atan2(-b, a))) % 360, a * d - b * c < 0
     flips = {"": "", "hflip": "mirrored left to right", "vflip": "mirrored top to bottom"}

@@ -38,7 +38,7 @@ def import_films(
     strict: bool = False,
 ) -> Path:
     """Bring films into the data set `name`, once: the same films with the same options are known again, and
-    an import that was stopped goes on where it was.
+    an import that was stopped is resumed.
 
     `paths` are films, moving pictures, and folders of them or of pictures. `size` is the longer side, pixels;
     the other keeps the first film's aspect ratio, and other films are scaled to cover that. `channels` are 1
@@ -88,7 +88,7 @@ def _alone(folder: Path, show: bool) -> Iterator[None]:
 
 
 def print_imported(folder: Path, name: str, **_: Any) -> None:
-    """What came of `import_films`."""
+    """Print the result of `import_films`."""
     answer(folder, f"Next: {command('data', 'show', name)}")
 
 
@@ -115,7 +115,7 @@ def _identify(films: Sequence[Found], show: bool) -> tuple[list[Known], list[Ski
 def _check_fault(error: UserError) -> None:
     """Raises the error where the system failed and not the film: a network drive may come back."""
     if by_system(error):
-        raise UserError(f"{error}; what was read is kept, and the same command goes on") from error
+        raise UserError(f"{error}; what was read is kept, and the same command resumes it") from error
 
 
 def _is_there(folder: Path, options: Reading, known: Sequence[Known], show: bool) -> bool:

@@ -1,4 +1,4 @@
-"""What a file is: its first bytes decide, whatever its name says."""
+"""The kind of a file: its first bytes decide, not its name."""
 
 import re
 import stat
@@ -41,7 +41,7 @@ _SIGNS: dict[str, bytes] = {
 
 
 def kind_of(path: Path) -> Kind:
-    """What a regular file is by its first bytes; whatever is nothing else may be a film.
+    """The kind of a regular file by its first bytes; anything unknown may be a film.
 
     Raises UserError where it is a picture of a kind that is not read, missing or no regular file.
     """
@@ -67,17 +67,17 @@ def _holds_array(path: Path) -> bool:
 
 
 def check_path(path: Path) -> None:
-    """Raises UserError where a path is an address, or leads to no file and no folder."""
+    """Raises UserError where a path is a URL, or leads to no file and no folder."""
     if address := re.match(r"([a-z][a-z0-9+.-]+):/+", str(path), re.IGNORECASE):
         url = f"{address[1]}://{str(path)[address.end() :]}"  # a Path has lost a slash
-        raise UserError(f"{url}: is an address; download the film, then name its file")
+        raise UserError(f"{url}: is a URL; download the film, then name its file")
     kind = status_of(path, "file or folder").st_mode
     if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
         raise UserError(f"{path}: is neither a file nor a folder; save what it gives as a file first")
 
 
 def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, in natural order, but for hidden files, such as a Mac's "._" notes."""
+    """A folder's files in natural order, without hidden ones, such as a Mac's "._" notes."""
     return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=natural_order)
 
 

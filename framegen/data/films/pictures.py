@@ -40,11 +40,11 @@ Size = tuple[int, int]
 
 
 class Incomplete(UserError):
-    """What of a film cannot be read; raised behind all that can be."""
+    """The part of a film that cannot be read; raised after all frames that can be."""
 
 
 def broken(path: Path, count: int, error: Exception) -> UserError:
-    """What to raise where a library cannot read a film on behind `count` frames."""
+    """The error where a library cannot read a film after `count` frames."""
     cause = getattr(error, "strerror", None) or str(error).strip().split("\n")[0] or type(error).__name__
     if count == 0:
         return UserError(f"{path}: is damaged or cut off, and cannot be read as a video ({cause})")

@@ -31,7 +31,7 @@ class Prompt:
     frames: Tensor
     """(T, C, H, W) float32, 1 <= T."""
     notes: list[str]
-    """What was read and what was done to it, a line each."""
+    """The prompt as it was read, and its changes, one line each."""
 
 
 def read_prompt(
@@ -44,7 +44,7 @@ def read_prompt(
 ) -> Prompt:
     """A user's video, brought to the model's resolution and channels.
 
-    Of each frame, upright, the largest middle part of the model's aspect ratio is cut out and scaled.
+    Each frame is turned upright; its largest middle part of the model's aspect ratio is cut out and scaled.
 
     Args:
         path: a video (MP4, MKV, WebM, …), GIF, APNG, picture, folder of pictures, or an array: .npy, or .npz
@@ -134,7 +134,7 @@ def _fitted(
 
 
 def _scaling(have: Size, want: Size) -> list[str]:
-    """What brings a frame of one size to another, in words."""
+    """The change from one frame size to another, in words."""
     kept = tuple(round(side) for side in pictures.middle(have, want))
     cut = f"cut to the middle {kept[1]}x{kept[0]}" if kept != have else ""
     scaled = f"scaled to {want[1]}x{want[0]}" if kept != want else ""

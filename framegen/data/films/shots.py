@@ -15,7 +15,7 @@ LEAST = 6.0
 """Levels of 255 by which pictures on both sides of a cut differ at least."""
 
 TIMES = 2.0
-"""So many times as much as neighbouring frames do."""
+"""Change at a cut, as a multiple of that between neighbouring frames."""
 
 BACK = 0.5
 """The picture has come back where it differs by less than this part of the leap."""

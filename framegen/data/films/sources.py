@@ -18,7 +18,7 @@ from framegen.machine.plugins import command
 ALWAYS_MOVE, MAY_MOVE = {".gif", ".apng"}, {".png", ".webp", ".tif", ".tiff"}
 
 RUN = {"config.json", "checkpoint.safetensors"}
-"""What a run's folder holds, whose pictures are nobody's film."""
+"""The content of a run's folder, whose pictures are no films."""
 
 SAME: dict[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of folders that say what their films are for."""

@@ -8,7 +8,7 @@ from framegen.data.clips import SPLITS, Split
 from framegen.machine.errors import UserError
 
 PART = 0.1
-"""Of all frames at least this part is held out, twice: for the test and for validation."""
+"""Least share of all frames that is held out, twice: for the test and for validation."""
 
 MOST, MOST_FILMS = 0.4, 0.5
 """At most this part, as whole shots or whole films; of a longer shot the last part is taken."""
@@ -69,7 +69,7 @@ def frames_needed() -> int:
 
 
 def _hold_out(pool: list[Piece]) -> tuple[list[Piece], list[Piece]]:
-    """What stays, and what is held out, in order."""
+    """The rest, and the held-out part, in order."""
     films = sorted({piece.film for piece in pool})
     for first in films[:0:-1]:
         held = [piece for piece in pool if piece.film >= first]

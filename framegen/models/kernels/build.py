@@ -36,8 +36,8 @@ class FusedUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Shape:
-    """What the source is compiled for: of the outputs all but a frame's values are a density head's, where
-    that has components. `lanes` 0 takes as many as the machine's widest register holds."""
+    """The sizes for which the source is compiled: all outputs beyond a frame's values are a density
+    head's. `lanes` 0 takes as many as the machine's widest register holds."""
 
     inputs: int
     hidden: int

@@ -39,7 +39,7 @@ class Net(Predictor):
         return self.spread is not None
 
     def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
-        """Of frames (B, T, C, H, W) the predictions, of the same shape, or their mixture; and the state."""
+        """Predictions of the frames' shape (B, T, C, H, W), or their mixture; and the state."""
         raise NotImplementedError
 
     def say(self, predictions: Tensor, hidden: Tensor) -> Tensor | Mixture:
@@ -116,6 +116,6 @@ def _begin(layer: nn.Linear | nn.Conv2d, deviations: slice, components: int, val
 
 
 def _mixture(predictions: Tensor, offsets: Tensor, deviations: Tensor, weights: Tensor) -> Mixture:
-    """Of what a layer says, (B, T, K, ...) each."""
+    """A mixture from a layer's outputs, (B, T, K, ...) each."""
     means = predictions.float()[:, :, None] + offsets
     return Mixture(means, SMALLEST + nn.functional.softplus(deviations), weights.log_softmax(2))

@@ -31,7 +31,7 @@ REACH = 1 / 8
 NOTICED = 0.003
 """Mean error of a prediction at which half of a correction is made."""
 GAIN = 2.0
-"""Of the untrained filter, before the sigmoid: it trusts what was measured."""
+"""The untrained filter's gain before the sigmoid: it trusts its measurements."""
 BLURS = 3, 7
 """Pixels over which predictions are blurred."""
 AVERAGED = 0.2
@@ -123,7 +123,7 @@ class MotionFilterNet(Net, Forecaster):
         return join(parts), state
 
     def _step(self, frame: Tensor, state: Filtered) -> tuple[Tensor | Mixture, Filtered]:
-        """What is said of the next frame, T = 1, and the state after a frame (B, C, H, W)."""
+        """The prediction of the next frame, T = 1, and the state after a frame (B, C, H, W)."""
         unseen = frame.isnan().flatten(1).any(1)  # (B,)
         own = unseen[:, None, None, None]
         frame = torch.where(own, state.predicted, frame)
@@ -156,7 +156,7 @@ class MotionFilterNet(Net, Forecaster):
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, is_seen: Tensor, state: Filtered) -> Tensor:
-        """What is measured less what is believed, (B, 2, H, W), where the last prediction was wrong."""
+        """Measured less believed motion, (B, 2, H, W), where the last prediction was wrong."""
         error = _mean((frame - state.predicted).abs().mean(1, keepdim=True), WINDOW)
         innovation = torch.zeros_like(state.belief)
         if is_seen.any():

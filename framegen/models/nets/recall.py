@@ -19,13 +19,13 @@ AVERAGED = 0.2
 TRUSTED_AFTER = 32
 """Frames of a second round that are surely enough for that."""
 CLEARLY = 0.4
-"""So much smaller than its rival's an error has to be."""
+"""An error is clearly smaller below this share of its rival's."""
 NEVER = 2.0
-"""What stands for frames that were not seen: nothing within [0, 1] is near it."""
+"""The value of frames that were not seen: nothing within [0, 1] is near it."""
 
 
 class Recall(NamedTuple):
-    """What is remembered of each clip."""
+    """The memory of each clip."""
 
     frames: tuple[Tensor, ...]
     """MEMORY times (B, C, H, W), the newest last."""
@@ -45,7 +45,7 @@ def begin(frames: Tensor) -> Recall:
 
 @torch.no_grad()
 def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Recall, Tensor, Tensor]:
-    """What a frame adds, and what comes next if the film repeats itself.
+    """The memory with a frame added, and the next frame if the film repeats itself.
 
     Args:
         frame: (B, C, H, W).

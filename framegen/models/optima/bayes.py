@@ -89,7 +89,7 @@ class BayesFilter(Forecaster):
         return torch.stack(found, 1) + left_out
 
     def _moved(self, posterior: Tensor) -> Tensor:
-        """What is believed of the coming frame, (B, S, G): each angle moves on by its shift."""
+        """The belief about the coming frame, (B, S, G): each angle moves on by its shift."""
         parts = zip(posterior.unbind(1), self.shifts, strict=True)
         return torch.stack([each.roll(by, 1) for each, by in parts], 1)
 
@@ -106,7 +106,7 @@ class BayesFilter(Forecaster):
 
     @cached_property
     def cut(self) -> Tensor:
-        """What a pixel at 0 or at 1, where all that is cut off is gathered, says of each angle beyond the
+        """The evidence of a pixel at 0 or at 1, which gather the tails, about each angle, beyond the
         normal density there: (2 P, G)."""
         half_level, picture, deviation = LEVEL / 2, self.picture, self.deviation
         ends = {0: (half_level - picture) / deviation, 1: (picture - 1 + half_level) / deviation}

@@ -1,4 +1,4 @@
-"""What can be known of digits that fly straight and bounce, from the whole pixels at which they were seen.
+"""The posterior of digits that fly straight and bounce, from the whole pixels at which they were seen.
 
 A digit starts at (x0, y0), uniform in [0, 1]^2, at an angle, uniform too, and moves by `step` a frame; an
 edge that it would cross holds it up, and turns that component of its velocity round. Given the angle, x and y
@@ -27,7 +27,7 @@ def all_angles(rows: int, number: int = ANGLES) -> tuple[Tensor, Tensor]:
 
 
 def refine(angles: Tensor, width: Tensor, weight: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Lay the grid anew over the cells that have a weight, and over those beside them.
+    """Lay the grid again over the cells that have a weight, and over those beside them.
 
     Args:
         angles: (R, M), middles of cells; NaN where a row has fewer than M.

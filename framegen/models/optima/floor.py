@@ -9,9 +9,9 @@ from framegen.models.optima.bouncing import ANGLES, NEGLIGIBLE, all_angles, refi
 from framegen.models.predictor import Forecaster, State
 
 ENOUGH = 1 / 4
-"""Of the grid so much has to agree with what was seen; else it is laid anew, finer."""
+"""Share of the grid that must agree with the frames; else a finer one is laid."""
 FINER = 16
-"""So many times as fine is the grid on which a digit is looked for that no angle agrees with."""
+"""Refinement of the grid for a digit with which no angle agrees."""
 AT_ONCE = 8
 """Clips: their grids fit a processor's cache."""
 
@@ -19,10 +19,10 @@ AT_ONCE = 8
 class Floor(Forecaster):
     """The mean of the next frame, given the digits' pictures and the pixels at which they were seen so far.
 
-    Real predictors know neither. This one is told, for the clips that it was made with; what is left to guess
-    is what whole pixels hide: where between two of them a digit started, and its exact angle (see
-    `bouncing.py`). As the posterior mean it has the smallest expected squared error of whoever knows that
-    much, so nobody who knows less is better.
+    Real predictors know neither. This one knows both, for the clips that it was made with. It must still
+    guess what whole pixels hide: where between two of them a digit started, and its exact angle (see
+    `bouncing.py`). As the posterior mean it has the smallest expected squared error with this knowledge,
+    so no predictor with less knowledge is better.
 
     A clip is known by the digest of its frames up to now. The state is that digest and the number of frames
     since one was seen, (B,) int64 each; the grid of angles (B, D, M) and its cells' width (B, D), float64.
@@ -62,7 +62,7 @@ class Floor(Forecaster):
         return predictions.to(frames), tuple(state)
 
     def _predict(self, frames: Tensor, digest: Tensor, unseen: Tensor, *grid: Tensor) -> tuple[Tensor, ...]:
-        """Of some clips the predictions (B, T, 1, H, W), and the state."""
+        """The predictions of some clips (B, T, 1, H, W), and the state."""
         (batch, digits, _), predictions = grid[0].shape, []
         angles, width = (each.flatten(0, 1) for each in grid)  # a row a digit
         for frame in frames.unbind(1):
@@ -152,6 +152,6 @@ def expected_maximum(pictures: Tensor, chances: Tensor, size: int) -> Tensor:
 
 
 def _digest(before: int, frame: Tensor) -> int:
-    """Of a clip up to a frame, from that of the frames before it."""
+    """The digest of a clip up to a frame, from that of the frames before it."""
     content = before.to_bytes(8, "big", signed=True) + frame.numpy().tobytes()
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "big", signed=True)

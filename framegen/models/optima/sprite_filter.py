@@ -106,7 +106,7 @@ class SpriteFilter(Forecaster):
 
 
 def _log_probabilities(value: float, noise: float) -> Tensor:
-    """Of each level of a pixel whose clean value is known, (256,) float64; the ends hold what is cut off."""
+    """Log probability of each level, given a pixel's clean value, (256,) float64; the ends hold the tails."""
     edges = (torch.arange(LEVELS - 1, dtype=torch.float64) + 0.5) / (LEVELS - 1)  # between levels
     standard = (edges - value) / noise
     below, above = (torch.special.log_ndtr(z).clamp(min=IMPOSSIBLE) for z in (standard, -standard))

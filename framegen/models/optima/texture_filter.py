@@ -70,7 +70,7 @@ class TextureFilter(Forecaster):
         return torch.stack(predictions, 1)[:, :, None].to(frames), (gathered, count)
 
     def known(self, gathered: Tensor, count: Tensor) -> tuple[Tensor, Tensor]:
-        """What the frames of a state say: of a coefficient as a part of what they would without noise, over
+        """A state's evidence: of a coefficient as a share of the same without noise, over
         t, (B, H, half), and of each velocity its log odds, up to a constant, (B, V) float64."""
         gain = self.power / (count[:, None, None] * self.power + self.variance)
         evidence = gathered.abs().square() * (gain * self.twice)[:, None]  # (B, V, H, half)

@@ -20,7 +20,7 @@ from framegen.report.figures.style import (
 
 COLORS = {"50": BLUE, "90": MODEL}
 LINES = ("-", (0, (1, 1.2)), (0, (5, 2)))
-"""Of several models."""
+"""Line styles of several models."""
 
 
 def coverage(models: Mapping[str, Calibration]) -> Figure:

@@ -127,7 +127,7 @@ def error_over_horizon(
 
 
 def pictures_over_horizon(panels: Mapping[str, Mapping[str, Sequence[float]]], context: int) -> Figure:
-    """What frames look like, 1, 2, … frames after the prompt: whether they freeze or blur. The truth is 1.
+    """Whether generated frames freeze or blur, 1, 2, … frames after the prompt. The truth is 1.
 
     Args:
         panels: by what is measured, by predictor, its values; what lies above 1.5 is not shown.

@@ -1,4 +1,4 @@
-"""The permanence curve: does a net know what goes on where it cannot see?"""
+"""The permanence curve: does a net expect hidden things to come back?"""
 
 from collections.abc import Mapping
 

@@ -29,7 +29,7 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
 
 
 def finish(axes: Axes, x_label: str, y_label: str) -> None:
-    """What all charts have: labels, a faint grid, no frame at the top and at the right."""
+    """The style of all charts: labels, a faint grid, no frame at the top and at the right."""
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)

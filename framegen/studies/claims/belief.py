@@ -69,14 +69,14 @@ def _belief(runs: Runs) -> Finding:
 
 BELIEF = Claim(
     "A net that only predicts comes to know",
-    "This one is not the article's. Whoever knows how such videos are made, and computes what the frames "
-    "say, knows after each frame how probable each direction and place of the light is. The nets were "
-    "trained on nothing but the next frame. Can what that observer knows be read from their states, by a "
-    "linear map that is fitted on the training clips? What is read is the direction (1 or -1) times (cos, "
-    "sin) of the light's angle, as expected by the observer: one frame says nothing of it. The claim holds "
+    "This one is ours, not the article's. The optimal observer knows how such videos are made, and computes "
+    "after each frame how probable each direction and position of the light is. The nets were trained on "
+    "nothing but the next frame. Can the observer's knowledge be read from their states, by a linear map "
+    "that is fitted on the training clips? The target is the direction (1 or -1) times (cos, sin) of the "
+    "light's angle, as expected by the observer: one frame says nothing about it. The claim holds "
     f"where most nets of each kind have an R\N{SUPERSCRIPT TWO} of {KNOWS:g} or more, in part where the "
     f"4-5-4 nets are above untrained ones in more than {BETTER:.0%} of all pairs. All kinds train at the "
-    "learning rates of their experiments; none was searched.",
+    "learning rates of their experiments; none was tuned.",
     list(NETS.values()),
     _belief,
 )

@@ -15,7 +15,7 @@ NETS = {"4-5-4 RNN": "bits", "GRU, 32 units": "bits-gru"}
 LONGER = 0.05
 """The optimum's code may be that part shorter."""
 OFF = 0.05
-"""So far the share of true pixels within an interval may lie from what the interval says."""
+"""Largest distance of the share of true pixels within an interval from the interval's own."""
 
 
 def _bits(runs: Runs) -> Finding:
@@ -33,8 +33,8 @@ def _bits(runs: Runs) -> Finding:
         ),
         (
             style.save(calibration.coverage(shown), runs.picture("calibration")),
-            "How often a pixel lies within the central intervals of what the median net says, one step ahead "
-            "and in futures that were drawn. Dashed: what it should be; below it the net is too sure.",
+            "How often a pixel lies within the central intervals of the median net, one step ahead and in "
+            "futures that were drawn. Dashed: how often it should; below it the net is too sure.",
         ),
     ]
     found = "; ".join(
@@ -43,7 +43,7 @@ def _bits(runs: Runs) -> Finding:
         for name, values in regrets.items()
     )
     return Finding(
-        f"The optimum needs {optimum:.2f} bits a frame. What the nets need beyond that (mean ± standard "
+        f"The optimum needs {optimum:.2f} bits per frame. The nets' extra bits (mean ± standard "
         f"deviation over seeds): {found}.{doubt(*good.values())}",
         judge(list(good.values())),
         pictures,
@@ -54,14 +54,14 @@ def _bits(runs: Runs) -> Finding:
 
 BITS = Claim(
     "A net can say how sure it is",
-    "This one is not the article's. A squared error asks for the mean of what may come, and says nothing "
-    "of how far it may be off. Here the nets say how probable each next frame is, as a mixture of four "
-    "Gaussians, and are trained by likelihood. Whoever codes frames by such probabilities needs the "
-    "fewest bits with the true ones, which the optimum has: what a net needs more is its regret. Whether "
-    "it is as sure as it should be is seen by how often the truth lies within its central 50 % and 90 %. "
-    "Frames that are drawn from what it says make futures with the world's own noise. A net says it where "
+    "This one is ours, not the article's. A net that is trained on the squared error predicts the mean, and "
+    "does not say how far it may be off. Here the nets predict how probable each next frame is, as a "
+    "mixture of four Gaussians, and are trained by likelihood. A code for the frames needs the fewest bits "
+    "with the true probabilities, which the optimum has; a net's extra bits are its regret. A net is as "
+    "sure as it should be if the truth lies within its central 50 % and 90 % intervals as often as they "
+    "say. Frames drawn from its density are futures with the world's own noise. A net says how sure it is if "
     f"its code is at most {LONGER:.0%} longer than the optimum's and no interval is off by more than "
-    f"{OFF:g}; the claim holds where most nets of both kinds do, in part where those of one kind do.",
+    f"{OFF:g}; the claim holds if most nets of both kinds do, in part if those of one kind do.",
     list(NETS.values()),
     _bits,
 )
@@ -78,6 +78,6 @@ def _off(results: Results) -> list[float]:
 
 
 def _good(results: Results, optimum: float) -> Share:
-    """Of the nets whose code is hardly longer than the optimum's, and whose intervals are right."""
+    """The share of nets whose code is hardly longer than the optimum's, and whose intervals are right."""
     nets = zip(_values(results, "regret"), _off(results), strict=True)
     return share(regret <= LONGER * optimum and off <= OFF for regret, off in nets)

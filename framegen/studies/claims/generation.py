@@ -52,10 +52,10 @@ def _generation(runs: Runs) -> Finding:
     within, ahead = (share(ratio < most for ratio in ratios) for most in (CLOSE, mean_frame))
     return Finding(
         f"The error of the frames is {middle_half(ratios)} times the optimal forecast's: the median over "
-        f"{len(ratios)} seeds, and their middle half. Without what noise alone makes it is "
+        f"{len(ratios)} seeds, and their middle half. With the noise subtracted it is "
         f"{excess_of(results):.1f} times the optimum's (median). {within.part:.0%} of the nets have less "
-        f"than {CLOSE:g} times the error; always saying the mean frame makes {mean_frame:.1f} times "
-        f"it.{doubt(within)}",
+        f"than {CLOSE:g} times the error; always predicting the mean frame has {mean_frame:.1f} times "
+        f"the error.{doubt(within)}",
         _verdict(within, ahead),
         [
             (
@@ -126,8 +126,8 @@ def _length(runs: Runs) -> Finding:
     own_frames = ", ".join(f"{middle_half(values)} over {count}" for count, values in ratios.items())
     return Finding(
         f"Fed true frames, the skill is {true_frames} frames. Fed its own, the error over the optimal "
-        f"forecast's is {own_frames} frames (median over seeds, and their middle half). What became of the "
-        f"light after {last} frames, over all nets and videos: {became}.{doubt(forgets)}",
+        f"forecast's is {own_frames} frames (median over seeds, and their middle half). The light after "
+        f"{last} frames, over all nets and videos: {became}.{doubt(forgets)}",
         ("holds", "holds in part", "does not hold")[forgets.above + loses],
         [
             (
@@ -149,12 +149,12 @@ def _length(runs: Runs) -> Finding:
 
 LENGTH = Claim(
     "Sequences of any length",
-    "A feed-forward net's input has a fixed size; an RNN takes what comes. The nets were trained on videos "
-    f"of 50 frames; here they are run on up to {LENGTHS[-1]} true frames, and generate up to {HORIZONS[-1]} "
-    f"of their own. The claim holds but in part where, in more than {BETTER:.0%} of all pairs, skill is "
-    f"less on the most frames than on about as many as in training, or where over {HORIZONS[-1]} frames of "
-    "their own the median of the error over the optimal forecast's is more than twice that over "
-    f"{HORIZONS[0]}; where both are so it does not hold.",
+    "A feed-forward net's input has a fixed size; an RNN takes any number of frames. The nets were trained "
+    f"on videos of 50 frames; here they run on up to {LENGTHS[-1]} true frames, and generate up to "
+    f"{HORIZONS[-1]} of their own. The claim holds only in part if, in more than {BETTER:.0%} of all pairs, "
+    f"skill is less on the most frames than on about as many as in training, or if over {HORIZONS[-1]} "
+    "frames of their own the median of the error over the optimal forecast's is more than twice that over "
+    f"{HORIZONS[0]}; if both are true it does not hold.",
     ["video"],
     _length,
 )
@@ -183,7 +183,7 @@ def _errors_over_time(run: Run, trained: Orbit) -> tuple[Tensor, Tensor, Tensor]
 
 @dataclass(frozen=True)
 class _Drift:
-    """What became of long closed loops: squared errors at each horizon, and the phase."""
+    """Results of long closed loops: squared errors at each horizon, and the phase."""
 
     nets: Tensor
     """(K, T)."""
@@ -195,7 +195,7 @@ class _Drift:
     """(K, T): how far the light of a net is from the true one, the median over the clips, in degrees; a turn
     that it is ahead counts as 360."""
     verdicts: list[str]
-    """What became of the light at the end, of each net in each video."""
+    """The light at the end, for each net in each video."""
 
 
 def _drift(run: Run, trained: Orbit) -> _Drift:

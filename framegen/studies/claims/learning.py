@@ -67,10 +67,10 @@ def _memory(runs: Runs) -> Finding:
 MEMORY = Claim(
     "A recurrent net remembers",
     "Systems with memory need more than a feed-forward net, whose output depends on the current input alone. "
-    "One noisy frame tells where the light is, not which way it goes: how much of the possible gain does "
-    f"each predictor reach? The claim holds where in more than {BETTER:.0%} of all pairs of nets the one "
+    "One noisy frame tells where the light is, not which way it goes. How much of the possible gain does "
+    f"each predictor reach? The claim holds if in more than {BETTER:.0%} of all pairs of nets the one "
     "with memory has more skill, with one speed and with eight; in part with one of the two. Each kind of "
-    "net trains at one learning rate, which was not searched for it.",
+    "net trains at one learning rate, which was not tuned for it.",
     ["video", "mlp", "lstm", "gru", "speeds", "speeds-mlp", "speeds-lstm", "speeds-gru"],
     _memory,
 )
@@ -214,7 +214,7 @@ WIDTH_AND_DEPTH = Claim(
     "Width and depth are free to choose",
     "Only the numbers of inputs and outputs are given by the data; the hidden layers are up to us. The claim "
     "holds in part where nets of fewer units, of 64 or of three layers do worse than the article's, in more "
-    f"than {BETTER:.0%} of all pairs. All train at one learning rate, which was not searched for each, but "
+    f"than {BETTER:.0%} of all pairs. All train at one learning rate, which was not tuned for each, but "
     "that beyond 64 units it falls.",
     list(dict.fromkeys([*(f"hidden-{size}" for size in HIDDEN_SIZES), *DEPTHS])),
     _width_and_depth,

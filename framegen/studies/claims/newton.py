@@ -24,12 +24,12 @@ TOLERANCE = 1e-6
 MAX_ITERATIONS = 30
 
 NETS, HIDDEN_SIZE = 5, 16
-"""Of the random nets, and their units."""
+"""Number of the random nets, and of their units."""
 
 
 @dataclass(frozen=True)
 class Solution:
-    """What Newton's method came to."""
+    """The result of Newton's method."""
 
     hidden: Tensor
     """(T, H)."""

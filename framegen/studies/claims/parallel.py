@@ -38,7 +38,7 @@ Times = Mapping[str, Mapping[int, float]]
 
 @dataclass(frozen=True)
 class _OtherCell:
-    """What comes of a cell whose recurrence is linear."""
+    """The result of a cell whose recurrence is linear."""
 
     times: Times
     difference: float
@@ -82,7 +82,7 @@ def _parallel(runs: Runs) -> Finding:
         [
             (
                 picture,
-                "Above: the time it takes, medians of five. Middle: the same for a cell whose recurrence is "
+                "Above: the time, medians of five. Middle: the same for a cell whose recurrence is "
                 "linear, beside a GRU of 32 units. Below: Newton's iterations in random nets, from calm to "
                 "chaos.",
             )
@@ -99,13 +99,12 @@ def _parallel(runs: Runs) -> Finding:
 
 PARALLEL = Claim(
     "Whether the steps of an RNN must be computed one after another",
-    "The hidden state passes from step to step, so the article calls a computation in parallel impossible. "
-    "Newton's method solves for all states at once, with a scan over time that is parallel (DEER, Lim et al. "
-    "2024). Or the cell is changed: the gates of a minGRU (Feng et al. 2024) know the input alone, so its "
+    "The hidden state passes from step to step, so the article calls parallel computation impossible. "
+    "Newton's method solves for all states at once, with a parallel scan over time (DEER, Lim et al. "
+    "2024). Or the cell is changed: the gates of a minGRU (Feng et al. 2024) see the input alone, so its "
     "recurrence is linear in the state, and one scan gives all states, without iterations. The claim does "
-    "not hold where Newton's method gives the states of most nets, no slower than what goes step by step; "
-    "in part where it is slower. Each kind of net trains at one learning rate, which was not searched for "
-    "it.",
+    "not hold if Newton's method gives the states of most nets, no slower than step by step; it holds in "
+    "part if this is slower. Each kind of net trains at one learning rate, which was not tuned for it.",
     ["video", "gru", "mingru"],
     _parallel,
 )
@@ -180,7 +179,7 @@ def linear_states(net: MinGRU, frames: Tensor, scan: Callable[[Tensor, Tensor, T
 
 
 def _said(runs: Runs, other: _OtherCell) -> str:
-    """What the other cell brings, and what it costs."""
+    """The other cell's gain, and its price."""
     longest = {name: by_length[LENGTH] for name, by_length in other.times.items()}
     skills = {name: spread_text(skills_of(runs.results(name))) for name in ("mingru", "gru", "video")}
     return (

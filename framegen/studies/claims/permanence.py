@@ -12,7 +12,7 @@ NETS = {"GRU, 128 units": "bar-gru", "minGRU, 2 layers": "bar-mingru"}
 """By name, the runs; what a unit of the first one keeps depends on what all others kept."""
 WITHOUT, WITHOUT_RUN = "no memory: MLP", "bar-mlp"
 KNOWN, SOME = 0.5, 0.1
-"""Of what can be known, from which on a world goes on, and does in part."""
+"""Shares of the knowable from which on a world goes on, and does in part."""
 
 
 def _permanence(runs: Runs) -> Finding:
@@ -26,17 +26,17 @@ def _permanence(runs: Runs) -> Finding:
     )
     picture = style.save(error_when_back(found), runs.picture("permanence"))
     return Finding(
-        "What a net knows of the frame in which a shape comes back from behind the bar (0: no more than the "
+        "Knowledge of the frame in which a shape comes back from behind the bar (0: no more than the "
         f"net without memory, of skill {skills[WITHOUT]:.2f}; 1: all that the optimum knows), by the median "
-        f"of {len(results[next(iter(NETS))].members)} of each kind: {said}. One "
+        f"of {len(results[next(iter(NETS))].members)} of each kind: {said}. Shapes "
         f"came back {sum(without.events)} times.",
         _verdict(known[next(iter(NETS))]),
         [
             (
                 picture,
                 "Squared error of the frame in which a shape comes back, by how long it was out of sight; "
-                "bands are standard errors. The optimum does not know all either, since a shape may turn "
-                "where nobody sees it.",
+                "bands are standard errors. The optimum does not know everything either, since a "
+                "shape may turn while it is hidden.",
             )
         ],
         {f"permanence/{NETS[name]}": value for name, value in known.items()},
@@ -45,11 +45,11 @@ def _permanence(runs: Runs) -> Finding:
 
 PERMANENCE = Claim(
     "A world goes on where it is hidden",
-    "This one is not the article's. A shape moves behind a bar that hides it whole, and comes back after "
-    "some frames. A net without memory cannot expect it. A recurrent net can, if its memory goes on moving "
-    "while nothing is seen. How much of what can be known does it know of the frame in which the shape comes "
-    f"back? The claim holds where the first kind of net knows more than {KNOWN:.0%} of it, in part from "
-    f"{SOME:.0%} on.",
+    "This one is ours, not the article's. A shape moves behind a bar that hides it completely, and comes "
+    "back after some frames. A net without memory cannot expect it. A recurrent net can, if its memory goes "
+    "on moving while nothing is seen. When the shape comes back, how much of what can be known of that frame "
+    f"does the net know? The claim holds if the first kind of net knows more than {KNOWN:.0%} of it, in part "
+    f"from {SOME:.0%} on.",
     [*NETS.values(), WITHOUT_RUN],
     _permanence,
 )

@@ -14,7 +14,7 @@ SURE = 1.96
 """Standard errors on either side: an interval of 95 %."""
 MOST = 1 / 2
 BETTER = 3 / 4
-"""Of all pairs of two kinds of nets, from which share on one kind is called better."""
+"""Share of all pairs of two kinds of nets from which on one kind is called better."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Share:
     """A part of all nets, as it is told from some of them."""
 
     part: float
-    """Of those at hand, in [0, 1]."""
+    """The share among the trained nets, in [0, 1]."""
     nets: int
     threshold: float = MOST
 
@@ -46,7 +46,7 @@ class Share:
 
 
 def share(met: Iterable[bool]) -> Share:
-    """Of how many nets something is true, by whether it is of each."""
+    """The share of nets for which something is true, from its truth for each."""
     found = list(met)
     return Share(sum(found) / len(found), len(found))
 
@@ -73,7 +73,7 @@ def judge(shares: Sequence[Share]) -> Verdict:
 
 
 def doubt(*shares: Share) -> str:
-    """What is to be said behind a verdict that rests on these: where other seeds could turn it."""
+    """The words after a verdict, where other seeds could turn it."""
     close = [each for each in shares if each.close]
     if not close:
         return ""

@@ -27,7 +27,7 @@ SAME_SKILL = 0.005
 """Loss of skill one step ahead that is let pass."""
 
 LONG = 1000
-"""Frames after which it is told what became of the light."""
+"""Frames after which the light is judged."""
 
 
 def _running_on(runs: Runs) -> Finding:
@@ -49,8 +49,8 @@ def _running_on(runs: Runs) -> Finding:
     )
     picture = style.save(comparisons.line_plot([panel]), runs.picture("running-on"))
     found = "; ".join(
-        f"{name}, {medians[name]:.2f} at {statistics.fmean(skills[name]):.3f}, without what noise alone "
-        f"makes {excess_of(results[name]):.1f}"
+        f"{name}, {medians[name]:.2f} at {statistics.fmean(skills[name]):.3f}, with the noise subtracted "
+        f"{excess_of(results[name]):.1f}"
         for name in TRIED
     )
     ended = {name: _ended(runs, run) for name, run in TRIED.items()}
@@ -60,7 +60,7 @@ def _running_on(runs: Runs) -> Finding:
     )
     return Finding(
         "Closed-loop error over the optimal forecast's (median), at a skill one step ahead of (mean): "
-        f"{found}. What became of the light after {LONG} frames of the median net's own: "
+        f"{found}. The light after {LONG} frames that the median net generated: "
         f"{told}.{doubt(within)}",
         _verdict(within, medians, skills),
         [
@@ -79,7 +79,7 @@ def _running_on(runs: Runs) -> Finding:
 
 
 def _ended(runs: Runs, name: str) -> dict[str, float]:
-    """What became of the clips, as shares, of the run's median net."""
+    """The verdicts on the clips of the run's median net, as shares."""
     run = load(runs.folder / name)
     trained, context = run.config.task, run.data.context
     assert isinstance(trained, Orbit)
@@ -90,13 +90,13 @@ def _ended(runs: Runs, name: str) -> dict[str, float]:
 
 RUNNING_ON = Claim(
     "A net can be taught to run on",
-    "This one is not the article's. Where the light has one of eight speeds, a GRU that is trained one step "
-    "ahead has no cause to learn that there are only eight, and may run on at a speed that is a little off. "
+    "This one is ours, not the article's. The light has one of eight speeds. A GRU that is trained one step "
+    "ahead has no reason to learn that there are only eight, and may run on at a slightly wrong speed. "
     "The last net here is shown, in half of its training steps, ten true frames and then its own "
-    "predictions, so that a wrong speed costs something. It and the one before have a fifth of the "
-    "training that `video-speeds-closed` takes to go to the end. The claim holds where most nets of that "
+    "predictions, so that a wrong speed is penalised. It and the one before have a fifth of the whole "
+    "training of `video-speeds-closed`. The claim holds if most nets of that "
     f"recipe are within {CLOSE:g} times the optimum's error and lose less than {SAME_SKILL:g} of the usual "
-    "skill one step ahead, in part where their median is nearer to the optimum than those of the others.",
+    "skill one step ahead, in part if their median is nearer to the optimum than those of the others.",
     list(TRIED.values()),
     _running_on,
 )

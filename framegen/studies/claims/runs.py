@@ -46,7 +46,7 @@ class Planned:
 
     @property
     def command(self) -> str:
-        """What makes this run alone."""
+        """The command that makes this run alone."""
         values = {
             name: " ".join(map(str, each)) if isinstance(each, tuple) else each
             for name, each in self.options.items()
@@ -74,18 +74,18 @@ class Runs:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the experiment of a claim found."""
+    """The result of a claim's experiment."""
 
     sentence: str
     """A number with its spread."""
     verdict: Verdict
-    """What that says of the claim, by a rule that the claim's code states."""
+    """The verdict on the claim, by a rule in the claim's code."""
     pictures: Sequence[tuple[Path, str]]
-    """What can be seen: each with a caption."""
+    """The figures, each with a caption."""
     values: Mapping[str, float]
     """The numbers, for W&B, by name."""
     commands: Sequence[str] = ()
-    """What else makes it alone, beside the trainings."""
+    """Further commands that repeat it, beside the trainings."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Claim:
 
     title: str
     text: str
-    """What is claimed, and how it is tried."""
+    """A claim, and its experiment."""
     needs: Sequence[str]
     """The runs that it is made from, by their names in `planned_runs`."""
     measure: Callable[[Runs], Finding]
@@ -149,7 +149,7 @@ def skills_of(results: Results) -> list[float]:
 
 
 def over_optimum(results: Results) -> list[float]:
-    """Of each net, the closed-loop error over the optimal forecast's."""
+    """Each net's closed-loop error over the optimal forecast's."""
     assert results.closed_loop is not None
     optimum = results.closed_loop.predictors[OPTIMUM]["mse"] or math.nan
     return [(mse or math.nan) / optimum for mse in results.values("closed_loop", "mse")]

@@ -70,7 +70,7 @@ def compare(
 
 
 def print_compared(compared: Mapping[str, Finished], out: Path | None, **_: Any) -> None:
-    """What came of `compare`."""
+    """Print the result of `compare`."""
     print_comparison(compared, Screen())
     if out is not None:
         answer(out)

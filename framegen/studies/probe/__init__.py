@@ -1,1 +1,1 @@
-"""What a trained net knows, beside what can be known, and what its long loops do."""
+"""Probes of a trained net: its knowledge beside the optimal observer's, and its long loops."""

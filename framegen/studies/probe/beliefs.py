@@ -1,4 +1,4 @@
-"""What the optimal observer knows after each frame of a clip, as numbers that a net's state may hold too."""
+"""The optimal observer's beliefs after each frame of a clip, as numbers that a net's state may hold too."""
 
 import math
 from functools import singledispatch
@@ -19,7 +19,7 @@ POSITION, JOINT, DIRECTION, SPEED, ENTROPY = (
 )
 MEANINGS = {
     POSITION: "E[(cos, sin) of the light's angle], of the frame that was seen last",
-    JOINT: "E[direction (cos, sin)], direction 1 or -1: which way it goes, told together with where it is",
+    JOINT: "E[direction (cos, sin)], direction 1 or -1: its direction, relative to its position",
     DIRECTION: "E[direction]",
     SPEED: "the probability of each speed",
     ENTROPY: "of the whole posterior, in nats",
@@ -33,7 +33,7 @@ MEANINGS = {
 
 @singledispatch
 def known(task: Task, optimum: Predictor, state: State) -> dict[str, Tensor]:
-    """What the optimum knows in a state: by a name of `MEANINGS`, (B, K) float64; {} where the task's optimum
+    """The optimum's beliefs in a state: by a name of `MEANINGS`, (B, K) float64; {} where the task's optimum
     has no belief, or none is known."""
     return {}
 
@@ -47,7 +47,7 @@ known.register(Sprites, lambda task, _, state: _of_sprites(task, state))
 
 
 def _of_orbit(task: Orbit, posterior: Tensor) -> dict[str, Tensor]:
-    """Of the probability of shift and angle, (B, S, G); the shifts of a speed stand side by side, forwards
+    """Beliefs from the probability of shift and angle, (B, S, G); a speed's two shifts are adjacent, forwards
     and back."""
     angle = torch.arange(posterior.shape[2], dtype=torch.float64) * (2 * math.pi / posterior.shape[2])
     circle = torch.stack([angle.cos(), angle.sin()], 1)  # (G, 2)
@@ -72,7 +72,7 @@ def _of_velocities(task: Drift | Sprites, odds: Tensor) -> dict[str, Tensor]:
 
 
 def _of_sprites(task: Sprites, coming: Tensor) -> dict[str, Tensor]:
-    """Of the probability of shape, velocity and place in the coming frame, (B, K, V, H, W)."""
+    """Beliefs from the probability of shape, velocity and place in the coming frame, (B, K, V, H, W)."""
     turn = torch.arange(task.size, dtype=torch.float64) * (2 * math.pi / task.size)
     circle = torch.stack([turn.cos(), turn.sin()], 1)  # (H or W, 2)
     place = coming.double().sum((1, 2))  # (B, H, W)
@@ -85,5 +85,5 @@ def _of_sprites(task: Sprites, coming: Tensor) -> dict[str, Tensor]:
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
-    """Of distributions (B, …), in nats: (B,)."""
+    """The entropy of distributions (B, …), in nats: (B,)."""
     return torch.special.entr(probabilities.double()).flatten(1).sum(1)

@@ -15,7 +15,7 @@ Map = Callable[[Tensor], Tensor]
 
 NEWTON_STEPS = 60
 SCALES = (1.0, 0.5, 0.25, 0.1, 0.03)
-"""Of a Newton step, that with the smallest residual is taken."""
+"""Lengths of a Newton step that are tried; the one with the smallest residual is taken."""
 FOUND = 1e-9
 """Residual below which a point is fixed."""
 SAME = 1e-5
@@ -75,7 +75,7 @@ def lyapunov(step: Map, points: Tensor, steps: int, count: int, settle: int = 0)
         settle: steps before those that count.
 
     Returns:
-        (B, count), the largest first but for what so many steps leave undecided; -inf for a direction that
+        (B, count), the largest first up to an error that shrinks with the steps; -inf for a direction that
         is lost at once.
     """
     random = torch.Generator().manual_seed(0)

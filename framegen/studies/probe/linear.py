@@ -36,15 +36,15 @@ NOTHING = 1e-9
 """A variance below which there is nothing to explain."""
 
 Known = Mapping[str, Tensor]
-"""What is known after each frame of each clip, (N, T, K), by name."""
+"""The observer's beliefs after each frame of each clip, (N, T, K), by name."""
 
 
 @dataclass(frozen=True)
 class Readout(Finite):
-    """How well what is known can be read from some features, on the test clips."""
+    """How well the beliefs can be read from some features, on the test clips."""
 
     r2: dict[str, float | None]
-    """By what is known, R^2 over all clips and frames."""
+    """R^2 of each belief over all clips and frames."""
     over_frames: dict[str, list[float | None]]
     """The same after the first frame, the second, …: each with the variance at that frame. None where
     there is nothing to know."""
@@ -105,7 +105,7 @@ def states_of(model: Predictor, layout: Layout, frames: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def _streamed(model: Predictor, frames: Tensor, see: Callable[[State], "Tensor | dict[str, Tensor]"]) -> list:
-    """What is seen of a model's state after each frame of (B, T, C, H, W)."""
+    """A model's states as features, after each frame of (B, T, C, H, W)."""
     state, seen = None, []
     for frame in frames.split(1, 1):
         _, state = model(frame, state)
@@ -161,7 +161,7 @@ def read(train: Tensor, test: Tensor, examination: Examination) -> tuple[Readout
 
 
 def read_frames(examination: Examination) -> dict[str, Readout]:
-    """What can be read from the last frames alone, by how many."""
+    """Readouts from the last frames alone, by their number."""
     return {
         f"last {count_of(count, 'frame') if count > 1 else 'frame'}": read(
             frames_of(examination.train, count), frames_of(examination.test, count), examination
@@ -182,7 +182,7 @@ def layout_with_state(model: Predictor, frame_shape: tuple[int, int, int], kind:
 
 
 def read_model(model: Predictor, layout: Layout, examination: Examination) -> tuple[Readout, Known]:
-    """What can be read from a model's states; see `read`."""
+    """Readouts from a model's states; see `read`."""
     train, test = (states_of(model, layout, each) for each in (examination.train, examination.test))
     return read(train, test, examination)
 
@@ -196,7 +196,7 @@ def feature_text(layout: Layout) -> str:
 
 
 def names_of(examination: Examination) -> Sequence[str]:
-    """What is known, in the order in which it is shown."""
+    """The names of the beliefs, in the order of the tables."""
     return [name for name in MEANINGS if name in examination.known_test]
 
 

@@ -1,4 +1,4 @@
-"""What becomes of the light of Orbit that a net generates: its phase, its brightness and its speed."""
+"""The light of Orbit in frames that a net generates: its phase, its brightness and its speed."""
 
 import math
 from collections.abc import Sequence
@@ -73,8 +73,8 @@ def decode(task: Orbit, frames: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def clips_for(trained: Orbit, context: int, frames: int) -> tuple[Orbit, Tensor, Tensor]:
-    """The world with clips of a prompt and so many frames behind it, the prompts (N, context, 1, H, W), and
-    the true phase of the frames behind them, (N, frames) radians."""
+    """The world with clips of `context + frames` frames, the prompts (N, context, 1, H, W), and
+    the true phase of the frames after them, (N, frames) radians."""
     task = replace(trained, num_frames=context + frames, num_test_clips=CLIPS)
     prompts = to_float(orbit.sample(replace(task, num_frames=context), "test"))
     # A shorter clip begins as the longer one does: start and direction are drawn before any noise.
@@ -96,14 +96,14 @@ def run_on(model: Predictor, task: Orbit, prompts: Tensor, truth: Tensor) -> Lig
 
 
 def light(phase: Tensor, amplitude: Tensor, truth: Tensor) -> Light:
-    """What `decode` found in frames, beside the true phase, radians: (N, T) each."""
+    """Results of `decode` beside the true phase, radians: (N, T) each."""
     return Light(
         torch.rad2deg(gone_after(phase - truth)), amplitude, torch.rad2deg(truth[:, 1] - truth[:, 0])
     )
 
 
 def gone_after(angles: Tensor) -> Tensor:
-    """Angles (N, T) without the jumps of whole turns; the first within half a turn of 0."""
+    """Angles (N, T), unwrapped; the first within half a turn of 0."""
     turn = 2 * math.pi
     first = torch.remainder(angles[:, :1] + math.pi, turn) - math.pi
     steps = torch.remainder(angles.diff(dim=1) + math.pi, turn) - math.pi
@@ -111,12 +111,12 @@ def gone_after(angles: Tensor) -> Tensor:
 
 
 def shares(verdicts: Sequence[str]) -> dict[str, float]:
-    """Of all clips the part of each of VERDICTS."""
+    """The share of each of VERDICTS in all clips."""
     return {each: verdicts.count(each) / len(verdicts) for each in VERDICTS}
 
 
 def judge(task: Orbit, light: Light) -> list[str]:
-    """What happened to each clip, one of VERDICTS: by its last frames, and in this order
+    """Each clip's verdict, one of VERDICTS: by its last frames, and in this order
 
     - it fades: the amplitude is below FADED;
     - another motion: its velocity is nearer to another one that a light may have (the other direction too);

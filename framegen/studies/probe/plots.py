@@ -1,4 +1,4 @@
-"""What a probe found, at first sight: what a net knows, and what its closed loop does."""
+"""Figures of a probe: a net's knowledge, and its closed loop."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -130,7 +130,7 @@ def _said(name: str) -> str:
 def knowing(
     nets: Mapping[str, tuple[Sequence[float], Sequence[float]]], levels: Mapping[str, float], label: str
 ) -> Figure:
-    """What nets know over how well they predict.
+    """Nets' knowledge over their skill.
 
     Args:
         nets: by kind, the skill of each net, and R^2.
@@ -148,14 +148,14 @@ def knowing(
             value, color=BLACK, linewidth=1.2, linestyle=dashes, label=f"{name}, {round(value, 2) + 0.0:.2f}"
         )
     axes.set_ylim(-0.05, 1.03)
-    axes.set_title("What a net knows, over how well it predicts", fontsize=11)
+    axes.set_title("A net's knowledge, over its skill", fontsize=11)
     finish(axes, "skill, one step ahead", label)
     legend_below(axes, 2)
     return figure
 
 
 def dynamics(found: Dynamics, shown: int) -> Figure:
-    """What long closed loops do: phase and brightness of the light over the horizon, what became of the
+    """Long closed loops: phase and brightness of the light over the horizon, the verdicts on the
     clips, and the Lyapunov exponents.
 
     Args:
@@ -222,7 +222,7 @@ def _verdicts(axes: Axes, found: Dynamics) -> None:
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set_title(f"What became of {found.clips} clips after {found.horizons[-1]} frames", fontsize=11)
+    axes.set_title(f"{found.clips} clips after {found.horizons[-1]} frames", fontsize=11)
     finish(axes, "share of the clips", "")
     axes.grid(visible=False)
     legend_below(axes, 4)

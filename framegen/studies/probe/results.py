@@ -1,4 +1,4 @@
-"""What a probe found in a run's nets, and its file: probe.json."""
+"""The results of a probe of a run's nets, and their file: probe.json."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ class FixedPoint(Finite):
     """A frame and a state that a net, running on by itself, leaves as they are."""
 
     modulus: float
-    """Of the largest eigenvalue of the Jacobian: below 1 what is near comes nearer, the point is stable."""
+    """Modulus of the Jacobian's largest eigenvalue: below 1 the point is stable."""
     turn: float
     """Degrees a frame by which that eigenvalue turns."""
     amplitude: float
-    """Of the light in the frame: 1 as bright as a true one, 0 none."""
+    """Amplitude of the light in the frame: 1 as bright as a true one, 0 none."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Attractor(Finite):
 
 @dataclass(frozen=True)
 class LongLoop(Finite):
-    """What one net generated over a long time."""
+    """One net's generation over a long time."""
 
     seed: int
     verdicts: dict[str, float]
@@ -43,12 +43,12 @@ class LongLoop(Finite):
     """Degrees between its light and the true one at each of the horizons, the median of their sizes over the
     clips."""
     amplitude: list[float]
-    """Of its light, 1 is right; the median."""
+    """Median amplitude of its light; 1 is right."""
     drift: float | None
     """Degrees a frame by which its light goes faster than the true one, in the light's direction: the median
     over the clips that did not fade. None where all did."""
     velocities: list[tuple[float, float]]
-    """Of each clip that did not fade, the true angular velocity and the generated one, degrees a frame."""
+    """True and generated angular velocity of each clip that did not fade, degrees per frame."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Dynamics(Finite):
     ranked: list[int]
     """The seeds of the best, the median and the worst member on the validation clips."""
     attractors: tuple[Attractor, ...]
-    """Of these; none where a state is too large for it."""
+    """The attractors of these nets; none where a state is too large."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,9 @@ class Probe(Finite):
     """How much of what the optimal observer knows a linear map reads, and what the closed loop does."""
 
     meanings: dict[str, str]
-    """What is read, by name."""
+    """The quantities that are read, by name."""
     features: str
-    """What it is read from."""
+    """The features from which they are read."""
     members: tuple[ProbedMember, ...]
     untrained: tuple[ProbedMember, ...]
     """Nets of the same config that were never trained, with seeds of their own."""

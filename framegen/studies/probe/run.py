@@ -117,7 +117,7 @@ def probe(
 
 
 def print_probed(found: Probe, run: str, runs_dir: Path, **_: Any) -> None:
-    """What came of `probe`."""
+    """Print the result of `probe`."""
     folder = find(run, runs_dir)
     print_probe(found, Screen())
     made = [folder / "figures" / name for name in ("belief.png", "dynamics.png")]
@@ -127,7 +127,7 @@ def print_probed(found: Probe, run: str, runs_dir: Path, **_: Any) -> None:
 def _read(
     run: Run, layout: Layout, examination: Examination, show: bool
 ) -> tuple[Probe, tuple[Known, Known]]:
-    """What is read from every net, and from untrained ones; and what is read from the shown net's and from
+    """Readouts from every net, and from untrained ones; and readouts from the shown net's and from
     the first untrained one's states of the test clips."""
     config, shape = run.config, run.data.frame_shape
     say(f"reading {len(run.models)} trained, {min(len(run.models), UNTRAINED)} untrained", show)
@@ -176,7 +176,7 @@ def _follow(
 
 
 def _long_loop(seed: int, task: Orbit, light: Light, horizons: Sequence[int]) -> LongLoop:
-    """What is kept of a net's closed loops."""
+    """The stored results of a net's closed loops."""
     verdicts = long_loops.judge(task, light)
     places = [horizon - 1 for horizon in horizons]
     bright = torch.tensor([verdict != "fades" for verdict in verdicts])

@@ -21,7 +21,7 @@ class Layout:
     shapes: Mapping[str, torch.Size]
     """Its shape for one sequence, without that axis."""
     fixed: Mapping[str, Tensor]
-    """What is the same for all sequences, or no tensor at all: it stands in no row."""
+    """Parts that are the same for all sequences, or no tensors; they are in no row."""
 
     @property
     def size(self) -> int:
@@ -32,7 +32,7 @@ class Layout:
         """A state as rows (B, size), in its own dtype.
 
         Args:
-            pool: over squares of so many places a side, means stand for the maps (channels, height, width) of
+            pool: side of the squares over which the maps (channels, height, width) are averaged, of
                 a convolutional state.
         """
         rows = []

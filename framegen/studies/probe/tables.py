@@ -1,4 +1,4 @@
-"""What a probe found, as tables on the terminal, and in sentences."""
+"""A probe's results, as tables on the terminal, and in sentences."""
 
 import statistics
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ VERDICT_TEXTS = {
 }
 CAUSES = {
     "in step": "Most clips stay in step.",
-    "drifts": "What is lost at long horizons is mostly the phase: the light goes on, away from the true one.",
-    "another motion": "What is lost at long horizons is mostly the motion: the light goes on at another "
+    "drifts": "Most errors at long horizons are errors of phase: the light goes on, away from the true one.",
+    "another motion": "Most errors at long horizons are errors of motion: the light goes on at another "
     "speed, or the other way.",
-    "fades": "What is lost at long horizons is mostly the light itself: it fades.",
+    "fades": "Most errors at long horizons come from the light itself: it fades.",
 }
 SHOWN_POINTS = 3
 """Fixed points that are described."""
@@ -84,13 +84,13 @@ def _print_dynamics(found: Dynamics, console: Console) -> None:
 
 
 def ranked(found: Dynamics) -> list[tuple[str, int]]:
-    """What the nets that are looked at are, with their seeds."""
+    """The probed nets' names, with their seeds."""
     names = {1: ["this net"], 2: ["best", "worst"], 3: ["best", "median", "worst"]}[len(found.ranked)]
     return list(zip(names, found.ranked, strict=True))
 
 
 def _row(loops: Sequence[LongLoop]) -> list[str]:
-    """Of several nets mean shares, and medians; of the drift the median size."""
+    """Mean shares of several nets, and medians; the drift's median size."""
     shares = [statistics.fmean(loop.verdicts[name] for loop in loops) for name in VERDICT_TEXTS]
     drifts = [loop.drift for loop in loops if loop.drift is not None]
     drift = "-"
@@ -105,7 +105,7 @@ def _row(loops: Sequence[LongLoop]) -> list[str]:
 
 
 def cause(loops: Sequence[LongLoop]) -> str:
-    """What makes the error at long horizons, in a sentence: that of the verdicts, but for "in step", which is
+    """The main cause of the error at long horizons, in a sentence: the verdict, except "in step", which is
     true of most clips of all nets; unless at least three quarters stay in step."""
     shares = {name: statistics.fmean(loop.verdicts[name] for loop in loops) for name in VERDICT_TEXTS}
     lost = {name: share for name, share in shares.items() if name != "in step"}

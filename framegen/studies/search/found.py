@@ -1,4 +1,4 @@
-"""What `search` returns, known without Optuna."""
+"""The result of `search`, which needs no Optuna."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a search."""
+    """The result of a search."""
 
     folder: Path
     """Holds trials.json, figures/, and a run for each trial."""
@@ -21,4 +21,4 @@ class Found:
     study: "optuna.Study"
     """All trials, for whatever Optuna can tell of them."""
     command: str | None
-    """What makes the best one's run alone; None where its experiment is none of framegen's."""
+    """The command that trains the best trial again; None where its experiment is not framegen's."""

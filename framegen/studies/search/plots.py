@@ -1,4 +1,4 @@
-"""What a search found: how it went, which options mattered, and which values were good.
+"""Figures of a search: its history, the importance of options, and the best values.
 
 Drawn here and not by Optuna: its history leaves out what was ended early, labels of its other figures are cut
 off or hide each other, and it draws through pyplot.
@@ -74,7 +74,7 @@ def importances(study: optuna.Study) -> Figure:
 
 
 def options(study: optuna.Study, space: Space) -> Figure:
-    """What came of each value of each option, in the trials that came to their end."""
+    """Results by each option's value, in the trials that were finished."""
     metric, ranked = metric_of(study), ranking(study)
     figure = style.new_figure(style.WIDTH, 2.2 * len(space))
     for name, axes in zip(space, figure.subplots(len(space), squeeze=False).flat, strict=True):

@@ -1,4 +1,4 @@
-"""What a search has tried: on the terminal, and in its file, trials.json."""
+"""The trials of a search: on the terminal, and in its file, trials.json."""
 
 import shlex
 from collections import Counter
@@ -19,14 +19,14 @@ from framegen.studies.search.found import Found
 Metric = Literal["skill", "mse"]
 TRIALS = "trials.json"
 BEST_TRIALS = 5
-"""Of a search, that are shown."""
+"""Number of best trials in the table."""
 RUN, DIVERGED = "run", "diverged"
 """Optuna's user attributes of a trial: its run's name, and which loss was not finite."""
 ENDED = TrialState.COMPLETE, TrialState.PRUNED
 
 
 def metric_of(study: Study) -> Metric:
-    """What trials are compared by on the validation clips: skill, or mse where no optimum is known."""
+    """The measure of trials on the validation clips: skill, or mse where no optimum is known."""
     return "skill" if study.direction == StudyDirection.MAXIMIZE else "mse"
 
 
@@ -73,7 +73,7 @@ def write_trials(folder: Path, study: Study, command: str | None) -> None:
 
 
 def print_found(found: Found, **_: Any) -> None:
-    """What came of `search`: its best trials, a line each, how many there were, and the best one's scores."""
+    """Print the result of `search`: the best trials, their number, and the best one's scores."""
     study, console = found.study, Screen()
     best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)
     table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")

@@ -1,4 +1,4 @@
-"""What a search tries: of an option a range, low..high, or a list; on the command line or in a TOML file."""
+"""The space of a search: ranges, low..high, and lists of options, from the command line or a TOML file."""
 
 import itertools
 import re
@@ -53,7 +53,7 @@ Space = dict[str, Range | Choice]
 
 
 def read_words(words: Sequence[str]) -> dict[str, Any]:
-    """What `search` is asked for: its arguments."""
+    """The arguments of `search`."""
     options, config, space = read_search(*experiment_of(words))
     if re.search(r"://[^/@]*:[^/@]*@", options.storage or ""):
         raise OptionError(
@@ -101,7 +101,7 @@ def check_space(config: Config, space: Mapping[str, Range | Choice]) -> Space:
 
 
 def field_of(config: Config, field: str) -> Any:
-    """What an option is in a config. Raises OptionError where it has none of that name."""
+    """An option's type in a config. Raises OptionError where it has none of that name."""
     if field not in (known := values_of(config)):
         raise OptionError(f"{field}: {config.experiment} has no such option{nearest(field, known)}")
     return known[field]
@@ -140,8 +140,8 @@ def _fitted(config: Config, field: str, each: Range | Choice) -> Range | Choice:
 
 
 def _of_file(name: str, words: Sequence[str]) -> list[str]:
-    """What the TOML file says that --space names, as words: a line for an option, as without the dashes; what
-    stands on the command line too counts there.
+    """The content of --space's TOML file, as words: one line per option, without its dashes; an
+    option on the command line has precedence.
 
     Raises UserError that names the file where it cannot be read.
     """

@@ -123,7 +123,7 @@ def _run(plan: "Plan", count: int) -> Found:
                         worker.result()
             return _conclude(study, plan)
     except Interrupted as stop:  # a run that was being measured would advise to go on with it alone
-        raise Interrupted(stop.number, "; all is saved, and the same command goes on") from None
+        raise Interrupted(stop.number, "; all is saved, and the same command resumes it") from None
 
 
 def _conclude(study: "optuna.Study", plan: "Plan") -> Found:
@@ -154,7 +154,7 @@ def _check(trials: int, workers: int) -> None:
             raise OptionError(f"--{option} {number}: at least 1 is needed")
     if find_spec("optuna") is None:
         raise UserError(
-            "search: Optuna is not installed; uv sync --extra search (or pip install optuna) brings it"
+            "search: Optuna is not installed; `uv run --extra search` (or pip install optuna) brings it"
         )
 
 

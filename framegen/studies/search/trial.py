@@ -47,7 +47,7 @@ POLL = 0.5
 HEARTBEAT = 60
 """Seconds between two signs of life in a database; a trial without one for twice as long is tried again."""
 UNPRUNED_TRIALS = 5
-"""So many come to their end before one is ended early."""
+"""Number of finished trials before one is pruned."""
 UNPRUNED_PART = 4
 """One in this number of epochs is waited for before a trial is ended early."""
 
@@ -57,7 +57,7 @@ class Plan:
     """A search: all that a process needs to take part."""
 
     config: Config
-    """Of a trial, but for the options that are searched."""
+    """A trial's config, without the options that are searched."""
     space: Space
     metric: Metric
     folder: Path
@@ -184,7 +184,7 @@ def _queue(study: optuna.Study, failed: FrozenTrial) -> None:
 
 
 def _objective(study: optuna.Study, plan: Plan, taking: FileLock, trial: optuna.Trial) -> float:
-    """What a trial is worth, for Optuna. Lets the next process take one once this one's options are drawn."""
+    """A trial's value, for Optuna. Lets the next process take one once this one's options are drawn."""
     _propose(study, plan, trial)
     with plan.lock(trial.user_attrs[RUN]):
         taking.release()
@@ -259,7 +259,7 @@ def _train(trial: optuna.Trial, plan: Plan) -> float | None:
 
 
 def _value(config: Config, rows: list[Row], metric: Metric) -> float:
-    """What a trial is worth after these epochs: what its kept weights reach on validation one step ahead, of
+    """A trial's value after these epochs: the score of its kept weights on validation one step ahead, for
     a population the mean; with --keep best that of the best epoch. Raises Diverged where it is not finite."""
     kept = rows[-1]
     if config.training.keep == "best":

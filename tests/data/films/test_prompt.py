@@ -352,7 +352,7 @@ def test_what_can_be_read_of_a_truncated_film_is_read_and_strict_refuses_it(tmp_
 
 
 def test_an_address_is_to_be_downloaded(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"^https://example\.org/a\.mp4: is an address; download"):
+    with pytest.raises(UserError, match=r"^https://example\.org/a\.mp4: is a URL; download"):
         _read(Path("https://example.org/a.mp4"))
 
 

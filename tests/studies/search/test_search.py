@@ -131,7 +131,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "measure", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-        with pytest.raises(Interrupted, match=r"by SIGTERM; all is saved, and the same command goes on$"):
+        with pytest.raises(Interrupted, match=r"by SIGTERM; all is saved, and the same command resumes it$"):
             go_on()
     return go_on()
 
@@ -366,7 +366,7 @@ def test_stopped_it_says_so_and_the_same_goes_on(tmp_path: Path) -> None:
     assert stopped.returncode == 128 + signal.SIGTERM, stopped.stderr
     assert stopped.stderr.splitlines() == [
         "runs/video-search: 0 of 1 trials are done",
-        "framegen: stopped by SIGTERM; all is saved, and the same command goes on",
+        "framegen: stopped by SIGTERM; all is saved, and the same command resumes it",
     ]
     folder = tmp_path / "runs" / "video-search"
     run = folder / "trial-0"
@@ -469,4 +469,4 @@ def test_without_optuna_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch, fra
     monkeypatch.setitem(sys.modules, "optuna", None)
     code, _, err = framegen("search", "video", "--hidden-size", "3..8")
     assert code == 1
-    assert err.splitlines()[-1].endswith("uv sync --extra search (or pip install optuna) brings it")
+    assert err.splitlines()[-1].endswith("`uv run --extra search` (or pip install optuna) brings it")
