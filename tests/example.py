@@ -22,6 +22,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         run = framegen.train("video", name="video-1", track="disabled")
+        (EXAMPLE / run.folder.name).mkdir(exist_ok=True)
         for name in KEPT:
             shutil.copy(run.folder / name, EXAMPLE / run.folder.name / name)
         for name in DRAWN:
@@ -29,7 +30,7 @@ def main() -> None:
         shutil.copy(run.folder / "generated.gif", EXAMPLE / "generated.gif")
         with chromium() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 800})
-            page.goto(framegen.play(run).resolve().as_uri())
+            page.goto(framegen.play(run.folder).resolve().as_uri())
             page.screenshot(path=EXAMPLE / "play.png")
         many = framegen.train("video", seeds=64, track="disabled")
         shutil.copy(many.folder / "figures" / "members.png", EXAMPLE / "members.png")
