@@ -11,6 +11,7 @@ FLOORS = [  # from the ground up; what stands together does not know each other
     ["config"],
     ["data", "models"],
     ["evaluation"],
+    ["tables"],
     ["runs"],
     ["training", "report"],
     ["live"],

@@ -29,7 +29,7 @@ const look = (view) => {
 const choose = (by) => {
   const count = page.shape.hidden * page.shape.layers;
   ui.chosen = ui.chosen === null ? (by > 0 ? 0 : count - 1) : (ui.chosen + by + count) % count;
-  paint();
+  show();
 };
 const faster = (factor) => {
   ui.speed = clamp(ui.speed * factor, 0.5, 32);
@@ -95,7 +95,7 @@ const KEYS = {
 document.addEventListener("keydown", (event) => {
   const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   const busy = event.target.closest("input, select") && !["m", "c", "d"].includes(event.key);
-  const pressed = event.key === " " && event.target.closest("button");
+  const pressed = [" ", "Enter"].includes(event.key) && event.target.closest("button");
   if (!act || busy || pressed || event.ctrlKey || event.metaKey || event.altKey) return;
   event.preventDefault();
   act(event);
@@ -139,8 +139,10 @@ drag(find("input"), ({ x, y }) => {
 });
 
 let painting = false;
+let grabbed = null;
 drag(find("strip"), (point, first) => {
   const { t, row } = hitStrip(strip, stripSurface.width, position(), point);
+  if (first) grabbed = { t, x: point.x };
   if (first) painting = row?.key === "curve" && Boolean(course.given(t));
   if (painting && course.given(t)) {
     ui.phase = 1;
@@ -151,7 +153,8 @@ drag(find("strip"), (point, first) => {
     const count = page.shape.hidden * page.shape.layers;
     ui.chosen = clamp(Math.floor(((point.y - row.y) / row.height) * count), 0, count - 1);
   }
-  return go(t);
+  // A strip wider than its window is dragged along, so that all of its steps come by.
+  return go(strip.wide ? grabbed.t + Math.round((grabbed.x - point.x) / strip.cell) : t);
 });
 
 find("net").addEventListener("click", (event) => {
@@ -161,13 +164,12 @@ find("net").addEventListener("click", (event) => {
   if (ui.view === "time") {
     const { step, unit } = hitUnrolled(netView(), width, height, point);
     go(step);
-    if (unit !== null) push(unit);
-    return;
+    return unit === null ? undefined : push(unit);
   }
-  const unit = small
-    ? unitInSpace(net, width, height, point)
-    : unitInMatrices(net, ui.gate, width, height, point);
-  if (unit !== null) push(unit);
+  const unit = unitInSpace(page, net, width, height, point);
+  if (unit !== null) return push(unit);
+  ui.chosen = null;
+  return show();
 });
 find("net").addEventListener("pointermove", (event) => {
   const { width, height } = netSurface;
@@ -175,9 +177,7 @@ find("net").addEventListener("pointermove", (event) => {
   const time = ui.view === "time";
   const unit = time
     ? hitUnrolled(netView(), width, height, point).unit
-    : small
-      ? unitInSpace(net, width, height, point)
-      : unitInMatrices(net, ui.gate, width, height, point);
+    : unitInSpace(page, net, width, height, point);
   find("net").style.cursor = unit !== null || time ? "pointer" : "";
   if (unit === null || time) return;
   const value = short(course.hidden[ui.t][unit]);
@@ -187,7 +187,6 @@ find("net").addEventListener("pointerleave", () => set("hint", hint()));
 
 const recolour = () => {
   readColours();
-  drawn = { key: null };
   layOut();
   show();
 };
@@ -212,6 +211,7 @@ window.player = {
   ui,
   change,
   go,
-  places: () => placeUnits(course.net, netSurface.width, netSurface.height),
+  neuronLines,
+  places: () => placeUnits(page, course.net, netSurface.width, netSurface.height),
   strip: () => strip,
 };

@@ -99,7 +99,7 @@ function makeCourse(page, settings) {
     scale,
     given,
     truth: settings.painted ? [] : truth,
-    disturbed: pushes.length > 0,
+    pushes,
     best,
     needle: page.best?.nearest ? run.outputs.map(page.best.nearest) : null,
     others,

@@ -84,7 +84,7 @@ function drawCurves(context, row, { course, cell, steps, page }) {
     context.arc(at(0)(t), y(value), Math.min(3, cell / 2.4), 0, 2 * Math.PI);
     context.fill();
   });
-  if (course.disturbed) polyline(context, one(course.plain.outputs), at(ahead), y, ink.net, 1.5, [2, 3]);
+  if (course.pushes.length) polyline(context, one(course.plain.outputs), at(ahead), y, ink.net, 1.5, [2, 3]);
   polyline(context, one(course.outputs), at(ahead), y, ink.net, 2.2);
 }
 

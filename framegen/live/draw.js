@@ -14,6 +14,7 @@ function readColours() {
   }
 }
 
+const plural = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 const ease = (from, to, x) => {
   const part = clamp((x - from) / (to - from), 0, 1);
@@ -122,6 +123,9 @@ function drawFrame(context, frame, shape, range, x, y, size, colour = ink.net) {
   }
 }
 
+const SUBSCRIPT = /_\{(.*?)\}/;
+
+/** A line of text; "h_{t}" has a subscript. */
 function label(
   context,
   text,
@@ -129,13 +133,32 @@ function label(
   y,
   { align = "left", size = 12, colour = ink.soft, weight = 400, halo = false } = {},
 ) {
-  context.font = `${weight} ${size}px system-ui, sans-serif`;
-  [context.textAlign, context.textBaseline, context.fillStyle] = [align, "middle", colour];
-  if (halo) {
-    [context.strokeStyle, context.lineWidth, context.lineJoin] = [ink.card, 4, "round"];
-    context.strokeText(text, x, y);
+  [context.textAlign, context.textBaseline, context.fillStyle] = ["left", "middle", colour];
+  [context.strokeStyle, context.lineWidth, context.lineJoin] = [ink.card, 4, "round"];
+  const parts = text.split(SUBSCRIPT).map((part, k) => {
+    const [font, down] = k % 2 ? [0.78 * size, 0.3 * size] : [size, 0];
+    context.font = `${weight} ${font}px system-ui, sans-serif`;
+    return { part, font: context.font, down, width: context.measureText(part).width };
+  });
+  const width = parts.reduce((sum, each) => sum + each.width, 0);
+  let at = Math.round(x - { left: 0, center: width / 2, right: width }[align]);
+  for (const { part, font, down, width: wide } of parts) {
+    context.font = font;
+    if (halo) context.strokeText(part, at, y + down);
+    context.fillText(part, at, y + down);
+    at += wide;
   }
-  context.fillText(text, x, y);
+}
+
+/** Text into an element, with its subscripts. */
+function write(element, text) {
+  const parts = text.split(SUBSCRIPT).map((part, k) => {
+    if (k % 2 === 0) return part;
+    const sub = document.createElement("sub");
+    sub.textContent = part;
+    return sub;
+  });
+  element.replaceChildren(...parts);
 }
 
 /** A number as it is read: few digits, no exponent that can be avoided. */

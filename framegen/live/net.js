@@ -102,10 +102,10 @@ function step(net, x, before, push = null) {
  * A run of steps.
  * given(t): the frame that goes in at step t, or null: then the net's own prediction does.
  * off[t]: whether the memory that reaches step t is switched off. pushes: [{ t, unit, amount }].
- * Returns by step: inputs, hidden (all layers), outputs; and memory, what reached the step.
+ * Returns by step: inputs, hidden and cells (all layers), outputs; and memory, what reached the step.
  */
 function simulate(net, steps, given, off = null, pushes = []) {
-  const run = { inputs: [], hidden: [], outputs: [], memory: [] };
+  const run = { inputs: [], hidden: [], cells: [], outputs: [], memory: [] };
   let state = noMemory(net);
   for (let t = 0; t < steps; t++) {
     const x = given(t) ?? run.outputs[t - 1];
@@ -120,6 +120,7 @@ function simulate(net, steps, given, off = null, pushes = []) {
     state = made.state;
     run.inputs.push(x);
     run.hidden.push(state.h);
+    run.cells.push(state.c);
     run.outputs.push(made.output);
     run.memory.push(before.h);
   }

@@ -22,13 +22,14 @@ PROGRAMS = (  # each knows those before it
     "draw.js",
     "space.js",
     "unrolled.js",
-    "matrix.js",
+    "neuron.js",
     "curves.js",
     "strip.js",
     "belief.js",
     "play.js",
     "words.js",
     "controls.js",
+    "tour.js",
 )
 MAX_LINES = {"hidden": 12, "pixels": 16, "layers": 4}
 """Nets up to this size are drawn line by line, larger ones as matrices."""
@@ -111,7 +112,7 @@ def _lead(run: Run, results: Results, shape: dict[str, Any]) -> Markup:
     reached = results.median.one_step.get("skill")
     if reached is None or isinstance(task, Sine):  # a sine's optimum errs by rounding alone
         return lead
-    scale = "0 copies the last frame and 1 is the best that any predictor can do"
+    scale = "0 copies the last frame and 1 is the best possible"
     return lead + Markup(" On test clips its <b>skill is {}</b>, where {}.").format(_signed(reached), scale)
 
 
@@ -162,5 +163,6 @@ def _help(recurrent: bool, next_frame: bool, small: bool, several: bool) -> list
         (["[", "]"] if several else [], "seed before, next seed"),
         (["\N{MINUS SIGN}", "+"], "slower, faster"),
         (["r"], "reset"),
+        (["t", "enter", "esc"], "tour, its next step, its end"),
     ]
     return [(names, text) for names, text in keys if names]

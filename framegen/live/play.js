@@ -9,7 +9,6 @@ let settings = begin(page);
 const steps0 = settings.steps;
 let course = null;
 let strip = null;
-let stamp = 0; // counts the courses
 const ui = { t: 0, phase: 1, playing: false, speed: 2, view: "space", gate: 0, chosen: null, apart: false };
 const gates = GATES[page.shape.cell];
 ui.gate = Math.max(0, gates.indexOf("candidate"));
@@ -21,9 +20,8 @@ ui.brush = page.range[1];
 function change(next) {
   settings = next;
   course = makeCourse(page, settings);
-  stamp++;
   ui.t = Math.min(ui.t, settings.steps - 1);
-  ui.apart = course.disturbed;
+  ui.apart = course.pushes.length > 0;
   layOut();
   showSettings();
   show();
@@ -36,6 +34,11 @@ function layOut() {
   const { off, pushes, closed, painted } = settings;
   const view = { off, pushes, closed, painted, apart: ui.apart };
   strip = renderStrip(page, course, view, width, window.devicePixelRatio || 1);
+  strip.wide = strip.width > width - GUTTER + 1;
+  set(
+    "strip-help",
+    strip.wide ? `Drag it to reach all ${settings.steps} steps.` : "Click or drag to go to a step.",
+  );
   stripSurface.canvas.style.height = `${strip.height}px`;
   stripSurface.fit();
 }
@@ -59,20 +62,17 @@ function netView() {
     Array.from({ length: net.layers }, (_, k) => hidden.slice(k * net.hidden, (k + 1) * net.hidden));
   const columns = (x, hidden, y) => [x, ...layers(hidden), y];
   const { inputs, hidden, outputs, plain } = course;
-  const difference = course.disturbed ? hidden[ui.t].map((h, j) => h - plain.hidden[ui.t][j]) : null;
+  const difference = course.pushes.length ? hidden[ui.t].map((h, j) => h - plain.hidden[ui.t][j]) : null;
   return {
     page,
     course,
     net,
     gate: ui.gate,
     t: ui.t,
-    stamp,
-    member: settings.member,
     off: settings.off,
     position: position(),
     phase: calm.matches ? 1 : ui.phase,
     values: columns(between(inputs, 0, 0.15), between(hidden, 0.22, 0.5), between(outputs, 0.6, 0.95)),
-    settled: columns(inputs[ui.t], hidden[ui.t], outputs[ui.t]),
     memory: course.memory[ui.t],
     open: settings.off[ui.t] ? 0 : 1,
     scale: course.scale,
@@ -85,7 +85,7 @@ const { small } = page; // each connection is a line
 
 const netSurface = surface(find("net"), (context, width, height) => {
   if (!course) return;
-  const draw = ui.view === "time" ? drawUnrolled : small ? drawSpace : drawMatrices;
+  const draw = ui.view === "time" ? drawUnrolled : drawSpace;
   draw(context, width, height, netView());
 });
 const stripSurface = surface(find("strip"), (context, width, height) => {
@@ -176,3 +176,12 @@ function go(t, moving = false) {
 }
 
 readColours();
+const framed = window !== parent;
+if (framed) {
+  // In a frame the page says how tall it is, so that the frame needs no scroll bar.
+  const { documentElement } = document;
+  documentElement.classList.add("framed");
+  new ResizeObserver(() => parent.postMessage({ height: documentElement.offsetHeight }, "*")).observe(
+    documentElement,
+  );
+}

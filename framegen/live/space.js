@@ -1,4 +1,5 @@
-// The net in space: its layers as columns of units, and every connection as a line.
+// The net in space: its layers as columns of units, and every connection as a line. Where a net is too large
+// for that, its layers are grids of units, and the lines are those of the unit that the reader looks at.
 
 /** Weights from the layer below to a layer, for one gate: at(j, i). The last "layer" is the output. */
 function matrices(net, gate) {
@@ -25,10 +26,11 @@ function largestWeight(net, gate) {
   return most;
 }
 
-/** Where the units stand: columns[k][j] = { x, y }, the first the input, the last the output. */
-function placeUnits(net, width, height) {
+/** Where the units stand: columns[k][j] = { x, y }, from the input to the output; and their radii[k]. */
+function placeUnits(page, net, width, height) {
+  if (!page.small) return placeGrids(page, net, width, height);
   const counts = [net.pixels, ...Array(net.layers).fill(net.hidden), net.pixels];
-  const [top, bottom] = [58, height - 12];
+  const [top, bottom] = [66, height - 10];
   const most = Math.max(...counts);
   const radius = clamp((bottom - top) / (2.7 * most), 5, Math.min(28, width / 16));
   const side = radius + 14;
@@ -38,7 +40,41 @@ function placeUnits(net, width, height) {
     const first = (top + bottom) / 2 - (gap * (count - 1)) / 2;
     return Array.from({ length: count }, (_, j) => ({ x, y: first + j * gap }));
   });
-  return { columns, radius };
+  return { columns, radii: columns.map(() => radius) };
+}
+
+/** The layers of a large net as grids, the input and the output as their frames. */
+function placeGrids(page, net, width, height) {
+  const [, rows, across] = page.shape.frame;
+  const count = net.layers + 2;
+  const box = Math.min((width - 18 * (count - 1)) / count, height - 62);
+  const grids = Array.from({ length: count }, (_, k) => {
+    const frame = k === 0 || k === count - 1;
+    const wide = frame ? across : Math.ceil(Math.sqrt(net.hidden));
+    const cell = box / (frame ? Math.max(rows, across) : wide);
+    const left = ((width - box) * k) / (count - 1);
+    const top = 52 + (height - 62 - box) / 2;
+    const place = (j) => {
+      const at = frame ? j % (rows * across) : j;
+      return { x: left + cell * ((at % wide) + 0.5), y: top + cell * (Math.floor(at / wide) + 0.5) };
+    };
+    const units = Array.from({ length: frame ? net.pixels : net.hidden }, (_, j) => place(j));
+    return { units, radius: cell * 0.42, box: { x: left, y: top, size: box } };
+  });
+  return {
+    columns: grids.map((each) => each.units),
+    radii: grids.map((each) => each.radius),
+    boxes: grids.map((each) => each.box),
+  };
+}
+
+const FAINT = 0.1; // of the lines that have nothing to do with the chosen unit
+
+/** How much of a line is seen: touches(k, j) tells whether it belongs to unit j of column k. */
+function seen({ page, net, chosen }, touches) {
+  if (chosen === null) return 1; // of a large net no line is drawn then
+  const own = touches(Math.floor(chosen / net.hidden) + 1, chosen % net.hidden);
+  return own ? 1 : page.small ? FAINT : 0;
 }
 
 /** A line's look: as wide as its weight, as strong as what flows through it. */
@@ -86,12 +122,13 @@ function drawUnit(context, { x, y }, radius, fill, edge, wide = 1.5) {
 }
 
 /** The hand-over from the step before: from each unit to every unit of its layer, and to itself. */
-function drawMemory(context, units, radius, weight, before, look, pulse) {
+function drawMemory(context, units, radius, weight, before, look, pulse, part) {
   units.forEach((to, j) =>
     units.forEach((from, i) => {
-      if (!weight && i !== j) return;
+      if ((!weight && i !== j) || !part(j)) return;
       const value = weight ? weight(j, i) : look.largest / 2;
       const style = lineLook(value, look.open * value * before(i), look);
+      style.alpha *= part(j);
       if (i === j) {
         const loop = { x: to.x + radius * 1.05, y: to.y - radius * 1.05 };
         [context.strokeStyle, context.lineWidth] = [css(style.rgb, style.alpha), style.width];
@@ -123,27 +160,40 @@ function unitFill(view, column, j) {
  * where the memory is off), phase (0 … 1 on the way to this step), scale, difference by unit, chosen.
  */
 function drawSpace(context, width, height, view) {
-  const { net, gate, values, phase } = view;
-  const { columns, radius } = placeUnits(net, width, height);
+  const { page, net, gate, values, phase } = view;
+  const { columns, radii, boxes } = placeUnits(page, net, width, height);
+  const radius = radii[1];
   const { forward, recurrent } = matrices(net, gate);
-  const look = { largest: largestWeight(net, gate), widest: clamp(radius * 0.3, 2.5, 7), open: view.open };
-  forward.forEach((weight, k) => {
+  const widest = page.small ? clamp(radius * 0.3, 2.5, 7) : 1.2;
+  const look = { largest: largestWeight(net, gate), widest, open: view.open };
+  for (const k of boxes ? [0, columns.length - 1] : []) {
+    const { x, y, size } = boxes[k];
+    drawFrame(context, values[k], page.shape.frame, page.range, x, y, size, ink[k ? "net" : "prompt"]);
+  }
+  const lines = page.small || view.chosen !== null; // of a large net those of one unit alone
+  (lines ? forward : []).forEach((weight, k) => {
     const pulse = (phase - 0.08 - (0.62 * k) / net.layers) / 0.3;
     columns[k + 1].forEach((to, j) =>
       columns[k].forEach((from, i) => {
+        const part = seen(view, (c, u) => (c === k + 1 && u === j) || (c === k && u === i));
+        if (!part) return;
         const style = lineLook(weight(j, i), weight(j, i) * values[k][i], look);
-        drawLine(context, rim(to, from, radius), rim(from, to, radius + 1), null, style, pulse);
+        style.alpha *= part;
+        const [a, b] = [rim(to, from, radii[k]), rim(from, to, radii[k + 1] + 1)];
+        drawLine(context, a, b, null, style, pulse);
       }),
     );
   });
-  if (net.cell !== "mlp")
+  if (lines && net.cell !== "mlp")
     recurrent.forEach((weight, k) => {
       const before = (i) => view.memory[k * net.hidden + i];
       const pulse = look.open ? (phase - 0.08) / 0.34 : 0;
-      drawMemory(context, columns[k + 1], radius, weight, before, look, pulse);
+      const part = (j) => seen(view, (c, u) => c === k + 1 && u === j);
+      drawMemory(context, columns[k + 1], radius, weight, before, look, pulse, part);
     });
   columns.forEach((units, k) => {
     const hidden = k > 0 && k <= net.layers;
+    if (boxes && !hidden) return;
     units.forEach((place, j) => {
       const unit = (k - 1) * net.hidden + j;
       drawUnit(context, place, radius, unitFill(view, k, j), hidden ? ink.soft : ink.line);
@@ -153,7 +203,7 @@ function drawSpace(context, width, height, view) {
       if (unit === view.chosen) ringAround(context, place, radius + 8, 0);
     });
   });
-  drawHeads(context, columns, view);
+  drawHeads(context, width, columns, view);
 }
 
 /** A ring around a unit: how far it is from where it would be undisturbed; in ink: that it is chosen. */
@@ -168,28 +218,31 @@ function ringAround(context, { x, y }, radius, apart) {
   context.setLineDash([]);
 }
 
-function drawHeads(context, columns, { net, open }) {
+function drawHeads(context, width, columns, { net, open }) {
   const last = columns.length - 1;
-  const edge = columns[0][0].x - 2; // of the outer columns' names, so that they end where the canvas does
   columns.forEach((units, k) => {
     const hidden = k > 0 && k < last;
-    const text = hidden ? `hidden layer${net.layers > 1 ? ` ${k}` : ""}` : k ? "output" : "input";
+    const name = net.layers > 1 ? `layer ${k}` : "hidden layer";
+    const text = hidden ? `${name} h_{t}` : k ? "output y_{t}" : "input x_{t}";
     const align = hidden ? "center" : k ? "right" : "left";
-    const x = units[0].x + (hidden ? 0 : k ? edge : -edge);
+    const xs = units.map((unit) => unit.x);
+    const x = hidden ? (Math.min(...xs) + Math.max(...xs)) / 2 : k ? width - 2 : 2;
     label(context, text, x, 14, { align, size: 13, colour: ink.ink, weight: 600 });
     const cut = hidden && !open && net.cell !== "mlp";
-    const count = `${units.length} unit${units.length > 1 ? "s" : ""}`;
-    label(context, cut ? "memory off" : count, x, 30, { align, colour: cut ? ink.net : ink.soft });
+    const from = hidden && net.cell !== "mlp" && net.layers === 1 ? ", see x_{t} and h_{t−1}" : "";
+    const count = `${plural(units.length, "unit")}${from}`;
+    label(context, cut ? "memory off" : count, x, 31, { align, colour: cut ? ink.net : ink.soft });
   });
 }
 
 /** The hidden unit at a place: its number through all layers, or null. */
-function unitInSpace(net, width, height, { x, y }) {
-  const { columns, radius } = placeUnits(net, width, height);
+function unitInSpace(page, net, width, height, { x, y }) {
+  const { columns, radii } = placeUnits(page, net, width, height);
+  const reach = page.small ? Math.max(radii[1] + 6, 16) : radii[1] * 1.2;
   for (let k = 1; k <= net.layers; k++)
     for (let j = 0; j < net.hidden; j++) {
       const place = columns[k][j];
-      if (Math.hypot(place.x - x, place.y - y) <= Math.max(radius + 6, 16)) return (k - 1) * net.hidden + j;
+      if (Math.hypot(place.x - x, place.y - y) <= reach) return (k - 1) * net.hidden + j;
     }
   return null;
 }

@@ -3,7 +3,7 @@
 /** The rows of the strip, from the top: { name, height, draw(context, row, strip) }. */
 function rowsOf(page, course, view) {
   const curve = page.shape.pixels === 1;
-  const tall = Math.min(view.cell - clamp(view.cell * 0.2, 2, 6), 44);
+  const tall = Math.min(view.cell - clamp(view.cell * 0.4, 6, 10), 44);
   const thumbs = (name, frames, colour) => ({ name, height: tall, draw: drawThumbs, frames, colour });
   const rows = curve
     ? [{ name: "", key: "curve", height: 150, draw: drawCurves }]
@@ -49,7 +49,7 @@ function layStrip(page, course, view) {
 
 /** How wide a step is, so that all steps fit where they can still be seen. */
 function cellOf(page, steps, width) {
-  const least = page.shape.pixels === 1 ? 4 : page.shape.pixels > 16 ? 22 : 13;
+  const least = page.shape.pixels === 1 ? 4 : 22;
   return Math.max(least, (width - GUTTER) / steps);
 }
 

@@ -101,7 +101,7 @@ function drawStep(context, place, view, s, x, height) {
     units.forEach((unit, j) => {
       const [at, number] = [shifted(unit, x), (k - 1) * net.hidden + j];
       drawUnit(context, at, place.radius, unitFill(step, k, j), hidden ? ink.soft : ink.line, now ? 1.8 : 1);
-      if (!hidden || !course.disturbed) return;
+      if (!hidden || !course.pushes.length) return;
       const apart = (course.hidden[s][number] - course.plain.hidden[s][number]) / view.scale[k - 1];
       if (Math.abs(apart) > 0.01) ringAround(context, at, place.radius + 3, apart);
     });
@@ -120,8 +120,12 @@ function drawStep(context, place, view, s, x, height) {
   );
   drawFrame(context, course.outputs[s], shape, page.range, to - half, 22, place.thumb);
   const style = { align: "center", colour: now ? ink.ink : ink.soft, weight: now ? 600 : 400 };
-  label(context, `frame ${s + 1}${course.given(s) ? "" : ", its own"}`, from, height - 9, style);
-  label(context, `predicted ${page.nextFrame ? s + 2 : s + 1}`, to, 9, style);
+  label(context, `x_{${s + 1}}${course.given(s) ? "" : ", its own"}`, from, height - 10, style);
+  label(context, `y_{${s + 1}}${page.nextFrame ? ` ≈ x_{${s + 2}}` : ""}`, to, 9, style);
+  for (const units of place.columns.slice(1, -1)) {
+    const { x: right, y } = units.at(-1);
+    label(context, `h_{${s + 1}}`, x + right, y + place.radius + 10, { ...style, halo: true });
+  }
   if (view.off[s] && net.cell !== "mlp")
     label(context, "memory off", x - place.gap / 2, height / 2, {
       align: "center",

@@ -1,16 +1,17 @@
 // What the page says: of the step, of the settings, and of what can be done.
 
-const plural = (count, name) => `${count} ${name}${count === 1 ? "" : "s"}`;
 const set = (id, text) => {
   if (find(id) && find(id).textContent !== text) find(id).textContent = text;
 };
+
+const thing = page.shape.pixels > 1 ? "frame" : "sample";
 
 /** The texts that go with the step. */
 function showStep() {
   const { t } = ui;
   const { errors, truth } = course;
   set("now", `step ${t + 1} of ${settings.steps}`);
-  set("input-name", `${page.shape.pixels > 1 ? "frame" : "sample"} ${t + 1} goes in`);
+  set("input-name", `${thing} ${t + 1} goes in`);
   set(
     "input-tag",
     course.given(t)
@@ -22,7 +23,7 @@ function showStep() {
       : "its own prediction",
   );
   find("input-tag").dataset.kind = course.given(t) ? "prompt" : "net";
-  set("output-name", page.nextFrame ? `predicted frame ${t + 2}` : `answer to sample ${t + 1}`);
+  set("output-name", page.nextFrame ? `predicted ${thing} ${t + 2}` : `answer to sample ${t + 1}`);
   set("output-tag", `by the net of seed ${page.members[settings.member].seed}`);
   set("net-error", short(errors.net[t]));
   set("best-error", short((errors.optimum ?? [])[t]));
@@ -30,6 +31,8 @@ function showStep() {
   set("truth-name", truth[t] ? "what came" : "nobody knows");
   set("hint", hint());
   find("seek").value = t + 1;
+  find("memory")?.setAttribute("aria-pressed", !settings.off[t]);
+  showNeuron();
 }
 
 /** A hidden unit by its place in its layer. */
@@ -53,14 +56,13 @@ function hint() {
   if (settings.painted && course.given(ui.t))
     return "This prompt is yours: paint on any of its frames, and see what the net makes of it.";
   if (page.shape.cell === "mlp")
-    return "This net has no memory: each step knows one frame alone. Push a hidden unit by a click on it.";
-  return "Click a hidden unit to push it up, again to push it down, and see where the push goes.";
+    return "This net has no memory: each step knows one frame alone. Click a hidden unit to push it.";
+  return "Click a hidden unit: you see its formula, and push it up; again: down. See where the push goes.";
 }
 
 /** What the buttons say of the settings. */
 function showSettings() {
   const press = (id, on) => find(id)?.setAttribute("aria-pressed", on);
-  press("memory", !settings.off[ui.t]);
   press("closed", settings.closed);
   press("space", ui.view === "space");
   press("time", ui.view === "time");
@@ -72,7 +74,7 @@ function showSettings() {
   find("clip").value = settings.painted ? "painted" : settings.clip;
   find("clip").querySelector("[value=painted]").hidden = !settings.painted;
   find("seek").max = settings.steps;
-  set("steps-text", `the unrolled ${settings.steps} steps`);
+  set("steps-text", `all ${settings.steps} steps`);
   set(
     "longer",
     settings.steps < 4 * steps0 ? `run on to ${2 * settings.steps} steps` : `back to ${steps0} steps`,

@@ -41,17 +41,25 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.3g} min" if seconds < 3600 else f"{seconds / 3600:.4g} h"
 
 
+def _console() -> Console:
+    """stderr. In a notebook a bar is one line of text, as in a terminal: rich's own needs widgets there."""
+    notebook = Console().is_jupyter
+    live, width = notebook or sys.stderr.isatty(), 80 if notebook else None
+    return Console(stderr=True, force_jupyter=False, force_terminal=live, width=width)
+
+
 def counted(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """The same items, with a bar on a terminal while they come."""
-    console = Console(stderr=True)
-    yield from track(items, what, total, console=console, transient=True, disable=not sys.stderr.isatty())
+    console = _console()
+    yield from track(items, what, total, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def advancing(total: float, what: str, show: bool) -> Iterator[Callable[[float], None]]:
     """A function that moves on a bar on a terminal, and now and then says a line elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    console, hidden = Console(stderr=True), not (show and sys.stderr.isatty())
+    console = _console()
+    hidden = not (show and console.is_terminal)
     done, said = 0.0, time.monotonic()
 
     def advance(amount: float) -> None:
@@ -92,14 +100,14 @@ class TrainingBar(Progress):
 
     def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
         self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch
-        self.show, self.terminal = show, sys.stderr.isatty()
+        self.show, self.terminal = show, (console := _console()).is_terminal
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.fields[text]}"),
         )
         left = (TimeRemainingColumn(), TextColumn("left"))
-        console, disable = Console(stderr=True), not (show and self.terminal)
+        disable = not (show and self.terminal)
         super().__init__(*columns, *left, console=console, expand=True, disable=disable)
         name = f"epoch {min(first_step // steps_per_epoch + 1, self.epochs)}/{self.epochs}"
         blank = " " * 35  # what comes there later, so that the bar keeps its length

@@ -11,27 +11,14 @@ from rich.text import Text
 from framegen.evaluation.image_quality import PICTURES
 from framegen.evaluation.likelihood import COVERAGE
 from framegen.evaluation.references import MEAN_FRAME
-from framegen.evaluation.results import ClosedLoop, Results, Scores
+from framegen.evaluation.results import ClosedLoop, Results
 from framegen.report.standing import kept_weights, standing
+from framegen.tables import FORMATS, WITH_ERROR, cell, overview, rows_of
 
-NOTE = "skill: 0 copies the last frame, 1 is optimal"
-EXCESS_NOTE = "excess: the error as a multiple of the optimum's, the noise subtracted from both"
-
-FORMATS = {
-    **dict.fromkeys(("mse", "mae"), "{:#.3g}"),
-    "excess": "{:.1f}",
-    **dict.fromkeys(("mse_frame", "mae_frame"), "{:.1f}"),
-    "psnr": "{:.2f} dB",
-    **dict.fromkeys(("bits", "regret"), "{:.2f}"),
-    **dict.fromkeys(("coverage_50", "coverage_90"), "{:.3f}"),
-    **dict.fromkeys(("skill", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"),
-}
 LIKELIHOOD = ("bits", "regret", *COVERAGE)
 """They have a table of their own."""
 HORIZONS = (1, 5, 10)
 """Generated frames at which a table shows a model's errors."""
-WITH_ERROR = ("skill", "regret")
-"""In a table their standard error stands behind them."""
 LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
@@ -44,19 +31,8 @@ class Screen(Console):
 
 
 def print_results(results: Results, console: Console) -> None:
-    """One line a predictor: mse and skill one step ahead, and closed-loop where the task has that.
-
-    Without a known optimum, of pictures mse and ssim, and closed-loop how it goes on.
-    """
-    headings = {"one_step": "1 step", "closed_loop": "closed\nloop"}
-    wanted = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1], "excess"]
-    metrics = {part: [m for m in wanted if m in results.metrics(part)] for part in results.parts()}
-    columns = [f"{metric},\n{headings[part]}" for part, each in metrics.items() for metric in each]
-    parts = {part: _rows(results, part, each) for part, each in metrics.items()}
-    rows = {name: [cell for part in parts.values() for cell in part[name]] for name in parts["one_step"]}
-    of_excess = f"; {EXCESS_NOTE}" if "excess" in results.convention else ""
-    note = f" {NOTE}{of_excess}; ±: standard error over the clips." if results.has_skill else ""
-    _print(console, f"Test clips.{note}", columns, rows)
+    """The overview, and what is to be known of it; without a known optimum, closed-loop how it goes on."""
+    _print(console, *overview(results))
     if len(results.members) > 1:
         console.print("Best, median and worst: one step ahead, on the validation clips", highlight=False)
     if results.closed_loop is not None:
@@ -80,7 +56,7 @@ def print_bits(results: Results, console: Console) -> None:
     """One line a predictor that says how probable each frame is: bits a frame, and regret where the optimum
     is known; and how often the truth lies where the model says."""
     metrics = [metric for metric in LIKELIHOOD if metric in results.convention]
-    rows = {name: row for name, row in _rows(results, "one_step", metrics).items() if set(row) != {"-"}}
+    rows = {name: row for name, row in rows_of(results, "one_step", metrics).items() if set(row) != {"-"}}
     columns = [
         f"within\nits {metric.removeprefix('coverage_')} %" if metric in COVERAGE else metric
         for metric in metrics
@@ -99,7 +75,7 @@ def print_horizons(results: Results, console: Console) -> None:
     horizons = [horizon for horizon in HORIZONS if horizon <= loop.horizon]
     rows = {
         "this model" if name == "model" else name: [
-            _cell("psnr", {metric: curves[metric][h - 1] for metric in ("mse", "psnr")}) for h in horizons
+            cell("psnr", {metric: curves[metric][h - 1] for metric in ("mse", "psnr")}) for h in horizons
         ]
         for name, curves in loop.per_horizon.items()
     }
@@ -119,10 +95,10 @@ def print_all_metrics(results: Results, console: Console) -> None:
     for part, title in titles.items():
         metrics = [metric for metric in results.metrics(part) if metric in FORMATS]
         of_all = [metric for metric in metrics if metric not in (*of_pictures, *LIKELIHOOD)]
-        _print(console, title, of_all, _rows(results, part, of_all))
+        _print(console, title, of_all, rows_of(results, part, of_all))
         if of_pictures:
             columns = [metric.replace("_", "\n") for metric in of_pictures]
-            _print(console, f"{title}, as pictures", columns, _rows(results, part, of_pictures))
+            _print(console, f"{title}, as pictures", columns, rows_of(results, part, of_pictures))
     if results.calibration is not None:
         print_bits(results, console)
     for metric, meaning in results.convention.items():
@@ -147,40 +123,6 @@ def _error(value: float | None) -> float:
 
 def _about(loop: ClosedLoop) -> str:
     return f"Closed loop: {loop.horizon} frames generated after a prompt of {loop.context}, test clips"
-
-
-def _rows(results: Results, part: str, metrics: Sequence[str]) -> dict[str, list[str]]:
-    """The cells of a table, by predictor; for a population mean and sd, and best, median and worst seed on
-    validation."""
-    predictors = results.parts()[part]
-    rows: dict[str, Scores] = {"this model": predictors["model"]}
-    statistics: dict[str, Scores] = {}
-    if len(results.members) > 1:
-        ranking = results.by_validation
-        chosen = {"best": ranking[0], "median": results.median, "worst": ranking[-1]}
-        rows = {f"{name}: seed {member.seed}": getattr(member, part) for name, member in chosen.items()}
-        over_seeds = results.spread[part]
-        statistics[f"{len(results.members)} seeds: mean"] = {
-            metric: over_seeds[metric].mean for metric in metrics
-        }
-        statistics["± sd over seeds"] = {metric: over_seeds[metric].sd for metric in metrics}
-    rows |= {name: scores for name, scores in predictors.items() if name != "model"}
-    return {
-        name: [_cell(metric, scores) for metric in metrics] for name, scores in (statistics | rows).items()
-    }
-
-
-def _cell(metric: str, scores: Scores) -> str:
-    if metric == "psnr" and scores.get("mse") == 0:
-        return "exact"
-    return formatted(metric, scores.get(metric), scores.get(f"{metric}_se"))
-
-
-def formatted(metric: str, value: float | None, error: float | None = None) -> str:
-    if value is None:
-        return "-"
-    behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric in WITH_ERROR else ""
-    return FORMATS[metric].format(value) + behind
 
 
 def _print(console: Console, title: str, columns: Sequence[str], rows: dict[str, list[str]]) -> None:

@@ -9,13 +9,14 @@ from framegen.config.config import Config
 from framegen.data import load_data
 from framegen.data.clips import Data
 from framegen.evaluation.references import fit_references
-from framegen.evaluation.results import Results, read_results
+from framegen.evaluation.results import RESULTS, Results, read_results
 from framegen.evaluation.scores import validate_references
 from framegen.models.kernels.fused import device_for
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
 from framegen.runs.folder import data_of, find
 from framegen.runs.metrics import Metrics, read_metrics
+from framegen.tables import as_html
 
 
 @dataclass
@@ -57,6 +58,11 @@ class Run:
     def metrics(self) -> Metrics:
         """The log of its training. Raises UserError where a file is missing or damaged."""
         return read_metrics(self.folder)
+
+    def _repr_html_(self) -> str | None:
+        """The results and generated.gif, for a notebook. None before they are there."""
+        measured = (self.folder / RESULTS).exists()
+        return as_html(self.results, self.folder / "generated.gif") if measured else None
 
 
 def load(run: Path | str, device: str = "cpu", runs_dir: Path | str = "runs") -> Run:

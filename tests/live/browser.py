@@ -36,9 +36,11 @@ def chromium() -> Iterator[Browser]:
 class Opened:
     """A page, and all that went wrong in it."""
 
-    def __init__(self, browser: Browser, path: Path, width: int = 1000, moving: bool = False) -> None:
+    def __init__(
+        self, browser: Browser, path: Path, width: int = 1000, moving: bool = False, height: int = 900
+    ) -> None:
         self.context = browser.new_context(
-            viewport={"width": width, "height": 900},
+            viewport={"width": width, "height": height},
             reduced_motion="no-preference" if moving else "reduce",
             has_touch=width < 500,
         )
@@ -67,9 +69,11 @@ class Opened:
 
 
 @contextmanager
-def opened(browser: Browser, path: Path, width: int = 1000, moving: bool = False) -> Iterator[Opened]:
+def opened(
+    browser: Browser, path: Path, width: int = 1000, moving: bool = False, height: int = 900
+) -> Iterator[Opened]:
     """A page in a fresh window: in the end nothing may have gone wrong, nothing been asked for."""
-    page = Opened(browser, path, width, moving)
+    page = Opened(browser, path, width, moving, height)
     try:
         yield page
     finally:

@@ -3,7 +3,7 @@
 import base64
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from framegen.models.predictor import Predictor
 from framegen.runs.run import Run
 from framegen.studies.html_report import write_report
 from tests.conftest import SMALL, SMALL_CONFIG
-from tests.live.browser import Opened, chromium, needs_browser, opened
+from tests.live.browser import Opened, needs_browser, opened
 
 Runner = Callable[..., tuple[int, str, str]]
 Places = tuple[Path, Path]
@@ -55,32 +55,6 @@ SIMULATE = """({shape, weights, prompt, steps, off, pushes}) => {
   const run = player.simulate(net, steps, given, off, pushes ?? []);
   return [run.outputs, run.hidden].map((rows) => rows.map((row) => [...row]));
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="session")  # tests of one file may be run apart, and the run has a name
-def population(places: Places) -> Run:
-    """Three seeds of the 4-5-4 net. Read only."""
-    training = replace(SMALL_CONFIG.training, engine="auto")
-    config = replace(SMALL_CONFIG, seeds=(0, 1, 2), training=training)
-    return train(config, "played", "disabled", *places, show=False, draw=False)
-
-
-@pytest.fixture(scope="module")
-def played(population: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of `population`."""
-    return play(population.folder, tmp_path_factory.mktemp("live") / "play.html")
-
-
-@pytest.fixture
-def live(browser: Browser, played: Path) -> Iterator[Opened]:
-    with opened(browser, played) as page:
-        yield page
 
 
 def shape_of(model: Model, pixels: int = 4) -> dict[str, Any]:
@@ -403,6 +377,14 @@ def test_the_report_of_the_claims_has_it_in_a_frame(
         inside.locator("#reset").click()
         inside.locator("#forward").click()
         assert "step 2 of 24" in inside.locator("#now").inner_text()
+        page.page.wait_for_function("() => document.querySelector('iframe').clientHeight > 1000")
+        content = page.page.frames[1]
+        tall = content.evaluate("() => document.documentElement.offsetHeight")
+        assert (
+            page.get("() => document.querySelector('iframe').clientHeight") == tall
+        )  # no scroll bar of its own
+        places = "() => ['net', 'dock', 'strip'].map((id) => document.getElementById(id).offsetTop)"
+        assert (order := content.evaluate(places)) == sorted(order)  # the bar stands where it is used
 
 
 def test_the_programs_are_short_and_ask_for_nothing() -> None:

@@ -10,8 +10,9 @@ from rich.table import Table
 from framegen.evaluation.metrics import spread
 from framegen.machine.errors import printable
 from framegen.machine.plugins import command
-from framegen.report.tables import EXCESS_NOTE, NOTE, formatted, mean_of
+from framegen.report.tables import mean_of
 from framegen.studies.comparison.finished import Difference, Finished, best_of, differences, differing
+from framegen.tables import EXCESS_NOTE, NOTE, formatted
 
 PARTS = {"one_step": "1 step", "closed_loop": "closed loop"}
 Rows = dict[str, list[str]]

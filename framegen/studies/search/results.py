@@ -13,8 +13,9 @@ from rich.table import Table
 from framegen.machine.files import json_text, write_text
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of
-from framegen.report.tables import Screen, formatted, print_results
+from framegen.report.tables import Screen, print_results
 from framegen.studies.search.found import Found
+from framegen.tables import formatted
 
 Metric = Literal["skill", "mse"]
 TRIALS = "trials.json"
