@@ -10,6 +10,7 @@ from torch import Tensor
 from framegen.config.checks import MAX_SEED, check, check_range, check_type
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
+from framegen.config.tasks import Orbit
 from framegen.data import load_data
 from framegen.data.clips import to_float
 from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, played_again, read_prompt
@@ -93,8 +94,9 @@ def generate(
         generated = continuation(model, shown, num_frames)
     generated = counted(generated, num_frames, "generating")
     rows = truth if len(truth) else None, best and continuation(best, shown, num_frames), not sample
-    value_range = saved.config.task.value_range
-    continued = Continuation(shown, generated, num_frames, value_range, *rows, futures=futures)
+    task = saved.config.task
+    about = {"futures": futures, "circling": isinstance(task, Orbit)}
+    continued = Continuation(shown, generated, num_frames, task.value_range, *rows, **about)
     make_parents(out)
     return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 

@@ -28,6 +28,9 @@ CLEAN = 256
 
 MAX_SIDE = 8192
 
+WIDE = 6
+"""So many small frames stand in one line of an animation; more in a square."""
+
 GAP = 8
 """Pixels between futures that stand side by side."""
 
@@ -54,6 +57,8 @@ class Continuation:
     """Whether a row shows |truth - generated| where the truth is known, black where there is none."""
     futures: int | None = None
     """Number of futures in each generated frame, (futures, C, H, W); None: a single one, (C, H, W)."""
+    circling: bool = False
+    """Whether a light goes round the middle of each frame, so that a strip of futures shows its angle too."""
 
     @property
     def first(self) -> int:
@@ -150,7 +155,10 @@ def _alone(frame: Tensor, shown: Continuation, scale: int | None) -> Array:
 
 def _layout(shown: Continuation, screen: tuple[int, int]) -> strips.Layout:
     height, width = shown.prompt.shape[2:]
-    return strips.film_layout(len(shown.names), height, width, screen) if shown.of_film else strips.Layout()
+    if shown.of_film:
+        return strips.film_layout(len(shown.names), height, width, screen)
+    panels = len(shown.names)
+    return strips.Layout(columns=panels if panels <= WIDE else math.ceil(panels**0.5))
 
 
 def _panels(
@@ -183,11 +191,24 @@ def _curve(shown: Continuation) -> Figure:
     return curves.value_over_time(curve, len(shown.prompt), shown.first)
 
 
-def _chosen(shown: Continuation, columns: list[int], side: int) -> dict[str, list[strips.Picture | None]]:
+def _angles(frames: Iterable[Tensor | None]) -> list[float]:
+    """Degrees, clockwise from the right and without jumps, at which the bright part of each frame (C, H, W)
+    lies from its middle."""
+    light = torch.stack([frame.float().mean(0) for frame in frames if frame is not None])  # (T, H, W)
+    light = light - light.flatten(1).amin(1)[:, None, None]
+    height, width = light.shape[1:]
+    down = (light.sum(2) @ torch.linspace(-1, 1, height)).numpy()
+    right = (light.sum(1) @ torch.linspace(-1, 1, width)).numpy()
+    return np.degrees(np.unwrap(np.arctan2(down, right))).tolist()
+
+
+def _chosen(
+    shown: Continuation, frames_shown: Iterable[dict[str, Tensor | None]], columns: list[int], side: int
+) -> dict[str, list[strips.Picture | None]]:
     """The frames of these numbers, by the name of their row."""
     wanted = frozenset(columns)
     chosen: dict[str, list[strips.Picture | None]] = {}
-    for number, frames in enumerate(shown.frames()):
+    for number, frames in enumerate(frames_shown):
         if number in wanted:
             for name, picture in _panels(frames, shown, side).items():
                 chosen.setdefault(name, []).append(picture)
@@ -198,12 +219,15 @@ def _write_strip(out: Path, shown: Continuation, exclusive: bool) -> None:
     prompt_frames, total = shown.counts
     if shown.of_film:
         columns = strips.moments(total, prompt_frames)
-        rows = _chosen(shown, columns, strips.SIDE)
+        rows = _chosen(shown, shown.frames(), columns, strips.SIDE)
         write_picture(out, strips.film_sheet(rows, columns, prompt_frames, shown.first), exclusive)
     else:
-        columns = strips.spread(total, prompt_frames)
-        rows = _chosen(shown, columns, strips.PANEL)
-        style.save(strips.film_strip(rows, columns, prompt_frames, shown.first), out, exclusive)
+        columns, frames, angles = strips.spread(total, prompt_frames), shown.frames(), None
+        if shown.circling and shown.futures:
+            frames = list(frames)
+            angles = {name: _angles(each[name] for each in frames) for name in shown.made}
+        rows = _chosen(shown, frames, columns, strips.PANEL)
+        style.save(strips.film_strip(rows, columns, prompt_frames, shown.first, angles), out, exclusive)
 
 
 def to_levels(frame: Tensor, value_range: Range) -> Array:

@@ -2,29 +2,40 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor, nn
+from safetensors import safe_open
+from torch import Tensor
 
-from framegen.data.clips import Data, to_float
+from framegen.data.clips import Data, evenly, to_float
 from framegen.evaluation.metrics import numbers, ratio
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
 from framegen.machine.errors import UserError
 from framegen.machine.progress import say
-from framegen.models.nets.mingru import MinGRU
-from framegen.models.nets.recurrent import FullyConnected, MemorylessNet, RecurrentNet
-from framegen.models.predictor import Predictor, device_of
+from framegen.models.nets.recurrent import RecurrentNet
+from framegen.models.predictor import device_of
 from framegen.report.clip_films import continued_clip
-from framegen.report.continuation import to_picture, write_generated
-from framegen.report.figures import calibration, curves, network, style
+from framegen.report.continuation import FPS, write_generated
+from framegen.report.data_pictures import chosen_clips, moving, sheet
+from framegen.report.figures import calibration, curves, network, sine, style
+from framegen.report.figures.neuron import neuron
 from framegen.report.figures.permanence import error_when_back
+from framegen.report.figures.trace import Trace
+from framegen.report.gif import write_gif
+from framegen.report.traces import is_plain, is_small, trace_of
+from framegen.report.writers import write_picture
+from framegen.runs.checkpoint import RESUME, SHOWN
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
 
 SHOWN_CLIPS = 20
+PANELS_APART = 15
+"""Every 15th window of an epoch has a panel, as in the article."""
+TRAINING_FPS = 3.0
 
 
 def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
@@ -47,14 +58,19 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
         figures[folder / "calibration.png"] = lambda: calibration.coverage({"": sure})
     if isinstance(model := run.model, RecurrentNet):
         figures[folder / "hidden.png"] = lambda: _trajectories(model, run.data)
-    if _drawable(run.model):
-        figures[folder / "spatial.png"] = lambda: _spatial(run)
-        figures[folder / "temporal.png"] = lambda: _temporal(run)
+    trace = cache(lambda: trace_of(run))
+    if is_plain(run.model):
+        figures[folder / "neuron.png"] = lambda: neuron(trace(), _settled(trace()))
+    if is_small(run.model):
+        figures[folder / "spatial.png"] = lambda: network.spatial_view(trace(), _settled(trace()))
+        figures[folder / "temporal.png"] = lambda: network.temporal_view(trace())
     made = [
         path
         for path, figure in figures.items()
         if not (missing and path.exists()) and could_make(path, lambda f=figure, p=path: style.save(f(), p))
     ]
+    if not (missing and (folder / "data.png").exists()):
+        made += _draw_data(run, results)
     last = run.folder / "generated.gif", folder / "continuation.png"
     if results.closed_loop is not None and not (missing and any(path.exists() for path in last)):
         video = [folder / "filmstrip.png", last[0]]
@@ -68,16 +84,16 @@ def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str,
     trained on.
 
     Args:
-        windows: by training window, (1, T, C, H, W), the predictions made when the window was trained on.
+        windows: see `framegen.training.loop.Epoch`.
 
     Returns:
         What was made, by its name in W&B.
     """
     if run.data.carry_state:
+        if run.data.frame_shape != (1, 1, 1):
+            return {}
         out = run.folder / "figures" / f"windows-epoch-{epoch:03}.png"
-        drawn = run.data.frame_shape == (1, 1, 1) and could_make(
-            out, lambda: _draw_windows(out, run.data, windows)
-        )
+        drawn = could_make(out, lambda: _draw_windows(out, run.data, epoch, windows))
         return {"media/windows": out} if drawn else {}
     if run.data.test_frames is None:
         return {}
@@ -174,12 +190,59 @@ def _members(results: Results) -> Figure:
     return curves.members(values, references, marked, label)
 
 
-def _draw_windows(out: Path, data: Data, predictions: Mapping[int, Tensor]) -> Path:
-    """Input, target and prediction of the windows that were looked at."""
-    shown = sorted(predictions)
-    inputs, targets = data.train.batch(torch.tensor(shown))  # (windows, T, 1, 1, 1)
-    made = torch.cat([predictions[window] for window in shown])
-    return style.save(curves.sine_windows(inputs.flatten(1), targets.flatten(1), made.flatten(1), shown), out)
+def _draw_windows(out: Path, data: Data, epoch: int, predictions: Mapping[int, Tensor]) -> Path:
+    """Input, label and prediction of windows of an epoch."""
+    count = len(data.train)
+    shown = [n % count for n in predictions if n // count == epoch - 1 and n % count % PANELS_APART == 0]
+    inputs, labels = data.train.batch(torch.tensor(shown))  # (windows, T, 1, 1, 1)
+    made = torch.cat([predictions[(epoch - 1) * count + window] for window in shown])
+    return style.save(sine.sine_windows(inputs.flatten(1), labels.flatten(1), made.flatten(1), shown), out)
+
+
+def animate_training(out: Path, run: Run, epochs: int) -> None:
+    """Windows of the first epoch, and a few of the last one, as they were trained on."""
+    with safe_open(run.folder / RESUME, "pt") as file:
+        names = [name for name in file.keys() if name.startswith(SHOWN)]  # noqa: SIM118
+        predictions = {int(name.removeprefix(SHOWN)): file.get_tensor(name).flatten() for name in names}
+    if not predictions:
+        raise UserError(f"{run.folder / RESUME}: holds no windows")
+    count, every = len(run.data.train), sorted(predictions)
+    early, late = ([n for n in every if (n < count) == first] for first in (True, False))
+    chosen = [some[k] for some, most in ((early, 25), (late, 5)) if some for k in evenly(len(some), most)]
+    inputs, labels = (each.flatten(1) for each in run.data.train.batch(slice(0, count)))
+    pictures = sine.training_pictures(inputs, labels, {n: predictions[n] for n in chosen}, epochs)
+    write_gif(out, pictures, TRAINING_FPS, of_lines=True)
+
+
+def _draw_clips(run: Run, still: Path, animation: Path) -> None:
+    """Training clips side by side, moving and still."""
+    shown = chosen_clips(run.data, run.config.task.next_frame)
+    total, value_range = len(run.data.train), run.config.task.value_range
+    still.parent.mkdir(exist_ok=True)
+    write_gif(animation, moving(*shown, total, value_range), FPS)
+    write_picture(still, sheet(*shown, total, value_range))
+
+
+def _draw_data(run: Run, results: Results) -> list[Path]:
+    """The data: clips side by side; or of samples the first window, and how the training went through them.
+    What is made last is there only where nothing is missing."""
+    folder, samples = run.folder / "figures", run.data.frame_shape == (1, 1, 1)
+    still, animation, training = (folder / name for name in ("data.png", "data.gif", "training.gif"))
+    if not samples:
+        return [still, animation] if could_make(still, lambda: _draw_clips(run, still, animation)) else []
+    epochs = (results.training and results.training.epochs) or run.config.training.epochs
+    inputs, labels = (each.flatten() for each in run.data.train.batch(slice(0, 1)))
+    figure = sine.first_window(inputs, labels, run.config.task.next_frame)
+    made = {
+        training: lambda: animate_training(training, run, epochs),
+        still: lambda: style.save(figure, still),
+    }
+    return [path for path, make in made.items() if could_make(path, make)]
+
+
+def _settled(trace: Trace) -> int:
+    """A step, from 1, by which the net knows what the clip shows."""
+    return min(10, len(trace.inputs))
 
 
 def _shown(data: Data) -> Tensor:
@@ -195,73 +258,3 @@ def _trajectories(model: RecurrentNet, data: Data) -> Figure:
     frames = _shown(data)
     kinds = {} if data.carry_state else {name: which[:SHOWN_CLIPS] for name, which in data.kinds.items()}
     return curves.hidden_trajectories(model.hidden_states(frames.to(device_of(model))).cpu(), kinds)
-
-
-def _drawable(model: Predictor) -> bool:
-    """Whether the spatial and the temporal view know such a net, and it is small enough to be seen."""
-    if not isinstance(model, FullyConnected):
-        return False
-    layers, head = _weights(model)
-    units = (len(head), layers[0].forward.shape[1], *(len(layer.forward) for layer in layers))
-    return max(units) <= network.MAX_UNITS
-
-
-def _spatial(run: Run) -> Figure:
-    layers, head = _weights(run.model)
-    inputs, predictions = _predicted(run)
-    settled = min(10, len(inputs)) - 1  # by then the net knows what the clip shows
-    return network.spatial_view(
-        layers,
-        head,
-        _picture(run, inputs[settled]),
-        _picture(run, predictions[settled]),
-        run.config.task.next_frame,
-    )
-
-
-def _temporal(run: Run) -> Figure:
-    layers, head = _weights(run.model)
-    inputs, predictions = _predicted(run)
-    numbers = [1, 2, 3, len(inputs)] if len(inputs) > 4 else list(range(1, len(inputs) + 1))
-    frames, outputs = ([_picture(run, each[n - 1]) for n in numbers] for each in (inputs, predictions))
-    return network.temporal_view(layers, head, frames, outputs, numbers, run.config.task.next_frame)
-
-
-@torch.inference_mode()
-def _predicted(run: Run) -> tuple[Tensor, Tensor]:
-    """A clip and what the model says of it, (T, C, H, W) each."""
-    inputs = _shown(run.data)[:1]
-    return inputs[0], run.model(inputs.to(device_of(run.model)))[0][0].cpu()
-
-
-def _picture(run: Run, frame: Tensor) -> network.Picture:
-    return to_picture(frame, run.config.task.value_range, 64)
-
-
-def _weights(model: Predictor) -> tuple[list[network.Layer], Tensor]:
-    """The weights that the drawings show: of a GRU or LSTM, the size over its gates."""
-    match model:
-        case RecurrentNet(rnn=MinGRU() as rnn):
-            folded = [_folded(weight, 2) for weight in rnn.parameters() if weight.dim() == 2]
-            # Each unit keeps a share of itself, and knows of no other's past.
-            layers = [network.Layer(weight, torch.eye(len(weight)), False) for weight in folded]
-            return layers, model.head.weight.detach().cpu()
-        case RecurrentNet(rnn=nn.RNNBase() as rnn):
-            gates = len(rnn.all_weights[0][0]) // rnn.hidden_size
-            layers = [
-                network.Layer(_folded(forward, gates), _folded(recurrent, gates), gates == 1)
-                for forward, recurrent, *_ in rnn.all_weights
-            ]
-            return layers, model.head.weight.detach().cpu()
-        case MemorylessNet():
-            return [
-                network.Layer(model.hidden.weight.detach().cpu(), None, True)
-            ], model.head.weight.detach().cpu()
-        case _:
-            raise TypeError(f"no drawing of a {type(model).__name__}")
-
-
-def _folded(weight: Tensor, gates: int) -> Tensor:
-    """(gates * units, inputs) -> (units, inputs)."""
-    weight = weight.detach().cpu()
-    return weight if gates == 1 else weight.unflatten(0, (gates, -1)).square().sum(0).sqrt()

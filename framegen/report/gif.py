@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL.GifImagePlugin import getdata, getheader
-from PIL.Image import Dither, Quantize, fromarray
+from PIL.Image import Dither, Image, Quantize, fromarray
 
 from framegen.data.films.pictures import SHORTEST, Array
 from framegen.machine.files import replacing
@@ -16,19 +16,20 @@ def frame_time(fps: float) -> int:
     return max(SHORTEST // 10 + 1, round(100 / fps))
 
 
-def write_gif(path: Path, pictures: Iterable[Array], fps: float, exclusive: bool = False) -> None:
+def write_gif(
+    path: Path, pictures: Iterable[Array], fps: float, exclusive: bool = False, of_lines: bool = False
+) -> None:
     """(H, W, 3) uint8 pictures of one size as a GIF that loops; memory does not grow with their number.
 
-    Each picture holds only its difference from the one before, in up to 256 colours of its own.
+    Each picture holds only its difference from the one before, in up to 256 colours of its own: a grey one
+    as it is. Drawings `of_lines` need no more than 32, and become smaller.
     """
     duration = 10 * frame_time(fps)  # milliseconds
     with replacing(path, exclusive) as temporary, temporary.open("wb") as file:
         before: Array | None = None
         for picture in pictures:
             left, top, right, bottom = _changed(picture, before)
-            part = fromarray(picture[top:bottom, left:right]).quantize(
-                256, Quantize.MEDIANCUT, dither=Dither.NONE
-            )
+            part = _quantized(picture[top:bottom, left:right], of_lines)
             if before is None:
                 parts, _ = getheader(part, info={"loop": 0, "duration": duration})
                 file.write(b"".join(parts))
@@ -37,6 +38,13 @@ def write_gif(path: Path, pictures: Iterable[Array], fps: float, exclusive: bool
             file.write(b"".join(data))
             before = picture
         file.write(b";")
+
+
+def _quantized(part: Array, of_lines: bool) -> Image:
+    if (part == part[..., :1]).all():
+        return fromarray(part[..., 0])
+    colors, way = (32, Quantize.FASTOCTREE) if of_lines else (256, Quantize.MEDIANCUT)
+    return fromarray(part).quantize(colors, way, dither=Dither.NONE)
 
 
 def _changed(picture: Array, before: Array | None) -> tuple[int, int, int, int]:

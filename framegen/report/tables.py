@@ -30,6 +30,8 @@ LIKELIHOOD = ("bits", "regret", *COVERAGE)
 """They have a table of their own."""
 HORIZONS = (1, 5, 10)
 """Generated frames at which a table shows a model's errors."""
+WITH_ERROR = ("skill", "regret")
+"""Metrics that a table shows with their standard error."""
 LEARNED_LITTLE = 0.97
 """A model whose error is above this part of the mean frame's has learned little else."""
 
@@ -124,7 +126,9 @@ def print_all_metrics(results: Results, console: Console) -> None:
     if results.calibration is not None:
         print_bits(results, console)
     for metric, meaning in results.convention.items():
-        console.print(f"{metric}: {meaning}", highlight=False)
+        of, is_error, _ = metric.partition("_se")
+        if not is_error or of in WITH_ERROR:
+            console.print(f"{f'± behind {of}' if is_error else metric}: {meaning}", highlight=False)
     if of_pictures:
         console.print(
             "LPIPS and FVD are left out: their nets' weights cannot be had offline", highlight=False
@@ -175,7 +179,7 @@ def _cell(metric: str, scores: Scores) -> str:
 def formatted(metric: str, value: float | None, error: float | None = None) -> str:
     if value is None:
         return "-"
-    behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric in ("skill", "regret") else ""
+    behind = f" ±{error:.1g}".replace("±0.", "±.") if error and metric in WITH_ERROR else ""
     return FORMATS[metric].format(value) + behind
 
 

@@ -17,6 +17,8 @@ from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor
 
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
+SHOWN = "epoch.shown."
+"""How the names of tensors in RESUME begin that are the predictions of a stream's windows."""
 MAX_PIXELS = 2**24
 """Largest number of values in a frame, all channels together."""
 

@@ -127,7 +127,9 @@ def print_run(run: Run, /, **_: Any) -> None:
     """Print a training's results, the pictures to look at, and the next commands."""
     folder, results = run.folder, run.results
     print_results(results, Screen())
-    made = sorted(folder.glob("*.gif")) + sorted((folder / "figures").glob("*.png"))
+    made = sorted(folder.glob("*.gif")) + sorted(
+        path for path in (folder / "figures").glob("*") if path.suffix in (".gif", ".png")
+    )
     answer("", f"Everything is in {folder}. To look at:", *(f"  {path}" for path in made))
     if len(results.members) > 1:
         shown = f"seed {results.median_seed}, the median one on the validation clips"

@@ -48,7 +48,8 @@ class Epoch:
     shown: int
     """The seed of the median model by validation."""
     windows: Mapping[int, Tensor]
-    """A stream's windows: the first model's predictions as it was trained on them, (1, T, C, H, W)."""
+    """A stream's windows: the first model's predictions as it was trained on them, (1, T, C, H, W), in
+    the first epoch and in this one: by window, counted on from epoch to epoch, from 0."""
     log_beside: Callable[[Mapping[str, float]], None] = field(default=lambda _: None, repr=False)
 
     def log(self, **values: float) -> None:
@@ -74,7 +75,9 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             training.engine.plan(training.total_steps)
             training.count_time()
             if training.place.step % per_epoch == 0:
-                training.losses, training.windows = torch.zeros_like(training.losses), {}
+                training.losses = torch.zeros_like(training.losses)
+                first = len(training.data.train)  # the first epoch's windows are kept to the end
+                training.windows = {n: made for n, made in training.windows.items() if n < first}
                 training.engine.states = [None] * len(training.place.seeds)
             before = training.place
             _train_epoch(training, number, per_epoch, bar)
@@ -111,7 +114,7 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
         if data.carry_state:  # stop where the next window is to be shown
             end = min(end, (begin // data.windows_apart + 1) * data.windows_apart)
             if begin % data.windows_apart == 0:
-                training.windows[begin] = _predict_window(training, begin)
+                training.windows[epoch * every + begin] = _predict_window(training, begin)
         span = slice(begin * batch, end * batch)
         order = torch.stack([orders[seed][span] for seed in training.place.seeds])  # (K, N)
         rates = [

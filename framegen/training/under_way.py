@@ -22,7 +22,7 @@ from framegen.machine.plugins import command
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
-from framegen.runs.checkpoint import CHECKPOINT, RESUME, About, Place
+from framegen.runs.checkpoint import CHECKPOINT, RESUME, SHOWN, About, Place
 from framegen.runs.metrics import METRICS, MetricsFiles, Row, finite
 from framegen.runs.tracking import Tracker
 from framegen.training.base import Engine, part_of
@@ -50,7 +50,7 @@ class OngoingTraining:
     losses: Tensor
     """(K,) float64: sum over this epoch's steps so far."""
     windows: dict[int, Tensor] = field(default_factory=dict)
-    """As in `Epoch`, of this epoch so far."""
+    """As in `Epoch`, so far."""
     best: dict[str, Tensor] = field(default_factory=dict)
     """Each member's best weights on validation, (K, …) by name; their "mse" and "epoch", and
     the "lowest" mse of all epochs, (K,)."""
@@ -117,7 +117,7 @@ class OngoingTraining:
             return
         self.move(lengths=self.metrics.flush())
         state = self.engine.state_dict()
-        progress = {"epoch.loss": self.losses, **{f"epoch.window.{n}": w for n, w in self.windows.items()}}
+        progress = {"epoch.loss": self.losses, **{f"{SHOWN}{n}": w for n, w in self.windows.items()}}
         progress |= {f"best.{name}": value for name, value in self.best.items()}
         checkpoint.save_progress(self.folder / RESUME, state | progress, self.config, self.place)
         step, seeds = self.place.step, self.place.seeds
@@ -203,6 +203,6 @@ class OngoingTraining:
             self.engine.load_state_dict(tensors)
             self.losses = tensors["epoch.loss"]
             self.best = part_of(tensors, "best.")
-            self.windows = {int(n): window for n, window in part_of(tensors, "epoch.window.").items()}
+            self.windows = {int(n): window for n, window in part_of(tensors, SHOWN).items()}
         except (ValueError, KeyError) as error:
             raise UserError(f"{self.folder / RESUME}: is damaged: {error}") from error

@@ -47,17 +47,17 @@ def test_the_temperature_is_that_of_the_mixture(dense_run: Path, tmp_path: Path)
     np.testing.assert_array_equal(np.load(out), expected.numpy())
 
 
-def test_futures_stand_below_each_other_between_truth_and_optimum(dense_run: Path, tmp_path: Path) -> None:
+def test_futures_stand_side_by_side_between_truth_and_optimum(dense_run: Path, tmp_path: Path) -> None:
     gif = write(dense_run, 5, tmp_path / "futures.gif", sample=True, futures=2)
     pictures = np.stack(list(iio.imiter(gif, plugin="pillow", mode="RGB")))
     drawn = np.load(write(dense_run, 5, tmp_path / "futures.npy", sample=True, futures=2))
     truth = load(dense_run).data.test_frames
     assert truth is not None
     rows = [truth[0, 10:15].numpy() / 255, drawn[:, 0], drawn[:, 1]]
-    left, quarter = strips.MARGIN + strips.LABELS, strips.PANEL // 4
-    assert pictures.shape[1] >= strips.HEADER + 4 * strips.PANEL  # the optimum is the last
-    for line, frames in enumerate(rows):
-        top = strips.HEADER + line * (strips.PANEL + strips.MARGIN)
+    top, quarter = strips.HEADER + strips.ABOVE, strips.PANEL // 4
+    assert pictures.shape[2] >= 4 * strips.PANEL  # the optimum is the last
+    for place, frames in enumerate(rows):
+        left = strips.MARGIN + place * (strips.PANEL + strips.MARGIN)
         for row, column in np.ndindex(2, 2):
             seen = pictures[10:, top + (2 * row + 1) * quarter, left + (2 * column + 1) * quarter, 0]
             np.testing.assert_allclose(seen, frames[:, 0, row, column] * 255, atol=8)  # a GIF's palette

@@ -443,7 +443,7 @@ def test_a_comparison_shows_the_error_where_the_truth_is_known(small_run: Path, 
     number = np.load(continue_prompt(small_run, 4, tmp_path / "a.npy"))
     truth = load(small_run).data.test_frames
     assert truth is not None
-    left, top = strips.MARGIN + strips.LABELS, strips.HEADER + 2 * (strips.PANEL + strips.MARGIN)
+    left, top = strips.MARGIN + 2 * (strips.PANEL + strips.MARGIN), strips.HEADER + strips.ABOVE
     shown = both[10:, top + 40 : top + 160 : 80, left + 40 : left + 160 : 80, 0]
     expected = np.abs(truth[0, 10:14, 0].numpy() - number[:, 0] * 255)
     np.testing.assert_allclose(shown, expected, atol=1.5)

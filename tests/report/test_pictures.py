@@ -10,22 +10,22 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_hex
-from matplotlib.patches import FancyArrowPatch
 from PIL import Image, ImageDraw
 
+from framegen.config.tasks import Orbit
 from framegen.data.clips import evenly
 from framegen.data.films.frames import read_frames
+from framegen.data.orbit import render
 from framegen.models.rollout import generate
+from framegen.report import continuation
 from framegen.report.clip_films import write_clip_films
 from framegen.report.continuation import Continuation, write_generated
-from framegen.report.figures import curves, network, strips
-from framegen.report.figures.style import BLUE, RED
+from framegen.report.figures import curves, strips
 from framegen.report.gif import write_gif
 from framegen.runs.run import load
 
 
-def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(small_run: Path) -> None:
+def test_the_animation_shows_truth_model_and_optimum_side_by_side(small_run: Path) -> None:
     run = load(small_run)
     data = run.data
     assert data.test_frames is not None
@@ -36,9 +36,10 @@ def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(small_run: 
         "optimum": generate(run.references["optimum"], clip[:10], 14),
     }
     pictures = np.stack(list(iio.imiter(small_run / "generated.gif", plugin="pillow", mode="RGB")))
-    left, quarter = strips.MARGIN + 100, strips.PANEL // 4
-    for line, frames in enumerate(expected.values()):
-        top = strips.HEADER + line * (strips.PANEL + strips.MARGIN)
+    top, quarter = strips.HEADER + strips.ABOVE, strips.PANEL // 4
+    assert pictures.shape[2] > 2 * pictures.shape[1], "side by side"
+    for place, frames in enumerate(expected.values()):
+        left = strips.MARGIN + place * (strips.PANEL + strips.MARGIN)
         for row in (0, 1):
             for column in (0, 1):
                 shown = pictures[
@@ -46,6 +47,12 @@ def test_the_animation_shows_truth_model_and_optimum_each_in_its_row(small_run: 
                 ]
                 levels = (frames[:, 0, row, column] * 255).clamp(0, 255).round().numpy()
                 np.testing.assert_allclose(shown.astype(float), levels, atol=1)
+
+
+def test_the_angle_of_a_light_is_where_it_is() -> None:
+    turns = torch.linspace(0.3, 0.3 - 5 * math.pi, 31)  # two and a half times round
+    angles = continuation._angles(render(Orbit(size=8), turns))
+    np.testing.assert_allclose(angles, turns.rad2deg(), atol=3)
 
 
 def test_clips_as_films_show_truth_generation_and_error(small_run: Path, tmp_path: Path) -> None:
@@ -73,29 +80,6 @@ def test_the_error_of_a_clip_knows_no_value_range(
     usual = [each.mse for each in write_clip_films(run, tmp_path)]
     monkeypatch.setattr(type(run.config.task), "value_range", (-1.0, 1.0))
     assert [each.mse for each in write_clip_films(run, tmp_path)] == usual
-
-
-def test_every_weight_is_an_arrow_of_its_width_and_colour() -> None:
-    torch.manual_seed(0)
-    layer = network.Layer(torch.randn(5, 4), torch.randn(5, 5), signed=True)
-    head = torch.randn(4, 5)
-    blank = np.zeros((8, 8, 3), np.uint8)
-    spatial = network.spatial_view([layer], head, blank, blank, next_frame=True)
-    arrows = [patch for patch in spatial.axes[0].patches if isinstance(patch, FancyArrowPatch)]
-    assert (
-        len(arrows) == 20 + 20 + 20
-    )  # in, between different hidden units, out; each unit's own loop is a circle
-    assert layer.recurrent is not None
-    weights = torch.cat(
-        [layer.forward.flatten(), layer.recurrent[~torch.eye(5, dtype=torch.bool)], head.flatten()]
-    )
-    largest = max(layer.forward.abs().max(), layer.recurrent.abs().max(), head.abs().max())
-    for arrow, weight in zip(arrows, weights.tolist(), strict=True):
-        assert arrow.get_linewidth() == pytest.approx(0.3 + 3 * abs(weight) / largest.item(), rel=1e-4)
-        assert to_hex(arrow.get_edgecolor(), keep_alpha=False).upper() == (BLUE if weight > 0 else RED)
-    temporal = network.temporal_view([layer], head, [blank] * 4, [blank] * 4, [1, 2, 3, 50], next_frame=True)
-    arrows = [patch for patch in temporal.axes[0].patches if isinstance(patch, FancyArrowPatch)]
-    assert len(arrows) == 4 * (20 + 20) + 2 * 25  # 1 to 2 and 2 to 3; from 3 to 50 there are dots
 
 
 def test_curves_show_the_numbers_they_are_given() -> None:
@@ -263,7 +247,10 @@ def test_an_animation_and_a_line_behind_a_long_prompt_keep_their_numbers(
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", listen)
     blank = np.zeros((8, 8, 3), np.uint8)
-    assert len(list(strips.animate([{"generated": blank}] * 60, *shown.counts, shown.first))) == 60
+    assert (
+        len(list(strips.animate([{"generated": blank}] * 60, *shown.counts, shown.first, strips.Layout())))
+        == 60
+    )
     headers = [text for text in said if text[-1].isdigit()]
     assert [headers[0], headers[19], headers[20]] == ["prompt 231/250", "prompt 250/250", "frame +1"]
     line = curves.value_over_time({"generated": torch.zeros(60)}, 250, 230).axes[0].lines[0]

@@ -9,8 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import imageio.v3 as iio
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from framegen.commands import evaluation, training
 from framegen.config.config import Config
@@ -23,7 +25,9 @@ from framegen.machine import files
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted
 from framegen.models import build
+from framegen.report import draw
 from framegen.runs import checkpoint
+from framegen.runs.run import load
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
 from tests.conftest import SMALL, SMALL_CONFIG, needs_compiler, rows_of, tensors
@@ -208,11 +212,20 @@ def test_media_are_made_at_the_epochs_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_stream_shows_its_windows_as_they_are_trained_on(tmp_path: Path) -> None:
-    run = _train(replace(STREAM, training=replace(STREAM.training, media_every=1)), tmp_path)
+    """Each third one, of the first epoch and of the last."""
+    run = _train(replace(STREAM, training=replace(STREAM.training, epochs=3, media_every=2)), tmp_path)
     assert {path.name for path in (run / "figures").glob("windows*")} == {
         "windows-epoch-001.png",
         "windows-epoch-002.png",
     }
+    progress = load_file(run / "resume.safetensors")
+    shown = [
+        int(name.removeprefix(checkpoint.SHOWN)) for name in progress if name.startswith(checkpoint.SHOWN)
+    ]
+    assert sorted(shown) == [0, 3, 12, 15]
+    draw.animate_training(run / "training.gif", load(run), 3)
+    assert len(list(iio.imiter(run / "training.gif", plugin="pillow"))) == 4
+    assert (run / "training.gif").stat().st_size < 400_000 * 4 / 30
 
 
 @pytest.mark.parametrize("name", ["sine-lag", "sine-next"])

@@ -39,7 +39,6 @@ LINE_STYLES = {
 }
 
 KIND_COLORS = (BLUE, MODEL, GREEN, PINK, ORANGE, SKY)
-WINDOWS_A_ROW = 3
 OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, PINK, SKY)]
 
 
@@ -207,42 +206,6 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
     finish(axes, "frame (sample)", "value")
     legend_below(axes, 2)
-    return figure
-
-
-def sine_windows(inputs: Tensor, targets: Tensor, predictions: Tensor, shown: Sequence[int]) -> Figure:
-    """Input, target and prediction of chosen training windows over time, in units of pi.
-
-    Args:
-        inputs, targets, predictions: (windows, samples), a panel each.
-        shown: the numbers of the windows: window k spans [k pi, (k + 1) pi].
-    """
-    rows = -(-len(shown) // WINDOWS_A_ROW)
-    figure = new_figure(WIDTH, 2.3 * rows + 0.5)
-    grid = figure.subplots(rows, WINDOWS_A_ROW, sharey=True, squeeze=False).flatten()
-    panels, samples = grid[: len(shown)], inputs.shape[1]
-    for axes in grid[len(shown) :]:
-        axes.set_axis_off()
-    for row, (axes, window) in enumerate(zip(panels, shown, strict=True)):
-        time = window + torch.arange(samples) / samples
-        axes.plot(
-            time,
-            inputs[row],
-            color=BLACK,
-            linestyle=":",
-            marker=".",
-            markersize=3,
-            linewidth=1,
-            label="input",
-        )
-        axes.plot(time, targets[row], color=GREEN, linewidth=3, alpha=0.5, label="target")
-        axes.plot(time, predictions[row], color=MODEL, linewidth=1.5, label="prediction")
-        axes.set_title(f"window {window + 1}", fontsize=10)
-        finish(axes, "", "")
-        axes.set_xticks([window, window + 1])
-    figure.supylabel("value", fontsize=10)
-    figure.supxlabel("time in units of \N{GREEK SMALL LETTER PI}", fontsize=10)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 

@@ -1,299 +1,235 @@
-"""The article's two drawings of a recurrent net, made from a model's own weights."""
+"""The article's two drawings of a net, in space and in time, from a model's own weights and values."""
 
-from dataclasses import dataclass
-
-import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patches import Circle, FancyArrowPatch
-from torch import Tensor
 
-from framegen.report.figures.strips import Picture
-from framegen.report.figures.style import BLUE, GREY, RED, new_figure
+from framegen.report.figures import weights
+from framegen.report.figures.pieces import (
+    FEW,
+    Point,
+    canvas,
+    caption,
+    legend,
+    limits,
+    places,
+    radius_of,
+    shown,
+    signed,
+    units,
+    write,
+)
+from framegen.report.figures.style import BLACK, BLUE, GREY
+from framegen.report.figures.trace import Trace
 
 MAX_UNITS = 64
+OF = "\N{RIGHT SINGLE QUOTATION MARK}s"
 
-MAX_EDGES = 128
-"""The most weights of a matrix that are drawn: the largest ones."""
-
-COLUMN, LEVEL, TALL = 3.3, 3.1, 2.3
-"""Inches of the temporal view: from step to step, from layer to layer, and the height of a layer."""
-Point = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """Weights into a layer: from the layer before, (units, inputs), and from itself one step earlier, (units,
-    units)."""
-
-    forward: Tensor
-    recurrent: Tensor | None
-    signed: bool
-    """False where a weight stands for several gates: then it is their root sum of squares."""
+GAP, TALL, BLOCK = 2.7, 3.5, 2.5
+"""Inches in space: from layer to layer, and the heights of a layer and of a wide one."""
+ROOM = 0.8
+"""Inches more that input and output need where they are wide."""
+COLUMN, LEVEL, HIGH = 2.75, 2.95, 2.1
+"""Inches in time: from step to step, from layer to layer, and the height of a layer."""
+ABOVE, ASIDE, LINE = 0.75, 0.9, 1.15
+"""Inches in time: what the outputs are above the hidden layer (and the inputs below it), how far to the right
+(and to the left), and how long their line is."""
 
 
-def _color(weight: float, signed: bool) -> str:
-    return GREY if not signed else BLUE if weight > 0 else RED
-
-
-def _spread(count: int, low: float, high: float) -> list[float]:
-    return np.linspace(high, low, count).tolist() if count > 1 else [(low + high) / 2]
-
-
-def _edges(
-    axes: Axes,
-    sources: list[Point],
-    ends: list[Point],
-    weights: Tensor,
-    largest: float,
-    signed: bool,
-    curve: float = 0,
-) -> None:
-    """An arrow from each source to each other end: width by the size of its weight, colour by its sign."""
-    radius = _radius(max(len(sources), len(ends)))
-    weakest = weights.abs().flatten().sort(descending=True).values[:MAX_EDGES][-1].item()
-    for j, end in enumerate(ends):
-        for i, source in enumerate(sources):
-            weight = weights[j, i].item()
-            if abs(weight) < weakest or source == end:
-                continue
-            strength = abs(weight) / largest
-            bend = curve * (0.35 + 0.65 / max(1.0, abs(end[1] - source[1]) / 0.3)) if curve else 0
-            axes.add_patch(
-                FancyArrowPatch(
-                    source,
-                    end,
-                    connectionstyle=f"arc3,rad={bend}",
-                    arrowstyle="-|>",
-                    mutation_scale=4 + 5 * strength,
-                    linewidth=0.3 + 3 * strength,
-                    color=_color(weight, signed),
-                    alpha=0.25 + 0.6 * strength,
-                    shrinkA=radius * 72,
-                    shrinkB=radius * 72,
-                    zorder=1,
-                )
-            )
-
-
-def _radius(count: int) -> float:
-    """Radius of a unit in axes units, which are inches here."""
-    return min(0.17, 1.5 / count)
-
-
-def _units(axes: Axes, points: list[Point], color: str) -> None:
-    for point in points:
-        axes.add_patch(
-            Circle(point, _radius(len(points)), facecolor="white", edgecolor=color, linewidth=1.8, zorder=3)
-        )
-
-
-def _frame(axes: Axes, picture: Picture, centre: Point, size: float, label: str, below: bool = True) -> None:
-    x, y = centre
-    axes.imshow(picture, extent=(x - size / 2, x + size / 2, y - size / 2, y + size / 2), zorder=2)
-    axes.text(
-        x,
-        y - size / 2 - 0.12 if below else y + size / 2 + 0.12,
-        label,
-        ha="center",
-        va="top" if below else "bottom",
-        fontsize=10,
-    )
-
-
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure whose data units are inches."""
-    figure = new_figure(width, height, constrained=False)
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    return figure, axes
-
-
-def _limits(axes: Axes, width: float, height: float) -> None:
-    # After imshow, which sets limits of its own.
-    axes.set_xlim(0, width)
-    axes.set_ylim(0, height)
-    axes.set_aspect("equal")
-
-
-def _legend(axes: Axes, signed: bool, largest: float) -> None:
-    colors = {"weight > 0": BLUE, "weight < 0": RED} | (
-        {} if signed else {"root sum of squares over the gates": GREY}
-    )
-    handles = [Line2D([], [], color=color, linewidth=2.5, label=name) for name, color in colors.items()]
-    handles.append(Line2D([], [], color="black", linewidth=3.3, label=f"widest line: {largest:.2f}"))
-    axes.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=9)
-
-
-def _largest(layers: list[Layer], head: Tensor) -> float:
-    matrices = [head, *(m for layer in layers for m in (layer.forward, layer.recurrent) if m is not None)]
-    return max(m.abs().max().item() for m in matrices)
-
-
-def _omitted(layers: list[Layer]) -> str:
-    dense = any(
-        m.numel() > MAX_EDGES for layer in layers for m in (layer.forward, layer.recurrent) if m is not None
-    )
-    return f"; of each matrix the {MAX_EDGES} largest weights" if dense else ""
-
-
-def _sizes(layers: list[Layer], head: Tensor) -> str:
-    return "-".join(
-        str(n) for n in [layers[0].forward.shape[1], *(len(layer.forward) for layer in layers), len(head)]
-    )
-
-
-def spatial_view(
-    layers: list[Layer], head: Tensor, frame: Picture, prediction: Picture, next_frame: bool
-) -> Figure:
-    """The net in space: one frame goes in and one comes out at the same step; each hidden unit feeds all of
-    its layer.
-
-    Args:
-        layers: the recurrent layers from the input on.
-        head: (P, units) weights of the linear output.
-        frame, prediction: (H, W, 3) uint8, an actual frame and what the model made of it.
-        next_frame: whether the prediction is of the next frame.
-    """
-    height, gap = 6.2, 2.6
-    width = 2 * 1.9 + gap * (len(layers) + 1) + 0.6
-    figure, axes = _canvas(width, height)
-    largest = _largest(layers, head)
-    low, high = 1.3, height - 1.1
-    x = 2.2
-    points = [(x, y) for y in _spread(layers[0].forward.shape[1], low + 0.3, high - 0.3)]
-    _units(axes, points, "black")
-    axes.text(x, high + 0.35, "input $x_t$", ha="center", fontsize=11)
-    for index, layer in enumerate(layers):
-        x += gap
-        units = [(x, y) for y in _spread(len(layer.forward), low, high)]
-        _edges(axes, points, units, layer.forward, largest, layer.signed)
+def spatial_view(trace: Trace, step: int) -> Figure:
+    """The net in space, its units filled with the values of a step (from 1): one frame goes in and one comes
+    out; each hidden unit feeds all of its layer one step later."""
+    room = ROOM if trace.inputs.shape[1] > FEW else 0
+    gap, width = GAP + room, 4.4 + GAP * (len(trace.layers) + 1) + 4 * room
+    height, y = 7.1, 3.95
+    if wide := max(len(layer.forward) for layer in trace.layers) > FEW:
+        y += 0.45  # there is an image below
+    figure, axes = canvas(width, height)
+    head = y + (BLOCK + 0.2 if wide else TALL) / 2 + 0.5
+    x, count = 2.2 + room, trace.inputs.shape[1]
+    below, radius = _column(count, (x, y), TALL - 0.6, 1.9)
+    units(axes, below, trace.inputs[step - 1], trace.outside, radius, BLACK, _letters(count))
+    write(axes, x, head, "input $x_t$", 12)
+    for index, layer in enumerate(trace.layers):
+        x, count = x + (GAP if index else gap), len(layer.forward)
+        number = f"^{{({index + 1})}}" if len(trace.layers) > 1 else ""
+        here, size = _column(count, (x, y), TALL)
+        weights.into(axes, trace, layer, below, here, (radius, size), f"W{number}")
+        memory = ""
         if layer.recurrent is not None:
-            _recurrence(axes, units, layer.recurrent, largest, layer.signed)
-        _units(axes, units, BLUE)
-        name = "hidden $h_t$" if len(layers) == 1 else f"hidden $h_t^{{({index + 1})}}$"
-        axes.text(x, high + 0.35, name, ha="center", fontsize=11)
-        points = units
-    x += gap
-    outputs = [(x, y) for y in _spread(len(head), low + 0.3, high - 0.3)]
-    _edges(axes, points, outputs, head, largest, signed=True)
-    _units(axes, outputs, "black")
-    made, seen = (
-        (r"\hat{x}_{t+1}", "predicted\nframe $t+1$")
-        if next_frame
-        else (r"\hat{y}_t", "prediction\nat frame $t$")
-    )
-    axes.text(x, high + 0.35, f"output ${made}$", ha="center", fontsize=11)
-    middle = (low + high) / 2
-    _frame(axes, frame, (1.0, middle), 1.3, "frame $t$")
-    _frame(axes, prediction, (x + 1.2, middle), 1.3, seen)
-    title = f"Spatial view of the {_sizes(layers, head)} net: one frame in, one frame out at each step"
-    note = "no recurrence: this net has no memory"
-    if any(layer.recurrent is not None for layer in layers):
-        note = "units from the top: the pixels row by row; bent arrows and loops: "
-        note += "what is handed on to the next step"
-    _caption(axes, (width, height), title, note + _omitted(layers))
-    _legend(axes, all(layer.signed for layer in layers), largest)
-    _limits(axes, width, height)
+            weights.within(axes, trace, layer, here, size, f"U{number}")
+            memory = f"memory $h_{{t-1}}{number}$ \N{RIGHTWARDS ARROW} "
+        write(axes, x, head, f"{memory}hidden $h_t{number}$", 12)
+        units(axes, here, trace.hidden[index][step], trace.inside, size, BLUE, _letters(count))
+        below, radius = here, size
+    x, count = x + gap, len(trace.head.forward)
+    here, size = _column(count, (x, y), TALL - 0.6, 1.9)
+    weights.into(axes, trace, trace.head, below, here, (radius, size), "V")
+    units(axes, here, trace.outputs[step - 1], trace.outside, size, BLACK, _letters(count))
+    write(axes, x, head, "output $y_t$", 12)
+    for place, coming_in in ((1.0, True), (width - 1.0, False)):
+        under = y - shown(axes, trace, step, coming_in, (place, y), 1.3) / 2 - 0.12
+        write(axes, place, under, _said(trace, step, coming_in, "\n"), 12, va="top")
+    both = f"one {trace.what} in and one {trace.what} out"
+    title = f"In space: the {trace.sizes} net, {both} at each step (here step {step})"
+    notes = [_of_units(trace), _one_to_many(trace, True), _of_biases(trace)]
+    caption(axes, (width, height), title, notes, 11.5)
+    legend(axes, trace, width, 10.5)
+    limits(axes, width, height)
     return figure
 
 
-def _caption(axes: Axes, size: tuple[float, float], title: str, note: str) -> None:
-    """The title above and a note below the drawing."""
-    width, height = size
-    axes.text(width / 2, height - 0.25, title, ha="center", va="top", fontsize=12, wrap=True)
-    axes.text(width / 2, 0.72, note, ha="center", fontsize=9, color="#444444", wrap=True)
+def _column(count: int, centre: Point, height: float, block: float = BLOCK) -> tuple[list[Point], float]:
+    """Where a layer's units stand in space, and their radius; a wide one is a block of another height."""
+    height = block if count > FEW else height
+    return places(count, centre, 0, height), radius_of(count, height)
 
 
-def _recurrence(axes: Axes, units: list[Point], weights: Tensor, largest: float, signed: bool) -> None:
-    """Full recurrence within a layer: bent arrows between units, a loop from each to itself."""
-    _edges(axes, units, units, weights, largest, signed, curve=0.75)
-    radius = _radius(len(units))
-    for end, weight in zip(units, weights.diagonal().tolist(), strict=True):
-        strength = abs(weight) / largest
-        loop = Circle((end[0] + 1.35 * radius, end[1] + 0.9 * radius), 0.8 * radius, fill=False)
-        loop.set(
-            edgecolor=_color(weight, signed),
-            linewidth=0.3 + 3 * strength,
-            alpha=0.25 + 0.6 * strength,
-            zorder=2,
-        )
-        axes.add_patch(loop)
-
-
-def temporal_view(
-    layers: list[Layer],
-    head: Tensor,
-    frames: list[Picture],
-    predictions: list[Picture],
-    numbers: list[int],
-    next_frame: bool,
-) -> Figure:
-    """The net unrolled in time: one feed-forward net a frame; its hidden layer feeds every hidden unit of the
-    next one.
-
-    Args:
-        layers, head: as for `spatial_view`.
-        frames, predictions: (H, W, 3) uint8, the frames shown and what the model predicted after each.
-        next_frame: as for `spatial_view`.
-        numbers: their places in the clip, from 1; a gap between neighbours is drawn as dots.
-    """
-    width, height = COLUMN * len(numbers) + 0.6, 5.2 + LEVEL * len(layers)
-    figure, axes = _canvas(width, height)
-    largest = _largest(layers, head)
-    bottom, top = 2.3, 3.05 + LEVEL * len(layers)
+def temporal_view(trace: Trace) -> Figure:
+    """The net unrolled in time: one feed-forward net a step; its hidden layer feeds every hidden unit of the
+    next one. Drawn are the steps 1, 2, 3 and the last, with dots between."""
+    steps, depth = len(trace.inputs), len(trace.layers)
+    numbers = [1, 2, 3, steps] if steps > 4 else list(range(1, steps + 1))
+    left = 0.9 if trace.recurrent else -0.8
+    room = ROOM if trace.inputs.shape[1] > FEW else 0
+    size = left + COLUMN * len(numbers) + 2.25, 7.0 + HIGH + LEVEL * (depth - 1) + 2 * room
+    figure, axes = canvas(*size)
+    middles = [3.3 + room + ABOVE + HIGH / 2 + LEVEL * level for level in range(depth)]
     before: list[list[Point]] = []
+    if trace.recurrent:
+        before = [
+            places(len(layer.forward), (left, y), 0.5, HIGH)
+            for layer, y in zip(trace.layers, middles, strict=True)
+        ]
+        for nothing, points, y in zip(trace.hidden, before, middles, strict=True):
+            units(axes, points, nothing[0], trace.inside, radius_of(len(points), HIGH), GREY)
+            write(axes, left, y + HIGH / 2 + 0.35, "$h_0 = 0$", 15)
     for index, number in enumerate(numbers):
-        x = 1.9 + COLUMN * index
-        # Inputs stand below to the left and outputs above to the right, so that the way between the columns
-        # is free.
-        inputs = [(px, bottom) for px in _spread(layers[0].forward.shape[1], x - 0.25, x - 1.35)]
-        outputs = [(px, top) for px in _spread(len(head), x + 1.35, x + 0.25)]
-        if index > 0 and number != numbers[index - 1] + 1:
-            for depth in range(len(layers)):
-                middle = bottom + 0.75 + LEVEL * depth + TALL / 2
-                axes.text(x - COLUMN / 2, middle, r"$\cdots$", ha="center", va="center", fontsize=24)
-            before = []
-        _frame(axes, frames[index], (x - 0.8, bottom - 0.75), 0.75, f"frame {number}")
-        _units(axes, inputs, "black")
-        before = _hidden_layers(axes, layers, inputs, before, x, largest)
-        _edges(axes, before[-1], outputs, head, largest, signed=True)
-        for units in before:
-            _units(axes, units, BLUE)
-        _units(axes, outputs, "black")
-        label = f"predicted frame {number + 1}" if next_frame else f"prediction at {number}"
-        _frame(axes, predictions[index], (x + 0.8, top + 0.75), 0.75, label, below=False)
-    recurrent = any(layer.recurrent is not None for layer in layers)
-    handing = "each handing its hidden layer to the next" if recurrent else "none knowing of the others"
-    title = f"Temporal view: {numbers[-1]} feed-forward nets of {_sizes(layers, head)}, {handing}"
-    note = "bottom: input units, middle: hidden units, top: output units; the same weights at every step"
-    _caption(axes, (width, height), title, note + _omitted(layers))
-    _legend(axes, all(layer.signed for layer in layers), largest)
-    _limits(axes, width, height)
+        x = left + COLUMN * (index + 1)
+        gap = index > 0 and number != numbers[index - 1] + 1
+        if gap:
+            for y in middles:
+                write(axes, x - COLUMN / 2, y, r"$\cdots$", 28)
+        before = _step(axes, trace, number, x, middles, before, gap)
+    title = f"In time: {steps} feed-forward nets of {trace.sizes}, one for each frame"
+    if trace.what == "sample":
+        title = f"In time: {trace.sizes}, {steps} steps, one for each sample of a window"
+    handing = "each hands its hidden state to the next" if trace.recurrent else "none knows of the others"
+    note = f"From below: input, hidden and output units. The same weights at every step; {handing}."
+    caption(axes, size, title, [note, _one_to_many(trace), _of_curves(trace)], 15)
+    legend(axes, trace, size[0], 13)
+    limits(axes, *size)
     return figure
 
 
-def _hidden_layers(
-    axes: Axes, layers: list[Layer], inputs: list[Point], before: list[list[Point]], x: float, largest: float
+def _step(
+    axes: Axes,
+    trace: Trace,
+    step: int,
+    x: float,
+    middles: list[float],
+    before: list[list[Point]],
+    gap: bool,
 ) -> list[list[Point]]:
-    """The arrows into the hidden layers of one step, from below and from the step before; where their units
-    stand.
+    """One net of the drawing in time, and the arrows into it; where its hidden units stand.
 
     Args:
-        inputs: where the units below stand.
-        before: where the hidden units of the step before stand; empty where none is drawn beside this one.
+        middles: heights of the hidden layers.
+        before: where the hidden units of the step before stand, [] without memory; with a `gap`, dots stand
+            between.
     """
+    # Inputs stand below to the left, outputs above to the right: the way between the steps is free.
+    below, radius = _end(axes, trace, step, True, (x - ASIDE, middles[0] - HIGH / 2 - ABOVE))
+    above, last = _end(axes, trace, step, False, (x + ASIDE, middles[-1] + HIGH / 2 + ABOVE))
     hidden: list[list[Point]] = []
-    below = inputs
-    for depth, layer in enumerate(layers):
-        low = inputs[0][1] + 0.75 + LEVEL * depth
-        heights = _spread(len(layer.forward), low, low + TALL)
-        # Slanted, so that no unit stands in the way of another's arrows from below or to above.
-        units = [(x + 0.25 * (low + TALL / 2 - y), y) for y in heights]
-        _edges(axes, below, units, layer.forward, largest, layer.signed)
+    for depth, (layer, y) in enumerate(zip(trace.layers, middles, strict=True)):
+        count = len(layer.forward)
+        here, size = places(count, (x, y), 0.5, HIGH), radius_of(count, HIGH)
+        weights.into(axes, trace, layer, below, here, (radius, size))
         if before and layer.recurrent is not None:
-            _edges(axes, before[depth], units, layer.recurrent, largest, layer.signed)
-        hidden.append(units)
-        below = units
+            weights.onward(axes, trace, layer, before[depth], here, size, gap)
+        units(axes, here, trace.hidden[depth][step], trace.inside, size, BLUE)
+        hidden.append(here)
+        below, radius = here, size
+    weights.into(axes, trace, trace.head, below, above, (radius, last))
     return hidden
+
+
+def _end(axes: Axes, trace: Trace, step: int, coming_in: bool, centre: Point) -> tuple[list[Point], float]:
+    """The units of the input, or of the output, of a step in time, and what they show; where they stand, and
+    their radius."""
+    values = (trace.inputs if coming_in else trace.outputs)[step - 1]
+    x, y = centre
+    side = -1 if coming_in else 1
+    few = len(values) <= FEW
+    points, radius = (
+        places(len(values), (x, y + (0 if few else 0.3 * side)), LINE, 0 if few else 0.8),
+        0.42 * LINE / 4,
+    )
+    radius = min(radius, 0.42 * LINE / len(values)) if few else 0.05
+    units(axes, points, values, trace.outside, radius, BLACK)
+    outermost = max(point[1] * side for point in points) * side
+    place = x, outermost + 0.72 * side
+    tall = shown(axes, trace, step, coming_in, place, 0.85)
+    said, away = _said(trace, step, coming_in, ", "), side * (tall / 2 + 0.1)
+    write(axes, x, place[1] + away, said, 14, va="top" if coming_in else "bottom")
+    return points, radius
+
+
+def _letters(count: int) -> float:
+    """Size of the numbers in a layer's units; 0 where there is no room."""
+    return 8.5 if count <= 8 else 0
+
+
+def _said(trace: Trace, step: int, coming_in: bool, between: str) -> str:
+    """Which frame or sample it is."""
+    if coming_in:
+        return f"$x_{{{step}}}${between}{trace.what} {step}"
+    what = (
+        f"predicted{between[-1]}{trace.what} {step + 1}" if trace.next_frame else f"for {trace.what} {step}"
+    )
+    return f"$y_{{{step}}}${between}{what}"
+
+
+def _of_units(trace: Trace) -> str:
+    """What the units of input and output are."""
+    if trace.what == "frame":
+        numbers = any(_letters(values.shape[1]) for values in (trace.inputs, *trace.hidden))
+        return "Inputs and outputs: the pixels, row by row." + " Numbers: the units' values." * numbers
+    return _of_curves(trace)
+
+
+def _of_curves(trace: Trace) -> str:
+    """How to read the curves on which samples stand."""
+    if trace.what == "frame":
+        return ""
+    curves = f"Red: the input{OF} curve, blue: the label{OF}"
+    return f"{curves}; the points: this step{OF} sample, and what the net makes of it."
+
+
+def _one_to_many(trace: Trace, in_space: bool = False) -> str:
+    """How much of the memory's way is drawn."""
+    handed = [layer.recurrent for layer in trace.layers if layer.recurrent is not None]
+    if not handed:
+        return "No arrow leads from step to step: this net has no memory."
+    if all(torch.equal(weights, weights.diag().diag()) for weights in handed):
+        return "Each hidden unit hands its state to itself alone."
+    count = f"{handed[0].numel()} weights" + (" of each layer" if len(handed) > 1 else "")
+    bent = " (bent arrows, loops)" if in_space and len(handed[0]) <= FEW else ""
+    simple = f"The article{OF} figure simplifies one-to-many to one-to-one"
+    return f"{simple}; here all {count} from $h_{{t-1}}$ to $h_t$ are drawn{bent}."
+
+
+def _of_biases(trace: Trace) -> str:
+    """Their range; they are not drawn."""
+    biases = [each.bias for each in (*trace.layers, trace.head)]
+    if any(bias is None for bias in biases):
+        return "Not drawn: the biases, which each gate and each output adds."
+    lows, highs = (
+        [signed(value, 2) for value in values]
+        for values in zip(*(bias.aminmax() for bias in biases if bias is not None), strict=True)
+    )
+    ends = [low if low == high else f"{low} to {high}" for low, high in zip(lows, highs, strict=True)]
+    return (
+        f"Not drawn: the biases that each unit adds, {', '.join(ends[:-1])} (hidden) and {ends[-1]} (output)."
+    )

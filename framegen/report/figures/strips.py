@@ -1,22 +1,37 @@
 """Frames side by side: film strips, sheets of a film, and the pictures of an animation."""
 
+import itertools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MultipleLocator
 from PIL import Image, ImageDraw, ImageFont
 
-from framegen.report.figures.style import MODEL, OPTIMUM, PROMPT, TRUTH, new_figure
+from framegen.report.figures.style import (
+    BLUE,
+    GREEN,
+    MODEL,
+    OPTIMUM,
+    PINK,
+    PROMPT,
+    SKY,
+    TRUTH,
+    finish,
+    new_figure,
+    whole_numbers,
+)
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 COLUMNS = 20
 
-MARGIN, HEADER, TIMELINE, PANEL, LABELS = 12, 34, 22, 160, 100
+MARGIN, HEADER, TIMELINE, PANEL, ABOVE = 12, 34, 22, 160, 26
 
 EDGE = 4
 
@@ -48,21 +63,19 @@ class Layout:
     """A frame's longer side, at most."""
     columns: int = 1
     header: int = HEADER
-    left: int = LABELS
-    """Room for a panel's label beside it, ..."""
-    above: int = 0
-    """... or above."""
+    above: int = ABOVE
+    """Room for a panel's label above it."""
     letters: int = 15
 
     def places(self, panels: int, height: int, width: int) -> list[tuple[int, int]]:
         """(left, top) of each of the panels; what is fewer than a column stands in its middle."""
         rows = math.ceil(panels / self.columns)
-        across, down = self.left + width + MARGIN, self.above + height + MARGIN
+        across, down = width + MARGIN, self.above + height + MARGIN
         found = []
         for number in range(panels):
             column, row = divmod(number, rows)
             missing = max(0, (column + 1) * rows - panels)
-            left = MARGIN + self.left + column * across
+            left = MARGIN + column * across
             found.append((left, self.header + self.above + row * down + missing * down // 2))
         return found
 
@@ -78,11 +91,15 @@ def film_layout(panels: int, height: int, width: int, screen: tuple[int, int]) -
         return min(LARGEST, int(longer * min(across / width, down / height)))
 
     columns = max(range(1, panels + 1), key=side)
-    return Layout(side(columns), columns, header, 0, above, 24)
+    return Layout(side(columns), columns, header, above, 24)
 
 
 def film_strip(
-    rows: dict[str, list[Picture | None]], columns: list[int], prompt_frames: int, first: int = 0
+    rows: dict[str, list[Picture | None]],
+    columns: list[int],
+    prompt_frames: int,
+    first: int = 0,
+    angles: Mapping[str, Sequence[float]] | None = None,
 ) -> Figure:
     """Chosen frames in a grid, a row each for truth, generated, …
 
@@ -91,11 +108,16 @@ def film_strip(
         columns: the frame numbers that the columns show, from 0.
         prompt_frames: frames below this number are prompt, the others generated.
         first: number of prompt frames before those that are numbered here.
+        angles: by name, of each frame the angle of what goes round in it, degrees; drawn over time below.
     """
     shape = next(each.shape for pictures in rows.values() for each in pictures if each is not None)
     tall = 0.9 * shape[0] / shape[1]  # a picture is 0.9 wide, with 0.1 between neighbours
-    figure = new_figure(0.62 * len(columns) + 1.2, 0.72 * (tall + 0.1) * len(rows) + 0.75)
-    axes = figure.subplots()  # one axes for all: dozens of them would take seconds
+    heights = [0.72 * (tall + 0.1) * len(rows) + 0.75, *([2.6] if angles else [])]
+    figure = new_figure(0.62 * len(columns) + 1.2, sum(heights))
+    # one axes for all frames: dozens of them would take seconds
+    axes, *below = figure.subplots(len(heights), squeeze=False, height_ratios=heights).flat
+    for each in below:
+        _over_time(each, angles or {}, prompt_frames, first)
     axes.set_axis_off()
     for number_of_row, (name, pictures) in enumerate(rows.items()):
         line = number_of_row * (tall + 0.1)
@@ -133,12 +155,24 @@ def film_strip(
     return figure
 
 
+def _over_time(axes: Axes, angles: Mapping[str, Sequence[float]], prompt_frames: int, first: int) -> None:
+    looks = zip(itertools.cycle((MODEL, BLUE, GREEN, PINK, SKY)), itertools.cycle("os^Dv"), strict=False)
+    for (name, values), (color, marker) in zip(angles.items(), looks, strict=False):
+        frames = range(first + 1, first + 1 + len(values))
+        axes.plot(frames, values, color=color, marker=marker, markersize=3, linewidth=1.2, label=name)
+    axes.axvline(first + prompt_frames + 0.5, color=PROMPT, linestyle=":", linewidth=1.5)
+    axes.yaxis.set_major_locator(MultipleLocator(360))
+    whole_numbers(axes)
+    finish(axes, "frame (dotted: the prompt ends)", "angle of the light,\ndegrees")
+    axes.legend(frameon=False, fontsize=8, ncols=3)
+
+
 def animate(
     frames: Iterable[Mapping[str, Picture | None]],
     prompt_frames: int,
     num_frames: int,
-    first: int = 0,
-    layout: Layout | None = None,
+    first: int,
+    layout: Layout,
 ) -> Iterator[Picture]:
     """Pictures of an animation: a panel for each row, between a header and a timeline.
 
@@ -150,12 +184,10 @@ def animate(
             there is none.
         prompt_frames, num_frames: how many frames of `num_frames` are prompt.
         first: number of prompt frames before those that are shown.
-        layout: None puts the panels below each other.
 
     Yields:
         (height, width, 3) uint8 with even sides.
     """
-    layout = layout or Layout()
     font = ImageFont.load_default(layout.letters + 3)
     for number, panels in enumerate(frames):
         shapes = (panel.shape[:2] for panel in panels.values() if panel is not None)
@@ -173,9 +205,7 @@ def animate(
         for (name, panel), place in zip(panels.items(), places, strict=True):
             label = "prompt" if prompting and name not in ("truth", "error") else name
             _draw_panel(canvas, place, panel, (width, height), color, layout.letters)
-            above = (place[0], place[1] - EDGE), "ld"
-            beside = (MARGIN, place[1] + height // 2), "lm"
-            _write(draw, label, *(above if layout.above else beside), layout.letters)
+            _write(draw, label, (place[0], place[1] - EDGE), "ld", layout.letters)
         _draw_timeline(
             draw, (left, total_height - TIMELINE + 4, end - left), prompt_frames, number, num_frames
         )

@@ -1,4 +1,4 @@
-"""Claims of the article's second example and of its two drawings."""
+"""Claims of the article's second example and of its drawings."""
 
 import math
 
@@ -24,10 +24,13 @@ def _sines(runs: Runs) -> Finding:
             share(mse < (memoryless or 0) / 10 for mse in numbers(results.values("one_step", "mse")))
         )
         values[f"sine/{name}"] = over_seeds.mean or math.nan
-        shown = sorted((runs.folder / name / "figures").glob("windows-epoch-*.png"))[-1]
-        pictures.append(
-            (shown, f"{name}: every 15th window as it was trained on in the last epoch (first seed).")
-        )
+        figures = runs.folder / name / "figures"
+        shown = sorted(figures.glob("windows-epoch-*.png"))[-1]
+        pictures += [
+            (figures / "data.png", f"{name}: input and label of the first window."),
+            (figures / "training.gif", f"{name}: prediction over label as training goes on (first seed)."),
+            (shown, f"{name}: every 15th window as it was trained on in the last epoch (first seed)."),
+        ]
     return Finding(
         "Mean squared error, target " + "; ".join(found) + "." + doubt(*learned),
         judge(learned),
@@ -47,9 +50,17 @@ SINES = Claim(
 )
 
 
+VIEWS = {
+    "neuron": "One neuron, in numbers that can be computed along.",
+    "spatial": "The spatial view.",
+    "temporal": "The temporal view.",
+    "data": "Some of the clips on which it was trained.",
+}
+
+
 def _drawings(runs: Runs) -> Finding:
     results, folder = runs.results("video"), runs.folder / "video"
-    drawn = [folder / "figures" / name for name in ("spatial.png", "temporal.png")]
+    drawn = {folder / "figures" / f"{name}.png": caption for name, caption in VIEWS.items()}
     if not all(path.exists() for path in drawn):
         draw_run(load(folder), results)
     assert results.training is not None
@@ -59,16 +70,18 @@ def _drawings(runs: Runs) -> Finding:
         f"seeds. Drawn are the trained weights of seed {results.median_seed}, the median one on the "
         "validation clips.",
         "holds" if all(path.exists() for path in drawn) else "does not hold",
-        list(zip(drawn, ("The spatial view.", "The temporal view."), strict=True)),
+        list(drawn.items()),
         {"drawings/parameters": parameters},
         [f"framegen draw {folder}"],
     )
 
 
 DRAWINGS = Claim(
-    "The two views of the net",
-    "In space, one frame goes in and one comes out at each step, through 5 fully recurrent units. Unrolled "
-    "in time, the hidden layer of each step feeds its own output and all hidden units of the next step.",
+    "The neuron, and the two views of the net",
+    "A neuron takes x_t and the last memory h_{t-1} through f to h_t, which is kept, and goes through g to "
+    "the output. In space, one frame goes in and one comes out at each step, through 5 fully recurrent "
+    "units. Unrolled in time, the hidden layer of each step feeds its own output and all hidden units of the "
+    "next step.",
     ["video"],
     _drawings,
 )

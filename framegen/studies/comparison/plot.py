@@ -61,7 +61,9 @@ def _closed_loop(runs: Mapping[str, Finished]) -> Panel:
     for name in (OPTIMUM, COPY_LAST):
         if name in first.per_horizon:
             lines[name] = Line(horizons, [numbers(first.per_horizon[name]["mse"])], reference=True)
-    title = f"Closed loop after a prompt of {first.context} frames"
+    several = any(len(run.results.members) > 1 for run in runs.values())
+    spread = ": mean over the seeds; band: their lowest and highest" if several else ""
+    title = f"Closed loop after a prompt of {first.context} frames{spread}"
     return Panel(
         title, "horizon: frames since the prompt ended", "mean squared error per pixel", lines, log_y=True
     )

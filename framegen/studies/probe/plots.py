@@ -53,7 +53,7 @@ def belief(
         untrained: and from those of one that was never trained.
     """
     name = JOINT if JOINT in known else next(iter(known))
-    heights = [3.6, 0.72 * len(found.meanings) + 1.6, 3.9]
+    heights = [3.6, 0.95 * len(found.meanings) + 1.6, 3.9]
     figure = new_figure(WIDTH, sum(heights))
     clip, bars, frames = figure.subplots(3, 1, gridspec_kw={"height_ratios": heights})
     _clip(clip, name, *(each[name][0, :SHOWN_FRAMES, 0] for each in (known, read, untrained)))
@@ -76,10 +76,10 @@ def _clip(axes: Axes, name: str, known: Tensor, read: Tensor, untrained: Tensor)
 def _bars(axes: Axes, found: Probe) -> None:
     """For each name a row of dots of the trained nets, one of the untrained, and what the last frames say."""
     for row, name in enumerate(found.meanings):
-        _dots(axes, row - 0.22, found.members, name, MODEL)
-        _dots(axes, row + 0.02, found.untrained, name, BLUE)
+        _dots(axes, row - 0.33, found.members, name, MODEL)
+        _dots(axes, row - 0.13, found.untrained, name, BLUE)
         for place, (count, readout) in enumerate(zip(FRAMES, found.frames.values(), strict=True)):
-            value, height = max(readout.r2[name] or 0, LOWEST), row + 0.2 + 0.11 * place
+            value, height = max(readout.r2[name] or 0, LOWEST), row + 0.08 + 0.15 * place
             axes.plot(value, height, "D", color=BLACK, markersize=3.5)
             axes.text(value + 0.02, height, str(count), va="center", fontsize=8)
     nets = count_of(len(found.members), "trained net")
@@ -174,7 +174,7 @@ def dynamics(found: Dynamics, shown: int) -> Figure:
     phase.set_ylim(bottom=0)
     phase.minorticks_off()
     phase.set_title("How far the generated light is from the true one", fontsize=11)
-    finish(phase, "", "degrees (median)")
+    finish(phase, "", "degrees (median);\nlinear up to 10, then by factors")
     _over_horizon(bright, found, shown, lambda loop: loop.amplitude)
     bright.set_ylim(0, 1.3)
     bright.set_title("How bright it still is (1: as the true one)", fontsize=11)

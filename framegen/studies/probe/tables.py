@@ -67,7 +67,7 @@ def _print_dynamics(found: Dynamics, console: Console) -> None:
         f"{found.clips} clips, judged by the last {LAST:.0%} of the frames:",
     )
     verdicts = [name.replace(" ", "\n") for name in VERDICT_TEXTS]
-    table = _table("net", [*verdicts, "away,\ndegrees", "ampli-\ntude", "drift, de-\ngrees/frame"])
+    table = _table("net", [*verdicts, "away,\ndegrees", "brightness", "drift,\ndegrees\na frame"])
     by_seed = {loop.seed: loop for loop in found.members}
     for rank, seed in ranked(found):
         table.add_row(f"{rank}: seed {seed}", *_row([by_seed[seed]]))

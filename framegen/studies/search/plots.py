@@ -20,8 +20,9 @@ LOWEST = -0.05
 """Skill below which dots are drawn at the edge: there a model is worse than copying."""
 GOOD = 4
 """One in this number of trials is among the good."""
-FEWEST = 4
-"""Trials that came to their end, below which nothing is said of what mattered."""
+FEWEST, MANY = 4, 30
+"""Trials that came to their end: below the first nothing is said of what mattered, below the second a word of
+caution."""
 
 
 def draw(study: optuna.Study, space: Space, folder: Path) -> None:
@@ -59,12 +60,15 @@ def importances(study: optuna.Study) -> Figure:
     """How much each option mattered, by PED-ANOVA (Watanabe et al. 2023)."""
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=1 / GOOD)
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)  # the largest first
-    figure = style.new_figure(style.WIDTH, 1.2 + 0.42 * len(shares))
+    figure = style.new_figure(style.WIDTH, 1.5 + 0.42 * len(shares))
     axes = figure.subplots()
     bars = axes.barh([*map(option, shares)], [100 * share for share in shares.values()], color=style.BLUE)
     axes.bar_label(bars, fmt="%.0f %%", padding=4)
     axes.invert_yaxis()
     axes.set_xlim(0, 112)
+    trials = len(ranking(study))
+    caution = ": too few to rely on it" if trials < MANY else ""
+    axes.set_title(f"From {trials} finished trials{caution}", fontsize=11)
     style.finish(axes, "share in what makes a trial one of the best, per cent", "")
     return figure
 
