@@ -80,7 +80,7 @@ def shortened(arguments: list[str]) -> list[str]:
     """The arguments of `framegen`, with those documented options that make a training short."""
     if arguments[0] == "continue":
         return [*arguments, "--minutes", "0.01", "--size", "32", "--track", "disabled"]
-    if arguments[0] != "train" or "--resume" in arguments:
+    if arguments[0] != "train" or {"--resume", "--help"} & {*arguments}:
         return arguments
     name = arguments[1] if len(arguments) > 1 and not arguments[1].startswith("-") else "video"
     task = EXPERIMENTS[name].task
