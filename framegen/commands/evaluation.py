@@ -123,9 +123,8 @@ def log_run(
     run: Run, measured: Results, errors: ClipErrors, made: Sequence[Path], tracker: Tracker, step: int
 ) -> None:
     """Tell the tracker what was measured and drawn of a trained run, and of its checkpoint."""
-    stills = {path.stem for path in made if path.suffix == ".png"}
-    named = {path: path.name if path.suffix == ".gif" and path.stem in stills else path.stem for path in made}
-    tracker.media(step, {f"figures/{name}": path for path, name in named.items()})
+    last = sorted(made, key=lambda path: path.suffix)  # where there are both, the PNG and not the GIF
+    tracker.media(step, {f"figures/{path.stem}": path for path in last})
     log_results(measured, step, tracker)
     shown = {run.shown: "model", **{name: name for name in measured.one_step}}
     for part, each in errors.items():  # a stream is cut into other clips for its closed loop

@@ -95,8 +95,8 @@ def generate(
     generated = counted(generated, num_frames, "generating")
     rows = truth if len(truth) else None, best and continuation(best, shown, num_frames), not sample
     task = saved.config.task
-    about = {"futures": futures, "circling": isinstance(task, Orbit)}
-    continued = Continuation(shown, generated, num_frames, task.value_range, *rows, **about)
+    of = *rows, futures, isinstance(task, Orbit)
+    continued = Continuation(shown, generated, num_frames, task.value_range, *of)
     make_parents(out)
     return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 

@@ -59,7 +59,8 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
         raise OptionError(f"--{each}: cannot be combined with films: {ways}")
-    options = _parse("train", name, words)
+    usual = usual_options("train", name)
+    options = parse(type(usual), f"train {name}", words, default=usual)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
@@ -69,7 +70,8 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
 
 def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
     """`parse_train` for `search`: its options, and the config of a trial."""
-    options = _parse("search", name, words)
+    usual = usual_options("search", name)
+    options = parse(type(usual), f"search {name}", words, default=usual)
     return options, _config(name, options, words)
 
 
@@ -78,11 +80,6 @@ def usual_options(command: str, name: str) -> Train | Search:
     usual = EXPERIMENTS[name]
     kind = Search if command == "search" else TrainFilms if isinstance(usual.task, Film) else Train
     return kind(task=usual.task, model=usual.model, training=usual.training)
-
-
-def _parse(command: str, name: str, words: Sequence[str]) -> Any:
-    usual = usual_options(command, name)
-    return parse(type(usual), f"{command} {name}", words, default=usual)
 
 
 def read_generate(words: Sequence[str]) -> dict[str, Any]:

@@ -49,8 +49,7 @@ def seeded(*numbers: int) -> Iterator[None]:
 
 
 def peak_memory(device: torch.device) -> int | None:
-    """The most bytes this process has held: of a GPU since training began, of main memory since its start;
-    None on Windows, which does not say it to Python."""
+    """The most bytes held: of a GPU since training began, else by this process; None on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

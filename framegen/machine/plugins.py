@@ -77,8 +77,7 @@ def _said(error: BaseException, name: str) -> str:
 
 
 def command(*words: object) -> str:
-    """A command of framegen, to be pasted: through uv where uv started this, with what --import named, and
-    what has spaces in it quoted."""
+    """A command to be pasted: quoted, with what --import named, and through uv where uv started this."""
     program = ["uv", "run", "framegen"] if "UV_RUN_RECURSION_DEPTH" in os.environ else ["framegen"]
     imports = [part for word in named for part in ("--import", word)]
     line = [*program, *imports, *map(str, words)]

@@ -142,8 +142,7 @@ def _run(command: list[str]) -> "subprocess.CompletedProcess[str]":
 
 
 def _compile(command: list[str], folder: Path, key: str) -> Path:
-    """Compile into a folder; the name says what of, and the content's digest: macOS signs a library, so that
-    nothing may be written into it."""
+    """Compile into a folder. The file's name holds its digest: macOS signs it, so it may not be changed."""
     with tempfile.TemporaryDirectory(prefix=".", dir=folder) as own:
         made = Path(own) / "made.so"
         # some compilers come without OpenMP: then one network after another
