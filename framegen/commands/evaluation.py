@@ -123,8 +123,7 @@ def log_run(
     run: Run, measured: Results, errors: ClipErrors, made: Sequence[Path], tracker: Tracker, step: int
 ) -> None:
     """Tell the tracker what was measured and drawn of a trained run, and of its checkpoint."""
-    last = sorted(made, key=lambda path: path.suffix)  # where there are both, the PNG and not the GIF
-    tracker.media(step, {f"figures/{path.stem}": path for path in last})
+    tracker.media(step, {f"figures/{each.stem}": each for each in sorted(made, key=lambda path: path.suffix)})
     log_results(measured, step, tracker)
     shown = {run.shown: "model", **{name: name for name in measured.one_step}}
     for part, each in errors.items():  # a stream is cut into other clips for its closed loop
