@@ -124,13 +124,20 @@ def _fault(error: Exception) -> str:
     import tempfile
     import traceback
 
+    from framegen.machine.plugins import named
+
     place = "its traceback could not be saved"
     with suppress(OSError):
         number, name = tempfile.mkstemp(".txt", "framegen-")
         with os.fdopen(number, "w", encoding="utf-8", errors="backslashreplace") as file:
             traceback.print_exception(error, file=file)
         place = f"its traceback is in {name}"
-    return f"{type(error).__name__}: {said}: this is a fault of framegen; {place}; please report it"
+    line = f"{type(error).__name__}: {said}"
+    own = {Path(word).stem if word.endswith(".py") else word.rpartition(".")[2] for word in named}
+    lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).stem in own]
+    if lines:
+        return f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}: {line}; {place}"
+    return f"{line}: this is a fault of framegen; {place}; please report it"
 
 
 def _command(words: list[str]) -> str:

@@ -20,6 +20,7 @@ from tyro.constructors import (
 from framegen.config.experiments import EXPERIMENTS, PARTS
 from framegen.config.options import Generate
 from framegen.config.reading import experiment_of, parse, usual_options
+from framegen.machine.plugins import command as typed
 from framegen.machine.progress import answer
 
 EXAMPLES = {
@@ -50,7 +51,8 @@ def show(command: str, kind: Any, words: Sequence[str]) -> None:
     if not isinstance(kind, type) and command in EXAMPLES:
         name, _ = experiment_of([word for word in words if not word.startswith("-")][:1])
         usual = usual_options(command, name)
-        examples = "\n".join(f"  framegen {command} {name} {each}" for each in EXAMPLES[command])
+        begin = typed(command, name)
+        examples = "\n".join(f"  {begin} {each}" for each in EXAMPLES[command])
         about = f"\n{name}: {EXPERIMENTS[name].description}.\n\n{examples}\n\n{MORE}\n"
         more["default"] = usual if "--help-all" in words else _in_short(usual)
         kind, command = type(more["default"]), f"{command} [EXPERIMENT]"
@@ -119,7 +121,8 @@ def _in_short(options: Any) -> Any:
     kind, values = type(options), dict(vars(options))
     values |= {name: _in_short(values[name]) for name in PARTS if name in values}
     parts = [(name, type(values[name])) for name in PARTS if name in values]
-    rest = [each for each in fields(kind) if each.name not in {*_MATTER_MOST, *PARTS}]
+    is_ours = kind.__module__.startswith("framegen.")  # of a world of one's own every option is shown
+    rest = [each for each in fields(kind) if is_ours and each.name not in {*_MATTER_MOST, *PARTS}]
     hidden = [(each.name, Annotated[each.type, Suppress], each.default) for each in rest]
     names = {"__doc__": kind.__doc__, "__module__": kind.__module__}
     name = f"_Shown{kind.__name__}"  # a config that names a class finds the whole one

@@ -147,7 +147,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["train", "video-mlp", "--cell", "gru"], "--cell"),
         (["train", "--batch-size", "2000"], "--batch-size 2000: larger than the 1000"),
         (["train", "--num-frames", "0"], "--num-frames 0"),
-        (["train", "--seeds", "9" * 30], "lies between 1 and 4096"),
+        (["train", "--seeds", "9" * 30], "must lie between 1 and 4096"),
         (["train", "--hidden-size", "-5"], "--hidden-size -5"),
         (["train", "--epochs", "many"], "many"),
         (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),

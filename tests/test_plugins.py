@@ -91,6 +91,34 @@ def test_experiments_of_a_file_are_listed(folder: Path, framegen: Runner) -> Non
     assert "an echo-state net" in out
 
 
+def test_help_shows_every_option_of_ones_own_and_examples_that_work(folder: Path, framegen: Runner) -> None:
+    file = folder / "my_world.py"
+    code, out, _ = framegen("--import", file, "train", "swing", "--help")
+    assert code == 0
+    for part in ("task", "model"):
+        own = vars(type(getattr(EXPERIMENTS["swing"], part)))["__annotations__"]
+        assert own
+        for name in own:
+            assert f"--{name.replace('_', '-')}" in out
+    assert f"framegen --import {file} train swing --epochs 30" in out
+
+
+def test_a_fault_in_ones_own_file_is_told_with_its_line(
+    folder: Path, framegen: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (folder / "my_world.py").read_text()
+    line = next(number for number, each in enumerate(text.splitlines(), 1) if "super().__init__()" in each)
+    broken = text.replace("super().__init__()", "super().__init__(); {}['sigmoid']", 1)
+    (tmp_path / "faulty.py").write_text(broken)
+    monkeypatch.chdir(tmp_path)
+    code, _, err = framegen("--import", "faulty.py", "train", "swing", *SHORT)
+    assert code == 1
+    assert err.splitlines()[-1].startswith(
+        f"framegen: faulty.py, line {line}: KeyError: 'sigmoid'; its traceback"
+    )
+    sys.modules.pop("faulty")
+
+
 @pytest.mark.parametrize(
     "kind",
     ["os:system", "../evil:X", "antigravity:x", "evil:Evil", "evil.X", "", ["evil:Evil"], None],

@@ -32,7 +32,7 @@ from framegen.report.clip_films import write_clip_films
 from framegen.report.draw import could_make, draw_run
 from framegen.report.tables import Screen, print_all_metrics
 from framegen.runs.checkpoint import CHECKPOINT
-from framegen.runs.folder import lock
+from framegen.runs.folder import Named, lock
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, Untracked
 
@@ -41,13 +41,13 @@ CLIPS = "clips"
 
 
 @overload
-def evaluate(run: Path | str, *, device: str = ..., runs_dir: Path | str = ...) -> Run: ...
+def evaluate(run: Named, *, device: str = ..., runs_dir: Path | str = ...) -> Run: ...
 @overload
 def evaluate(
     run: nn.Module, on: str | Task | Config, *, device: str = ..., data_dir: Path | str = ...
 ) -> Results: ...
 def evaluate(
-    run: Path | str | nn.Module,
+    run: Named | nn.Module,
     on: str | Task | Config = "video",
     *,
     device: str = "auto",
@@ -90,12 +90,12 @@ def print_run(run: Run, /, **_: Any) -> None:
     answer("", run.folder / RESULTS, run.folder / "figures")
 
 
-def draw(run: Path | str, runs_dir: Path | str = "runs") -> list[Path]:
+def draw(run: Named, runs_dir: Path | str = "runs") -> list[Path]:
     """Make a run's pictures again from its files; returns their paths. The run as in `evaluate`."""
     opened = load(run, runs_dir=runs_dir)
     if not (opened.folder / RESULTS).exists():
-        way_out = f"`{command('evaluate', run)}` makes it and the pictures"
-        raise UserError(f"{run}: has no {RESULTS} yet; {way_out}")
+        way_out = f"`{command('evaluate', opened.folder)}` makes it and the pictures"
+        raise UserError(f"{opened.folder}: has no {RESULTS} yet; {way_out}")
     results = read_results(opened.folder)
     opened.shown = results.median_seed
     if not (made := draw_run(opened, results)):

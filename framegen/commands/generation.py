@@ -27,14 +27,14 @@ from framegen.report.continuation import ENDINGS, FPS, Continuation, write_gener
 from framegen.report.writers import FPS_RANGE, playable, refusal
 from framegen.runs import checkpoint
 from framegen.runs.checkpoint import Checkpoint
-from framegen.runs.folder import CONFIG, data_of, find
+from framegen.runs.folder import CONFIG, Named, data_of, find
 
 FRAMES, MAX_FRAMES = 40, 10_000_000
 MAX_FUTURES, MAX_TEMPERATURE = 64, 100
 
 
 def generate(
-    run: Path | str,
+    run: Named,
     num_frames: int | None,
     out: Path | str,
     prompt: Path | str | None = None,
@@ -122,7 +122,7 @@ def _rate(fps: float | None, prompt: Path | None) -> float:
         own = None if prompt is None else frame_rate(prompt)
         return own if own is not None and low <= own <= high else FPS
     if not low <= fps <= high:
-        raise OptionError(f"--fps {fps:g}: lies between {low:g} and {high:g}")
+        raise OptionError(f"--fps {fps:g}: must lie between {low:g} and {high:g}")
     return fps
 
 
@@ -135,7 +135,7 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
         raise OptionError(f"--seconds {seconds:g}: cannot be combined with --num-frames {num_frames}")
     if not 0.5 < seconds * fps < MAX_FRAMES:
         low, high = f"{1 / fps:.2g}", f"{MAX_FRAMES / fps:.2g} at {fps:.4g} frames a second"
-        raise OptionError(f"--seconds {seconds:g}: lies between {low} and {high}")
+        raise OptionError(f"--seconds {seconds:g}: must lie between {low} and {high}")
     return round(seconds * fps)
 
 
@@ -152,7 +152,7 @@ def _check(
         raise OptionError(f"{strip}; a name without ending makes a folder of PNG")
     if out.suffix.lower() in (".png", ".npy") and scale is not None:
         raise OptionError(f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are")
-    check(scale is None or scale >= 1, f"--scale {scale}: is at least 1")
+    check(scale is None or scale >= 1, f"--scale {scale}: must be at least 1")
 
 
 def check_output(out: Path, prompt: Path | None, force: bool) -> None:

@@ -53,8 +53,7 @@ def train_on(
         options: fields of task, model or training. Without num_frames clips are as long as shots allow.
 
     Raises:
-        UserError: no film can be read, they are too short, an option that cannot work, or a disk that
-            refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the same call goes on.
+        UserError, Interrupted: see `import_films` and `train`; the same call goes on.
     """
     began = time.perf_counter()
     limit = {} if minutes is None else {"minutes": minutes}

@@ -7,6 +7,7 @@ from framegen.live.page import live_page
 from framegen.machine.files import make_parents, write_text
 from framegen.machine.progress import answer
 from framegen.report.writers import check_new
+from framegen.runs.folder import Named
 from framegen.runs.run import load
 
 PAGE = "play.html"
@@ -14,7 +15,7 @@ ENDINGS = (".html", ".htm")
 
 
 def play(
-    run: Path | str, out: Path | str | None = None, force: bool = False, runs_dir: Path | str = "runs"
+    run: Named, out: Path | str | None = None, force: bool = False, runs_dir: Path | str = "runs"
 ) -> Path:
     """Write one HTML file in which a run's nets run live: it opens offline, and asks nobody for anything.
 

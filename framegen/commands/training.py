@@ -32,7 +32,7 @@ from framegen.models.baselines import CopyLast
 from framegen.models.predictor import cpu_threads
 from framegen.report.draw import draw_epoch, draw_run
 from framegen.runs.checkpoint import CHECKPOINT, RESUME, Place, load_progress, steps_taken
-from framegen.runs.folder import CONFIG, create, data_of, find, lock, read_config, write_config
+from framegen.runs.folder import CONFIG, Named, create, data_of, find, lock, read_config, write_config
 from framegen.runs.metrics import MetricsFiles
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, finishing
@@ -87,12 +87,11 @@ def train(
         options: values for fields of the task, the model or the training, such as hidden_size=8.
 
     Returns:
-        The run. Its folder holds config.json, metrics.jsonl, members.jsonl, checkpoint.safetensors,
-        resume.safetensors, results.json, figures/ and, of next frames, generated.gif, and clips/ for W&B.
+        The run; runs/README.md says what its folder holds.
 
     Raises:
-        UserError: an option that cannot work here, a name that is taken, a damaged data file, a loss that is
-            not finite, or a disk that refuses. Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
+        UserError: an option, name or file that cannot be used, a loss that is not finite, a full disk.
+        Interrupted: SIGINT, SIGTERM or SIGHUP came; the run is saved.
     """
     check_together()
     began = clock() if began is None else began
@@ -118,7 +117,7 @@ def train(
 
 
 def resume(
-    run: Path | str,
+    run: Named,
     track: Mode | Tracker | None = None,
     show: bool = True,
     draw: bool = True,

@@ -22,9 +22,8 @@ def check(condition: bool, message: str) -> None:
 
 def check_range(name: str, value: float | None, low: float, high: float, why: str = "") -> None:
     """An option that has a value lies from low to high."""
-    check(
-        value is None or low <= value <= high, f"{option(name)} {value}: lies between {low} and {high}{why}"
-    )
+    said = f"{option(name)} {value}: must lie between {low} and {high}{why}"
+    check(value is None or low <= value <= high, said)
 
 
 def check_between(config: Any, low: float, high: float, *names: str, why: str = "") -> None:
@@ -37,7 +36,7 @@ def check_least(config: Any, least: int, *names: str) -> None:
     """Each of these fields of a config is at least so much."""
     for name in names:
         value = getattr(config, name)
-        check(value >= least, f"{option(name)} {value}: is at least {least}")
+        check(value >= least, f"{option(name)} {value}: must be at least {least}")
 
 
 def check_bytes(size: int, options: str) -> None:

@@ -43,7 +43,7 @@ class Config:
     def __post_init__(self) -> None:
         check(len(self.seeds) <= MAX_SEEDS, f"--seeds: {len(self.seeds)} are too many; at most {MAX_SEEDS}")
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed is given twice")
-        check(all(0 <= s <= MAX_SEED for s in self.seeds), f"--seeds: each lies between 0 and {MAX_SEED}")
+        check(all(0 <= s <= MAX_SEED for s in self.seeds), f"--seeds: each must lie between 0 and {MAX_SEED}")
         weights = len(self.members) * self.model.weights
         check(
             weights <= MAX_WEIGHTS,

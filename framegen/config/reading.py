@@ -102,7 +102,7 @@ def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
         return "clips", words
     raise OptionError(
         f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)};"
-        " framegen experiments lists them; a film is named by its file"
+        " framegen experiments lists them, --import FILE.py brings yours; a film is named by its file"
     )
 
 

@@ -119,7 +119,7 @@ class Orbit(_World):
         check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed is given twice")
         check(
             all(0 < s <= self.period for s in self.speeds),
-            f"--speeds {self.speeds}: each lies between 1 and {self.period} (--period)",
+            f"--speeds {self.speeds}: each must lie between 1 and {self.period} (--period)",
         )
         check_between(self, 0, 1, "noise")
         check_between(self, 0, self.size - 1, "bar", why=" (--size)")
@@ -144,7 +144,7 @@ class _OnTorus(_World):
         super().__post_init__()
         check_between(self, 1, self.num_frames - 1, "context", why=" (--num-frames)")
         check_between(self, 1, min(8, (self.size - 1) // 2), "reach", why=" (--size)")
-        check(self.noise > 0, f"--noise {self.noise}: is more than 0")
+        check(self.noise > 0, f"--noise {self.noise}: must be more than 0")
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ class MovingMNIST(_Made):
         super().__post_init__()
         check_between(self, 1, 10, "num_digits")
         check_between(self, 1, self.num_frames - 1, "context", why=" (--num-frames)")
-        check(0 < self.step <= 1, f"--step {self.step}: is more than 0, and at most 1")
+        check(0 < self.step <= 1, f"--step {self.step}: must be more than 0, and at most 1")
         held = self.num_test_clips * self.num_frames * self.size**2
         check_bytes(held, "--num-test-clips, --num-frames, --size")
 

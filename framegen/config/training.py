@@ -105,19 +105,20 @@ class Training:
         check_least(self, 0, "media_every", "clips_per_epoch", "closed_loop")
         check_between(self, 0, MAX_SEED, "seed")
         check_between(self, 1, self.batch_size, "accumulate", why=" (--batch-size)")
-        check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: is more than 0")
+        check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: must be more than 0")
         norm = self.max_grad_norm
-        check(norm > 0, f"--max-grad-norm {norm}: is more than 0; inf never clips")
+        check(norm > 0, f"--max-grad-norm {norm}: must be more than 0; inf never clips")
         limit = self.minutes is None or 0 < self.minutes <= MAX_MINUTES
-        check(limit, f"--minutes {self.minutes}: is more than 0, and at most a year")
+        check(limit, f"--minutes {self.minutes}: must be more than 0, and at most a year")
         for name in ("closed_loop_share", "closed_loop_grown"):
             share = getattr(self, name)
-            check(0 < share <= 1, f"{option(name)} {share}: is more than 0, and at most 1")
+            check(0 < share <= 1, f"{option(name)} {share}: must be more than 0, and at most 1")
         both = self.closed_loop and self.sampling != "none"
         check(not both, f"--closed-loop {self.closed_loop}: cannot be combined with --sampling")
         for name in ("input_noise", "weight_decay", "warm_up"):
-            check(0 <= getattr(self, name) < math.inf, f"{option(name)} {getattr(self, name)}: is at least 0")
-        check(0 <= self.ema < 1, f"--ema {self.ema}: is at least 0, and less than 1")
+            value = getattr(self, name)
+            check(0 <= value < math.inf, f"{option(name)} {value}: must be at least 0")
+        check(0 <= self.ema < 1, f"--ema {self.ema}: must be at least 0, and less than 1")
         plain = self.optimizer == "adamw" and not self.weight_decay
         check(not plain, "--optimizer adamw: without a --weight-decay, such as 0.01, it is adam")
         rises = self.warm_up and self.schedule == "one-cycle"

@@ -249,4 +249,6 @@ def to_picture(frame: Tensor, value_range: Range, target: int, scale: int | None
 def _check(scale: int | None, longer: int) -> None:
     """Raises OptionError where frames of this longer side would become too large."""
     if scale is not None and not (scale >= 1 and (scale == 1 or scale * longer <= MAX_SIDE)):
-        raise OptionError(f"--scale {scale}: lies between 1 and {max(1, MAX_SIDE // longer)} for such frames")
+        raise OptionError(
+            f"--scale {scale}: must lie between 1 and {max(1, MAX_SIDE // longer)} for such frames"
+        )

@@ -27,6 +27,8 @@ MAX_PATH = 4096
 TAKEN = "wandb", "reproduce"
 """Folders among the runs that are none: W&B's, and that of the claims."""
 
+Named = str | os.PathLike[str]
+"""A run: its folder, its name in the folder of the runs, or a `Run`."""
 PACKAGES = ("framegen", "torch", "numpy", "safetensors")
 
 
@@ -65,7 +67,7 @@ def never_began(folder: Path) -> bool:
     return folder.is_dir() and all(path.name.startswith(".") for path in folder.iterdir())
 
 
-def find(run: Path | str, runs_dir: Path | str = "runs") -> Path:
+def find(run: Named, runs_dir: Path | str = "runs") -> Path:
     """A run folder (or checkpoint file) by its path, or its name in `runs_dir`. Raises UserError for none."""
     runs_dir = Path(runs_dir)
     for path in (Path(run), runs_dir / run):

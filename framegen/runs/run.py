@@ -14,7 +14,7 @@ from framegen.evaluation.scores import validate_references
 from framegen.models.kernels.fused import device_for
 from framegen.models.predictor import Predictor
 from framegen.runs import checkpoint
-from framegen.runs.folder import data_of, find
+from framegen.runs.folder import Named, data_of, find
 from framegen.runs.metrics import Metrics, read_metrics
 from framegen.tables import as_html
 
@@ -59,13 +59,17 @@ class Run:
         """The log of its training. Raises UserError where a file is missing or damaged."""
         return read_metrics(self.folder)
 
+    def __fspath__(self) -> str:
+        """Its folder: a run may stand where one is named."""
+        return str(self.folder)
+
     def _repr_html_(self) -> str | None:
         """The results and generated.gif, for a notebook. None before they are there."""
         measured = (self.folder / RESULTS).exists()
         return as_html(self.results, self.folder / "generated.gif") if measured else None
 
 
-def load(run: Path | str, device: str = "cpu", runs_dir: Path | str = "runs") -> Run:
+def load(run: Named, device: str = "cpu", runs_dir: Path | str = "runs") -> Run:
     """Open a run by its folder or checkpoint file, or its name in `runs_dir`, its models in eval mode. Raises
     UserError where there is none, or its checkpoint is missing or damaged."""
     path = find(run, runs_dir)

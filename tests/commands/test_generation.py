@@ -192,7 +192,7 @@ def test_what_was_generated_can_be_a_prompt(framegen: Runner, small_run: Path, t
         (("--num-frames", 5, "--out", "a.gif", "--context", 99), "--context 99"),
         (
             ("--num-frames", 5, "--out", "a.gif", "--context", 10_001),
-            "--context 10001: lies between 1 and 10000",
+            "--context 10001: must lie between 1 and 10000",
         ),
         (("--num-frames", 5, "--out", "a.gif", "--clip", 8), "--clip 8"),
         (

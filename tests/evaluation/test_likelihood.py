@@ -185,7 +185,7 @@ def test_the_loss_is_the_bits_of_a_pixel_and_closed_loop_the_mean_is_shown() -> 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"model": Recurrent(density=-1)}, "--density -1: lies between 0 and 64"),
+        ({"model": Recurrent(density=-1)}, "--density -1: must lie between 0 and 64"),
         ({"training": Training(loss="relative")}, "--loss relative: cannot be combined with --density 2"),
     ],
 )

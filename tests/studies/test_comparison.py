@@ -22,6 +22,7 @@ from framegen.evaluation.permanence import FEWEST
 from framegen.evaluation.results import read_results, write_results
 from framegen.machine.errors import OptionError
 from framegen.runs.folder import read_config, write_config
+from framegen.runs.run import load
 from framegen.studies.comparison.compare import compare, table
 from framegen.studies.comparison.finished import (
     best_of,
@@ -97,6 +98,7 @@ def widths(places: tuple[Path, Path]) -> list[Path]:
 
 def test_a_table_has_a_row_for_each_run_and_seed(widths: list[Path]) -> None:
     rows = table(widths)
+    assert table([load(folder) for folder in widths]) == rows, "a run may stand where it is named"
     assert [(row["run"], row["seed"]) for row in rows] == [
         (f"width-{size}", seed) for size in (16, 4, 8) for seed in (0, 1)
     ]

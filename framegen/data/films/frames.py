@@ -41,9 +41,8 @@ def read_frames(
 ) -> Iterator[Array]:
     """The frames of a film, moving picture or folder of pictures, (H, W, channels) uint8.
 
-    Frame k is the one that is shown at start + k / fps; where the file bears no time stamps, it is the k-th.
-    Frames are upright. Each is scaled to cover the size, and its middle cut out. Memory does not grow with
-    the film's length, and what lies before `start` is not read.
+    Frame k is the one shown at start + k / fps, or without time stamps the k-th. It is upright, scaled to
+    cover the size, and its middle cut out. Memory is flat, and what lies before `start` is not read.
 
     Args:
         size: height and width; None is the first frame's own.

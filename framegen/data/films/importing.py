@@ -44,15 +44,13 @@ def import_films(
     the other keeps the first film's aspect ratio, and other films are scaled to cover that. `channels` are 1
     (grey) or 3; `fps` None keeps each film's own rate; `strict` leaves out a film that cannot be read whole.
 
-    Returns the data set's folder; see `framegen.data.films.dataset`.
-
-    Raises UserError where no film can be read, they are too short, the name is taken, or the disk refuses. A
-    film that cannot be read is named and left out, where another can.
+    Returns the data set's folder, see `framegen.data.films.dataset`. A film that cannot be read is named and
+    left out; raises UserError where none can be, they are too short, the name is taken, or the disk is full.
     """
     folder = folder_of(name, Path(data_dir))
     check_size(size)
     check(channels in (1, 3), f"--channels {channels}: 1 (grey) or 3 (colour)")
-    check(fps is None or 0.01 <= fps <= MAX_FPS, f"--fps {fps}: lies between 0.01 and {MAX_FPS:g}")
+    check(fps is None or 0.01 <= fps <= MAX_FPS, f"--fps {fps}: must lie between 0.01 and {MAX_FPS:g}")
     films, options = find_films(as_paths(paths)), Reading(size, channels, fps, strict)
     parts = folder.with_name(f".{name}.import")
     with _alone(folder, show):

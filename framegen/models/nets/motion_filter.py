@@ -88,12 +88,10 @@ class MotionFilterNet(Net, Forecaster):
     predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
     make itself, along each pixel's way since then: they stay as sharp as the net says, to any length.
 
-    The predicted change of a clip is scaled by how much of its recent predictions came true, by least
-    squares; the rest is a copy (a combination of two forecasts, as in Bates and Granger, 1969). So where a
-    scene has come to rest the next frames are hardly ever worse than copies. Closed-loop this fades.
-
-    Where a film repeats itself, and its earlier frames say clearly more of the next one than motion does, the
-    prediction is that earlier frame: a loop goes on looping (see `recall.py`).
+    The predicted change is scaled by how much of the recent ones came true, by least squares; the rest is a
+    copy (a combination of two forecasts, as in Bates and Granger, 1969). Closed-loop this fades. Where an
+    earlier frame says clearly more of the next one than motion does, it is the prediction: loops go on (see
+    `recall.py`).
     """
 
     def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:

@@ -12,7 +12,7 @@ from framegen.machine.progress import answer
 from framegen.report.figures import style
 from framegen.report.tables import Screen
 from framegen.report.writers import check_new
-from framegen.runs.folder import find
+from framegen.runs.folder import Named, find
 from framegen.studies.comparison.finished import (
     Finished,
     best_of,
@@ -25,7 +25,7 @@ from framegen.studies.comparison.plot import compared
 from framegen.studies.comparison.tables import comparison, latex, print_comparison
 
 
-def table(runs: Sequence[Path | str], runs_dir: Path | str = "runs") -> list[dict[str, Any]]:
+def table(runs: Sequence[Named], runs_dir: Path | str = "runs") -> list[dict[str, Any]]:
     """A row for each run and seed, as a data frame takes them: run, seed, every option, and every score on
     the test clips.
 
@@ -39,7 +39,7 @@ def table(runs: Sequence[Path | str], runs_dir: Path | str = "runs") -> list[dic
 
 
 def compare(
-    runs: Sequence[Path | str],
+    runs: Sequence[Named],
     out: Path | str | None = None,
     force: bool = False,
     runs_dir: Path | str = "runs",

@@ -22,7 +22,7 @@ from framegen.report.draw import could_make
 from framegen.report.figures import style
 from framegen.report.tables import Screen
 from framegen.runs.checkpoint import CHECKPOINT, steps_taken
-from framegen.runs.folder import find, lock, read_config
+from framegen.runs.folder import Named, find, lock, read_config
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
@@ -71,7 +71,7 @@ HORIZONS = 40
 
 
 def probe(
-    run: Path | str,
+    run: Named,
     num_frames: int = 1000,
     track: Mode | None = None,
     show: bool = True,
