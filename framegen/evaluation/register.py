@@ -48,9 +48,7 @@ def register(
         make: of a model, the net for its options and for frames (C, H, W), mostly its class; of a task, its
             data for its options and the data folder.
         optimum: of a task whose best possible predictor is known, that one for its options and its data.
-        experiments: by the names that `train` takes.
-
-    Raises UserError where an experiment has the name of one of framegen's.
+        experiments: by the names that `train` takes. UserError where one of framegen's has that name.
     """
     from framegen.data import load_data
     from framegen.evaluation.references import optimal_predictor

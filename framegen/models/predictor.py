@@ -85,8 +85,7 @@ class Forecaster(Predictor):
 
 
 class Plain(Predictor):
-    """Any module behind the contract: one that returns its predictions alone has no state. Raises UserError
-    where its predictions have not the frames' shape."""
+    """Any module behind the contract: one that returns its predictions alone has no state."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -95,10 +94,15 @@ class Plain(Predictor):
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         made = self.module(frames) if state is None else self.module(frames, state)
         predictions, state = made if isinstance(made, tuple) else (made, None)
-        if predictions.shape != frames.shape:
-            shapes = f"{tuple(predictions.shape)} for frames of {tuple(frames.shape)}"
-            raise UserError(f"{type(self.module).__name__}: returns {shapes}; both have one shape")
+        check_shape(self.module, predictions, frames)
         return predictions, state
+
+
+def check_shape(module: nn.Module, predictions: Tensor, frames: Tensor) -> None:
+    """Raises UserError where predictions have not the frames' shape."""
+    if predictions.shape != frames.shape:
+        shapes = f"{tuple(predictions.shape)} for frames of {tuple(frames.shape)}"
+        raise UserError(f"{type(module).__name__}: returns {shapes}; both must have one shape")
 
 
 def device_of(model: Predictor) -> torch.device:

@@ -25,14 +25,11 @@ def rollout(
     Args:
         model: any predictor whose target is the next frame, on any device.
         prompt: (B, T, C, H, W) float32 in the task's value range, T >= 1.
-        num_frames: how many frames to generate.
-        sample: what draws, a generator on the CPU; None generates means.
+        sample: what draws, a generator on the CPU; None generates means. UserError without a density head.
         temperature: above 0; below 1 what is drawn is likelier than it should be (see `Mixture.sample`).
 
     Yields:
         `num_frames` frames, (B, C, H, W) float32 on the CPU: means unclipped, or drawn, of stored levels.
-
-    Raises UserError where `sample` is asked of a model without a density head.
     """
     if sample is not None:
         frames, state = prompt.to(device_of(model)), None

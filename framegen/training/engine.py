@@ -13,7 +13,7 @@ from framegen.data.clips import Clips
 from framegen.machine.device import seeded
 from framegen.models.mixture import Mixture
 from framegen.models.parameters import flatten, load_weights, stack, trained
-from framegen.models.predictor import Predictor, map_state
+from framegen.models.predictor import Predictor, check_shape, map_state
 from framegen.training.base import Engine, part_of
 from framegen.training.feeding import bits_loss, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
@@ -144,13 +144,14 @@ class TorchEngine(Engine):
             made, state = unroll(self.models[k], self.callables[k], shown, self.states[k], own)
         # Truncated back-propagation through time: the state is cut off from the graph that computed it.
         self.states[k] = map_state(Tensor.detach, state) if self.carry_state else None
+        unit = torch.ones((), device=self.device)
         if isinstance(made, Mixture):
-            loss, unit = bits_loss(made, targets), torch.ones((), device=self.device)
-        elif training.loss == "relative":
+            return share * bits_loss(made, targets), share * unit
+        check_shape(self.models[k], made, targets)
+        if training.loss == "relative":
             loss, unit = relative_loss(made.float(), inputs, targets, own)
-        else:
-            loss, unit = nn.functional.mse_loss(made.float(), targets), torch.ones((), device=self.device)
-        return share * loss, share * unit
+            return share * loss, share * unit
+        return share * nn.functional.mse_loss(made.float(), targets), share * unit
 
     def keep(self, members: Sequence[int]) -> None:
         super().keep(members)

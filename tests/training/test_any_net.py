@@ -13,6 +13,7 @@ from framegen.commands import evaluation, training
 from framegen.config.config import Config
 from framegen.config.models import Model
 from framegen.config.training import Training
+from framegen.machine.errors import UserError
 from framegen.models import build, module
 from framegen.models.predictor import Predictor, State
 from framegen.runs import checkpoint
@@ -174,3 +175,13 @@ def test_moments_are_where_the_weights_are() -> None:
     model = build(Odd("frozen"), (1, 2, 2), 0).to("meta")
     engine = TorchEngine([model], None, Training(), False)  # pyright: ignore
     assert engine.state_dict()["adam.mean"].device.type == "meta"
+
+
+def test_a_net_of_another_shape_is_refused_before_the_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = OddNet.forward
+    monkeypatch.setattr(OddNet, "forward", lambda *given: (whole(*given)[0].mean((3, 4), keepdim=True), None))
+    said = r"OddNet: returns \(5, \d+, 1, 1, 1\) for frames of \(5, \d+, 1, 2, 2\); both must have one shape"
+    with pytest.raises(UserError, match=said):
+        _train(_config("frozen"), tmp_path, "pooled")

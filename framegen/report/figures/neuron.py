@@ -190,6 +190,6 @@ def _words(axes: Axes, trace: Trace, found: Neuron, height: float) -> None:
     notes = (
         f"{row} Of all units it has the largest {listens} (sum of their sizes).\n"
         "Numbers have three decimals, and each follows from those beside it: you can compute it along.\n"
-        "An arrow is as wide as its weight is large, blue above 0 and red below."
+        "An arrow is as wide as its weight is large, blue above 0 and orange below."
     )
     _write(axes, WIDTH / 2, 0.5, notes, 11, DARK, ha="center", linespacing=1.4)
