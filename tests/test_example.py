@@ -16,6 +16,7 @@ LEVELS, SHARE = 40, 1e-4
 def test_what_lies_in_runs_example_is_what_is_drawn_now(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "video-1"
     run.mkdir(parents=True)
+    (tmp_path / "data").mkdir()
     for name in KEPT:
         shutil.copy(EXAMPLE / "video-1" / name, run)
     made = framegen.draw(run)

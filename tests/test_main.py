@@ -352,8 +352,12 @@ def test_without_its_metrics_a_run_is_drawn_all_but_its_curve(
 
     monkeypatch.setattr(style, "save", save)
     if reason != "no such file":  # nor need the others be made each time
-        for figure in ("horizon", "pictures", "trajectories", "spatial", "temporal"):
-            monkeypatch.setattr(draw, f"_{figure}", lambda *_: None)
+        for figure in ("_horizon", "_pictures", "_trajectories", "neuron"):
+            monkeypatch.setattr(draw, figure, lambda *_: None)
+        for figure in ("spatial_view", "temporal_view"):
+            monkeypatch.setattr(draw.network, figure, lambda *_: None)
+        data = [tmp_path / "run" / "figures" / name for name in ("data.png", "data.gif")]
+        monkeypatch.setattr(draw, "_draw_data", lambda *_: [save(None, path) for path in data])
         monkeypatch.setattr(draw, "write_continuations", lambda _, outs: [save(None, out) for out in outs])
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     shutil.rmtree(run / "figures")

@@ -14,7 +14,7 @@ WINDOWS = "num_val_windows=2, num_test_windows=4, hidden_size=4"
 SHORTER = {
     "article": {
         'train("video"': f'train("video", {CLIPS}, epochs=2, media_every=0',
-        'train("sine-next"': f'train("sine-next", {WINDOWS}, epochs=1, media_every=0',
+        'train("sine-next"': f'train("sine-next", {WINDOWS}, epochs=1',
         "num_frames=40": "num_frames=4",
         "range(75)": "range(31)",
     },

@@ -37,7 +37,8 @@ def test_it_has_results_against_copying_and_no_skill(run: Path) -> None:
 
 
 def test_what_can_be_drawn_is_drawn(run: Path) -> None:
-    assert {path.name for path in (run / "figures").iterdir()} == {"loss.png", "horizon.png", "filmstrip.png"}
+    drawn = {"loss.png", "horizon.png", "filmstrip.png", "data.png", "data.gif"}
+    assert {path.name for path in (run / "figures").iterdir()} == drawn
     assert {path.name for path in (run / "media").iterdir()} == {
         f"epoch-00{epoch}.{kind}" for epoch in (1, 2) for kind in ("gif", "png")
     }

@@ -93,10 +93,9 @@ def generate(
     else:
         generated = continuation(model, shown, num_frames)
     generated = counted(generated, num_frames, "generating")
-    rows = truth if len(truth) else None, best and continuation(best, shown, num_frames), not sample
-    task = saved.config.task
-    of = *rows, futures, isinstance(task, Orbit)
-    continued = Continuation(shown, generated, num_frames, task.value_range, *of)
+    task, forecast = saved.config.task, best and continuation(best, shown, num_frames)
+    told = truth if len(truth) else None, forecast, not sample, futures, isinstance(task, Orbit)
+    continued = Continuation(shown, generated, num_frames, task.value_range, *told)
     make_parents(out)
     return write_generated(out, continued, fps, look == "clean", scale, exclusive=not force)
 

@@ -19,6 +19,7 @@ from framegen.config.config import Config
 from framegen.config.tasks import Film
 from framegen.data.films.frames import read_frames
 from framegen.machine.errors import OptionError, UserError
+from framegen.machine.plugins import command
 from framegen.runs.folder import CONFIG
 from tests.data.films import encode, scene
 
@@ -388,7 +389,7 @@ def test_train_takes_films_by_their_names_and_no_runs(
     for words in (["train"], ["continue"], ["data", "import", "--name", "x"], ["data", "show"]):
         for folder in ("runs/mine", "runs"):
             code, _, err = framegen(*words, folder)
-            way_out = "framegen train --resume runs/mine goes on with it"
+            way_out = f"{command('train', '--resume', 'runs/mine')} goes on with it"
             assert (code, err) == (2, f"framegen: runs/mine: is a run, not films; {way_out}\n")
 
 

@@ -117,7 +117,7 @@ def test_nothing_there_says_how_to_begin(framegen: Runner, tmp_path: Path) -> No
     code, out, _ = framegen("data", "list", "--data-dir", tmp_path)
     assert code == 0
     assert "framegen data import FILM --name NAME" in out
-    assert "framegen data import my.mp4 --name my" in framegen("data", "--help")[1]
+    assert "data import|list|show" in framegen("data", "--help")[1]
 
 
 def test_a_damaged_data_set_is_listed_with_its_fault(tmp_path: Path) -> None:

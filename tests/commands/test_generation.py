@@ -139,7 +139,7 @@ def test_a_longer_prompt_file_leaves_the_truth_over(small_run: Path, tmp_path: P
         continue_prompt(small_run, 5, tmp_path / "a.gif", prompt=tmp_path / "p.npy", context=20)
     )
     without = _gif(continue_prompt(small_run, 5, tmp_path / "b.gif", prompt=tmp_path / "p.npy"))
-    assert with_truth.shape[1] > without.shape[1]
+    assert with_truth.shape[2] > without.shape[2]
     assert (len(with_truth), len(without)) == (25, 25)  # of the prompt the last 20 frames
 
 
@@ -408,7 +408,7 @@ def test_a_task_whose_optimum_is_not_known_has_no_such_row(
     monkeypatch.setattr(generation, "optimal_predictor", lambda *_: None)
     unknown = _gif(continue_prompt(small_run, 3, tmp_path / "b.gif"))
     assert len(known) == len(unknown)
-    assert known.shape[1] - unknown.shape[1] > 100
+    assert known.shape[2] - unknown.shape[2] > 100
 
 
 def test_a_film_is_continued_at_its_own_rate(framegen: Runner, small_run: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def _no_config(path: Path) -> None:
         (lambda path: path.write_bytes(b""), "truncated"),
         (
             lambda path: path.unlink(),
-            "no such file, so there is no trained model; framegen train",
+            "no such file, so there is no trained model; ",
         ),
         (lambda path: torch.save({"a": torch.ones(1)}, path), "pickle"),
         (lambda path: path.write_bytes(b"\x80\x04evil"), "pickle"),

@@ -48,7 +48,7 @@ def _train(config: Config, folder: Path, name: str = "run") -> Path:
 
 
 def _same_weights(a: Path, b: Path) -> bool:
-    ours, theirs = checkpoint.load(a).models[0].state_dict(), checkpoint.load(b).models[0].state_dict()
+    ours, theirs = (next(iter(checkpoint.load(run).models.values())).state_dict() for run in (a, b))
     return all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 

@@ -1,5 +1,6 @@
 """Line charts: losses, error over horizon, series over time, hidden states."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
 from torch import Tensor
 
 from framegen.report.figures.style import (
@@ -242,3 +244,16 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
     below.set_aspect("equal", adjustable="datalim")
     finish(below, "1st principal component of the hidden state", "2nd principal component")
     return figure
+
+
+def angles(axes: Axes, values: Mapping[str, Sequence[float]], prompt_frames: int, first: int) -> None:
+    """By name, the angle of a light in each frame, degrees; `first` frames come before those that are given."""
+    looks = zip(itertools.cycle((MODEL, BLUE, GREEN, PINK, SKY)), itertools.cycle("os^Dv"), strict=False)
+    for (name, each), (color, marker) in zip(values.items(), looks, strict=False):
+        frames = range(first + 1, first + 1 + len(each))
+        axes.plot(frames, each, color=color, marker=marker, markersize=3, linewidth=1.2, label=name)
+    axes.axvline(first + prompt_frames + 0.5, color=PROMPT, linestyle=":", linewidth=1.5)
+    axes.yaxis.set_major_locator(MultipleLocator(360))
+    whole_numbers(axes)
+    finish(axes, "frame (dotted: the prompt ends)", "angle of the light,\ndegrees")
+    axes.legend(frameon=False, fontsize=8, ncols=3)

@@ -1,31 +1,17 @@
 """Frames side by side: film strips, sheets of a film, and the pictures of an animation."""
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import MultipleLocator
 from PIL import Image, ImageDraw, ImageFont
 
-from framegen.report.figures.style import (
-    BLUE,
-    GREEN,
-    MODEL,
-    OPTIMUM,
-    PINK,
-    PROMPT,
-    SKY,
-    TRUTH,
-    finish,
-    new_figure,
-    whole_numbers,
-)
+from framegen.report.figures import curves
+from framegen.report.figures.style import MODEL, OPTIMUM, PROMPT, TRUTH, new_figure
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -117,7 +103,7 @@ def film_strip(
     # one axes for all frames: dozens of them would take seconds
     axes, *below = figure.subplots(len(heights), squeeze=False, height_ratios=heights).flat
     for each in below:
-        _over_time(each, angles or {}, prompt_frames, first)
+        curves.angles(each, angles or {}, prompt_frames, first)
     axes.set_axis_off()
     for number_of_row, (name, pictures) in enumerate(rows.items()):
         line = number_of_row * (tall + 0.1)
@@ -153,18 +139,6 @@ def film_strip(
     )
     figure.suptitle("frame", fontsize=9)
     return figure
-
-
-def _over_time(axes: Axes, angles: Mapping[str, Sequence[float]], prompt_frames: int, first: int) -> None:
-    looks = zip(itertools.cycle((MODEL, BLUE, GREEN, PINK, SKY)), itertools.cycle("os^Dv"), strict=False)
-    for (name, values), (color, marker) in zip(angles.items(), looks, strict=False):
-        frames = range(first + 1, first + 1 + len(values))
-        axes.plot(frames, values, color=color, marker=marker, markersize=3, linewidth=1.2, label=name)
-    axes.axvline(first + prompt_frames + 0.5, color=PROMPT, linestyle=":", linewidth=1.5)
-    axes.yaxis.set_major_locator(MultipleLocator(360))
-    whole_numbers(axes)
-    finish(axes, "frame (dotted: the prompt ends)", "angle of the light,\ndegrees")
-    axes.legend(frameon=False, fontsize=8, ncols=3)
 
 
 def animate(

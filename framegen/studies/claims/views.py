@@ -1,6 +1,8 @@
 """Claims of the article's second example and of its drawings."""
 
 import math
+from collections.abc import Iterable
+from pathlib import Path
 
 from framegen.evaluation.metrics import numbers
 from framegen.report.draw import draw_run
@@ -9,6 +11,12 @@ from framegen.studies.claims.rules import doubt, judge, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
 
 SINE_RUNS = {"sine-lag": "one sample behind", "sine-next": "one sample ahead"}
+
+
+def _draw(runs: Runs, name: str, wanted: Iterable[Path]) -> None:
+    """Draw a run, unless the pictures are there: runs of a pool are trained without."""
+    if not all(path.exists() for path in wanted):
+        draw_run(load(runs.folder / name), runs.results(name), missing=True)
 
 
 def _sines(runs: Runs) -> Finding:
@@ -26,6 +34,7 @@ def _sines(runs: Runs) -> Finding:
         values[f"sine/{name}"] = over_seeds.mean or math.nan
         figures = runs.folder / name / "figures"
         shown = sorted(figures.glob("windows-epoch-*.png"))[-1]
+        _draw(runs, name, [figures / "data.png", figures / "training.gif"])
         pictures += [
             (figures / "data.png", f"{name}: input and label of the first window."),
             (figures / "training.gif", f"{name}: prediction over label as training goes on (first seed)."),
@@ -61,8 +70,7 @@ VIEWS = {
 def _drawings(runs: Runs) -> Finding:
     results, folder = runs.results("video"), runs.folder / "video"
     drawn = {folder / "figures" / f"{name}.png": caption for name, caption in VIEWS.items()}
-    if not all(path.exists() for path in drawn):
-        draw_run(load(folder), results)
+    _draw(runs, "video", drawn)
     assert results.training is not None
     parameters = results.training.parameters
     return Finding(
