@@ -247,7 +247,7 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
 
 
 def angles(axes: Axes, values: Mapping[str, Sequence[float]], prompt_frames: int, first: int) -> None:
-    """By name, the angle of a light in each frame, degrees; `first` frames come before those that are given."""
+    """By name, the angle of a light in each frame, degrees; `first` frames come before those given."""
     looks = zip(itertools.cycle((MODEL, BLUE, GREEN, PINK, SKY)), itertools.cycle("os^Dv"), strict=False)
     for (name, each), (color, marker) in zip(values.items(), looks, strict=False):
         frames = range(first + 1, first + 1 + len(each))
