@@ -13,7 +13,7 @@ from scipy import stats
 from framegen.evaluation.metrics import spread
 from framegen.evaluation.results import Member, Results
 from framegen.runs.run import load
-from framegen.studies.claims import CLAIMS, generation
+from framegen.studies.claims import CLAIMS, generation, views
 from framegen.studies.claims.rules import MOST, Share, better, compared, doubt, judge, share
 from framegen.studies.claims.runs import Runs, planned_runs
 
@@ -103,8 +103,9 @@ def test_the_verdicts_of_claims_do_not_lean_as_seeds_are_added(
 ) -> None:
     """Nine nets of ten do what a claim says, as evenly as that many can; one of ten does not at all."""
     failed = [number % 10 == 7 for number in range(nets)]
-    monkeypatch.setattr(generation, "draw_run", lambda *_: [])
-    monkeypatch.setattr(generation, "load", lambda _: None)
+    for module in (generation, views):
+        monkeypatch.setattr(module, "draw_run", lambda *_, **__: [])
+        monkeypatch.setattr(module, "load", lambda _: None)
     usual = load(small_run).results
     assert usual.closed_loop is not None
     best = usual.closed_loop.predictors["optimum"]["mse"] or math.nan
