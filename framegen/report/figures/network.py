@@ -12,10 +12,10 @@ from framegen.report.figures.pieces import (
     caption,
     legend,
     limits,
+    minus,
     places,
     radius_of,
     shown,
-    signed,
     units,
     write,
 )
@@ -226,7 +226,7 @@ def _of_biases(trace: Trace) -> str:
     if any(bias is None for bias in biases):
         return "Not drawn: the biases, which each gate and each output adds."
     lows, highs = (
-        [signed(value, 2) for value in values]
+        [minus(f"{value:.2f}") for value in values]
         for values in zip(*(bias.aminmax() for bias in biases if bias is not None), strict=True)
     )
     ends = [low if low == high else f"{low} to {high}" for low, high in zip(lows, highs, strict=True)]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, Rectangle
 
-from framegen.report.figures.pieces import DARK, EDGE, Point, canvas, limits, units, write
+from framegen.report.figures.pieces import DARK, EDGE, Point, canvas, limits, minus, units, write
 from framegen.report.figures.style import BLACK, BLUE, GREY, MODEL
 from framegen.report.figures.terms import DIGITS, Neuron, Term, at, listening
 from framegen.report.figures.trace import Trace
@@ -67,7 +67,7 @@ def _write(
 
 def _said(value: float) -> str:
     """With its sign, so that all are equally long."""
-    return f"{value:+.{DIGITS}f}".replace("-", "\N{MINUS SIGN}")
+    return minus(f"{value:+.{DIGITS}f}")
 
 
 def _product(term: Term) -> str:

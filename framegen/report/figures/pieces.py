@@ -28,9 +28,9 @@ def write(axes: Axes, x: float, y: float, text: str, size: float, color: str = B
     axes.text(x, y, text, **{"fontsize": size, "color": color, "ha": "center", "va": "center", **how})
 
 
-def signed(value: float, digits: int) -> str:
-    """A number with a real minus sign."""
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+def minus(number: str) -> str:
+    """A number, as it is written, with a real minus sign."""
+    return number.replace("-", "\N{MINUS SIGN}")
 
 
 def places(count: int, centre: Point, width: float, height: float) -> list[Point]:
@@ -79,7 +79,7 @@ def units(
         )
         if letters:
             bright = 0.3 * fill[0] + 0.59 * fill[1] + 0.11 * fill[2] > 0.5
-            write(axes, *point, signed(value, 2), letters, BLACK if bright else "white", zorder=4)
+            write(axes, *point, minus(f"{value:.2f}"), letters, BLACK if bright else "white", zorder=4)
 
 
 def border(axes: Axes, centre: Point, width: float, height: float) -> None:
@@ -167,6 +167,5 @@ def legend(axes: Axes, trace: Trace, width: float, letters: float) -> None:
         axes.imshow(bar, cmap=scale.colors, extent=(left, left + room, 0.18, 0.32), zorder=2, aspect="auto")
         border(axes, (left + room / 2, 0.25), room, 0.14)
         for x, side, end in ((left - 0.05, "right", scale.low), (left + room + 0.05, "left", scale.high)):
-            text = f"{end:.2g}".replace("-", "\N{MINUS SIGN}")
-            write(axes, x, 0.25, text, letters, ha=side)
+            write(axes, x, 0.25, minus(f"{end:.2g}"), letters, ha=side)
         write(axes, left + room / 2, 0.37, scale.label, letters, va="bottom")
