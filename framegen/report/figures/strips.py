@@ -172,14 +172,12 @@ def animate(
         total_width, total_height = end + MARGIN, bottom + height + MARGIN + TIMELINE
         canvas = Image.new("RGB", (total_width + total_width % 2, total_height + total_height % 2), "white")
         draw = ImageDraw.Draw(canvas)
-        prompting = number < prompt_frames
-        color = PROMPT if prompting else MODEL
+        color = PROMPT if number < prompt_frames else MODEL
         header = _moment("frame", number, prompt_frames, first)
         draw.text((left - EDGE, 7), header, fill=color, font=font)
         for (name, panel), place in zip(panels.items(), places, strict=True):
-            label = "prompt" if prompting and name not in ("truth", "error") else name
             _draw_panel(canvas, place, panel, (width, height), color, layout.letters)
-            _write(draw, label, (place[0], place[1] - EDGE), "ld", layout.letters)
+            _write(draw, name, (place[0], place[1] - EDGE), "ld", layout.letters)
         _draw_timeline(
             draw, (left, total_height - TIMELINE + 4, end - left), prompt_frames, number, num_frames
         )
