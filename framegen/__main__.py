@@ -21,7 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str | None]] = {
     "play": ("config.options:Play", "commands.playing:play", "print_played"),
     "generate": ("config.reading:read_generate", "commands.generation:generate", None),
     "draw": ("config.options:Draw", "commands.evaluation:draw", None),
-    "experiments": ("help:ListExperiments", "help:list_experiments", None),
+    "experiments": ("report.help:ListExperiments", "report.help:list_experiments", None),
     "evaluate": ("config.options:Evaluate", "commands.evaluation:evaluate", "print_run"),
     "compare": ("config.options:Compare", "studies.comparison.compare:compare", "print_compared"),
     "probe": ("config.options:Probe", "studies.probe.run:probe", "print_probed"),
@@ -77,7 +77,7 @@ def main() -> None:
     try:
         if words == ["--version"]:
             print(f"framegen {framegen.__version__}")
-        elif {*words} <= ASKS_HELP or (words[:1] == ["data"] and {*words[1:]} <= ASKS_HELP):
+        elif _asks_for_commands(words):
             print(HELP)
         else:
             # A thread that waits for others leaves its core to whoever has work: where a machine has other
@@ -105,6 +105,10 @@ def main() -> None:
     sys.exit(code)
 
 
+def _asks_for_commands(words: list[str]) -> bool:
+    return {*words} <= ASKS_HELP or (words[:1] == ["data"] and {*words[1:]} <= ASKS_HELP)
+
+
 def _say_what_loads(words: list[str]) -> None:
     """Importing torch takes seconds, in which nobody shall wonder whether anything happens."""
     command = _command(words)
@@ -124,7 +128,7 @@ def _fault(error: Exception) -> str:
     import tempfile
     import traceback
 
-    from framegen.machine.plugins import named
+    from framegen.machine.plugins import lines_in, named
 
     place = "its traceback could not be saved"
     with suppress(OSError):
@@ -133,9 +137,7 @@ def _fault(error: Exception) -> str:
             traceback.print_exception(error, file=file)
         place = f"its traceback is in {name}"
     line = f"{type(error).__name__}: {said}"
-    own = {Path(word).stem if word.endswith(".py") else word.rpartition(".")[2] for word in named}
-    lines = [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).stem in own]
-    if lines:
+    if lines := lines_in(error, *named):
         return f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}: {line}; {place}"
     return f"{line}: this is a fault of framegen; {place}; please report it"
 
@@ -175,6 +177,9 @@ def _run(words: list[str]) -> None:
     prepare_streams()
     import_installed()
     words = import_named(words)
+    if _asks_for_commands(words):  # behind an --import
+        print(HELP)
+        return
     if os.environ.get("WORLD_SIZE", "1") == "1":
         _do(words)
     else:  # torchrun
@@ -200,7 +205,7 @@ def _do(arguments: list[str]) -> None:
     reads, calls, prints = COMMANDS[command]
     reader = at(reads)
     if ASKS_HELP & {*words}:
-        at("help:show")(command.removesuffix(" --resume"), reader, words)
+        at("report.help:show")(command.removesuffix(" --resume"), reader, words)
         return
     is_class = isinstance(reader, type)
     given = vars(parse(reader, command.removesuffix(" --resume"), words)) if is_class else reader(words)

@@ -16,7 +16,7 @@ FLOORS = [  # from the ground up; what stands together does not know each other
     ["training", "report"],
     ["live"],
     ["commands"],
-    ["studies", "help"],
+    ["studies"],
     ["__main__", "__init__"],
 ]
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -91,6 +91,13 @@ def test_experiments_of_a_file_are_listed(folder: Path, framegen: Runner) -> Non
     assert "an echo-state net" in out
 
 
+def test_help_may_stand_beside_an_import(folder: Path, framegen: Runner) -> None:
+    given = "--import", folder / "my_world.py"
+    screen = framegen("--help")[1]
+    for words in (("--help", *given), (*given, "--help"), given, (*given, "data", "--help")):
+        assert framegen(*words)[:2] == (0, screen)
+
+
 def test_help_shows_every_option_of_ones_own_and_examples_that_work(folder: Path, framegen: Runner) -> None:
     file = folder / "my_world.py"
     code, out, _ = framegen("--import", file, "train", "swing", "--help")

@@ -58,9 +58,7 @@ def evaluate(
 
     The run is named by its folder, or by its name in `runs_dir`. Of any module in its place a copy in eval
     mode is measured on an experiment's task, with data in `data_dir`; nothing is written. One that returns
-    predictions alone has no state, and is shown one frame when it runs on.
-
-    Raises UserError where the run is being trained.
+    predictions alone has no state, and is shown one frame when it runs on. UserError: the run is in training.
     """
     if isinstance(run, nn.Module):
         task = determine(on if isinstance(on, Task) else configure(on).task, Path(data_dir))

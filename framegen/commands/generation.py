@@ -108,7 +108,7 @@ def _check_drawing(
     for name, value in given.items():
         unused = f"{name} {value}: says how frames are drawn; --sample draws them"
         check(value is None or sample, unused)
-    hot = f"--temperature {temperature}: lies above 0, and at {MAX_TEMPERATURE} or below"
+    hot = f"--temperature {temperature}: must lie above 0, and at {MAX_TEMPERATURE} or below"
     check(temperature is None or 0 < temperature <= MAX_TEMPERATURE, hot)
     check_range("futures", futures, 1, MAX_FUTURES)
     check_range("sample_seed", sample_seed, 0, MAX_SEED)

@@ -76,14 +76,12 @@ def train(
         name: the run folder's name; None takes the next free one, such as "video-3".
         track: how W&B tracks it, see `framegen train --help`; or a tracker of your own, in its place.
         runs_dir, data_dir: where runs and data sets are kept; made where missing.
-        show: whether to show progress on stderr.
-        draw: whether to make the pictures of the trained model.
+        show, draw: whether to show progress on stderr, and to make the trained model's pictures.
         seeds: a population: a number of nets, of seeds 0, 1, …, or a net for each of these seeds.
         on_epoch: called after each epoch with its numbers and the models as they are then; `Enough`, raised
             there, ends the training.
         group, tags: W&B's. A resumed run keeps them.
-        clock: seconds, by which minutes are kept.
-        began: when on that clock the work began, where something was read before.
+        clock, began: seconds by which minutes are kept, and when on that clock the work began.
         options: values for fields of the task, the model or the training, such as hidden_size=8.
 
     Returns:

@@ -71,9 +71,14 @@ def import_installed() -> None:
 
 def _said(error: BaseException, name: str) -> str:
     """An error of a module in a line, with where in its file it was raised."""
-    file = name.rpartition(".")[2]
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename).stem == file]
-    return f"{type(error).__name__}: {error}" + (f" (line {lines[-1]})" if lines else "")
+    lines = lines_in(error, name)
+    return f"{type(error).__name__}: {error}" + (f" (line {lines[-1].lineno})" if lines else "")
+
+
+def lines_in(error: BaseException, *words: str) -> list[traceback.FrameSummary]:
+    """The lines of files or modules, as --import names them, through which an error came."""
+    stems = {Path(word).stem if word.endswith(".py") else word.rpartition(".")[2] for word in words}
+    return [each for each in traceback.extract_tb(error.__traceback__) if Path(each.filename).stem in stems]
 
 
 def command(*words: object) -> str:

@@ -91,7 +91,7 @@ def test_a_prompt_of_ones_own_is_continued_by_futures(dense_run: Path, tmp_path:
     [
         (("--futures", "3"), "--futures 3: says how frames are drawn; --sample draws them"),
         (("--temperature", "0.5"), "--temperature 0.5: says how"),
-        (("--sample", "--temperature", "0"), "--temperature 0.0: lies above 0"),
+        (("--sample", "--temperature", "0"), "--temperature 0.0: must lie above 0"),
         (("--sample", "--futures", "0"), "--futures 0: must lie between 1 and 64"),
         (("--sample", "--sample-seed", "-1"), "--sample-seed -1: must lie between"),
     ],
