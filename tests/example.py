@@ -3,8 +3,10 @@
 Of what takes hours, or a film that is not kept here, the pictures stay as they are: permanence.png, film.png.
 """
 
+import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -17,20 +19,33 @@ DRAWN = "data.png", "neuron.png", "spatial.png", "temporal.png", "horizon.png"
 KEPT = "config.json", "checkpoint.safetensors", "results.json"
 """What drawing them again needs of its run."""
 
+NOWHERE = {"machine": {}, "commit": None, "uncommitted_diff": None}
+
+
+def keep(run: Path) -> None:
+    """Keep those files; config.json without what is true of one machine and one checkout alone."""
+    folder = EXAMPLE / run.name
+    folder.mkdir(exist_ok=True)
+    for name in KEPT:
+        shutil.copy(run / name, folder / name)
+    config = json.loads((run / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | NOWHERE, indent=2) + "\n")
+
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        sys.argv = ["framegen", "train"]  # what a run says of how it was made: the README's command
         run = framegen.train("video", name="video-1", track="disabled")
-        (EXAMPLE / run.folder.name).mkdir(exist_ok=True)
-        for name in KEPT:
-            shutil.copy(run.folder / name, EXAMPLE / run.folder.name / name)
+        keep(run.folder)
         for name in DRAWN:
             shutil.copy(run.folder / "figures" / name, EXAMPLE / name)
         shutil.copy(run.folder / "generated.gif", EXAMPLE / "generated.gif")
         with chromium() as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 800})
             page.goto(framegen.play(run.folder).resolve().as_uri())
+            page.keyboard.press("t")  # the tour begins with one neuron
+            page.wait_for_timeout(1500)  # until it has scrolled there
             page.screenshot(path=EXAMPLE / "play.png")
         many = framegen.train("video", seeds=64, track="disabled")
         shutil.copy(many.folder / "figures" / "members.png", EXAMPLE / "members.png")

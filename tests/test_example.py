@@ -7,7 +7,8 @@ import imageio.v3 as iio
 import numpy as np
 
 import framegen
-from tests.example import DRAWN, EXAMPLE, KEPT
+from framegen.machine.files import read_json
+from tests.example import DRAWN, EXAMPLE, KEPT, NOWHERE
 
 LEVELS, SHARE = 40, 1e-4
 """By so many levels of 255 this share of a picture's values may differ: the smallest arrow is more."""
@@ -27,3 +28,9 @@ def test_what_lies_in_runs_example_is_what_is_drawn_now(tmp_path: Path) -> None:
             assert drawn.shape == kept.shape, path.name
             apart = (np.abs(drawn - kept) > LEVELS).mean()
             assert apart < SHARE, f"{path.name}: python -m tests.example makes it anew"
+
+
+def test_it_says_nothing_of_a_machine() -> None:
+    config = read_json(EXAMPLE / "video-1" / "config.json", dict)
+    assert config["command"] == ["framegen", "train"]
+    assert {name: config[name] for name in NOWHERE} == NOWHERE
