@@ -22,6 +22,7 @@ _SMALL_BAR = replace(_BAR, size=8, bar=5, reach=1)
 _FILM = Film(flip=True, flip_vertical=True, reverse=True)
 
 _GRU, _WIDE_GRU = Recurrent("gru", 32), Recurrent("gru", 128)
+_CNN = ConvRecurrent("cnn", 16, 2, 3, 1, "residual")
 _CONVGRU = ConvRecurrent("convgru", 32, 2, 3, 4, "frame")
 _CONVLSTM = ConvRecurrent("convlstm", 128, 4, 5, 4, "frame")
 _PREDRNN = replace(_CONVLSTM, cell="predrnn")
@@ -58,6 +59,7 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
     "video-relu": (Orbit(), Recurrent("relu"), _ORBIT, "the same with relu units"),
     "video-mlp": (Orbit(), MLP(), _ORBIT, "the same data without memory: a feed-forward net"),
     "video-gru": (Orbit(), _GRU, _ORBIT, "the same data, a GRU with 32 units"),
+    "video-cnn": (Orbit(size=8), _CNN, replace(_ORBIT, epochs=5), "8x8 pixels, a CNN without memory"),
     "video-speeds": (_SPEEDS, Recurrent(), _ORBIT, "the 4-5-4 RNN where the light has one of 8 speeds"),
     "video-speeds-gru": (_SPEEDS, _GRU, _ORBIT, "the same with a GRU of 32 units"),
     "video-speeds-closed": (

@@ -6,7 +6,7 @@ from typing import Literal
 from framegen.config.checks import check, check_between
 
 Unit = Literal["tanh", "relu", "gru", "lstm", "mingru"]
-Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn"]
+Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn", "cnn"]
 Answer = Literal["frame", "residual", "motion"]
 
 
@@ -62,7 +62,7 @@ class ConvRecurrent(Model):
     """A convolutional recurrent net for video: patches of pixels -> recurrent layers -> answer."""
 
     cell: Cell = "minconvgru"
-    """Kind of recurrent layer; minconvgru is the fastest, predrnn has a second memory through the layers."""
+    """Kind of recurrent layer; minconvgru is the fastest, predrnn has a second memory, cnn has none."""
     hidden_size: int = 48
     """Hidden channels per layer."""
     num_layers: int = 2
@@ -89,6 +89,7 @@ class ConvRecurrent(Model):
             "convgru": (3, 3),
             "minconvgru": (2, 0),
             "predrnn": (7, 9),
+            "cnn": (1, 0),
         }[self.cell]
         products = of_input * (self.num_layers - 1) + of_hidden * self.num_layers
         return products * (self.hidden_size * self.kernel_size) ** 2

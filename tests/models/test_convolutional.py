@@ -17,7 +17,7 @@ from framegen.models.nets.predrnn import PredRNN, SpatiotemporalLSTM
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 
-CELLS: list[Cell] = ["convlstm", "convgru", "minconvgru", "predrnn"]
+CELLS: list[Cell] = ["convlstm", "convgru", "minconvgru", "predrnn", "cnn"]
 ANSWERS: list[Answer] = ["frame", "residual", "motion"]
 
 
@@ -112,7 +112,7 @@ def test_a_min_conv_gru_has_a_third_of_a_conv_grus_weights() -> None:
 def test_the_config_tells_the_weights_of_all_but_the_first_layer(cell: Cell) -> None:
     config = ConvRecurrent(cell, 8, 3, 5, 1, "frame")
     wide = build(config, (8, 4, 4), 0).get_submodule("recurrent")
-    first = {"convlstm": 4, "convgru": 3, "minconvgru": 2, "predrnn": 7}[cell] * (8 * 5) ** 2
+    first = {"convlstm": 4, "convgru": 3, "minconvgru": 2, "predrnn": 7, "cnn": 1}[cell] * (8 * 5) ** 2
     small = 24 * 8**2 * 3 if cell == "predrnn" else 0  # part of the 1x1 convolutions
     count = sum(p.numel() for name, p in wide.named_parameters() if not name.endswith("bias"))
     assert abs(count - first - config.weights) <= small

@@ -16,6 +16,17 @@ def at_rest(inputs: Tensor, hidden_size: int) -> Tensor:
     return inputs.new_zeros(inputs.shape[1], hidden_size, *inputs.shape[3:])
 
 
+class Memoryless(nn.Module):
+    """h_t = tanh(W * x_t): a layer of a plain CNN."""
+
+    def __init__(self, in_channels: int, hidden_size: int, kernel_size: int) -> None:
+        super().__init__()
+        self.inputs = nn.Conv2d(in_channels, hidden_size, kernel_size, padding=kernel_size // 2)
+
+    def forward(self, inputs: Tensor, state: None = None) -> tuple[Tensor, None]:
+        return self.inputs(inputs.flatten(0, 1)).tanh().unflatten(0, inputs.shape[:2]), None
+
+
 class ConvGRU(nn.Module):
     """z_t = sigmoid(W_z * x_t + U_z * h_{t-1})
     r_t = sigmoid(W_r * x_t + U_r * h_{t-1})

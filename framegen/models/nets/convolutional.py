@@ -5,12 +5,12 @@ from torch import Tensor, nn
 from framegen.config.models import ConvRecurrent
 from framegen.models.mixture import Mixture
 from framegen.models.nets.answers import Answer, to_patches
-from framegen.models.nets.conv_layers import ConvGRU, ConvLSTM, MinConvGRU
+from framegen.models.nets.conv_layers import ConvGRU, ConvLSTM, Memoryless, MinConvGRU
 from framegen.models.nets.density import ConvDensity, Net
 from framegen.models.nets.predrnn import PredRNN
 from framegen.models.predictor import State
 
-_LAYERS = {"convlstm": ConvLSTM, "convgru": ConvGRU, "minconvgru": MinConvGRU}
+_LAYERS = {"convlstm": ConvLSTM, "convgru": ConvGRU, "minconvgru": MinConvGRU, "cnn": Memoryless}
 
 
 class ConvRecurrentNet(Net):

@@ -104,12 +104,13 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
     """All runs that the claims need, by name.
 
     Args:
-        seeds: nets a run, at least 2; with density at most 8, whose measuring takes long. Those of 128 units
-            and more, and their rivals behind the bar, have 1.
+        seeds: nets a run, at least 2; with density at most 8, whose measuring takes long, CNNs at most 4.
+            Those of 128 units and more, and their rivals behind the bar, have 1.
         options: values that every run takes in place of its own.
     """
     eight = min(seeds, 8)
     speeds = {"period": 40, "speeds": tuple(range(1, 9))}
+    large = {"size": 8, "epochs": 20}
     brief = {"num_clips": 20_000, "epochs": 30}  # a fifth of its training
     runs = {
         "video": Planned("video", seeds),
@@ -129,6 +130,9 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "speeds-wide": Planned("video-speeds-closed", 1, {**brief, "closed_loop": 0}),
         "speeds-closed": Planned("video-speeds-closed", 1, brief),
         "speeds-lstm": Planned("video-speeds-gru", seeds, {"cell": "lstm"}),
+        "large-mlp": Planned("video-mlp", seeds, large),
+        "large-gru": Planned("video-gru", seeds, large),
+        "large-cnn": Planned("video-cnn", min(seeds, 4)),
         "bar-gru": Planned("sprites-small", 1),
         "bar-mingru": Planned("sprites-small", 1, {"cell": "mingru", "num_layers": 2}),
         "bar-mlp": Planned("sprites-small-mlp", 1, {"epochs": 20}),
