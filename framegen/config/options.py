@@ -32,8 +32,8 @@ class _Data:
 @dataclass(frozen=True, kw_only=True)
 class _Tracked(_Runs):
     track: Mode | None = None
-    """Weights & Biases; None: as WANDB_MODE says, else as the run was before; a new one is tracked offline,
-    into files that do not leave the machine, or online under `wandb agent`."""
+    """Weights & Biases; without it as WANDB_MODE says, else as the run was before; a new one is tracked
+    offline, into files that do not leave the machine, or online under `wandb agent`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class _Films:
     channels: Literal[1, 3] = 3
     """Channels of imported films: 1 is grey, 3 is colour."""
     fps: float | None = None
-    """Frames per second of imported films; None keeps each film's own."""
+    """Frames per second of imported films; without it each film's own."""
     strict: bool = False
     """Leave out a film of which a part cannot be read, instead of taking the rest of it."""
 
@@ -63,7 +63,7 @@ class _Experiment(_Tracked, _Data):
     """A population: a number of nets at once, of seeds 0, 1, 2, ..., or a list of seeds; in a search each
     trial is one, and its value their mean."""
     name: str | None = None
-    """Name of the run or the search; None takes the experiment's, with the next free number or "search"."""
+    """Name of the run or the search; without it the experiment's, with the next free number or "search"."""
     tags: tuple[str, ...] = ()
     """W&B's tags, beside WANDB_TAGS and the names of the task and the model."""
 
@@ -73,7 +73,7 @@ class Train(_Experiment):
     """Train a model. Everything about the run is left in runs/NAME."""
 
     group: str | None = None
-    """W&B's group of runs; None asks WANDB_RUN_GROUP, else the experiment."""
+    """W&B's group of runs; without it WANDB_RUN_GROUP's, else the experiment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Search(_Experiment):
     sampler_seed: int = 0
     """Seed of the sampler; with one worker, a search with the same seed tries the same."""
     storage: str | None = None
-    """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); None asks OPTUNA_STORAGE,
+    """Where trials are kept, as a database's URL (sqlite:///…, postgresql://…); without it OPTUNA_STORAGE's,
     else a journal file in runs/NAME, which machines with a shared folder share."""
 
 
@@ -118,15 +118,15 @@ class Continue(_Tracked, _Data, _Films):
     minutes: float = 5.0
     """How long the training may take on this machine; reading, measuring and drawing come on top."""
     start: str | None = None
-    """Where to go on from, as seconds, 0:12 or 1:02:03; None is the film's end."""
+    """Where to go on from, as seconds, 0:12 or 1:02:03; without it the film's end."""
     last: int | None = None
-    """Frames before that which the model sees; None: as many as training clips have, or as show a loop."""
+    """Frames before that which the model sees; without it as many as clips have, or as show a loop."""
     seed: int = 0
     """Seed of the model that is trained."""
     experiment: str = "clips"
     """Which model is trained, and how."""
     out: Path | None = None
-    """File to write: .mp4, .webm, .gif, .webp, or a folder of PNG; None: NAME-continued.mp4, or numbered."""
+    """File to write: .mp4, .webm, .gif, .webp, a folder of PNG; without it NAME-continued.mp4, numbered."""
     force: bool = False
     """Replace files that are there."""
 
@@ -180,35 +180,35 @@ class Generate(_OfRun):
     out: Path
     """File to write: .gif, .mp4, .webm, .webp, .png (film strip), .npy (numbers), or a folder of PNG."""
     num_frames: int | None = None
-    """Frames to generate; None: 40, or as many as --seconds says."""
+    """Frames to generate; without it 40, or as many as --seconds says."""
     seconds: float | None = None
     """Seconds to generate, instead of --num-frames."""
     prompt: Path | None = None
-    """Video, GIF, picture, folder of pictures, .npy or .npz to continue; None takes a test clip."""
+    """Video, GIF, picture, folder of pictures, .npy or .npz to continue; without it a test clip."""
     strict: bool = False
     """Refuse a prompt of which a part cannot be read, instead of taking the rest of it."""
     clip: int | None = None
-    """Which test clip to continue, instead of a --prompt; None: the first, 0."""
+    """Which test clip to continue, instead of a --prompt; without it the first, 0."""
     context: int | None = None
-    """Frames of the prompt that the model sees, the rest is the truth; None: all, or evaluation's choice."""
+    """Frames of the prompt that the model sees, the rest is truth; without it all, or evaluation's choice."""
     fps: float | None = None
-    """Frames per second of a video, 0.1 to 240; None: the prompt's own rate, or 10."""
+    """Frames per second of a video, 0.1 to 240; without it the prompt's own rate, or 10."""
     look: Look = "compare"
     """compare: labels, the prompt, and truth and error where known; clean: the generated frames alone."""
     scale: int | None = None
-    """Enlargement: width of one of the model's pixels; None: small frames are enlarged to be visible."""
+    """Enlargement: width of one of the model's pixels; without it small frames are enlarged to be visible."""
     sample: bool = False
     """Draw each frame from the model's density, instead of its mean; needs train --density 4."""
     temperature: float | None = None
-    """Temperature of --sample: 1 (also None) draws from the density; less draws likelier frames."""
+    """Temperature of --sample: 1, as without it, draws from the density; less draws likelier frames."""
     futures: int | None = None
     """Number of futures of one prompt, each drawn by --sample, side by side."""
     sample_seed: int | None = None
-    """Seed of --sample: the same seed draws the same frames; None is 0."""
+    """Seed of --sample: the same seed draws the same frames; without it 0."""
     device: Device = "auto"
     """Where to compute."""
     seed: int | None = None
-    """Which member of a population; None takes the median one."""
+    """Which member of a population; without it the median one."""
     force: bool = False
     """Replace --out where it exists; a prompt is never replaced."""
 
@@ -219,7 +219,7 @@ class Play(_OfRun):
     push its units. One file, which needs no network."""
 
     out: Path | None = None
-    """File to write, .html; None: play.html in the run's folder."""
+    """File to write, .html; without it play.html in the run's folder."""
     force: bool = False
     """Replace --out where it exists."""
 
@@ -260,4 +260,4 @@ class ShowData(_Data):
     size: int = 64
     """Longer side at which a film is shown, in pixels; a data set has its own."""
     out: Path | None = None
-    """Folder for the pictures; None: the data set's own, or for a film the folder of the data sets."""
+    """Folder for the pictures; without it the data set's own, or for a film the folder of the data sets."""

@@ -96,7 +96,7 @@ class _World(_Made):
 
 @dataclass(frozen=True)
 class Orbit(_World):
-    """A light that circles the picture at one of a few constant speeds, seen through pixel noise."""
+    """A light that circles the picture at a constant speed, either way round, seen through pixel noise."""
 
     sizes = 2, 64
     size: int = 2

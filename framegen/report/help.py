@@ -1,15 +1,16 @@
 """What `framegen COMMAND --help` says: values in words, and of a training the options that matter most."""
 
+import ast
 import inspect
 import re
-import shutil
-import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, make_dataclass, replace
-from itertools import zip_longest
+from collections.abc import Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, make_dataclass, replace
+from itertools import pairwise
+from textwrap import dedent
 from typing import Annotated, Any
 
-from tyro.conf import Suppress
+from tyro.conf import Suppress, arg
 from tyro.constructors import (
     ConstructorRegistry,
     PrimitiveConstructorSpec,
@@ -18,10 +19,10 @@ from tyro.constructors import (
 )
 
 from framegen.config.experiments import EXPERIMENTS, PARTS
-from framegen.config.options import Generate
 from framegen.config.reading import experiment_of, parse, usual_options
 from framegen.machine.plugins import command as typed
 from framegen.machine.progress import answer
+from framegen.report.folded import folded
 
 EXAMPLES = {
     "train": ["--epochs 30 --name mine", "--learning-rate 3e-3,1e-2    a run for each, compared"],
@@ -30,7 +31,7 @@ EXAMPLES = {
 MORE = """framegen experiments lists every EXPERIMENT, --help-all every option. framegen train --resume RUN
 goes on with a stopped training."""
 IN_WORDS = ConstructorRegistry()
-"""Makes tyro say NUMBER in place of INT, FLOAT and {None}|FLOAT, and none where there is no value."""
+"""Makes tyro say NUMBER in place of INT, FLOAT and {None}|FLOAT."""
 _WORDS = {
     r"\{None\}\|": "",
     r"\{None,": "{",
@@ -54,29 +55,23 @@ def show(command: str, kind: Any, words: Sequence[str]) -> None:
         begin = typed(command, name)
         examples = "\n".join(f"  {begin} {each}" for each in EXAMPLES[command])
         about = f"\n{name}: {EXPERIMENTS[name].description}.\n\n{examples}\n\n{MORE}\n"
-        more["default"] = usual if "--help-all" in words else _in_short(usual)
-        kind, command = type(more["default"]), f"{command} [EXPERIMENT]"
-    elif command == "generate":
-        kind = Generate
-    answer(*_wrapped(f"{inspect.getdoc(kind)}\n{about}"), "")
+        more["default"] = usual = _in_full(usual, "--help-all" in words)
+        kind, command = type(usual), f"{command} [EXPERIMENT]"
+    else:
+        kind = _shown(kind)
+    answer(*folded(f"{inspect.getdoc(kind)}\n{about}"), "")
     parse(kind, command, ["--help"], description="", registry=IN_WORDS, **more)
 
 
-@dataclass
+@dataclass(frozen=True)
 class ListExperiments:
     """List what can be trained."""
 
 
 def list_experiments() -> list[str]:
     """What can be trained, in lines of the terminal's width; those of plug-ins too."""
-    width = max(20, shutil.get_terminal_size().columns - 26)
-    told = [(name, textwrap.wrap(each.description, width)) for name, each in EXPERIMENTS.items()]
-    lines = [
-        f"{begin:<25}{line}"
-        for name, parts in told
-        for begin, line in zip_longest([name], parts, fillvalue="")
-    ]
-    return [*lines, "", "framegen train EXPERIMENT trains one; with --help its options are shown."]
+    lines = (f"  {name:<23}  {each.description}" for name, each in EXPERIMENTS.items())
+    return folded("\n".join([*lines, "", "framegen train EXPERIMENT trains one; --help shows its options."]))
 
 
 @IN_WORDS.primitive_rule
@@ -95,36 +90,48 @@ def _in_words(
     words = usual.metavar
     for pattern, word in _WORDS.items():
         words = re.sub(pattern, word, words)
-    return replace(
-        usual,
-        metavar=words,
-        str_from_instance=lambda value: (
-            usual.str_from_instance(value) if value not in (None, ()) else ["none"]
-        ),
-    )
+    return replace(usual, metavar=words)
 
 
-def _wrapped(text: str) -> list[str]:
-    """Paragraphs as lines of the terminal's width, at most 100; an indented line stays as it is.
-
-    Not left to tyro, which would make one line of each paragraph.
-    """
-    width = min(100, shutil.get_terminal_size().columns)
-    lines = re.sub(r"(?<=\S)\n(?=\S)", " ", text).splitlines()
-    return [
-        part for line in lines for part in ([line] if line[:1] == " " else textwrap.wrap(line, width) or [""])
-    ]
-
-
-def _in_short(options: Any) -> Any:
-    """The same options as an instance of a class that shows those in `_MATTER_MOST` alone."""
+def _in_full(options: Any, whole: bool) -> Any:
+    """The same options, of a `_shown` class; unless `whole`, it shows those in `_MATTER_MOST` alone."""
     kind, values = type(options), dict(vars(options))
-    values |= {name: _in_short(values[name]) for name in PARTS if name in values}
-    parts = [(name, type(values[name])) for name in PARTS if name in values]
+    values |= {name: _in_full(values[name], whole) for name in PARTS if name in values}
     is_ours = kind.__module__.startswith("framegen.")  # of a world of one's own every option is shown
-    rest = [each for each in fields(kind) if is_ours and each.name not in {*_MATTER_MOST, *PARTS}]
-    hidden = [(each.name, Annotated[each.type, Suppress], each.default) for each in rest]
+    hidden = {*values} - {*_MATTER_MOST, *PARTS} if is_ours and not whole else set[str]()
+    return _shown(kind, hidden, {name: type(values[name]) for name in PARTS if name in values})(**values)
+
+
+def _shown(kind: type[Any], hidden: Set[str] = frozenset(), parts: dict[str, type[Any]] | None = None) -> Any:
+    """A class of the same options, but for the hidden ones; each explains itself in one paragraph."""
+    told, given = _docstrings(kind), parts or {}
+    named = []
+    for each in fields(kind):
+        words = arg(help=told.get(each.name), help_behavior_hint=_default)
+        typed = Annotated[given.get(each.name, each.type), words]
+        typed = Annotated[typed, Suppress] if each.name in hidden else typed
+        named.append((each.name, typed, field(default=each.default, default_factory=each.default_factory)))
     names = {"__doc__": kind.__doc__, "__module__": kind.__module__}
     name = f"_Shown{kind.__name__}"  # a config that names a class finds the whole one
-    short = make_dataclass(name, [*parts, *hidden], bases=(kind,), frozen=True, kw_only=True, namespace=names)
-    return short(**values)
+    return make_dataclass(name, named, bases=(kind,), frozen=True, kw_only=True, namespace=names)
+
+
+def _default(value: str) -> str:
+    said = {"True": "on", "False": "off"}.get(value, value)
+    return "" if value in ("", "None") else f"(default: {said})"
+
+
+def _docstrings(kind: type[Any]) -> dict[str, str]:
+    """What stands below each field, in one line: tyro would end a line where the source does."""
+    found: dict[str, str] = {}
+    for each in reversed(kind.__mro__[:-1]):
+        with suppress(OSError, TypeError):  # a class that no file holds
+            for part in ast.walk(ast.parse(dedent(inspect.getsource(each)))):
+                body = part.body if isinstance(part, ast.ClassDef) else []
+                for named, below in pairwise(body):
+                    match named, below:
+                        case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                            found[name] = " ".join(text.split())
+                        case _:
+                            pass
+    return found
