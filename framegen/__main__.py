@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str | None]] = {
     "train": ("config.reading:read_train", "studies.grid:train_all", "print_all"),
     "train --resume": ("config.options:Resume", "commands.training:resume", "studies.grid:print_run"),
     "play": ("config.options:Play", "commands.playing:play", "print_played"),
-    "generate": ("config.reading:read_generate", "commands.generation:generate", None),
+    "generate": ("config.options:Generate", "commands.generation:generate", None),
     "draw": ("config.options:Draw", "commands.evaluation:draw", None),
     "experiments": ("report.help:ListExperiments", "report.help:list_experiments", None),
     "evaluate": ("config.options:Evaluate", "commands.evaluation:evaluate", "print_run"),
@@ -46,17 +46,17 @@ measured against the best that any predictor could do
 start here
   train [EXPERIMENT]       train a net, at first the article's, and draw it
   play RUN                 run its net in the browser
-  generate RUN --out FILE  let it continue a clip: clip.gif, clip.mp4
+  generate RUN --out FILE  write generated video: clip.gif, clip.mp4
   draw RUN                 draw its net and its curves again
 study
   experiments              list what train can train
   evaluate RUN             measure it against every baseline and the optimum
   compare RUN RUN          put finished runs side by side
-  probe RUN                measure what its nets know of what can be known
+  probe RUN                measure what can be read from its state
   search [EXPERIMENT]      search for the best options
   reproduce                test every claim of the article; write a report
 film
-  continue FILM            train on a film of your own, and let it go on
+  continue FILM            train on your own film, generate what comes next
   data import|list|show    bring films in, list them, look at them
 
 framegen COMMAND --help shows its options. framegen train --resume RUN goes on
@@ -78,7 +78,7 @@ def main() -> None:
         if words == ["--version"]:
             print(f"framegen {framegen.__version__}")
         elif _asks_for_commands(words):
-            print(HELP)
+            print_help()
         else:
             # A thread that waits for others leaves its core to whoever has work: where a machine has other
             # load, two that spin take twelve times as long. OpenMP asks once, as torch is loaded.
@@ -103,6 +103,13 @@ def main() -> None:
         said, code = _fault(error), 1
     print(f"framegen: {printable(said)}", file=sys.stderr)
     sys.exit(code)
+
+
+def print_help() -> None:
+    """Print the commands, at the terminal's width."""
+    from framegen.report.folded import folded
+
+    print(*folded(HELP, 80), sep="\n")
 
 
 def _asks_for_commands(words: list[str]) -> bool:
@@ -178,7 +185,7 @@ def _run(words: list[str]) -> None:
     import_installed()
     words = import_named(words)
     if _asks_for_commands(words):  # behind an --import
-        print(HELP)
+        print_help()
         return
     if os.environ.get("WORLD_SIZE", "1") == "1":
         _do(words)
@@ -196,6 +203,8 @@ def _do(arguments: list[str]) -> None:
     words = arguments[len(command.split()) :]
     if command == "train" and any(word.split("=")[0] == "--resume" for word in words):
         command = "train --resume"
+    if command.startswith("-"):
+        raise OptionError(f"{command}: options come after the command: framegen COMMAND {command}")
     if command not in COMMANDS:
         raise OptionError(
             f"{command}: no such command{nearest(command, COMMANDS)}; framegen --help lists them"

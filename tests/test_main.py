@@ -44,14 +44,24 @@ def test_help_names_every_command_on_one_screen(words: list[str], framegen: Runn
         )
 
 
+@pytest.mark.parametrize("command", ["", *(name for name in COMMANDS if "resume" not in name)])
+def test_help_has_no_line_longer_than_the_terminal_and_no_none(
+    command: str, framegen: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    out = framegen(*command.split(), "--help")[1]
+    assert max(len(line) for line in out.splitlines() if not line.startswith("usage:")) <= 60
+    assert not re.search(r"\bNone\b|\(default: (none)?\)", out)
+
+
 def test_the_experiments_are_listed(framegen: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     code, out, _ = framegen("experiments")
     assert code == 0
-    assert max(map(len, out.splitlines()[:-2])) <= 60
+    assert max(map(len, out.splitlines())) <= 60
     said = " ".join(out.split())
     for name, config in EXPERIMENTS.items():
-        assert re.search(rf"^{name} ", out, re.MULTILINE)
+        assert re.search(rf"^  {name} ", out, re.MULTILINE)
         assert config.description.split()[-1] in said
 
 
@@ -79,8 +89,9 @@ def test_help_is_in_words_and_says_what_matters_first(
     assert options[0] < options[1] >= named
     for out in (short, whole):
         assert "[EXPERIMENT]" in out
-        assert "(default: none)" in " ".join(out.replace("│", "").split())
-        assert not re.search(r"INT|FLOAT|STR|\{None|default: \)", out)
+        text = " ".join(out.replace("│", "").split())
+        assert "on top. Epochs, clips an epoch and pictures follow." in text
+        assert not re.search(r"INT|FLOAT|STR|None|False|default: \)", text)
     monkeypatch.setenv("COLUMNS", "200")
     known = set(re.findall(r"\w+", framegen("train", "video", "--help-all")[1]))
     assert set(re.findall(r"\w+", whole)) <= known  # no word is broken
@@ -141,7 +152,13 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["trian"], "did you mean train?"),
         (["train", "vidoe"], "did you mean video?"),
         (["train", "a\nb\x1b[2J"], r"framegen: a\nb\x1b[2J: no such experiment"),
-        (["train", "--epohcs", "3"], "--epochs"),
+        (["train", "--epohcs", "3"], "did you mean --epochs?"),
+        (["train", "--lr", "0.1"], "--lr: no such option; did you mean --learning-rate?"),
+        (["train", "--hidden=4"], "did you mean --hidden-size?"),
+        (["train", "--batch-length", "4"], "did you mean --batch-size"),
+        (["train", "sine"], "did you mean sine-lag, sine-next?"),
+        (["--seeds", "4", "train", "video"], "--seeds: options come after the command"),
+        (["experiments", "video"], "video: is one too many"),
         (["train", "--cell", "gruu"], "gru"),
         (["train", "sine-lag", "--noise", "0.1"], "--noise"),
         (["train", "video-mlp", "--cell", "gru"], "--cell"),
@@ -152,7 +169,7 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
         (["train", "--epochs", "many"], "many"),
         (["train", "sine-lag", "--lag", "21"], "--lag 21: is longer than the window"),
         (["generate", "run"], "--out"),
-        (["generate", "run", "--prompt", "a.png", "b.png", "--out", "c.gif"], "one too many"),
+        (["generate", "run", "--prompt", "a.png", "b.png", "--out", "c.gif"], "b.png: is one too many"),
         (["train", "--data", "films"], "framegen continue FILM"),
         (["train", "--name", "wandb"], "--name wandb: is a folder of framegen's own"),
         (["train", "video", "--video=a.mp4"], "framegen continue FILM"),
@@ -188,10 +205,16 @@ def test_a_run_that_does_not_exist_is_named_beside_those_that_do(
     assert "--runs-dir" in err
 
 
-def test_a_folder_without_a_run_is_named(framegen: Runner, tmp_path: Path) -> None:
-    code, _, err = framegen("train", "--resume", tmp_path)
-    assert code == 1
-    assert "is not a run folder" in err
+@pytest.mark.parametrize("command", [["train", "--resume"], ["evaluate"], ["draw"]])
+def test_a_folder_without_a_run_is_named_with_the_runs_in_it(
+    command: list[str], framegen: Runner, small_run: Path, tmp_path: Path
+) -> None:
+    for folder, held in (tmp_path, "no run is there"), (small_run.parent, str(small_run)):
+        code, _, err = framegen(*command, folder)
+        assert code == 1
+        assert f"{folder}: is not a run folder" in err
+        assert held in err
+        assert "--resume" not in err
 
 
 def test_an_empty_argument_is_no_folder(framegen: Runner) -> None:

@@ -176,7 +176,8 @@ def _files(prompt: Path) -> list[Path]:
 
 def _load(run: Path) -> Checkpoint:
     """The models of a run that can continue a prompt."""
-    if is_video(run) and not any((run / name).exists() for name in (CONFIG, checkpoint.CHECKPOINT)):
+    ours = CONFIG, f"*/{CONFIG}", checkpoint.CHECKPOINT
+    if is_video(run) and not any(any(run.glob(name)) for name in ours):
         first = f"{run}: is a video; the run comes first, the video after --prompt"
         raise OptionError(f"{first}: {command('generate', 'RUN', '--prompt', run)}")
     saved = checkpoint.load(run)

@@ -1,6 +1,7 @@
 """Named configurations, one per result that the project shows. A new one is a line here."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_type_hints
@@ -151,6 +152,11 @@ def suited(training: Training, model: Model, usual: Model) -> Training:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A suggestion for an error message, where a known word is close."""
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    """A suggestion for an error message: known words that begin so, or whose parts begin with its letters;
+    else the one that is close; else those that share a part."""
+    said, parts = word.strip("-"), {name: re.split("[-_ ]", name.strip("-")) for name in known}
+    initials = {name: "".join(part[:1] for part in each) for name, each in parts.items()}
+    begun = [name for name in parts if name.strip("-").startswith(said) or initials[name] == said]
+    close = begun or difflib.get_close_matches(word, parts, n=1)
+    found = close or [name for name, each in parts.items() if {*re.split("[-_ ]", said)} & {*each}]
+    return f"; did you mean {', '.join(found[:4])}?" if found else ""

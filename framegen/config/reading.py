@@ -11,8 +11,8 @@ import tyro
 
 from framegen.config.checks import check, option
 from framegen.config.config import Config
-from framegen.config.experiments import EXPERIMENTS, configure, nearest, values_of
-from framegen.config.options import Generate, Search, Train, TrainFilms
+from framegen.config.experiments import EXPERIMENTS, PARTS, configure, nearest, values_of
+from framegen.config.options import Search, Train, TrainFilms
 from framegen.config.tasks import Film
 from framegen.machine.errors import OptionError
 
@@ -22,9 +22,19 @@ VALUE = r"(?!--?[A-Za-z])"
 
 
 def parse(kind: Any, command: str, words: Sequence[str], **more: Any) -> Any:
-    """The options of a command, as an instance of their class. Ends the process where they cannot be read."""
-    config = tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands
-    return tyro.cli(kind, prog=f"framegen {command}", args=words, config=config, **more)
+    """The options of a command, as an instance of their class. Raises OptionError for a word too many, and
+    ends the process where a value cannot be read."""
+    more |= {"config": (tyro.conf.OmitArgPrefixes, tyro.conf.AvoidSubcommands), "return_unknown_args": True}
+    options, others = tyro.cli(kind, prog=f"framegen {command}", args=words, **more)
+    if not others:
+        return options
+    word, shows = others[0].partition("=")[0], f"framegen {command} --help shows what it takes"
+    if not word.startswith("-"):
+        pictures = "; the pictures of a film belong in a folder" if Path(word).is_file() else ""
+        raise OptionError(f"{word}: is one too many{pictures}; {shows}")
+    parts = [options, *(getattr(options, part) for part in PARTS if hasattr(options, part))]
+    likely = nearest(word, [option(name) for part in parts for name in vars(part)])
+    raise OptionError(f"{word}: no such option{likely}; {shows}")
 
 
 class Asked(NamedTuple):
@@ -80,16 +90,6 @@ def usual_options(command: str, name: str) -> Train | Search:
     usual = EXPERIMENTS[name]
     kind = Search if command == "search" else TrainFilms if isinstance(usual.task, Film) else Train
     return kind(task=usual.task, model=usual.model, training=usual.training)
-
-
-def read_generate(words: Sequence[str]) -> dict[str, Any]:
-    """The options of `generate`. Raises OptionError where something stands beside the run and the prompt."""
-    options, others = parse(Generate, "generate", words, return_unknown_args=True)
-    if others and not others[0].startswith("-"):
-        takes = "generate takes one RUN, and after --prompt one file or one folder"
-        folder = "(the pictures of a film belong in a folder)"
-        raise OptionError(f"{others[0]}: is one too many; {takes} {folder}")
-    return vars(parse(Generate, "generate", words) if others else options)
 
 
 def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:

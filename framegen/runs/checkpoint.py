@@ -15,6 +15,7 @@ from framegen.machine.plugins import command
 from framegen.models import build
 from framegen.models.parameters import load_weights
 from framegen.models.predictor import Predictor
+from framegen.runs.folder import read_config
 
 CHECKPOINT, RESUME = "checkpoint.safetensors", "resume.safetensors"
 SHOWN = "epoch.shown."
@@ -58,6 +59,7 @@ def load(path: Path | str) -> Checkpoint:
     """
     path = Path(path)
     if path.is_dir() and not (path / CHECKPOINT).exists():
+        read_config(path)
         way_out = f"{command('train', '--resume', path)} goes on with one that was stopped as it began"
         raise UserError(f"{path / CHECKPOINT}: no such file, so there is no trained model; {way_out}")
     path = path / CHECKPOINT if path.is_dir() else path

@@ -73,10 +73,14 @@ def find(run: Named, runs_dir: Path | str = "runs") -> Path:
     for path in (Path(run), runs_dir / run):
         if run and os.path.exists(path):  # noqa: PTH110 (says False where a name is too long)
             return path
-    known = sorted(path.parent.name for path in runs_dir.glob(f"*/{CONFIG}"))
-    hint = f"runs there: {', '.join(known)}" if known else "no run is there; `framegen train` makes one"
-    looked = f"neither as a path nor in {runs_dir.resolve()}"
-    raise UserError(f"{run}: no such run, {looked}; {hint}; --runs-dir names another folder of runs")
+    looked = f"{run}: no such run, neither as a path nor in {runs_dir.resolve()}"
+    raise UserError(f"{looked}; {runs_in(runs_dir)}; --runs-dir names another folder of runs")
+
+
+def runs_in(folder: Path) -> str:
+    """Which runs a folder holds, in words."""
+    known = sorted(str(path.parent) for path in folder.glob(f"*/{CONFIG}"))
+    return f"runs there: {', '.join(known)}" if known else "no run is there; `framegen train` makes one"
 
 
 @dataclass(frozen=True)
@@ -152,7 +156,7 @@ def read_config(run_dir: Path) -> Description:
     """Read the file of `write_config`. Raises UserError where the folder holds no run or a damaged one."""
     path = run_dir / CONFIG
     if not path.exists():
-        raise UserError(f"{run_dir}: is not a run folder (no {CONFIG})")
+        raise UserError(f"{run_dir}: is not a run folder (no {CONFIG}); {runs_in(run_dir)}")
     content = read_json(path, _Content)
     if "\0" in content.data_dir or len(content.data_dir) > MAX_PATH:
         raise UserError(f"{path}: is damaged: data_dir cannot be a folder")

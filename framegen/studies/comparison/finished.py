@@ -62,10 +62,11 @@ class Difference:
 
 def read_finished(folder: Path) -> Finished:
     """Raises UserError where the run has no results, or a file is damaged."""
+    config = read_config(folder).config
     results, errors = read_results(folder), None
     with suppress(UserError):
         errors = read_clip_errors(folder)
-    return Finished(folder, read_config(folder).config, results, errors)
+    return Finished(folder, config, results, errors)
 
 
 def in_order(folders: Sequence[Path]) -> list[Path]:
