@@ -1,9 +1,10 @@
 """Results as tables on the terminal."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +13,7 @@ from framegen.evaluation.image_quality import PICTURES
 from framegen.evaluation.likelihood import COVERAGE
 from framegen.evaluation.references import MEAN_FRAME
 from framegen.evaluation.results import ClosedLoop, Results
+from framegen.machine.errors import printable
 from framegen.report.standing import kept_weights, standing
 from framegen.tables import FORMATS, WITH_ERROR, cell, overview, rows_of
 
@@ -127,10 +129,32 @@ def _about(loop: ClosedLoop) -> str:
 
 def _print(console: Console, title: str, columns: Sequence[str], rows: dict[str, list[str]]) -> None:
     console.print(f"\n{title}", highlight=False)
-    table = Table(padding=(0, 1, 0, 0))
-    table.add_column("predictor", no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    for number, (name, row) in enumerate(rows.items()):
-        table.add_row(name, *row, style="bold" if number == 0 else None)
-    console.print(table)
+    print_table(console, ["predictor", *columns], rows, next(iter(rows)))
+
+
+def print_table(
+    console: Console, columns: Sequence[str], rows: Mapping[str, Sequence[str]], bold: str
+) -> None:
+    """A line a name, the `bold` one's in bold. No cell is cut: columns that find no room stand in a table
+    below, where the names stand again."""
+    first, *others = columns
+    widest = max(8, console.width // 3)
+    room = left = console.width - 3 - min(widest, max(map(cell_len, (*first.split("\n"), *rows))))
+    parts: list[list[int]] = [[]]
+    for place, column in enumerate(others):
+        cells = *column.split("\n"), *(row[place] for row in rows.values())
+        wide = 2 + max(map(cell_len, cells))
+        if wide > left and parts[-1]:
+            parts, left = [*parts, []], room
+        parts[-1].append(place)
+        left -= wide
+    for part in parts:
+        table = Table(padding=(0, 1, 0, 0))
+        table.add_column(first, overflow="fold", max_width=widest)
+        for place in part:
+            table.add_column(others[place], justify="right", overflow="fold")
+        for name, row in rows.items():
+            table.add_row(
+                printable(name), *(row[place] for place in part), style="bold" if name == bold else ""
+            )
+        console.print(table)

@@ -13,7 +13,7 @@ from framegen.config.config import Config
 from framegen.config.options import Train, TrainFilms
 from framegen.config.reading import Asked
 from framegen.config.training import FOLLOWING
-from framegen.data import determine
+from framegen.data.loading import determine
 from framegen.evaluation.results import finished
 from framegen.live.content import is_playable
 from framegen.machine.errors import OptionError

@@ -17,7 +17,7 @@ from framegen.config.keywords import Keywords
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Sine
 from framegen.config.training import Mode
-from framegen.data import load_data
+from framegen.data.loading import load_data
 from framegen.evaluation.results import finished
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text

@@ -17,8 +17,8 @@ from matplotlib.text import Text
 
 from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import MLP, Recurrent
-from framegen.data import load_data
 from framegen.data.clips import evenly
+from framegen.data.loading import load_data
 from framegen.models import build
 from framegen.report import data_pictures
 from framegen.report.figures import network, sine, terms

@@ -1,6 +1,8 @@
 """What stands in the tables of the terminal."""
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -36,8 +38,8 @@ def _results(horizon: int, errors: dict[str, float] = ERRORS) -> Results:
     return Results({name: CONVENTION[name] for name in METRICS}, {}, table, loop, (member,), 0, {})
 
 
-def _printed(print_it: Callable[[Results, Console], None], results: Results) -> str:
-    console = Console(width=80)
+def _printed(print_it: Callable[[Results, Console], None], results: Results, width: int = 80) -> str:
+    console = Console(width=width)
     with console.capture() as captured:
         print_it(results, console)
     return captured.get()
@@ -47,6 +49,13 @@ def _row(text: str, name: str) -> list[str]:
     """A table's cells behind a predictor's name."""
     line = next(line for line in text.splitlines() if name in line)
     return [cell.strip() for cell in line.split("│")[2:-1]]
+
+
+def test_a_narrow_terminal_gets_more_tables_and_every_number_whole() -> None:
+    wide, *narrow = (_printed(print_all_metrics, _results(12), width) for width in (200, 60, 40, 25))
+    for text in narrow:
+        assert Counter(re.findall(r"\d+\.\d+", text)) == Counter(re.findall(r"\d+\.\d+", wide))
+        assert "…" not in text
 
 
 def test_psnr_stands_one_five_and_ten_frames_on_as_far_as_the_horizon_goes() -> None:

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from framegen.evaluation.metrics import spread
 from framegen.machine.errors import printable
 from framegen.machine.plugins import command
-from framegen.report.tables import mean_of
+from framegen.report.tables import mean_of, print_table
 from framegen.studies.comparison.finished import Difference, Finished, best_of, differences, differing
 from framegen.tables import EXCESS_NOTE, NOTE, formatted
 
@@ -55,7 +54,7 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
         if _have_excess(runs):
             note += f" {EXCESS_NOTE}."
     best = best_of(runs)
-    _print(console, f"Test clips.{note}", *comparison(runs), best, len(differing(runs)))
+    _print(console, f"Test clips.{note}", *comparison(runs), best)
     deviation = "±: standard deviation over seeds; "
     said = deviation if any(len(run.results.members) > 1 for run in runs.values()) else ""
     if not differing(runs):
@@ -116,18 +115,9 @@ def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
     return mean if deviation is None else f"{mean} ± {formatted(metric, deviation)}"
 
 
-def _print(
-    console: Console, title: str, columns: Sequence[str], rows: Rows, bold: str, texts: int = 0
-) -> None:
-    """A line a run; the first `texts` columns may be folded, and one without any value is left out."""
+def _print(console: Console, title: str, columns: Sequence[str], rows: Rows, bold: str) -> None:
+    """A line a run; a column without any value is left out."""
     console.print(title, highlight=False)
-    table = Table(padding=(0, 1, 0, 0))
-    table.add_column("run", overflow="fold", min_width=min(8, max(map(len, rows))))
     told = [any(cells[place] != "-" for cells in rows.values()) for place in range(len(columns))]
-    for place, column in enumerate(columns):
-        if told[place]:
-            table.add_column(column, justify="right", no_wrap=place >= texts, overflow="fold")
-    for name, cells in rows.items():
-        style = "bold" if name == bold else None
-        table.add_row(printable(name), *itertools.compress(cells, told), style=style)
-    console.print(table)
+    shown = {name: [*itertools.compress(cells, told)] for name, cells in rows.items()}
+    print_table(console, ["run", *itertools.compress(columns, told)], shown, bold)

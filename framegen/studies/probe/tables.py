@@ -4,10 +4,10 @@ import statistics
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.table import Table
 
 from framegen.evaluation.metrics import numbers
 from framegen.machine.progress import count_of
+from framegen.report.tables import print_table
 from framegen.studies.probe.long_loops import AWAY, FADED, LAST
 from framegen.studies.probe.results import Attractor, Dynamics, LongLoop, Probe
 
@@ -33,15 +33,15 @@ def print_probe(found: Probe, console: Console) -> None:
     nets = len(found.members)
     trained = [f"median\nof {nets}", "lowest", "high-\nest"] if nets > 1 else ["net"]
     frames = [name.replace(" ", "\n") for name in found.frames]
-    table = _table("R^2, test clips", [*trained, "un-\ntrained", *frames])
+    rows = {}
     for name in found.meanings:
         values = numbers(found.values(name))
         shown = [statistics.median(values), *([min(values), max(values)] if nets > 1 else [])]
         untrained = statistics.median(numbers([each.readout.r2[name] for each in found.untrained]))
         alone = numbers([readout.r2[name] for readout in found.frames.values()])
-        table.add_row(name, *(f"{round(value, 3) + 0.0:.3f}" for value in (*shown, untrained, *alone)))
+        rows[name] = [f"{round(value, 3) + 0.0:.3f}" for value in (*shown, untrained, *alone)]
     _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
-    console.print(table)
+    print_table(console, ["R^2, test clips", *trained, "un-\ntrained", *frames], rows, "")
     for name, meaning in found.meanings.items():
         _say(console, f"{name}: {meaning}")
     if found.dynamics is not None:
@@ -52,14 +52,6 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False)
 
 
-def _table(first: str, columns: Sequence[str]) -> Table:
-    table = Table(padding=(0, 1, 0, 0))
-    table.add_column(first, no_wrap=True)
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
-    return table
-
-
 def _print_dynamics(found: Dynamics, console: Console) -> None:
     _say(
         console,
@@ -67,13 +59,12 @@ def _print_dynamics(found: Dynamics, console: Console) -> None:
         f"{found.clips} clips, judged by the last {LAST:.0%} of the frames:",
     )
     verdicts = [name.replace(" ", "\n") for name in VERDICT_TEXTS]
-    table = _table("net", [*verdicts, "away,\ndegrees", "brightness", "drift,\ndegrees\na frame"])
+    columns = ["net", *verdicts, "away,\ndegrees", "brightness", "drift,\ndegrees\na frame"]
     by_seed = {loop.seed: loop for loop in found.members}
-    for rank, seed in ranked(found):
-        table.add_row(f"{rank}: seed {seed}", *_row([by_seed[seed]]))
+    rows = {f"{rank}: seed {seed}": _row([by_seed[seed]]) for rank, seed in ranked(found)}
     if len(found.members) > 1:
-        table.add_row(f"all {len(found.members)}", *_row(found.members))
-    console.print(table)
+        rows[f"all {len(found.members)}"] = _row(found.members)
+    print_table(console, columns, rows, "")
     for name, meaning in VERDICT_TEXTS.items():
         _say(console, f"{name}: {meaning}")
     _say(console, cause(found.members))

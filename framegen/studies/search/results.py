@@ -8,12 +8,11 @@ from typing import Any, Literal
 from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from rich.table import Table
 
 from framegen.machine.files import json_text, write_text
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of
-from framegen.report.tables import Screen, print_results
+from framegen.report.tables import Screen, print_results, print_table
 from framegen.studies.search.found import Found
 from framegen.tables import formatted
 
@@ -77,13 +76,10 @@ def print_found(found: Found, **_: Any) -> None:
     """Print the result of `search`: the best trials, their number, and the best one's scores."""
     study, console = found.study, Screen()
     best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)
-    table = Table(title="The best trials, by the validation clips", title_justify="left", title_style="")
-    for name in ("trial", f"validation {metric}", *map(option, best[0].params)):
-        table.add_column(name, justify="right")
-    for place, trial in enumerate(best):
-        cells = trial.user_attrs[RUN], formatted(metric, trial.value), *map(_shown, trial.params.values())
-        table.add_row(*cells, style=None if place else "bold")
-    console.print(table)
+    console.print("The best trials, by the validation clips", highlight=False)
+    columns = "trial", f"validation {metric}", *map(option, best[0].params)
+    rows = {t.user_attrs[RUN]: [formatted(metric, t.value), *map(_shown, t.params.values())] for t in best}
+    print_table(console, columns, rows, best[0].user_attrs[RUN])
     ends = Counter(map(end_of, study.get_trials(deepcopy=False, states=ENDED)))
     counts = ", ".join(f"{count} {end}" for end, count in ends.items())
     console.print(f"{count_of(ends.total(), 'trial')}: {counts}", highlight=False)

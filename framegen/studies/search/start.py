@@ -15,7 +15,7 @@ from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
-from framegen.data import determine, load_data
+from framegen.data.loading import determine, load_data
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.device import choose_device
 from framegen.machine.errors import OptionError, UserError
