@@ -15,8 +15,8 @@ from framegen.config.experiments import EXPERIMENTS
 from framegen.config.models import Model
 from framegen.config.tasks import Task
 from framegen.config.training import Training
-from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips
+from framegen.data.loading import load_data
 from framegen.models import module
 from framegen.models.predictor import Predictor, State
 
@@ -44,7 +44,7 @@ class Conv(Model):
 def bounce(config: Bounce, start: Tensor, num_frames: int = 12) -> Tensor:
     """(N,) first places -> clips (N, num_frames, 1, size, size)."""
     last = config.size - 1
-    place = (start[:, None] + torch.arange(num_frames)) % (2 * last)  # (N, T)
+    place = (start[:, None] + torch.arange(num_frames)) % max(1, 2 * last)  # (N, T)
     column = torch.where(place > last, 2 * last - place, place)
     row = nn.functional.one_hot(column, config.size).float()[:, :, None, None]  # (N, T, 1, 1, size)
     return row * nn.functional.one_hot(torch.tensor(last // 2), config.size)[:, None]

@@ -45,6 +45,16 @@ def test_what_can_be_drawn_is_drawn(run: Path) -> None:
     assert (run / "generated.gif").exists()
 
 
+def test_clips_of_one_number_a_frame_are_drawn_as_clips(
+    tmp_path: Path, places: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = train("bounce", "one", "disabled", tmp_path, places[1], show=False, size=1, epochs=1).folder
+    assert "was not drawn" not in capsys.readouterr().err
+    drawn = {path.name for path in (folder / "figures").iterdir()}
+    assert {"data.png", "data.gif"} <= drawn
+    assert "training.gif" not in drawn
+
+
 def test_every_command_takes_it(run: Path, framegen: Runner, tmp_path: Path) -> None:
     before = (run / "results.json").read_bytes()
     with pytest.MonkeyPatch.context() as patch:

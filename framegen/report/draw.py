@@ -90,7 +90,7 @@ def draw_epoch(run: Run, epoch: int, windows: Mapping[int, Tensor]) -> dict[str,
         What was made, by its name in W&B.
     """
     if run.data.carry_state:
-        if run.data.frame_shape != (1, 1, 1):
+        if not _is_signal(run.data):
             return {}
         out = run.folder / "figures" / f"windows-epoch-{epoch:03}.png"
         drawn = could_make(out, lambda: _draw_windows(out, run.data, epoch, windows))
@@ -226,9 +226,9 @@ def _draw_clips(run: Run, still: Path, animation: Path) -> None:
 def _draw_data(run: Run, results: Results) -> list[Path]:
     """The data: clips side by side; or of samples the first window, and how the training went through them.
     What is made last is there only where nothing is missing."""
-    folder, samples = run.folder / "figures", run.data.frame_shape == (1, 1, 1)
+    folder = run.folder / "figures"
     still, animation, training = (folder / name for name in ("data.png", "data.gif", "training.gif"))
-    if not samples:
+    if not _is_signal(run.data):
         return [still, animation] if could_make(still, lambda: _draw_clips(run, still, animation)) else []
     epochs = (results.training and results.training.epochs) or run.config.training.epochs
     inputs, labels = (each.flatten() for each in run.data.train.batch(slice(0, 1)))
@@ -238,6 +238,11 @@ def _draw_data(run: Run, results: Results) -> list[Path]:
         still: lambda: style.save(figure, still),
     }
     return [path for path, make in made.items() if could_make(path, make)]
+
+
+def _is_signal(data: Data) -> bool:
+    """Whether it is one stream of samples, gone through in windows."""
+    return data.carry_state and data.frame_shape == (1, 1, 1)
 
 
 def _settled(trace: Trace) -> int:
