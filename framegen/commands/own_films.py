@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import Unpack
 
 from framegen.commands import training
+from framegen.config.checks import check
 from framegen.config.config import Config
 from framegen.config.experiments import configure
 from framegen.config.keywords import FilmKeywords
+from framegen.config.models import MotionFilter
 from framegen.config.tasks import Film
 from framegen.config.training import Mode
 from framegen.data.film import longest_clip
 from framegen.data.films.dataset import MANIFEST
-from framegen.data.films.importing import import_films
+from framegen.data.films.facts import probe
+from framegen.data.films.importing import MAX_SIZE, import_films
+from framegen.data.films.pictures import MULTIPLE, frame_size
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.data.films.splits import LEAST_CLIP, frames_needed
 from framegen.evaluation.results import finished
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted
 from framegen.machine.progress import count_of, say
+from framegen.models.nets.motion_filter import SMALLEST
 from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
 
@@ -118,13 +123,28 @@ def on_films(
     if not isinstance(config.task, Film):
         raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
     paths = as_paths(films)
-    digests = sorted({content_digest(film.path) for film in find_films(paths)})
+    found = [film.path for film in find_films(paths)]
+    if isinstance(config.model, MotionFilter):
+        _check_size(found[0], size, config.task.crop)
+    digests = sorted(set(map(content_digest, found)))
     stem = re.sub(r"[^A-Za-z0-9]+", "-", paths[0].resolve().stem).strip("-")[:40] or "film"
     name = f"{stem}-{_short(repr((digests, size, channels, fps)))}"
     folder = import_films(paths, name, size, channels, fps, data_dir, show, strict)
     task = replace(config.task, dataset=name, digest=content_digest(folder / MANIFEST))
     config = replace(config, task=task)
     return _shortened(config, task, Path(data_dir), show) if shorten else config
+
+
+def _check_size(film: Path, size: int, crop: int) -> None:
+    """Raises OptionError where the film's frames would be smaller than a motion filter takes them."""
+    try:
+        facts, sizes = probe(film), range(MULTIPLE, MAX_SIZE + 1, MULTIPLE)
+    except UserError:  # the import says why, and takes the other films
+        return
+    shapes = {each: frame_size((facts.height, facts.width), each) for each in sizes}
+    least = next((each for each in sizes if min(shapes[each]) - crop >= SMALLEST), size)
+    too_small = f"--size {size}: the model takes frames of at least {SMALLEST} pixels a side"
+    check(size >= least, f"{too_small}; --size {least} is the least for {film}")
 
 
 def _short(text: str) -> str:

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Film
-from framegen.data.clips import SPLITS, Data, Split, TensorClips, evenly, to_float
+from framegen.data import SPLITS, Split
+from framegen.data.clips import Data, TensorClips, evenly, to_float
 from framegen.data.films.dataset import MANIFEST, Manifest, find_dataset, frames_of, open_split, read_manifest
 from framegen.data.films.sources import content_digest
 from framegen.machine.errors import OptionError, UserError
