@@ -21,9 +21,9 @@ from .config.tasks import Orbit as Orbit
 from .config.tasks import Sine as Sine
 from .config.tasks import Task as Task
 from .config.training import Training as Training
-from .data import load_data as load_data
 from .data.clips import Data as Data
 from .data.clips import TensorClips as TensorClips
+from .data.loading import load_data as load_data
 from .evaluation.register import register as register
 from .evaluation.results import Results as Results
 from .machine.errors import OptionError as OptionError

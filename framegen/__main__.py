@@ -33,11 +33,14 @@ COMMANDS: dict[str, tuple[str, str, str | None]] = {
     "reproduce": ("config.options:Reproduce", "studies.reproduce:reproduce", "print_findings"),
     "continue": ("config.options:Continue", "commands.continuing:continue_films", "print_films"),
     "data import": ("config.options:Import", "data.films.importing:import_films", "print_imported"),
-    "data list": ("config.options:ListData", "commands.datasets:list_datasets", "print_listed"),
+    "data list": ("config.options:ListData", "data.films.dataset:list_datasets", "print_listed"),
     "data show": ("config.options:ShowData", "commands.datasets:show", "print_shown"),
 }
 """The class of a command's options, or what makes its arguments of the words; what is called with these; and
 what prints the outcome, which without a module stands beside that."""
+
+LIGHT = {"experiments", "data list", "data import"}
+"""What imports no torch."""
 
 HELP = """\
 framegen: watch a recurrent net learn to generate video, one frame at a time,
@@ -120,7 +123,7 @@ def _say_what_loads(words: list[str]) -> None:
     """Importing torch takes seconds, in which nobody shall wonder whether anything happens."""
     command = _command(words)
     is_known = command in COMMANDS or words[0].startswith("--import")
-    is_light = command == "experiments" or bool(ASKS_HELP & {*words}) or "torch" in sys.modules
+    is_light = command in LIGHT or bool(ASKS_HELP & {*words}) or "torch" in sys.modules
     if sys.stderr and is_known and not is_light and os.environ.get("RANK", "0") == "0":
         print("loading PyTorch ...", file=sys.stderr, flush=True)
 

@@ -19,7 +19,7 @@ from framegen.config.config import Config
 from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
 from framegen.config.tasks import Orbit
 from framegen.config.training import Training
-from framegen.data import load_data
+from framegen.data.loading import load_data
 from framegen.models import build
 from framegen.runs.run import Run, load
 from framegen.training.engine import TorchEngine

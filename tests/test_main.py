@@ -108,9 +108,12 @@ def test_something_is_said_before_anything_is_imported() -> None:
     assert (done.stdout, done.stderr) == ("set() passive\n", "loading PyTorch ...\n")
 
 
-def test_help_imports_no_torch() -> None:
+@pytest.mark.parametrize("words", ["--help", "data list", "data import --help"])
+def test_help_and_lists_import_no_torch(words: str) -> None:
     program = (
-        "import sys; sys.argv = ['framegen', '--help']; from framegen.__main__ import main; main();"
+        "import sys, contextlib, framegen.__main__ as main\n"
+        f"sys.argv = ['framegen', *{words.split()}]\n"
+        "with contextlib.suppress(SystemExit): main.main()\n"
         "sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from framegen.data.clips import SPLITS, evenly
+from framegen.data import SPLITS
+from framegen.data.clips import evenly
 from framegen.data.films.dataset import (
     MANIFEST,
     Manifest,
@@ -18,7 +19,6 @@ from framegen.data.films.dataset import (
     describe,
     find_dataset,
     frames_of,
-    names,
     open_split,
     read_manifest,
     unknown,
@@ -47,23 +47,6 @@ SAMPLED = 2000
 """Frames that statistics are taken over, evenly spread."""
 LOOKED_AT = 5000
 """Frames of a film in which shots are looked for: to go through a whole one may take long."""
-
-
-def list_datasets(data_dir: Path) -> dict[str, str]:
-    """Every data set of films in a folder, described in a sentence; one that is damaged says so."""
-    listed = {}
-    for name in names(data_dir):
-        try:
-            listed[name] = describe(read_manifest(data_dir / name))
-        except UserError as error:
-            listed[name] = str(error)
-    return listed
-
-
-def print_listed(listed: dict[str, str], data_dir: Path, **_: Any) -> None:
-    """Print the result of `list_datasets`."""
-    none = f"{data_dir}: holds no films; framegen data import FILM --name NAME brings some in"
-    answer(*(f"{name}: {text}" for name, text in listed.items()) if listed else (none,))
 
 
 def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> tuple[list[str], list[Path]]:

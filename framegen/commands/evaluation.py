@@ -12,10 +12,10 @@ from torch import nn
 from framegen.config.config import Config
 from framegen.config.experiments import configure
 from framegen.config.tasks import Task
-from framegen.data import determine, load_data
 from framegen.data.clips import Data
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
+from framegen.data.loading import determine, load_data
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
 from framegen.evaluation.references import fit_references

@@ -11,9 +11,9 @@ from framegen.config.checks import MAX_SEED, check, check_range, check_type
 from framegen.config.models import Model, MotionFilter
 from framegen.config.options import Look
 from framegen.config.tasks import Orbit
-from framegen.data import load_data
 from framegen.data.clips import to_float
 from framegen.data.films.prompt import MAX_PROMPT_FRAMES, frame_rate, is_video, played_again, read_prompt
+from framegen.data.loading import load_data
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents

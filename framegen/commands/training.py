@@ -15,8 +15,8 @@ from framegen.config.config import Config, to_dict
 from framegen.config.experiments import configure
 from framegen.config.keywords import Keywords
 from framegen.config.training import Mode
-from framegen.data import determine, load_data
 from framegen.data.clips import Data
+from framegen.data.loading import determine, load_data
 from framegen.evaluation import results
 from framegen.evaluation.per_clip import write_clip_errors
 from framegen.evaluation.references import COPY_LAST, OPTIMUM

@@ -4,13 +4,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 CHUNK, CHUNK_BYTES = 100, 16 * 2**20
 """Clips that are processed at once: this number, or as many as fit into these bytes."""

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Drift, Sprites
-from framegen.data.clips import Data, Split
+from framegen.data import Split
+from framegen.data.clips import Data
 from framegen.data.kept import draws, load_kept
 
 MIDDLE = 0.5

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Orbit, Sprites, World
-from framegen.data.clips import SPLITS, Data, Split, TensorClips
+from framegen.data import SPLITS, Split
+from framegen.data.clips import Data, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors
 

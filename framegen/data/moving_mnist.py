@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import MovingMNIST
-from framegen.data.clips import SPLITS, Clips, Data, TensorClips, to_float
+from framegen.data import SPLITS
+from framegen.data.clips import Clips, Data, TensorClips, to_float
 from framegen.data.digits import load_digits
 from framegen.machine.errors import UserError
 from framegen.machine.files import blaming

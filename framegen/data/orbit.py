@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Orbit
-from framegen.data.clips import Data, Split
+from framegen.data import Split
+from framegen.data.clips import Data
 from framegen.data.kept import draws, load_kept, observed
 
 RADIUS = 0.7

@@ -50,7 +50,7 @@ def register(
         optimum: of a task whose best possible predictor is known, that one for its options and its data.
         experiments: by the names that `train` takes. UserError where one of framegen's has that name.
     """
-    from framegen.data import load_data
+    from framegen.data.loading import load_data
     from framegen.evaluation.references import optimal_predictor
     from framegen.models import module
 

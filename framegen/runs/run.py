@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 
 from framegen.config.config import Config
-from framegen.data import load_data
 from framegen.data.clips import Data
+from framegen.data.loading import load_data
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import RESULTS, Results, read_results
 from framegen.evaluation.scores import validate_references

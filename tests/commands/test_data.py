@@ -6,7 +6,8 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from framegen.commands.datasets import list_datasets, show
+from framegen.commands.datasets import show
+from framegen.data.films.dataset import list_datasets
 from framegen.machine.errors import UserError
 from tests.data.films import encode, scene
 

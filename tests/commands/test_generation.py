@@ -71,7 +71,7 @@ def test_an_array_holds_the_models_own_numbers(framegen: Runner, small_run: Path
     assert frames.dtype == np.float32
     assert frames.shape == (30, 1, 2, 2)
     saved = checkpoint.load(small_run)
-    from framegen.data import load_data
+    from framegen.data.loading import load_data
 
     data = load_data(saved.config.task, small_run.parent.parent / "data")
     assert data.test_frames is not None

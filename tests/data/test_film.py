@@ -14,11 +14,11 @@ from framegen.config.config import Config, from_json, to_dict
 from framegen.config.models import Recurrent
 from framegen.config.tasks import Film
 from framegen.config.training import Training
-from framegen.data import determine, load_data
 from framegen.data.clips import evenly
 from framegen.data.film import Windows
 from framegen.data.films.dataset import frames_of, read_manifest
 from framegen.data.films.importing import import_films
+from framegen.data.loading import determine, load_data
 from framegen.evaluation import references
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import json_text

@@ -12,9 +12,10 @@ import pytest
 import torch
 
 from framegen.config.tasks import MovingMNIST
-from framegen.data import load_data, moving_mnist
+from framegen.data import moving_mnist
 from framegen.data.clips import to_float
 from framegen.data.digits import load_digits
+from framegen.data.loading import load_data
 from framegen.data.moving_mnist import BouncingClips, tracks
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.errors import UserError

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from framegen.config.tasks import Orbit, Sine
-from framegen.data import load_data, orbit, sine
+from framegen.data import orbit, sine
 from framegen.data.kept import data_file
+from framegen.data.loading import load_data
 from framegen.machine.errors import UserError
 from framegen.models.baselines import AutoRegression
 from tests.conftest import SMALL, tensors

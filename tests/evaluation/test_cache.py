@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from framegen.config.tasks import Orbit
-from framegen.data import load_data
 from framegen.data.clips import Data
+from framegen.data.loading import load_data
 from framegen.evaluation import cache, scores
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import Results

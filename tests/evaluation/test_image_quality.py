@@ -10,8 +10,8 @@ from torch import Tensor
 
 from framegen.config.tasks import Orbit
 from framegen.data import clips as clips_module
-from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips, chunks, to_float
+from framegen.data.loading import load_data
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
 from framegen.evaluation.image_quality import (
     PICTURES,

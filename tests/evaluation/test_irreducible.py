@@ -14,7 +14,8 @@ from rich.console import Console
 from framegen.config.config import Config
 from framegen.config.models import MLP
 from framegen.config.tasks import LEVEL, Drift, Orbit, Sine, Sprites, Task
-from framegen.data import load_data, orbit, sprites
+from framegen.data import orbit, sprites
+from framegen.data.loading import load_data
 from framegen.evaluation import metrics
 from framegen.evaluation.irreducible import expected_frames, irreducible
 from framegen.evaluation.references import fit_references

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from framegen.config.tasks import Sprites
-from framegen.data import load_data, sprites
+from framegen.data import sprites
 from framegen.data.kept import hidden
+from framegen.data.loading import load_data
 from framegen.evaluation.clip_errors import one_step_errors
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.permanence import FEWEST, LONGEST, permanence

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from framegen.data import load_data
 from framegen.data.clips import Data, TensorClips, to_float
+from framegen.data.loading import load_data
 from framegen.evaluation import metrics
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
 from framegen.evaluation.references import fit_references

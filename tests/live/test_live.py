@@ -18,7 +18,8 @@ from framegen.commands.training import train
 from framegen.config.config import Config
 from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
 from framegen.config.tasks import Orbit, Sine
-from framegen.data import load_data, sine
+from framegen.data import sine
+from framegen.data.loading import load_data
 from framegen.evaluation.references import optimal_predictor
 from framegen.live import page as live_module
 from framegen.live.content import MAX_WEIGHTS, check_playable, content, optimum_of

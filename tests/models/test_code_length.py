@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites
-from framegen.data import load_data, sprites
+from framegen.data import sprites
 from framegen.data.drift import MIDDLE, spectrum
 from framegen.data.kept import hidden
+from framegen.data.loading import load_data
 from framegen.data.orbit import render
 from framegen.data.sprites import BRIGHT, DARK
 from framegen.evaluation.references import optimal_predictor

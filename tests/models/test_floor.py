@@ -14,8 +14,8 @@ from framegen.config.config import Config
 from framegen.config.models import MLP
 from framegen.config.tasks import MovingMNIST
 from framegen.config.training import Training
-from framegen.data import load_data
 from framegen.data.clips import Data
+from framegen.data.loading import load_data
 from framegen.data.moving_mnist import BouncingClips, draw
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors
 from framegen.evaluation.references import optimal_predictor

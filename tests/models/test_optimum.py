@@ -13,9 +13,10 @@ from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
 from framegen.config.tasks import LEVEL, Orbit
 from framegen.config.training import Training
-from framegen.data import load_data, orbit
+from framegen.data import orbit
 from framegen.data.clips import Data, TensorClips
 from framegen.data.kept import hidden
+from framegen.data.loading import load_data
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_mse
 from framegen.evaluation.references import fit_references, optimal_predictor
 from framegen.models.optima.bayes import BayesFilter

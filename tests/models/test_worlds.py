@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Drift, Sprites
-from framegen.data import load_data, sprites
+from framegen.data import sprites
 from framegen.data.drift import MIDDLE, SPREAD, sample, spectrum
 from framegen.data.kept import hidden
+from framegen.data.loading import load_data
 from framegen.data.sprites import BRIGHT, DARK
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors
 from framegen.evaluation.references import fit_references, optimal_predictor

@@ -16,7 +16,7 @@ from framegen.commands.continuing import continue_films
 from framegen.commands.own_films import train_on
 from framegen.commands.training import Enough, resume, train
 from framegen.config.experiments import configure
-from framegen.data import load_data
+from framegen.data.loading import load_data
 from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted
 from framegen.runs.run import Run

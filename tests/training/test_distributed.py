@@ -19,7 +19,7 @@ from torch import Tensor
 
 from framegen import __main__
 from framegen.commands import training
-from framegen.data import load_data
+from framegen.data.loading import load_data
 from framegen.evaluation.results import finished, read_results
 from framegen.machine.errors import OptionError, UserError
 from framegen.models import build

@@ -18,8 +18,8 @@ from framegen.commands.generation import generate as continue_prompt
 from framegen.config.config import Config
 from framegen.config.models import MLP, ConvRecurrent, Model, Recurrent
 from framegen.config.training import Engine, Training
-from framegen.data import load_data
 from framegen.data.clips import TensorClips
+from framegen.data.loading import load_data
 from framegen.machine.errors import OptionError
 from framegen.models import build
 from framegen.models.kernels import build as kernel

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from framegen.data.clips import SPLITS, Split
+from framegen.data import SPLITS, Split
 from framegen.data.films.pictures import Array, frame_size
 from framegen.data.films.sources import content_digest
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import check_file, read_json
-from framegen.machine.progress import count_of
+from framegen.machine.progress import answer, count_of
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -212,3 +213,20 @@ def frames_of(path: Path) -> Array:
 def _mapped(path: Path, inode: int, changed: int) -> Array:
     """One map a process, for a file as it is now."""
     return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def list_datasets(data_dir: Path) -> dict[str, str]:
+    """Every data set of films in a folder, described in a sentence; one that is damaged says so."""
+    listed = {}
+    for name in names(data_dir):
+        try:
+            listed[name] = describe(read_manifest(data_dir / name))
+        except UserError as error:
+            listed[name] = str(error)
+    return listed
+
+
+def print_listed(listed: dict[str, str], data_dir: Path, **_: Any) -> None:
+    """Print the result of `list_datasets`."""
+    none = f"{data_dir}: holds no films; framegen data import FILM --name NAME brings some in"
+    answer(*(f"{name}: {text}" for name, text in listed.items()) if listed else (none,))
