@@ -131,9 +131,10 @@ def clips_of(run: Run) -> tuple[list[dict[str, str]], int]:
     Where the target is not the next frame, they have targets of their own.
     """
     data = run.data
+    what = "test window" if data.carry_state else "test clip"
     if data.test_frames is None:
         inputs, targets = windows_of(data)
-        named = [{"name": f"test clip {k + 1}"} for k in range(len(inputs))]
+        named = [{"name": f"{what} {k + 1}"} for k in range(len(inputs))]
         pairs = zip(named, inputs, targets, strict=True)
         return [n | {"frames": _base64(x), "targets": _base64(y)} for n, x, y in pairs], inputs.shape[1]
     clips = data.test_frames
@@ -143,7 +144,7 @@ def clips_of(run: Run) -> tuple[list[dict[str, str]], int]:
     kinds = {k: name for name, members in data.kinds.items() for k in places if members[k]}
     found = [
         {
-            "name": f"test clip {k}" + (f", {kinds[k]}" if k in kinds else ""),
+            "name": f"{what} {k}" + (f", {kinds[k]}" if k in kinds else ""),
             "frames": _base64(clips[k, :length]),
         }
         for k in places

@@ -6,6 +6,7 @@ const push = (unit) => {
   play(false);
   Object.assign(ui, { chosen: unit, phase: 1 });
   change(pushed(settings, ui.t, unit));
+  reveal(find("neuron"), "nearest");
 };
 const reset = () => {
   play(false);
@@ -30,6 +31,7 @@ const choose = (by) => {
   const count = page.shape.hidden * page.shape.layers;
   ui.chosen = ui.chosen === null ? (by > 0 ? 0 : count - 1) : (ui.chosen + by + count) % count;
   show();
+  reveal(find("neuron"), "nearest");
 };
 const faster = (factor) => {
   ui.speed = clamp(ui.speed * factor, 0.5, 32);
@@ -123,7 +125,7 @@ drag(find("input"), ({ x, y }) => {
   play(false);
   ui.phase = 1;
   if (!course.given(ui.t))
-    return set("hint", "This frame is the net's own prediction: go back into the prompt to paint.");
+    return set("hint", `This ${thing} is the net's own prediction: go back into the prompt to paint.`);
   const [channels, rows, columns] = page.shape.frame;
   const { clientWidth, clientHeight } = find("input");
   if (page.shape.pixels === 1) {

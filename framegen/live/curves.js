@@ -35,7 +35,7 @@ const errorHeight = (row, part) => row.y + row.height * (1 - clamp(part, 0, 1));
 function drawErrors(context, row, { course, cell, steps }) {
   const range = errorRange(course.errors);
   if (!range) {
-    label(context, "nobody knows how this goes on", 4, row.y + 20);
+    label(context, "no truth is known here", 4, row.y + 20);
     return;
   }
   const [low, high] = range;

@@ -125,16 +125,15 @@ function drawFrame(context, frame, shape, range, x, y, size, colour = ink.net) {
 
 const SUBSCRIPT = /_\{(.*?)\}/;
 
-/** A line of text; "h_{t}" has a subscript. */
+/** A line of text; "h_{t}" has a subscript. Where `clear`, what lies behind it is hidden. */
 function label(
   context,
   text,
   x,
   y,
-  { align = "left", size = 12, colour = ink.soft, weight = 400, halo = false } = {},
+  { align = "left", size = 12, colour = ink.soft, weight = 400, clear = false } = {},
 ) {
   [context.textAlign, context.textBaseline, context.fillStyle] = ["left", "middle", colour];
-  [context.strokeStyle, context.lineWidth, context.lineJoin] = [ink.card, 4, "round"];
   const parts = text.split(SUBSCRIPT).map((part, k) => {
     const [font, down] = k % 2 ? [0.78 * size, 0.3 * size] : [size, 0];
     context.font = `${weight} ${font}px system-ui, sans-serif`;
@@ -142,9 +141,13 @@ function label(
   });
   const width = parts.reduce((sum, each) => sum + each.width, 0);
   let at = Math.round(x - { left: 0, center: width / 2, right: width }[align]);
+  if (clear) {
+    context.fillStyle = ink.card;
+    context.fillRect(at - 2, y - 0.65 * size, width + 4, 1.3 * size);
+    context.fillStyle = colour;
+  }
   for (const { part, font, down, width: wide } of parts) {
     context.font = font;
-    if (halo) context.strokeText(part, at, y + down);
     context.fillText(part, at, y + down);
     at += wide;
   }

@@ -46,30 +46,42 @@ function affine(matrix, x, bias) {
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
+/** The gates of a unit, from what the input, a(gate), and the memory, b(gate), bring to each. */
+const UNITS = {
+  gru(a, b) {
+    const r = sigmoid(a(0) + b(0));
+    return { r, z: sigmoid(a(1) + b(1)), n: Math.tanh(a(2) + r * b(2)) };
+  },
+  lstm(a, b) {
+    const [i, f, g, o] = [0, 1, 2, 3].map((gate) => a(gate) + b(gate));
+    return { i: sigmoid(i), f: sigmoid(f), g: Math.tanh(g), o: sigmoid(o) };
+  },
+  mingru: (a) => ({ z: sigmoid(a(0)), n: a(1) }),
+};
+
+/** The gates of every unit of a layer. */
+function gatesOf(cell, size, a, b) {
+  const at = (values, j) => (gate) => values[gate * size + j];
+  return Array.from({ length: size }, (_, j) => UNITS[cell](at(a, j), b && at(b, j)));
+}
+
 /** A layer's step: a is what the input brings to each gate, b what the memory brings; h, c are before. */
 const CELLS = {
   tanh: (size, a, b) => ({ h: a.map((value, j) => Math.tanh(value + b[j])) }),
   relu: (size, a, b) => ({ h: a.map((value, j) => Math.max(0, value + b[j])) }),
   mlp: (size, a) => ({ h: a.map(Math.tanh) }),
   gru(size, a, b, h) {
-    return {
-      h: h.map((before, j) => {
-        const reset = sigmoid(a[j] + b[j]);
-        const update = sigmoid(a[size + j] + b[size + j]);
-        const candidate = Math.tanh(a[2 * size + j] + reset * b[2 * size + j]);
-        return (1 - update) * candidate + update * before;
-      }),
-    };
+    const gates = gatesOf("gru", size, a, b);
+    return { h: h.map((before, j) => (1 - gates[j].z) * gates[j].n + gates[j].z * before) };
   },
   lstm(size, a, b, h, c) {
-    const gate = (k, j) => a[k * size + j] + b[k * size + j];
-    const cell = c.map(
-      (before, j) => sigmoid(gate(1, j)) * before + sigmoid(gate(0, j)) * Math.tanh(gate(2, j)),
-    );
-    return { h: cell.map((value, j) => sigmoid(gate(3, j)) * Math.tanh(value)), c: cell };
+    const gates = gatesOf("lstm", size, a, b);
+    const cell = c.map((before, j) => gates[j].f * before + gates[j].i * gates[j].g);
+    return { h: cell.map((value, j) => gates[j].o * Math.tanh(value)), c: cell };
   },
   mingru(size, a, b, h) {
-    return { h: h.map((before, j) => before + sigmoid(a[j]) * (a[size + j] - before)) };
+    const gates = gatesOf("mingru", size, a, b);
+    return { h: h.map((before, j) => before + gates[j].z * (gates[j].n - before)) };
   },
 };
 

@@ -3,7 +3,7 @@
 const MOST_TERMS = 8; // that are written out
 
 const minus = (text) => text.replace("-", "−");
-const digits = (value) => minus(value.toFixed(2));
+const digits = (value) => minus(value.toFixed(2).replace(/^-0\.00$/, "0.00"));
 
 const dot = (weights, values) => weights.reduce((sum, weight, i) => sum + weight * values[i], 0);
 
@@ -11,7 +11,7 @@ const dot = (weights, values) => weights.reduce((sum, weight, i) => sum + weight
 function products(weights, values) {
   const sum = digits(dot(weights, values));
   if (weights.length > MOST_TERMS) return `the sum of ${weights.length} products = ${sum}`;
-  const factor = (value) => (value < 0 ? `(${digits(value)})` : digits(value));
+  const factor = (value) => digits(value).replace(/^−.*/, "($&)");
   const terms = Array.from(weights, (weight, i) => `${digits(weight)}·${factor(values[i])}`);
   return `${terms.join(" + ").replaceAll("+ −", "− ")} = ${sum}`;
 }
@@ -23,33 +23,27 @@ const PLAIN = {
   mlp: (sum) => `tanh(${sum})`,
 };
 
-/** The formulas of a unit whose gates sum to `a` from below (with the bias) and to `b` from the memory. */
+/** The formulas of a unit from its gates. */
 const GATED = {
-  gru({ a, b, before, h }) {
-    const [reset, update] = [0, 1].map((gate) => sigmoid(a[gate] + b[gate]));
-    return [
-      ["h_{t−1}", "", before],
-      ["reset r", "σ(W_{r} x_{t} + U_{r} h_{t−1} + b_{r})", reset],
-      ["update z", "σ(W_{z} x_{t} + U_{z} h_{t−1} + b_{z})", update],
-      ["candidate n", "tanh(W x_{t} + b + r (U h_{t−1} + b′))", Math.tanh(a[2] + reset * b[2])],
-      ["h_{t}", "(1 − z) n + z h_{t−1}", h],
-    ];
-  },
-  lstm({ a, b, c, h }) {
-    const gate = (place) => sigmoid(a[place] + b[place]);
-    return [
-      ["input i", "σ(W_{i} x_{t} + U_{i} h_{t−1} + b_{i})", gate(0)],
-      ["forget f", "σ(W_{f} x_{t} + U_{f} h_{t−1} + b_{f})", gate(1)],
-      ["candidate g", "tanh(W x_{t} + U h_{t−1} + b)", Math.tanh(a[2] + b[2])],
-      ["output o", "σ(W_{o} x_{t} + U_{o} h_{t−1} + b_{o})", gate(3)],
-      ["cell c_{t}", "f c_{t−1} + i g", c],
-      ["h_{t}", "o tanh(c_{t})", h],
-    ];
-  },
-  mingru: ({ a, before, h }) => [
+  gru: ({ r, z, n, before, h }) => [
     ["h_{t−1}", "", before],
-    ["update z", "σ(W_{z} x_{t} + b_{z})", sigmoid(a[0])],
-    ["candidate n", "W x_{t} + b", a[1]],
+    ["reset r", "σ(W_{r} x_{t} + U_{r} h_{t−1} + b_{r})", r],
+    ["update z", "σ(W_{z} x_{t} + U_{z} h_{t−1} + b_{z})", z],
+    ["candidate n", "tanh(W x_{t} + b + r (U h_{t−1} + b′))", n],
+    ["h_{t}", "(1 − z) n + z h_{t−1}", h],
+  ],
+  lstm: ({ i, f, g, o, c, h }) => [
+    ["input i", "σ(W_{i} x_{t} + U_{i} h_{t−1} + b_{i})", i],
+    ["forget f", "σ(W_{f} x_{t} + U_{f} h_{t−1} + b_{f})", f],
+    ["candidate g", "tanh(W x_{t} + U h_{t−1} + b)", g],
+    ["output o", "σ(W_{o} x_{t} + U_{o} h_{t−1} + b_{o})", o],
+    ["cell c_{t}", "f c_{t−1} + i g", c],
+    ["h_{t}", "o tanh(c_{t})", h],
+  ],
+  mingru: ({ z, n, before, h }) => [
+    ["h_{t−1}", "", before],
+    ["update z", "σ(W_{z} x_{t} + b_{z})", z],
+    ["candidate n", "W x_{t} + b", n],
     ["h_{t}", "h_{t−1} + z (n − h_{t−1})", h],
   ],
 };
@@ -63,23 +57,25 @@ function neuronLines(course, t, number) {
   const { ih, hh, bi, bh, inputs } = net.stack[layer];
   const x = layer ? course.hidden[t].slice((layer - 1) * size, layer * size) : course.inputs[t];
   const memory = part(course.memory[t]);
-  const [a, b] = [affine(ih, x, bi), hh && affine(hh, memory, bh)];
-  const gates = (values) => GATES[net.cell].map((_, gate) => values[gate * size + j]);
   const h = course.hidden[t][number];
   const pushed = course.pushes.filter((each) => each.t === t && each.unit === number);
   const push = pushed.reduce((sum, each) => sum + each.amount, 0);
-  const unit = { a: gates(a), b: hh && gates(b), before: memory[j], c: course.cells[t][number], h: h - push };
-  const gated = GATED[net.cell]?.(unit) ?? [];
-  const lines = gated.map(([name, text, value]) => [name, `${text}${text && " = "}${digits(value)}`]);
-  if (net.cell in PLAIN) {
+  const lines = [];
+  if (net.cell in GATED) {
+    const gates = gatesOf(net.cell, size, affine(ih, x, bi), hh && affine(hh, memory, bh))[j];
+    const unit = { ...gates, before: memory[j], c: course.cells[t][number], h: h - push };
+    for (const [name, text, value] of GATED[net.cell](unit))
+      lines.push([name, `${text}${text && " = "}${digits(value)}`]);
+  } else {
     const row = (matrix, wide) => matrix.subarray(j * wide, (j + 1) * wide);
     const fromMemory = hh ? [dot(row(hh, size), memory)] : [];
     const parts = [dot(row(ih, inputs), x), ...fromMemory, bi[j] + (bh?.[j] ?? 0)];
     lines.push(["h_{t}", PLAIN[net.cell](hh ? "W x_{t} + U h_{t−1} + b" : "W x_{t} + b")]);
     lines.push(["W x_{t}", products(row(ih, inputs), x)]);
     if (hh) lines.push(["U h_{t−1}", products(row(hh, size), memory)]);
+    lines.push(["b", digits(parts.at(-1))]);
     const sum = parts.map(digits).join(" + ").replaceAll("+ −", "− ");
-    lines.push(["h_{t}", `${PLAIN[net.cell](sum)} = ${digits(unit.h)}`]);
+    lines.push(["h_{t}", `${PLAIN[net.cell](sum)} = ${digits(h - push)}`]);
   }
   if (push) lines.push(["h_{t}, pushed", digits(h)]);
   if (layer < net.layers - 1) return lines;

@@ -70,6 +70,7 @@ def live_page(run: Run, results: Results) -> str:
         data={**data, "small": small},
         frame=data["shape"]["frame"],
         pixels=pixels,
+        thing="frame" if pixels > 1 else "sample",
         small=small,
         recurrent=shape["cell"] != "mlp",
         levels=_levels(task),

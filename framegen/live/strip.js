@@ -8,12 +8,12 @@ function rowsOf(page, course, view) {
   const rows = curve
     ? [{ name: "", key: "curve", height: 150, draw: drawCurves }]
     : [
-        thumbs("goes in: the prompt, then its own predictions", course.inputs, ink.prompt),
+        thumbs("input: the prompt, then its own predictions", course.inputs, ink.prompt),
         thumbs("the net's prediction", course.outputs, ink.net),
         ...(page.best ? [thumbs("the optimum's prediction", course.best.outputs, ink.best)] : []),
-        thumbs("what came", course.truth, ink.truth),
+        thumbs("truth", course.truth, ink.truth),
       ];
-  if (!curve && !view.closed) rows[0].name = "goes in";
+  if (!curve && !view.closed) rows[0].name = "input";
   const units = course.net.hidden * course.net.layers;
   const heat = { name: view.apart ? "hidden units: difference to the undisturbed run" : "hidden units" };
   rows.push({ ...heat, key: "hidden", height: clamp(units * 14, 28, 160), draw: drawHeat });
@@ -23,7 +23,7 @@ function rowsOf(page, course, view) {
       height: 76,
       draw: drawBelief,
     });
-  const against = view.painted ? "the optimum's prediction" : "what came";
+  const against = view.painted ? "the optimum's prediction" : "the truth";
   rows.push({
     name: `error: mean squared difference to ${against}`,
     key: "error",
@@ -89,7 +89,7 @@ function paintStrip(context, width, height, strip, position, ratio) {
   );
   context.fillStyle = ink.ink;
   context.fillRect(x - 0.75, 0, 1.5, foot);
-  for (const row of strip.rows) label(context, row.name, GUTTER, row.y - 12, { halo: true });
+  for (const row of strip.rows) label(context, row.name, GUTTER, row.y - 12, { clear: true });
   drawTicks(context, strip);
   context.fillStyle = ink.ink;
   context.beginPath();

@@ -27,7 +27,7 @@ const TOUR = [
     part: "middle",
     chosen: true,
     text: () =>
-      `Step t: a hidden unit takes x_{t}${recurrent ? " and the last memory h_{t−1}" : ""}, ` +
+      `Step t: a hidden unit takes x_{t}${recurrent ? " and the previous hidden state h_{t−1}" : ""}, ` +
       `${ACTS[cell] ?? "and mixes them through its gates"}. ` +
       `That is its state h_{t}: it goes to the output y_{t}${recurrent ? " and to the next step" : ""}. ` +
       "The numbers stand under the net.",
@@ -50,7 +50,7 @@ const TOUR = [
     text: () =>
       `The same net, once for each of the ${steps0} steps, with the same weights. ` +
       (recurrent
-        ? "Each copy hands h_{t} to the next. So they run one after another, never in parallel."
+        ? "Each copy hands h_{t} to the next: here they run one after another."
         : "Nothing passes from copy to copy."),
   },
   recurrent && {
@@ -107,12 +107,17 @@ function mark(part) {
   if (!part) return;
   part.classList.add("marked");
   const dock = find("dock");
-  document.documentElement.style.scrollPadding = framed ? "" : `12px 0 ${dock.offsetHeight}px`;
-  const behavior = calm.matches ? "auto" : "smooth";
   // In a frame the caption stands between the net and the strip; else it is always in sight.
-  if (framed) return dock.scrollIntoView({ block: part.id === "strip" ? "start" : "end", behavior });
-  const room = innerHeight - dock.offsetHeight - 24;
-  return part.scrollIntoView({ block: part.clientHeight > room ? "start" : "center", behavior });
+  if (framed) return reveal(dock, part.id === "strip" ? "start" : "end");
+  return reveal(part, part.clientHeight > innerHeight - dock.offsetHeight - 24 ? "start" : "center");
+}
+
+/** Bring a part into sight, above the bar. */
+function reveal(part, block) {
+  const { style } = document.documentElement;
+  style.scrollPadding = framed ? "" : `12px 0 ${find("dock").offsetHeight}px`;
+  part.scrollIntoView({ block, behavior: calm.matches ? "auto" : "smooth" });
+  style.scrollPadding = ""; // else the bar's own buttons count as out of sight
 }
 
 /** The page is as it was before the tour. */

@@ -119,12 +119,13 @@ function drawStep(context, place, view, s, x, height) {
     ink.prompt,
   );
   drawFrame(context, course.outputs[s], shape, page.range, to - half, 22, place.thumb);
+  context.globalAlpha = 1; // letters are to be read at any step
   const style = { align: "center", colour: now ? ink.ink : ink.soft, weight: now ? 600 : 400 };
   label(context, `x_{${s + 1}}${course.given(s) ? "" : ", its own"}`, from, height - 10, style);
   label(context, `y_{${s + 1}}${page.nextFrame ? ` ≈ x_{${s + 2}}` : ""}`, to, 9, style);
   for (const units of place.columns.slice(1, -1)) {
     const { x: right, y } = units.at(-1);
-    label(context, `h_{${s + 1}}`, x + right, y + place.radius + 10, { ...style, halo: true });
+    label(context, `h_{${s + 1}}`, x + right, y + place.radius + 10, { ...style, clear: true });
   }
   if (view.off[s] && net.cell !== "mlp")
     label(context, "memory off", x - place.gap / 2, height / 2, {

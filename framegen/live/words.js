@@ -11,7 +11,7 @@ function showStep() {
   const { t } = ui;
   const { errors, truth } = course;
   set("now", `step ${t + 1} of ${settings.steps}`);
-  set("input-name", `${thing} ${t + 1} goes in`);
+  set("input-name", `input: ${thing} ${t + 1}`);
   set(
     "input-tag",
     course.given(t)
@@ -19,7 +19,7 @@ function showStep() {
         ? "your own"
         : settings.closed
           ? "prompt"
-          : "true frame"
+          : `true ${thing}`
       : "its own prediction",
   );
   find("input-tag").dataset.kind = course.given(t) ? "prompt" : "net";
@@ -28,7 +28,7 @@ function showStep() {
   set("net-error", short(errors.net[t]));
   set("best-error", short((errors.optimum ?? [])[t]));
   set("copy-error", short((errors.copy ?? [])[t]));
-  set("truth-name", truth[t] ? "what came" : "nobody knows");
+  set("truth-name", truth[t] ? "truth" : "no truth");
   set("hint", hint());
   find("seek").value = t + 1;
   find("memory")?.setAttribute("aria-pressed", !settings.off[t]);
@@ -52,11 +52,11 @@ function hint() {
     return `${unitName(push.unit)} was pushed ${way} at step ${push.t + 1}${more}: ${shown}.`;
   }
   if (settings.off[ui.t] && page.shape.cell !== "mlp")
-    return "The memory is off here: every step begins from h = 0, so the net knows one frame alone.";
+    return `The memory is off here: every step begins from h = 0, so the net knows one ${thing} alone.`;
   if (settings.painted && course.given(ui.t))
-    return "This prompt is yours: paint on any of its frames, and see what the net makes of it.";
+    return `This prompt is yours: paint on any of its ${thing}s, and see what the net makes of it.`;
   if (page.shape.cell === "mlp")
-    return "This net has no memory: each step knows one frame alone. Click a hidden unit to push it.";
+    return `This net has no memory: each step knows one ${thing} alone. Click a hidden unit to push it.`;
   return "Click a hidden unit: you see its formula, and push it up; again: down. See where the push goes.";
 }
 
@@ -69,7 +69,7 @@ function showSettings() {
   if (page.nextFrame) Object.assign(find("context"), { value: settings.context, disabled: !settings.closed });
   set(
     "context-text",
-    settings.closed ? `prompt: ${plural(settings.context, "frame")}` : "every frame is a true one",
+    settings.closed ? `prompt: ${plural(settings.context, thing)}` : `every ${thing} is a true one`,
   );
   find("clip").value = settings.painted ? "painted" : settings.clip;
   find("clip").querySelector("[value=painted]").hidden = !settings.painted;

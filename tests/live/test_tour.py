@@ -99,6 +99,19 @@ def test_the_numbers_of_a_neuron_can_be_computed_along(live: Opened) -> None:
                 reckoned = float(total.relu() if name == "relu" else total.tanh())
         assert reckoned == pytest.approx(h, abs=0.03), name
         assert numbers["h_{t}"] == pytest.approx(h, abs=0.0051), name
+        assert not any("\N{MINUS SIGN}0.00" in text for text in lines.values())
+        assert ("b" in lines) == (name in ("tanh", "relu", "mlp"))
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (400, 800)])
+def test_the_formula_of_a_unit_that_is_chosen_is_in_sight(
+    browser: Browser, played: Path, width: int, height: int
+) -> None:
+    with opened(browser, played, width, height=height) as live:
+        live.press("ArrowDown")
+        ends = "['neuron', 'dock'].map((id) => document.getElementById(id).getBoundingClientRect())"
+        assert live.get(f"(([shown, bar]) => shown.bottom - bar.top)({ends})") <= 1
 
 
 OVERLAPPING = """() => {
