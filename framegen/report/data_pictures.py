@@ -34,12 +34,14 @@ def sheet(numbers: list[int], clips: list[Tensor], total: int, value_range: Rang
     """The clips as film strips, (height, width, 3) uint8."""
     length, of_film = len(clips[0]), max(clips[0].shape[2:]) >= FILM
     shown = evenly(length, FRAMES_OF_FILM).tolist() if of_film else list(range(min(length, FRAMES)))
-    letters, left = 22, 96
+    letters = 22
+    font = ImageFont.load_default(letters)
+    left = round(font.getlength(f"clip {numbers[-1] + 1}")) + GAP
     across = (SHEET_WIDTH - STRIPS * (left + 2 * GAP)) // STRIPS // len(shown)
     width, height = _fitted(clips[0], min(across - GAP // 2, 150))
     lines, top = -(-len(clips) // STRIPS), 3 * letters + GAP
     canvas = Image.new("RGB", (SHEET_WIDTH, top + lines * (height + GAP) + GAP), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(letters)
+    draw = ImageDraw.Draw(canvas)
     heading = (
         f"{len(clips)} of {count_of(total, 'training clip')}, {count_of(len(shown), 'frame')} of {length}"
     )

@@ -139,7 +139,9 @@ def _losses(run: Run, results: Results) -> Figure:
         values = math.prod(run.data.frame_shape)
         return calibration.bits_curves(training, curve(metrics.epochs, "val/bits"), known, values)
     validation = curve(metrics.epochs, "val/mse")
-    return curves.loss_curves(training, validation, results.validation, len(results.members))
+    return curves.loss_curves(
+        training, validation, results.validation, len(results.members), run.data.carry_state
+    )
 
 
 def _horizon(results: Results) -> Figure:
@@ -262,4 +264,5 @@ def _shown(data: Data) -> Tensor:
 def _trajectories(model: RecurrentNet, data: Data) -> Figure:
     frames = _shown(data)
     kinds = {} if data.carry_state else {name: which[:SHOWN_CLIPS] for name, which in data.kinds.items()}
-    return curves.hidden_trajectories(model.hidden_states(frames.to(device_of(model))).cpu(), kinds)
+    hidden = model.hidden_states(frames.to(device_of(model))).cpu()
+    return curves.hidden_trajectories(hidden, kinds, "sample" if _is_signal(data) else "frame")

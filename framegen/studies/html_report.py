@@ -15,12 +15,14 @@ from framegen.report.figures.style import DPI
 from framegen.studies.claims.runs import Claim, Finding
 
 TEMPLATE = "report.html.jinja"
+NEURON = "neuron.png"
 
 
 def write_report(
     path: Path, claims: Mapping[int, Claim], findings: Mapping[int, Finding], live: str | None = None
 ) -> None:
-    """Write what was found of the claims, by their numbers, as one page; pictures and videos are inside.
+    """Write what was found of the claims, by their numbers, as one page; pictures and videos are inside, that
+    of a neuron first.
 
     Args:
         live: a whole page of its own, HTML, which is shown in a frame of the report; None: there is none.
@@ -28,8 +30,15 @@ def write_report(
     loader = PackageLoader(__package__ or "framegen.studies", package_path="")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     computed_with = f"Python {platform.python_version()}, torch {torch.__version__}"
+    pictures = [each for finding in findings.values() for each in finding.pictures]
+    first = next((each for each in pictures if each[0].name == NEURON), None)
+    sections = [
+        (number, claims[number], finding, [each for each in finding.pictures if each != first])
+        for number, finding in findings.items()
+    ]
     page = environment.get_template(TEMPLATE).render(
-        sections=[(number, claims[number], finding) for number, finding in findings.items()],
+        sections=sections,
+        first=first,
         live=live,
         source=_source,
         width=_width,

@@ -5,6 +5,7 @@ import math
 import re
 import signal
 import threading
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -262,6 +263,8 @@ def test_the_report_needs_nothing_but_itself(made: tuple[Runs, dict[int, Finding
     write_report(tmp_path / "report.html", CLAIMS, by_number)
     text, page = (tmp_path / "report.html").read_text(), _Page()
     page.feed(text)
+    neuron = next(path for path, _ in by_number[8].pictures if path.name == "neuron.png")
+    assert page.sources[0].endswith(b64encode(neuron.read_bytes()).decode())
     assert len(page.sources) == sum(len(finding.pictures) for finding in by_number.values())
     assert all(
         source.startswith(("data:image/png;base64,", "data:image/gif;base64,")) for source in page.sources

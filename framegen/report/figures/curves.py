@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from torch import Tensor
 
+from framegen.machine.progress import count_of
 from framegen.report.figures.style import (
     BLACK,
     BLUE,
@@ -73,25 +74,28 @@ def draw_curve(axes: Axes, curve: Curve, label: str, **style: Any) -> None:
         axes.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0)
 
 
-def loss_curves(train: Curve, validation: Curve, references: dict[str, float], members: int) -> Figure:
+def loss_curves(
+    train: Curve, validation: Curve, references: dict[str, float], members: int, stream: bool = False
+) -> Figure:
     """Training loss and validation mse over optimizer steps, with reference errors as level lines.
 
     Args:
         references: mse of other predictors on the validation clips, by name.
         members: how many nets are shown; of more than one, means and bands from the lowest to the highest.
+        stream: whether each epoch goes through one stream from its beginning, without a memory of it.
     """
     figure = new_figure(WIDTH, 4.6)
     axes = figure.subplots()
-    draw_curve(
-        axes, train, "training loss, each step", color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8
-    )
+    what = "training loss, each step" + "\n(peaks: an epoch begins, h = 0)" * stream
+    draw_curve(axes, train, what, color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8)
     draw_curve(axes, validation, "validation, each epoch", color=MODEL, linewidth=2)
     if members > 1:
         axes.set_title(f"{members} seeds: mean, and band from the lowest to the highest", fontsize=11)
+    floor = _floor({"model": validation.low or validation.values, "others": [*references.values()] or [1.0]})
     for name, style in _styles(list(references)).items():
-        axes.axhline(references[name], **style, label=f"{name}, {references[name]:.2g}")  # pyright: ignore[reportArgumentType]
-    others = list(references.values())
-    log_axis(axes, _floor({"model": validation.low or validation.values, "others": others}))
+        label = f"{name}, {references[name]:.2g}" + "\n(below the axis)" * (references[name] < (floor or 0))
+        axes.axhline(references[name], **style, label=label)  # pyright: ignore[reportArgumentType]
+    log_axis(axes, floor)
     finish(axes, "optimizer step", "mean squared error of one prediction")
     legend_below(axes, 2)
     return figure
@@ -171,8 +175,9 @@ def members(
     ):
         order, row = list(of_seeds), np.array(list(of_seeds.values()))
         mean, deviation = np.nanmean(row), np.nanstd(row, ddof=1)
-        axes.axhspan(mean - deviation, mean + deviation, color=MODEL, alpha=0.15, linewidth=0)
-        sd = f"mean {mean:.3f} ± {deviation:.3f}, standard deviation over the seeds"
+        low, high = np.clip((mean - deviation, mean + deviation), np.nanmin(row), np.nanmax(row))
+        axes.axhspan(low, high, color=MODEL, alpha=0.15, linewidth=0)
+        sd = f"mean {mean:.3f} ± {deviation:.3f}, standard deviation (band: within the seeds)"
         axes.axhline(mean, color=MODEL, linewidth=1.5, label=sd)
         axes.plot(range(1, len(order) + 1), row, "o", color=BLUE, markersize=4, label="a seed")
         for (name, seed), marker in zip(marked.items(), "^sv", strict=True):
@@ -211,13 +216,14 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
     return figure
 
 
-def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
+def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor], step: str = "frame") -> Figure:
     """Hidden states: one clip's units over time, and all clips in the plane of the two largest principal
     components.
 
     Args:
         hidden: (B, T, H).
         kinds: by name, which clips are of that kind, (B,) bool; each kind has a colour. {} draws all alike.
+        step: a frame of clips, or a sample of windows one after another.
     """
     figure = new_figure(WIDTH, 9)
     above, below = figure.subplots(2, 1)
@@ -225,8 +231,10 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
     colors = [BLUE, ORANGE, GREEN, MODEL, GREY, PINK, SKY, BLACK]
     for index, (unit, color) in enumerate(zip(units, colors, strict=False)):
         above.plot(range(1, len(unit) + 1), unit, color=color, linewidth=1.4, label=f"unit {index + 1}")
-    above.set_title(f"One clip: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
-    finish(above, "frame", "hidden state")
+    count = count_of(len(hidden), "clip") if step == "frame" else "Windows one after another"
+    first = "One clip" if step == "frame" else count
+    above.set_title(f"{first}: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
+    finish(above, step, "hidden state")
     legend_below(above, 4)
     flat = hidden.flatten(0, 1)
     plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
@@ -240,7 +248,7 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor]) -> Figure:
         below.plot([], [], color=color, label=name)
     if kinds:
         legend_below(below, 2)
-    below.set_title(f"{len(hidden)} clip{'s' if len(hidden) > 1 else ''} (dots: first frame)", fontsize=10)
+    below.set_title(f"{count} (dots: first {step})", fontsize=10)
     below.set_aspect("equal", adjustable="datalim")
     finish(below, "1st principal component of the hidden state", "2nd principal component")
     return figure

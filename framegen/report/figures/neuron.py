@@ -40,7 +40,7 @@ def neuron(trace: Trace, step: int) -> Figure:
     top = BOTTOM + ROW * (2 + len(found.inputs) + bool(found.memory) + len(found.memory))
     middle, height = (top + BOTTOM) / 2 - 0.1, top + 0.95
     figure, axes = canvas(WIDTH, height)
-    _write(axes, PRODUCT, top + 0.25, "value \N{MULTIPLICATION SIGN} weight = product", 10, DARK, ha="right")
+    _write(axes, PRODUCT, top + 0.25, "weight \N{MULTIPLICATION SIGN} value = product", 10, DARK, ha="right")
     y = _terms(axes, trace, of_frame, "x", found.inputs, top, middle)
     if found.memory:
         y = _terms(axes, trace, before, "h", found.memory, y, middle)
@@ -66,12 +66,12 @@ def _write(
 
 
 def _said(value: float) -> str:
-    """With its sign, so that all are equally long."""
+    """With its sign, but for 0."""
     return minus(f"{value:+.{DIGITS}f}")
 
 
 def _product(term: Term) -> str:
-    return f"{_said(term.value)} \N{MULTIPLICATION SIGN} {_said(term.weight)} = {_said(term.product)}"
+    return f"{_said(term.weight)} \N{MULTIPLICATION SIGN} {_said(term.value)} = {_said(term.product)}"
 
 
 def _terms(
@@ -187,8 +187,10 @@ def _words(axes: Axes, trace: Trace, found: Neuron, height: float) -> None:
         ("$W$, $U$ and $b$", "recurrent weights") if found.memory else ("$W$ and $b$", "weights")
     )
     row = f"Its weights are row {found.unit} of {letters}, as they were trained."
+    others = any(term.number is None for term in (*found.inputs, *found.memory))
     notes = (
         f"{row} Of all units it has the largest {listens} (sum of their sizes).\n"
+        f"{'Written out are those with the largest products. ' * others}"
         "Numbers have three decimals, and each follows from those beside it: you can compute it along.\n"
         "An arrow is as wide as its weight is large, blue above 0 and orange below."
     )

@@ -1,5 +1,6 @@
 """What the drawings of a net are put together from: units, frames, samples, legends; all in inches."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor
 
-from framegen.report.figures.style import BLACK, BLUE, GREY, RED, new_figure
+from framegen.report.figures.style import BLACK, BLUE, GREY, INPUT, RED, new_figure
 from framegen.report.figures.trace import GREYS, Scale, Trace
 
 FEW = 12
@@ -29,8 +30,8 @@ def write(axes: Axes, x: float, y: float, text: str, size: float, color: str = B
 
 
 def minus(number: str) -> str:
-    """A number, as it is written, with a real minus sign."""
-    return number.replace("-", "\N{MINUS SIGN}")
+    """A number, as it is written, with a real minus sign; 0 has no sign."""
+    return re.sub(r"^[+-](0\.?0*)$", r"\1", number).replace("-", "\N{MINUS SIGN}")
 
 
 def places(count: int, centre: Point, width: float, height: float) -> list[Point]:
@@ -96,7 +97,7 @@ def shown(axes: Axes, trace: Trace, step: int, coming_in: bool, centre: Point, s
     values = (trace.inputs if coming_in else trace.outputs)[step - 1]
     if trace.what == "sample":
         curve = (trace.inputs if coming_in else trace.labels)[:, 0]
-        colors = (RED, RED) if coming_in else (BLUE, BLACK)
+        colors = (INPUT, INPUT) if coming_in else (BLUE, BLACK)
         _sample(axes, curve, step - 1, values.item(), centre, size, colors)
         return 0.6 * size
     channels, *sides = trace.frame_shape

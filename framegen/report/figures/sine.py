@@ -10,11 +10,11 @@ from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
 from framegen.report.figures.strips import Picture
-from framegen.report.figures.style import BLACK, BLUE, GREY, RED, WIDTH, finish, new_figure
+from framegen.report.figures.style import BLACK, BLUE, GREY, INPUT, WIDTH, finish, new_figure
 
 WINDOWS_A_ROW = 3
 LOOKS = {
-    "input": {"color": RED, "linestyle": ":", "marker": "o", "markersize": 3, "linewidth": 1},
+    "input": {"color": INPUT, "linestyle": ":", "marker": "o", "markersize": 3, "linewidth": 1},
     "label": {"color": BLUE, "linewidth": 6, "alpha": 0.35},
     "prediction": {"color": BLACK, "linewidth": 1.8},
 }
@@ -31,7 +31,7 @@ def first_window(inputs: Tensor, labels: Tensor, next_sample: bool) -> Figure:
     axes = figure.subplots()
     time = np.arange(len(inputs)) / len(inputs)
     points = {"linestyle": "-", "linewidth": 0.8, "markersize": 7}
-    axes.plot(time, inputs, color=RED, marker="o", label="input: what the net is shown", **points)
+    axes.plot(time, inputs, color=INPUT, marker="o", label="input: what the net is shown", **points)
     label = "label: the next sample" if next_sample else "label: what it is to answer"
     axes.plot(time, labels, color=BLUE, marker="s", label=label, **points)
     axes.set_title(f"The data: the first window, {len(inputs)} samples of a sine", fontsize=14)
@@ -110,15 +110,13 @@ def training_pictures(
     for step in sorted(predictions):
         epoch, window = divmod(step, count)
         done.append(step)
-        for line, values in zip(
-            lines[window % 2], (inputs[window], labels[window], predictions[step]), strict=True
-        ):
-            line.set_data(range(1, samples + 1), values)
-        for side, title in enumerate(titles):
-            title.set(
-                color=BLACK if side == window % 2 else GREY, weight="bold" if side == window % 2 else "normal"
-            )
-        titles[window % 2].set_text(f"window {window + 1}")
+        for side, each in enumerate(done[-2:]):
+            place, look = each % count, (BLACK, "bold") if each == step else (GREY, "normal")
+            for line, values in zip(
+                lines[side], (inputs[place], labels[place], predictions[each]), strict=True
+            ):
+                line.set_data(range(1, samples + 1), values)
+            titles[side].set(text=f"window {place + 1}", color=look[0], weight=look[1])
         of_all = f"epoch {epoch + 1} of {epochs}, window {window + 1} of {count}"
         heading.set_text(f"{of_all}: mean squared error {errors[step]:.1e}")
         curve.set_data([each + 1 for each in done], [errors[each] for each in done])

@@ -1,12 +1,13 @@
 """One look for all figures: colour-blind-safe (Okabe and Ito), on opaque white, so they read on any page."""
 
 import io
+import math
 from pathlib import Path
 from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from framegen.machine.files import write_bytes
@@ -14,6 +15,9 @@ from framegen.machine.files import write_bytes
 BLUE, ORANGE, GREEN, RED, GREY, BLACK = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F", "#000000"
 
 PINK, SKY = "#CC79A7", "#56B4E9"
+
+INPUT = "#C1002B"
+"""A sine that goes in: red, as in the article, and not the orange of what is below 0."""
 
 PROMPT, MODEL, OPTIMUM, TRUTH = BLUE, RED, GREEN, BLACK
 
@@ -55,7 +59,8 @@ def log_axis(axes: Axes, bottom: float | None = None, along: Literal["x", "y"] =
     axis = axes.yaxis if along == "y" else axes.xaxis
     low, high = axis.get_view_interval()
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < 500 * low else (1,), numticks=20))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    powers = LogFormatterSciNotation(minor_thresholds=(math.inf, math.inf))
+    axis.set_major_formatter(powers if low < 1e-4 else FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
