@@ -94,8 +94,7 @@ def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tupl
     else:
         began = max(0.0, start - count / rate)
         frames = list(read_frames(film, (height, width), channels, rate, began, start))
-    if not frames:
-        raise OptionError(f"--start {start}: {film} has no frames before that")
+    check(len(frames) > 0, f"--start {start}: {film} has no frames before that")
     cut = cropped(np.stack(frames).transpose(0, 3, 1, 2), task.crop)
     prompt = to_float(torch.from_numpy(np.ascontiguousarray(cut)))
     if remembers and start is None:
@@ -197,9 +196,8 @@ def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | N
 def _check_start(start: float, film: Path) -> None:
     """Raises OptionError where a film has nothing to go on from."""
     length = probe(film).seconds
-    if start <= 0 or (length is not None and start > length):
-        lasts = "" if length is None else f" and lasts {length:.4g} s"
-        raise OptionError(f"--start {start:g}: {film} has frames after 0 s{lasts}; give a time between")
+    has = f"{film} has frames after 0 s" + ("" if length is None else f" and lasts {length:.4g} s")
+    check(0 < start <= (length or start), f"--start {start:g}: {has}; give a time between")
 
 
 def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
@@ -208,11 +206,8 @@ def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:
         stems = (film.stem if number == 1 else f"{film.stem}-{number}" for number in itertools.count(1))
         return ((Path(f"{stem}-continued.mp4"), Path(f"{stem}-compare.mp4")) for stem in stems)
     check(bool(out.name), f"--out {out}: is a folder that is there; name a file, or a new folder")
-    if out.suffix.lower() not in ANIMATIONS:
-        endings = ", ".join(ending for ending in ANIMATIONS if ending)
-        raise OptionError(
-            f"--out {out}: the ending says what to write: {endings}; without one, a folder of PNG"
-        )
+    known = f"the ending says what to write: {', '.join(filter(None, ANIMATIONS))}"
+    check(out.suffix.lower() in ANIMATIONS, f"--out {out}: {known}; without one, a folder of PNG")
     ending = out.suffix or ".mp4"
     return (
         (path, path.with_name(f"{path.stem.removesuffix('-continued')}-compare{ending}"))

@@ -9,20 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from framegen.data import SPLITS
+from framegen.config.tasks import SPLITS
 from framegen.data.clips import evenly
-from framegen.data.films.dataset import (
-    MANIFEST,
-    Manifest,
-    Shot,
-    clock,
-    describe,
-    find_dataset,
-    frames_of,
-    open_split,
-    read_manifest,
-    unknown,
-)
+from framegen.data.films import dataset
 from framegen.data.films.facts import Facts, probe
 from framegen.data.films.frames import USUAL_RATE, read_frames
 from framegen.data.films.importing import check_size
@@ -58,11 +47,11 @@ def show(what: str, data_dir: Path, size: int = 64, out: Path | None = None) -> 
 
     Raises UserError where it is neither, or cannot be read.
     """
-    if (data_dir / what / MANIFEST).is_file():
-        return _show_dataset(find_dataset(what, data_dir), out)
+    if (data_dir / what / dataset.MANIFEST).is_file():
+        return _show_dataset(dataset.find_dataset(what, data_dir), out)
     path = Path(what)
     if not path.exists():
-        raise unknown(f"{what}: no such file, and", data_dir)
+        raise dataset.unknown(f"{what}: no such file, and", data_dir)
     if path.is_dir() and (inside := [film.path for film in find_films([path])]) != [path]:
         raise UserError(f"{path}: is a folder of films; name one of them, such as {inside[0]}")
     return _show_film(path, size, out or data_dir)
@@ -75,13 +64,13 @@ def print_shown(shown: tuple[list[str], list[Path]], **_: Any) -> None:
 
 
 def _show_dataset(folder: Path, out: Path | None) -> tuple[list[str], list[Path]]:
-    manifest = read_manifest(folder)
-    arrays = {split: frames_of(open_split(folder, manifest, split)) for split in SPLITS}
+    manifest = dataset.read_manifest(folder)
+    arrays = {split: dataset.frames_of(dataset.open_split(folder, manifest, split)) for split in SPLITS}
     shots = [manifest.shots[index] for index in evenly(len(manifest.shots), ROWS)]
     rows = {}
     for shot in shots:
         chosen = evenly(shot.frames, COLUMNS).tolist()
-        label = f"{shot.split}  {shot.source}  {clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
+        label = f"{shot.split}  {shot.source}  {dataset.clock(shot.time)} + {shot.frames / shot.fps:.1f} s"
         rows[f"{label}  ({shot.frames} frames)"] = [arrays[shot.split][shot.row + index] for index in chosen]
     fps = float(np.median([shot.fps for shot in manifest.shots]))
     clips = [arrays[shot.split][shot.row : shot.row + shot.frames] for shot in shots[:TILES]]
@@ -110,8 +99,8 @@ def _new(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
-    lines = [describe(manifest)]
+def _statistics(manifest: dataset.Manifest, arrays: dict[str, Array]) -> list[str]:
+    lines = [dataset.describe(manifest)]
     for split in SPLITS:
         shots = manifest.of(split)
         films, seconds = len({shot.sha256 for shot in shots}), sum(shot.frames / shot.fps for shot in shots)
@@ -123,7 +112,7 @@ def _statistics(manifest: Manifest, arrays: dict[str, Array]) -> list[str]:
     return [*lines, note]
 
 
-def _measure(frames: Array, shots: list[Shot]) -> tuple[float, float]:
+def _measure(frames: Array, shots: list[dataset.Shot]) -> tuple[float, float]:
     """Mean brightness, and the median over frames of a pixel's mean absolute change; both in [0, 1]."""
     pairs = np.concatenate([np.arange(shot.row, shot.row + shot.frames - 1) for shot in shots])
     if len(pairs) == 0:

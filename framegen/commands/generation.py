@@ -82,9 +82,8 @@ def generate(
         frames, context, best = _test_clip(run, saved, clip or 0, context)
     else:
         frames, context = _from_file(prompt, saved, context, num_frames, strict)
-    if len(frames) < context:
-        given = prompt or f"--clip {clip or 0}"
-        raise OptionError(f"--context {context}: the prompt {given} has only {len(frames)} frames")
+    given = f"the prompt {prompt or f'--clip {clip or 0}'}"
+    check(len(frames) >= context, f"--context {context}: {given} has only {len(frames)} frames")
     shown, truth = frames[:context], frames[context : context + num_frames]
     if sample:
         clips, generator = shown.expand(futures or 1, *shown.shape), torch.Generator()
@@ -120,8 +119,7 @@ def _rate(fps: float | None, prompt: Path | None) -> float:
     if fps is None:
         own = None if prompt is None else frame_rate(prompt)
         return own if own is not None and low <= own <= high else FPS
-    if not low <= fps <= high:
-        raise OptionError(f"--fps {fps:g}: must lie between {low:g} and {high:g}")
+    check(low <= fps <= high, f"--fps {fps:g}: must lie between {low:g} and {high:g}")
     return fps
 
 
@@ -130,11 +128,10 @@ def _length(num_frames: int | None, seconds: float | None, fps: float) -> int:
         num_frames = FRAMES if num_frames is None else num_frames
         check_range("num_frames", num_frames, 1, MAX_FRAMES)
         return num_frames
-    if num_frames is not None:
-        raise OptionError(f"--seconds {seconds:g}: cannot be combined with --num-frames {num_frames}")
-    if not 0.5 < seconds * fps < MAX_FRAMES:
-        low, high = f"{1 / fps:.2g}", f"{MAX_FRAMES / fps:.2g} at {fps:.4g} frames a second"
-        raise OptionError(f"--seconds {seconds:g}: must lie between {low} and {high}")
+    both = f"--seconds {seconds:g}: cannot be combined with --num-frames {num_frames}"
+    check(num_frames is None, both)
+    ends = f"{1 / fps:.2g} and {MAX_FRAMES / fps:.2g} at {fps:.4g} frames a second"
+    check(0.5 < seconds * fps < MAX_FRAMES, f"--seconds {seconds:g}: must lie between {ends}")
     return round(seconds * fps)
 
 
@@ -142,15 +139,14 @@ def _check(
     prompt: Path | None, clip: int | None, strict: bool, out: Path, look: Look, scale: int | None
 ) -> None:
     """Raises OptionError where options contradict each other."""
-    if prompt is not None and clip is not None:
-        raise OptionError(f"--clip {clip}: is given beside --prompt {prompt}; give one of the two")
+    both = f"--clip {clip}: is given beside --prompt {prompt}; give one of the two"
+    check(prompt is None or clip is None, both)
     check(not strict or prompt is not None, "--strict: is about a --prompt; name one")
     check_type("look", look, Look)
-    if out.suffix.lower() == ".png" and look == "clean":
-        strip = f"--look clean: {out} would be a film strip, which has labels"
-        raise OptionError(f"{strip}; a name without ending makes a folder of PNG")
-    if out.suffix.lower() in (".png", ".npy") and scale is not None:
-        raise OptionError(f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are")
+    ending, strip = out.suffix.lower(), f"--look clean: {out} would be a film strip, which has labels"
+    check(ending != ".png" or look != "clean", f"{strip}; a name without ending makes a folder of PNG")
+    kept = f"--scale {scale}: {out} is not enlarged; videos and folders of PNG are"
+    check(ending not in (".png", ".npy") or scale is None, kept)
     check(scale is None or scale >= 1, f"--scale {scale}: must be at least 1")
 
 
@@ -189,13 +185,11 @@ def _load(run: Path) -> Checkpoint:
 
 def _model(run: Path, saved: Checkpoint, seed: int | None, device: str, sample: bool) -> Predictor:
     """The member that is asked for, where it is to compute."""
-    if seed is not None and seed not in saved.models:
-        seeds = ", ".join(map(str, saved.models))
-        raise OptionError(f"--seed {seed}: {run} has no such member; its seeds are {seeds}")
-    member = saved.models[saved.shown if seed is None else seed]
-    if sample and not member.has_density:
-        way_out = f"framegen train {saved.config.experiment} --density 4 trains one that says more"
-        raise OptionError(f"--sample: the model of {run} says its mean alone; {way_out}")
+    seed, seeds = saved.shown if seed is None else seed, ", ".join(map(str, saved.models))
+    check(seed in saved.models, f"--seed {seed}: {run} has no such member; its seeds are {seeds}")
+    member = saved.models[seed]
+    way_out = f"framegen train {saved.config.experiment} --density 4 trains one that says more"
+    check(member.has_density or not sample, f"--sample: the model of {run} says its mean alone; {way_out}")
     engine = saved.config.training.engine
     return fused.compiled(member.to(fused.device_for(member, engine, device)), engine)
 
@@ -225,12 +219,11 @@ def _test_clip(
     run: Path, saved: Checkpoint, index: int, context: int | None
 ) -> tuple[Tensor, int, Predictor | None]:
     """A test clip (T, C, H, W), how many of its frames are the prompt, and its best predictor if known."""
-    if not run.is_dir():
-        raise OptionError(f"{run}: is a checkpoint alone, without test clips; give it a --prompt to continue")
+    alone = f"{run}: is a checkpoint alone, without test clips; give it a --prompt to continue"
+    check(run.is_dir(), alone)
     data = load_data(saved.config.task, data_of(run))
     clips = data.test_frames
     if clips is None:
         raise OptionError(f"{run}: its task has no test clips to continue; give it a --prompt")
-    if not 0 <= index < len(clips):
-        raise OptionError(f"--clip {index}: the test clips are numbered 0 to {len(clips) - 1}")
+    check(0 <= index < len(clips), f"--clip {index}: the test clips are numbered 0 to {len(clips) - 1}")
     return to_float(clips[index]), context or data.context, optimal_predictor(saved.config.task, data)

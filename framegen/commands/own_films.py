@@ -19,7 +19,7 @@ from framegen.config.training import Mode
 from framegen.data.film import longest_clip
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.facts import probe
-from framegen.data.films.importing import MAX_SIZE, import_films
+from framegen.data.films.importing import MAX_SIZE, check_size, import_films
 from framegen.data.films.pictures import MULTIPLE, frame_size
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.data.films.splits import LEAST_CLIP, frames_needed
@@ -124,7 +124,7 @@ def on_films(
         raise OptionError(f"{config.experiment}: is not trained on films; {EXPERIMENT} is")
     paths = as_paths(films)
     found = [film.path for film in find_films(paths)]
-    if isinstance(config.model, MotionFilter):
+    if isinstance(config.model, MotionFilter) and len(found) == 1:
         _check_size(found[0], size, config.task.crop)
     digests = sorted(set(map(content_digest, found)))
     stem = re.sub(r"[^A-Za-z0-9]+", "-", paths[0].resolve().stem).strip("-")[:40] or "film"
@@ -136,15 +136,14 @@ def on_films(
 
 
 def _check_size(film: Path, size: int, crop: int) -> None:
-    """Raises OptionError where the film's frames would be smaller than a motion filter takes them."""
-    try:
-        facts, sizes = probe(film), range(MULTIPLE, MAX_SIZE + 1, MULTIPLE)
-    except UserError:  # the import says why, and takes the other films
-        return
-    shapes = {each: frame_size((facts.height, facts.width), each) for each in sizes}
-    least = next((each for each in sizes if min(shapes[each]) - crop >= SMALLEST), size)
+    """Raises OptionError where a motion filter cannot take the film's frames, for they are too small."""
+    check_size(size)
+    facts = probe(film)
+    least = size
+    while least < MAX_SIZE and min(frame_size((facts.height, facts.width), least)) - crop < SMALLEST:
+        least += MULTIPLE
     too_small = f"--size {size}: the model takes frames of at least {SMALLEST} pixels a side"
-    check(size >= least, f"{too_small}; --size {least} is the least for {film}")
+    check(least == size, f"{too_small}; --size {least} is the least for {film}")
 
 
 def _short(text: str) -> str:

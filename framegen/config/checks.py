@@ -1,5 +1,6 @@
 """Checks of the configs, and of arguments from Python."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,12 @@ def check(condition: bool, message: str) -> None:
     """Raises OptionError with the message where the condition does not hold."""
     if not condition:
         raise OptionError(message)
+
+
+def check_name(name: str, said: str) -> None:
+    """A folder can have this name: `said` is how it was given."""
+    letters = "letters, digits, dots, dashes and underscores make a name, at most 100"
+    check(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name) is not None, f"{said}: {letters}")
 
 
 def check_range(name: str, value: float | None, low: float, high: float, why: str = "") -> None:

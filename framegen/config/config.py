@@ -45,17 +45,13 @@ class Config:
         check(len(set(self.seeds)) == len(self.seeds), "--seeds: a seed is given twice")
         check(all(0 <= s <= MAX_SEED for s in self.seeds), f"--seeds: each must lie between 0 and {MAX_SEED}")
         weights = len(self.members) * self.model.weights
-        check(
-            weights <= MAX_WEIGHTS,
-            f"{weights:.1e} weights in all: more than a machine holds; at most {MAX_WEIGHTS:.1e}",
-        )
+        held = f"more than a machine holds; at most {MAX_WEIGHTS:.1e}"
+        check(weights <= MAX_WEIGHTS, f"{weights:.1e} weights in all: {held}")
         self.task.check_batch_size(self.training.batch_size)
         loop, sampling, loss = self.training.closed_loop, self.training.sampling, self.training.loss
         own = f"--closed-loop {loop}" if loop else f"--sampling {sampling}"
-        check(
-            self.task.next_frame or (not loop and sampling == "none"),
-            f"{own}: shows a net its own predictions, and those of {self.experiment} are no next frames",
-        )
+        said = f"{own}: shows a net its own predictions, and those of {self.experiment} are no next frames"
+        check(self.task.next_frame or (not loop and sampling == "none"), said)
         check_between(self.model, 0, MAX_DENSITY, "density")
         if density := self.model.density:
             levels = self.task.value_range == (0.0, 1.0)
@@ -142,10 +138,8 @@ def _part(values: dict[str, Any], base: type[Kind], source: str) -> Kind:
     if name not in known:
         if plugin := re.fullmatch(r"((?:[\w-]+\.)*[\w-]+):\w+", name):
             module = plugin[1] if "." in plugin[1] else f"{plugin[1]}.py"
-            way_out = f"framegen --import {module} ... if you trust it"
-            raise UserError(
-                f"{source}: holds a {what} {name}, which is not framegen's; name its file: {way_out}"
-            )
+            way_out = f"name its file: framegen --import {module} ... if you trust it"
+            raise UserError(f"{source}: holds a {what} {name}, which is not framegen's; {way_out}")
         raise UserError(f"{source}: holds a {what} {name!r}; known here are {', '.join(known)}")
     options = {key: value for key, value in values.items() if key != "kind"}
     return _parsed(options, known[name], f"{source}: {what}")

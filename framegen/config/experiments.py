@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, get_type_hints
 
-from framegen.config.checks import check_type, option
+from framegen.config.checks import check, check_type, option
 from framegen.config.config import Config, population
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
 from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
@@ -135,9 +135,8 @@ def configure(
     if minutes is not None and following:
         both = f"{option(following[0])}: follows from --minutes {minutes:g}"
         raise OptionError(f"{both}; leave one of the two out (in Python minutes=None)")
-    if config.seeds and "seed" in given:
-        both = f"--seed {config.training.seed}: cannot be combined with --seeds"
-        raise OptionError(f"{both}; give one of the two")
+    both = f"--seed {config.training.seed}: cannot be combined with --seeds; give one of the two"
+    check(not config.seeds or "seed" not in given, both)
     return config
 
 

@@ -100,10 +100,8 @@ def experiment_of(words: Sequence[str]) -> tuple[str, Sequence[str]]:
         return words[0], words[1:]
     if Path(words[0]).exists():
         return "clips", words
-    raise OptionError(
-        f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)};"
-        " framegen experiments lists them, --import FILE.py brings yours; a film is named by its file"
-    )
+    ways = "framegen experiments lists them, --import FILE.py brings yours; a film is named by its file"
+    raise OptionError(f"{words[0]}: no such experiment{nearest(words[0], EXPERIMENTS)}; {ways}")
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:

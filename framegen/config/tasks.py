@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 
 from framegen.config.checks import MAX_SEED, check, check_between, check_bytes, check_least
 
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
 
@@ -117,10 +119,8 @@ class Orbit(_World):
         check_between(self, 2, 1000, "period")
         check(len(self.speeds) > 0, "--speeds: at least one speed is needed")
         check(len(set(self.speeds)) == len(self.speeds), f"--speeds {self.speeds}: a speed is given twice")
-        check(
-            all(0 < s <= self.period for s in self.speeds),
-            f"--speeds {self.speeds}: each must lie between 1 and {self.period} (--period)",
-        )
+        said = f"--speeds {self.speeds}: each must lie between 1 and {self.period} (--period)"
+        check(all(0 < s <= self.period for s in self.speeds), said)
         check_between(self, 0, 1, "noise")
         check_between(self, 0, self.size - 1, "bar", why=" (--size)")
         check_between(self, 0.05, 10, "light_width")

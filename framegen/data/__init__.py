@@ -1,6 +1,1 @@
-"""Clips of every task, and films on disk."""
-
-from typing import Literal
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+"""Inputs and targets: each file makes the data of one kind of task."""

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Drift, Sprites
-from framegen.data import Split
+from framegen.config.tasks import Drift, Split, Sprites
 from framegen.data.clips import Data
 from framegen.data.kept import draws, load_kept
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Film
-from framegen.data import SPLITS, Split
+from framegen.config.checks import check
+from framegen.config.tasks import SPLITS, Film, Split
 from framegen.data.clips import Data, TensorClips, evenly, to_float
 from framegen.data.films.dataset import MANIFEST, Manifest, find_dataset, frames_of, open_split, read_manifest
 from framegen.data.films.sources import content_digest
-from framegen.machine.errors import OptionError, UserError
+from framegen.machine.errors import UserError
 
 PLACES = 5
 """Where a crop may lie: in the middle and in each corner."""
@@ -91,14 +91,12 @@ def load(config: Film, data_dir: Path) -> Data:
     """
     folder = find_dataset(config.dataset, data_dir)
     if config.digest and content_digest(folder / MANIFEST) != config.digest:
-        raise UserError(
-            f"{folder / MANIFEST}: is not the data set that the run began with (another SHA-256);"
-            " import the same films with the same options"
-        )
+        other = f"{folder / MANIFEST}: is not the data set that the run began with (another SHA-256)"
+        raise UserError(f"{other}; import the same films with the same options")
     manifest = read_manifest(folder)
-    if config.crop >= min(manifest.shape[1:]):
-        width, height = manifest.shape[:0:-1]
-        raise OptionError(f"--crop {config.crop}: nothing is left of frames of {width}x{height}")
+    _, height, width = manifest.shape
+    gone = f"--crop {config.crop}: nothing is left of frames of {width}x{height}"
+    check(config.crop < min(height, width), gone)
     train, *others = (_windows(config, folder, manifest, split) for split in SPLITS)
     most = config.max_val_clips, config.max_test_clips
     # The first windows are cut from the middle.
@@ -127,11 +125,9 @@ def _windows(config: Film, folder: Path, manifest: Manifest, split: Split) -> Wi
     """Every window within one of a split's shots, cropped."""
     shots = manifest.of(split)
     longest = max((shot.frames for shot in shots), default=0)
-    if longest < config.num_frames:
-        raise OptionError(
-            f"--num-frames {config.num_frames}: the longest shot of {config.dataset}'s {split} split has"
-            f" {longest} frames; at most that many make a clip"
-        )
+    held = f"the longest shot of {config.dataset}'s {split} split has {longest} frames"
+    said = f"--num-frames {config.num_frames}: {held}; at most that many make a clip"
+    check(longest >= config.num_frames, said)
     starts = [
         torch.arange(shot.row, shot.row + shot.frames - config.num_frames + 1)
         for shot in shots

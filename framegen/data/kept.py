@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Orbit, Sprites, World
-from framegen.data import SPLITS, Split
+from framegen.config.tasks import SPLITS, Orbit, Split, Sprites, World
 from framegen.data.clips import Data, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors

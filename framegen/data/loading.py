@@ -1,4 +1,4 @@
-"""Inputs and targets: each file makes the data of one kind of task."""
+"""The data of a task, by its kind."""
 
 from functools import singledispatch
 from pathlib import Path

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import MovingMNIST
-from framegen.data import SPLITS
+from framegen.config.tasks import SPLITS, MovingMNIST
 from framegen.data.clips import Clips, Data, TensorClips, to_float
 from framegen.data.digits import load_digits
 from framegen.machine.errors import UserError

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Orbit
-from framegen.data import Split
+from framegen.config.tasks import Orbit, Split
 from framegen.data.clips import Data
 from framegen.data.kept import draws, load_kept, observed
 

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Sprites
-from framegen.data import Split
+from framegen.config.tasks import Split, Sprites
 from framegen.data.clips import Data
 from framegen.data.drift import velocities
 from framegen.data.kept import draws, hidden, load_kept, observed

@@ -4,8 +4,9 @@ from functools import singledispatch
 
 import torch
 
+from framegen.config.checks import check
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
-from framegen.machine.errors import OptionError, UserError
+from framegen.machine.errors import UserError
 from framegen.models.nets.convolutional import ConvRecurrentNet
 from framegen.models.nets.motion_filter import MotionFilterNet
 from framegen.models.nets.recurrent import MemorylessNet, RecurrentNet
@@ -37,8 +38,6 @@ def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predic
             if isinstance(error, MemoryError) or "allocate memory" in str(error):
                 raise UserError(f"{config}: is too large for this machine's memory") from error
             raise
-    if config.density and not made.has_density:
-        raise OptionError(
-            f"--density {config.density}: {type(config).__name__} has no density head; leave it 0"
-        )
+    none = f"--density {config.density}: {type(config).__name__} has no density head; leave it 0"
+    check(made.has_density or not config.density, none)
     return made

@@ -47,9 +47,8 @@ class Predictor(nn.Module):
     def density(self, frames: Tensor, state: State = None) -> tuple[Mixture, State]:
         """How probable each target is, at every step; the mixture's mean is what the model predicts. Raises
         UserError where there is no density head; see `density.Net`."""
-        raise UserError(
-            "the model has no density head to draw from; a training with --density 4 gives it one"
-        )
+        none = "the model has no density head to draw from"
+        raise UserError(f"{none}; a training with --density 4 gives it one")
 
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
         """Natural log of each target's probability, given the frames so far: (B, T, C, H, W) -> (B, T)."""

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from framegen.config import checks
 from framegen.config.config import Config, SavedConfig, to_dict
 from framegen.config.tasks import Film, World
 from framegen.config.training import Mode
@@ -54,12 +55,9 @@ def create(runs_dir: Path, experiment: str, name: str | None) -> Path:
 
 def check_name(name: str) -> None:
     """Raises OptionError where a folder among the runs cannot have this name."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise OptionError(
-            f"--name {name}: letters, digits, dots, dashes and underscores make a name, at most 100"
-        )
-    if name in TAKEN:
-        raise OptionError(f"--name {name}: is a folder of framegen's own among the runs; choose another")
+    checks.check_name(name, f"--name {name}")
+    own = f"--name {name}: is a folder of framegen's own among the runs; choose another"
+    checks.check(name not in TAKEN, own)
 
 
 def never_began(folder: Path) -> bool:

@@ -158,9 +158,8 @@ def start(run_dir: Path, mode: Literal["online", "offline"], about: About, confi
     way_out = f"choose --track offline ({later}) or --track disabled"
     try:
         if mode == "online" and not wandb.login(prompt=False, verify=False, timeout=ONLINE_TIMEOUT):
-            raise UserError(
-                f"--track online: no W&B key on this machine; run `uv run wandb login` once, or {way_out}"
-            )
+            no_key = "--track online: no W&B key on this machine"
+            raise UserError(f"{no_key}; run `uv run wandb login` once, or {way_out}")
         run = wandb.init(
             project=os.environ.get("WANDB_PROJECT", PROJECT),
             dir=os.environ.get("WANDB_DIR") or str(run_dir.parent),

@@ -41,11 +41,8 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
     steps = whole if data.carry_state else min(whole, wanted)
     spent = clock() - began
     planned = max(1, steps_within(budget - spent, steps, step, validation))
-    say(
-        f"--minutes {config.training.minutes:g}: about {count_of(planned, 'step')}, {steps} an epoch,"
-        f" {duration(step)} a step on this machine{memory}",
-        show,
-    )
+    told = f"--minutes {config.training.minutes:g}: about {count_of(planned, 'step')}, {steps} an epoch"
+    say(f"{told}, {duration(step)} a step on this machine{memory}", show)
     passes = (1 + (data.test_frames is not None)) / (1 + (config.training.closed_loop > 0))
     measuring = validation * passes * len(data.test) / len(data.val)
     clips = f"{count_of(len(data.test), 'test clip')} (the model alone about {duration(measuring)})"

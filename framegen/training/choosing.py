@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
+from framegen.config.checks import check
 from framegen.config.config import Config
 from framegen.data.clips import Data, TensorClips
 from framegen.machine.device import choose_device
@@ -39,10 +40,8 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
                     f"--engine fused: it {reason}; --engine torch trains every model"
                 ) from reason
             because = f" (the fused engine {reason})"
-    if training.channels_last and all(parameter.dim() < 4 for parameter in nets[0].parameters()):
-        raise OptionError(
-            f"--channels-last: is for nets that convolve; {type(config.model).__name__} does not"
-        )
+    flat = training.channels_last and all(parameter.dim() < 4 for parameter in nets[0].parameters())
+    check(not flat, f"--channels-last: is for nets that convolve; {type(config.model).__name__} does not")
     engine = _torch_engine(config, models, data)
     say(f"training with PyTorch on {_described(engine, nets[0])}{because}", show)
     return engine
@@ -52,12 +51,10 @@ def _torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -
     """PyTorch's engine on the device that the config asks for; each of several processes takes its share of
     every batch. Raises OptionError where batches cannot be split."""
     training, here = config.training, ranks.current()
-    if here.count > 1 and data.carry_state:
-        raise OptionError("torchrun: a stream is gone through in order, in one process; leave torchrun out")
-    if training.batch_size < here.count:
-        raise OptionError(
-            f"--batch-size {training.batch_size}: {here.count} processes cannot share so few clips"
-        )
+    stream = "torchrun: a stream is gone through in order, in one process; leave torchrun out"
+    check(here.count == 1 or not data.carry_state, stream)
+    few = f"--batch-size {training.batch_size}: {here.count} processes cannot share so few clips"
+    check(training.batch_size >= here.count, few)
     device = choose_device(training.device)
     if device.type == "cuda":
         ranks.check_gpus()

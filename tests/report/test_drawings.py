@@ -23,7 +23,7 @@ from framegen.models import build
 from framegen.report import data_pictures
 from framegen.report.figures import network, sine, terms
 from framegen.report.figures.neuron import neuron
-from framegen.report.figures.style import BLUE, RED
+from framegen.report.figures.style import BLUE, INPUT, RED
 from framegen.report.traces import trace_of
 from framegen.runs.run import Run, load
 from tests.conftest import tensors
@@ -80,8 +80,12 @@ def test_time_has_a_beginning_and_dots(small_run: Path) -> None:
     assert any("simplifies one-to-many to one-to-one; here all 25 weights" in text for text in said)
 
 
-NUMBER = r"([+-]\d\.\d{3})"
+NUMBER = r"([+-]?\d\.\d{3})"
 PRODUCT = re.compile(NUMBER + " \N{MULTIPLICATION SIGN} " + NUMBER + " = " + NUMBER)
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}" if value else "0.000"
 
 
 @pytest.mark.parametrize("options", [{}, {"cell": "relu"}, {"hidden_size": 9}, {"num_layers": 2}, None])
@@ -98,18 +102,19 @@ def test_a_neuron_can_be_computed_along(
     said = _said(neuron(trace, 10))
     lines = [match for text in said if (match := PRODUCT.fullmatch(text))]
     products = [tuple(float(each) for each in line.groups()) for line in lines]
-    for value, weight, product in products:
+    assert not any(re.search(r"[+-]0\.000\b", text) for text in said)
+    for weight, value, product in products:
         assert round(value * weight, 3) == pytest.approx(product, abs=1e-9)
     coming_in = [*found.inputs, *found.memory]
     assert len([term for term in coming_in if term.number is not None]) <= 9
     assert len(products) == len([t for t in coming_in if t.number is not None]) + len(found.outputs)
     total = sum(term.product for term in coming_in) + found.bias
-    assert f"sum\n{found.sum:+.3f}" in said
+    assert f"sum\n{_signed(found.sum)}" in said
     assert found.sum == pytest.approx(total, abs=1e-9)
     function = math.tanh if trace.activation == "tanh" else lambda x: max(0.0, x)
     assert found.state == round(function(found.sum), 3)
     shown = "relu" if trace.activation == "relu" else "tanh"
-    assert f"$h_t$ = {shown}({found.sum:+.3f})\n= {found.state:+.3f}" in said
+    assert f"$h_t$ = {shown}({_signed(found.sum)})\n= {_signed(found.state)}" in said
     # The net itself, which rounds nothing
     assert found.state == pytest.approx(trace.hidden[0][10, found.unit - 1].item(), abs=5e-3)
     for term, others, output in zip(found.outputs, found.others, found.totals, strict=True):
@@ -149,7 +154,7 @@ def test_the_sine_has_samples_and_labels(tmp_path: Path) -> None:
     assert not any("frame" in text for text in said)
     data = sine.first_window(trace.inputs[:, 0], trace.labels[:, 0], True).axes[0]
     expected = np.sin(np.arange(21) * np.pi / 20)
-    for line, values, color in zip(data.lines, (expected[:-1], expected[1:]), (RED, BLUE), strict=True):
+    for line, values, color in zip(data.lines, (expected[:-1], expected[1:]), (INPUT, BLUE), strict=True):
         np.testing.assert_allclose(np.asarray(line.get_ydata(), float), values, atol=1e-6)
         assert line.get_color() == color
     assert [str(line.get_label()).split(":")[0] for line in data.lines] == ["input", "label"]

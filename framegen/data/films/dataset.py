@@ -6,7 +6,6 @@
 A folder with a manifest is whole: the folder gets its name when all is written.
 """
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from math import inf
@@ -15,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from framegen.data import SPLITS, Split
+from framegen.config.checks import check_name
+from framegen.config.tasks import SPLITS, Split
 from framegen.data.films.pictures import Array, frame_size
 from framegen.data.films.sources import content_digest
-from framegen.machine.errors import OptionError, UserError
+from framegen.machine.errors import UserError
 from framegen.machine.files import check_file, read_json
 from framegen.machine.progress import answer, count_of
 
@@ -105,9 +105,7 @@ class Manifest:
 
 def folder_of(name: str, data_dir: Path) -> Path:
     """A data set's folder. Raises OptionError where a name cannot be one."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        letters = "letters, digits, dots, dashes and underscores make a name, at most 100"
-        raise OptionError(f"{name or 'the name of the data set'}: {letters}")
+    check_name(name, name or "the name of the data set")
     return data_dir / name
 
 
@@ -135,9 +133,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     manifest = read_json(path, Manifest)
     if manifest.version != VERSION:
-        raise UserError(
-            f"{path}: is of version {manifest.version}, this is {VERSION}; delete the folder and import again"
-        )
+        other = f"{path}: is of version {manifest.version}, this is {VERSION}"
+        raise UserError(f"{other}; delete the folder and import again")
     rows = dict.fromkeys(SPLITS, 0)
     for shot in manifest.shots:
         if shot.row != rows[shot.split] or shot.frames < 1:

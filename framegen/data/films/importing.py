@@ -13,7 +13,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from framegen.config.checks import check
-from framegen.data import SPLITS
+from framegen.config.tasks import SPLITS
 from framegen.data.films.dataset import MANIFEST, Skipped, describe, folder_of, open_split, read_manifest
 from framegen.data.films.facts import probe
 from framegen.data.films.parts import Known, Part, Reading, assemble, expected, read_film

@@ -51,10 +51,8 @@ def kind_of(path: Path) -> Kind:
     ending = path.suffix.lower()
     sign = next((name for name, sign in _SIGNS.items() if re.match(sign, start, re.DOTALL)), "")
     if sign in ("HEIC", "AVIF", "JXL") or ending in FOREIGN:
-        kind = sign or ending[1:].upper()
-        raise UserError(
-            f"{path}: is a picture of kind {kind}, which is not read; convert it to PNG or JPEG first"
-        )
+        unread = f"{path}: is a picture of kind {sign or ending[1:].upper()}, which is not read"
+        raise UserError(f"{unread}; convert it to PNG or JPEG first")
     if sign == "picture" and ending not in MJPEG:
         return "picture"
     return "array" if sign == "npy" or (sign == "zip" and _holds_array(path)) or ending in ARRAYS else "film"

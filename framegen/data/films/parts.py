@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from framegen.data import Split
+from framegen.config.tasks import Split
 from framegen.data.films.dataset import MANIFEST, READING, VERSION, Manifest, Shot, Skipped, Source
 from framegen.data.films.facts import Facts
 from framegen.data.films.frames import USUAL_RATE, read_frames

@@ -65,9 +65,8 @@ def read_prompt(
         fitted = _fitted(path, frame_shape, value_range, limit is None)
         for frame, (height, width), done in itertools.islice(fitted, limit):
             if len(frames) == MAX_PROMPT_FRAMES:
-                raise UserError(
-                    f"{path}: has more than {MAX_PROMPT_FRAMES} frames; --context N takes its first N"
-                )
+                many = f"{path}: has more than {MAX_PROMPT_FRAMES} frames"
+                raise UserError(f"{many}; --context N takes its first N")
             sizes.append(f"{width}x{height}")
             changes += done
             frames.append(frame)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from framegen.data import Split
+from framegen.config.tasks import Split
 from framegen.data.films.kinds import FILMS, FOREIGN, PICTURES, check_path, visible
 from framegen.data.films.pictures import folder_files, frame_count, open_picture
 from framegen.machine.errors import OptionError, UserError

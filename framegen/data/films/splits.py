@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from framegen.data import SPLITS, Split
+from framegen.config.tasks import SPLITS, Split
 from framegen.machine.errors import UserError
 
 PART = 0.1

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from framegen.config.checks import check
 from framegen.config.models import MotionFilter
-from framegen.machine.errors import OptionError
 from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.motion import optical_flow, warp
 from framegen.models.nets.answers import begin_at_zero, to_range
@@ -97,10 +97,8 @@ class MotionFilterNet(Net, Forecaster):
     def __init__(self, config: MotionFilter, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
         height, width = frame_shape[1:]
-        if min(height, width) < SMALLEST:
-            raise OptionError(
-                f"a motion filter takes frames of at least {SMALLEST} pixels a side, not {width}x{height}"
-            )
+        least = f"at least {SMALLEST} pixels a side, not {width}x{height}; import with a larger --size"
+        check(min(height, width) >= SMALLEST, f"a motion filter takes frames of {least}")
         self.reach = max(height, width) * REACH
         self.memory = MinConvGRU(FEATURES, config.hidden_size, 3)
         self.mix = nn.Conv2d(config.hidden_size, config.hidden_size, 3, padding=1)

@@ -14,7 +14,7 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from framegen.data import SPLITS
+from framegen.config.tasks import SPLITS
 from framegen.data.films import importing, parts
 from framegen.data.films.dataset import (
     MANIFEST,
