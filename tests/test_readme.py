@@ -39,7 +39,8 @@ NOT_RUN = {
     "uv run --group dev pytest": "this test would run itself",
     "uv run framegen reproduce": "takes minutes",
     **{
-        f"uv run framegen reproduce --claims {claims}": "takes a minute" for claims in ("11", "5", "5 6", "6")
+        f"uv run framegen reproduce --claims {claims}": "takes a minute"
+        for claims in ("1", "11", "5", "5 6", "6")
     },
     "uv run --group bench python -m benchmarks": "takes minutes",
     "uv run --group bench python -m benchmarks --device cuda": "needs a GPU",
@@ -74,7 +75,7 @@ NOT_RUN = {
 def commands(text: str = TEXT) -> list[str]:
     """Every command in its order, the README's first: indented lines, and those between backticks."""
     found = re.findall(r"^    (uv .*)$|`(uv \w+ [^`]+)`", text, re.MULTILINE)
-    return list(dict.fromkeys((line or inline).split("#")[0].strip() for line, inline in found))
+    return list(dict.fromkeys(" ".join((line or inline).split("#")[0].split()) for line, inline in found))
 
 
 def shortened(arguments: list[str]) -> list[str]:
