@@ -20,6 +20,8 @@ KEPT = "config.json", "checkpoint.safetensors", "results.json"
 """What drawing them again needs of its run."""
 
 NOWHERE = {"machine": {}, "commit": None, "uncommitted_diff": None}
+DATA = {"data_dir": "../../../data"}
+"""Its data, as in every run here: data/ of the checkout, where they are made when they are needed."""
 
 
 def keep(run: Path) -> None:
@@ -29,7 +31,7 @@ def keep(run: Path) -> None:
     for name in KEPT:
         shutil.copy(run / name, folder / name)
     config = json.loads((run / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | NOWHERE, indent=2) + "\n")
+    (folder / "config.json").write_text(json.dumps(config | NOWHERE | DATA, indent=2) + "\n")
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def _commands() -> list[list[str]]:
     """The page's commands, the trainings made short."""
-    found = [shlex.split(line) for line in _blocks("sh")[0].splitlines()]
+    found = [shlex.split(line.removeprefix("uv run ")) for line in _blocks("sh")[0].splitlines()]
     return [words[1:] + (SHORT if "train" in words else []) for words in found]
 
 

@@ -135,7 +135,7 @@ def print_run(run: Run, /, **_: Any) -> None:
         shown = f"seed {results.median_seed}, the median one on the validation clips"
         print(f"Videos and drawings show {shown}; so does generate, without --seed.")
     clip = folder / f"clip{'.gif' if (folder / 'generated.gif').exists() else '.png'}"
-    runs_on = "generate", folder, "--num-frames", 100, "--out", clip
+    runs_on = "generate", folder, "--num-frames", 40, "--out", clip
     answer(f"Next: {command(*runs_on if results.closed_loop else ('evaluate', folder))}")
     if is_playable(run):
         answer(f"Or play with it in a browser: {command('play', folder)}")
