@@ -4,10 +4,11 @@ from functools import singledispatch
 
 import torch
 
-from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, MovingMemory, Recurrent
 from framegen.machine.errors import OptionError, UserError
 from framegen.models.nets.convolutional import ConvRecurrentNet
 from framegen.models.nets.motion_filter import MotionFilterNet
+from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.models.nets.recurrent import MemorylessNet, RecurrentNet
 from framegen.models.predictor import Predictor
 
@@ -24,6 +25,7 @@ module.register(Recurrent, RecurrentNet)
 module.register(MLP, MemorylessNet)
 module.register(ConvRecurrent, ConvRecurrentNet)
 module.register(MotionFilter, MotionFilterNet)
+module.register(MovingMemory, MovingMemoryNet)
 
 
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:
