@@ -10,6 +10,7 @@ from torch import Tensor
 from framegen.config.models import Border, MovingMemory
 from framegen.machine.errors import OptionError
 from framegen.models import build
+from framegen.models.kernels import moving
 from framegen.models.nets.moving_memory import SCALE, UNKNOWN, MovingMemoryNet
 from framegen.models.optima.texture_filter import TextureFilter
 
@@ -98,11 +99,44 @@ def test_a_memory_that_is_not_trusted_costs_nothing_however_wrong_it_is() -> Non
     assert torch.allclose(belief.exp(), torch.full_like(belief, 1 / 9), atol=0.02)
 
 
+@pytest.mark.parametrize("border", ["torus", "open"])
+@pytest.mark.parametrize(("speed", "sides"), [(0, (4, 4)), (1, (5, 8)), (2, (7, 9)), (3, (4, 6))])
+def test_compiled_code_makes_the_same_states_and_gradients(
+    speed: int, sides: tuple[int, int], border: Border
+) -> None:
+    net = build(MovingMemory(speed, border=border), (1, *sides), 0)
+    assert isinstance(net, MovingMemoryNet)
+    random = torch.Generator().manual_seed(0)
+    features, visible = (torch.rand(2, 4, n, *sides, generator=random) for n in (4, 1))
+    memory = torch.rand(2, len(net.ways), 5, *sides, generator=random)
+    belief = torch.randn(2, len(net.ways), generator=random).log_softmax(1)
+    given = [each.requires_grad_() for each in (features, visible, memory, belief)]
+    learned = [net.keep, net.turn, net.share, net.precision]
+    found: list[list[Tensor]] = []
+    for unroll in (net.unroll, net.compiled):
+        expected, state = unroll(features, visible, (memory, belief))
+        parts = expected, *state
+        random.manual_seed(1)
+        loss = torch.stack([(part * torch.randn(part.shape, generator=random)).sum() for part in parts])
+        found.append([*parts, *torch.autograd.grad(loss.sum(), [*given, *learned])])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(other, one, atol=2e-5 * (1 + one.abs().max().item()), rtol=0)
+
+
+def test_without_a_compiler_pytorch_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, frames = build(MovingMemory(1), (1, 8, 8), 0), torch.rand(2, 4, 1, 8, 8)
+    made, _ = net(frames)
+    monkeypatch.setattr(moving, "applies", lambda _: False)
+    torch.testing.assert_close(net(frames)[0], made, atol=1e-5, rtol=0)
+
+
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(OptionError, match="--kernel-size 4: is odd"):
         MovingMemory(kernel_size=4)
     with pytest.raises(OptionError, match="--max-speed"):
         MovingMemory(max_speed=9)
+    with pytest.raises(OptionError, match="--max-speed 4: must be less than 4 pixels"):
+        build(MovingMemory(4), (1, 4, 8), 0)
 
 
 def test_the_config_tells_the_weights_between_hidden_channels() -> None:

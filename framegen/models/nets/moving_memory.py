@@ -6,7 +6,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from framegen.config.checks import check
 from framegen.config.models import MovingMemory
+from framegen.models.kernels import moving
 from framegen.models.mixture import Mixture
 from framegen.models.nets.answers import begin_at_zero, to_range
 from framegen.models.nets.density import ConvDensity, Net
@@ -17,6 +19,10 @@ SCALE = 5
 Adam moves them as far as they need."""
 UNKNOWN = 1e-3
 """Trust in a place of which nothing was seen yet; a place that is seen has 1 and more."""
+
+
+Memory = tuple[Tensor, Tensor]
+"""Contents and trust of each copy, and the log of the belief in it."""
 
 
 class MovingMemoryNet(Net):
@@ -46,6 +52,8 @@ class MovingMemoryNet(Net):
     def __init__(self, config: MovingMemory, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
         channels = frame_shape[0]
+        least = min(frame_shape[1:])
+        check(config.max_speed < least, f"--max-speed {config.max_speed}: must be less than {least} pixels")
         self.size, self.wraps = channels + config.features, config.border == "torus"
         self.ways = list(itertools.product(range(-config.max_speed, config.max_speed + 1), repeat=2))
         self.read = _layers(config, channels)
@@ -70,13 +78,10 @@ class MovingMemoryNet(Net):
         features, visible, open_ = self._seen(flat)
         if state is None:
             state = self._nothing(frames)
-        expected = []
         features, visible = (each.unflatten(0, steps) for each in (features, visible))
-        for step in range(steps[1]):
-            memory, belief = self._observe(state, features[:, step], visible[:, step])
-            state = self._moved(memory), belief
-            expected.append(_under(belief, state[0]))
-        held, trust = torch.stack(expected, 1).flatten(0, 1).split([self.size, 1], 1)
+        unroll = self.compiled if moving.applies(features) else self.unroll
+        expected, state = unroll(features, visible, state)
+        held, trust = expected.flatten(0, 1).split([self.size, 1], 1)
         hidden = self.write(torch.cat([held, trust / (1 + trust), flat], 1))
         made = to_range(open_ * held[:, : flat.shape[1]] + self.frame(hidden))
         return self.say(made.unflatten(0, steps), hidden.unflatten(0, steps)), state
@@ -90,25 +95,47 @@ class MovingMemoryNet(Net):
         visible, open_ = (lit + self.light(frames)).sigmoid().split(1, 1)
         return torch.cat([frames + own / 10, learned.tanh()], 1), visible, open_
 
-    def _nothing(self, frames: Tensor) -> tuple[Tensor, Tensor]:
+    def _nothing(self, frames: Tensor) -> Memory:
         """The state before the first frame."""
         batch, height, width = len(frames), *frames.shape[3:]
         start = torch.cat([self.empty, self.empty.new_tensor([UNKNOWN])])
         memory = start[:, None, None].expand(batch, len(self.ways), -1, height, width)
         return memory, frames.new_full((batch, len(self.ways)), -math.log(len(self.ways)))
 
-    def _observe(
-        self, state: tuple[Tensor, Tensor], features: Tensor, visible: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def unroll(self, features: Tensor, visible: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        """What the memory expects to see after each frame, (B, T, C + features + 1, H, W), and the state.
+
+        Args:
+            features: (B, T, C + features, H, W).
+            visible: (B, T, 1, H, W), how visible each place is.
+        """
+        expected = []
+        for step in range(features.shape[1]):
+            memory, belief = self._observe(state, features[:, step], visible[:, step])
+            state = self._moved(memory), belief
+            expected.append(_under(belief, state[0]))
+        return torch.stack(expected, 1), state
+
+    def compiled(self, features: Tensor, visible: Tensor, state: Memory) -> tuple[Tensor, Memory]:
+        """The same by compiled code."""
+        expected, *after = moving.Unroll.apply(
+            features, visible, *state, torch.cat(self._constants()), torch.tensor(self.ways), self.wraps
+        )
+        return expected, tuple(after)
+
+    def _constants(self) -> tuple[Tensor, Tensor]:
+        """c, q and the part that goes back, (3,); and p, (C + features,)."""
+        logits = torch.stack([self.keep, self.turn, self.share])
+        return (SCALE * logits).sigmoid(), (SCALE * self.precision).exp()
+
+    def _observe(self, state: Memory, features: Tensor, visible: Tensor) -> Memory:
         """The state after a frame, before it moves on."""
-        memory, belief = state
-        keep, turn, share = ((SCALE * each).sigmoid() for each in (self.keep, self.turn, self.share))
+        (memory, belief), ((keep, turn, share), precision) = state, self._constants()
         held, trust = memory.split([self.size, 1], 2)
         visible = visible[:, None]
         before, off = keep * trust, features[:, None] - held  # (B, V, 1, H, W), (B, V, C, H, W)
         gain = visible / (before + visible + 1e-6)
-        weight = (SCALE * self.precision).exp()[:, None, None]
-        surprise = (off.square() * weight).sum(2) * (before * gain)[:, :, 0]  # (B, V, H, W)
+        surprise = (off.square() * precision[:, None, None]).sum(2) * (before * gain)[:, :, 0]  # (B, V, H, W)
         belief = (belief - surprise.sum((2, 3)) / 2).log_softmax(1)
         belief = torch.logaddexp(belief + torch.log1p(-turn), turn.log() - math.log(len(self.ways)))
         memory = torch.cat([held + gain * off, before + visible], 2)
