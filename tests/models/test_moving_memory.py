@@ -120,7 +120,7 @@ def test_compiled_code_makes_the_same_states_and_gradients(
         loss = torch.stack([(part * torch.randn(part.shape, generator=random)).sum() for part in parts])
         found.append([*parts, *torch.autograd.grad(loss.sum(), [*given, *learned])])
     for one, other in zip(*found, strict=True):
-        torch.testing.assert_close(other, one, atol=2e-5 * (1 + one.abs().max().item()), rtol=0)
+        torch.testing.assert_close(other, one, atol=2e-4 * (1 + one.abs().max().item()), rtol=0)
 
 
 def test_without_a_compiler_pytorch_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
