@@ -28,8 +28,8 @@ TRAININGS: dict[str, tuple[str, dict[str, Any]]] = {
     "next": ("sine-next", {"epochs": 2}),
     "closed-loop": ("video", {**FEW, "closed_loop": 10, "epochs": 2}),
     "density": ("video", {**FEW, "density": 2, "epochs": 2}),
-    "convgru": ("sprites-bar", {**TINY, "bar": 3, "reach": 1}),
-    "minconvgru": ("drift", {**TINY, "reach": 1, "cell": "minconvgru", "answer": "motion"}),
+    "convgru": ("sprites-bar-convgru", {**TINY, "bar": 3, "reach": 1}),
+    "minconvgru": ("drift-convgru", {**TINY, "reach": 1, "cell": "minconvgru", "answer": "motion"}),
     "predrnn": ("moving-mnist-predrnn", {**TINY, "size": 16, "digits": "sklearn"}),
 }
 QUIET: dict[str, Any] = {"media_every": 0, "device": "cpu"}

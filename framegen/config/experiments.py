@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 
 from framegen.config.checks import check, check_type, option
 from framegen.config.config import Config, population
-from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, MovingMemory, Recurrent
 from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.config.training import FOLLOWING, Training
 from framegen.machine.errors import OptionError
@@ -52,6 +52,7 @@ _FILMS = Training(
 )
 _CONV = Training(batch_size=16, schedule="one-cycle", media_every=10)
 _TORUS = replace(_CONV, epochs=30, learning_rate=2e-3, clips_per_epoch=1000)
+_MOVING = replace(_CONV, epochs=10, learning_rate=1e-2, clips_per_epoch=1000, batch_size=8, media_every=5)
 _DIGITS = replace(_CONV, epochs=200, learning_rate=1e-3, clips_per_epoch=10_000, closed_loop=9)
 _SMALL = Training(learning_rate=3e-3, schedule="one-cycle", clips_per_epoch=1000)
 
@@ -72,9 +73,17 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
     "sine-lag": (Sine(lag=1), Recurrent(hidden_size=32), _SINE, "the article's sine, one sample behind"),
     "sine-next": (Sine(lag=-1), Recurrent(hidden_size=32), _SINE, "the article's sine, one sample ahead"),
     "clips": (_FILM, MotionFilter(), _FILMS, "films of your own: a recurrent filter of motion"),
-    "drift": (Drift(), _CONVGRU, _TORUS, "an unseen texture slides at an unknown velocity"),
-    "sprites": (Sprites(), _CONVGRU, _TORUS, "a known shape moves, and now and then turns"),
-    "sprites-bar": (_BAR, _CONVGRU, _TORUS, "the same behind a bar: does what is hidden go on?"),
+    "drift": (
+        Drift(),
+        MovingMemory(3, 0),
+        replace(_MOVING, epochs=3),
+        "an unseen texture slides at an unknown velocity; a memory that moves",
+    ),
+    "drift-convgru": (Drift(), _CONVGRU, _TORUS, "the same, a ConvGRU"),
+    "sprites": (Sprites(), MovingMemory(), _MOVING, "a known shape moves, and now and then turns"),
+    "sprites-convgru": (Sprites(), _CONVGRU, _TORUS, "the same, a ConvGRU"),
+    "sprites-bar": (_BAR, MovingMemory(), _MOVING, "the same behind a bar: does what is hidden go on?"),
+    "sprites-bar-convgru": (_BAR, _CONVGRU, _TORUS, "the same, a ConvGRU"),
     "sprites-small": (_SMALL_BAR, _WIDE_GRU, _SMALL, "the same on 8x8 pixels, a GRU with 128 units"),
     "sprites-small-mlp": (_SMALL_BAR, MLP(256), _SMALL, "the same without memory: a feed-forward net"),
     "moving-mnist-convlstm": (MovingMNIST(), _CONVLSTM, _DIGITS, "Moving MNIST, the field's ConvLSTM"),

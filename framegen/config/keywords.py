@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from framegen.config.config import Config
-from framegen.config.models import Answer, Cell, Unit
+from framegen.config.models import Answer, Border, Cell, Unit
 from framegen.config.training import Device, Engine, Loss, Mode, Optimizer, Precision, Sampling, Schedule
 
 
@@ -71,6 +71,9 @@ class Keywords(FilmKeywords, total=False):
     bar: int
     light_width: float
     reach: int
+    max_speed: int
+    features: int
+    border: Border
     turning: float
     num_digits: int
     step: float

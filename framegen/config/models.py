@@ -8,6 +8,7 @@ from framegen.config.checks import check, check_between
 Unit = Literal["tanh", "relu", "gru", "lstm", "mingru"]
 Cell = Literal["convlstm", "convgru", "minconvgru", "predrnn", "cnn"]
 Answer = Literal["frame", "residual", "motion"]
+Border = Literal["torus", "open"]
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,7 @@ class ConvRecurrent(Model):
     def __post_init__(self) -> None:
         check_between(self, 1, 4096, "hidden_size")
         check_between(self, 1, 32, "num_layers")
-        check_between(self, 1, 31, "kernel_size")
-        check(self.kernel_size % 2 == 1, f"--kernel-size {self.kernel_size}: is odd")
+        _check_kernel(self)
         check_between(self, 1, 64, "patch")
 
     @property
@@ -96,6 +96,37 @@ class ConvRecurrent(Model):
 
 
 @dataclass(frozen=True)
+class MovingMemory(Model):
+    """A memory with a copy for each velocity, moved by it at every step: what is hidden goes on moving. Which
+    velocity is true is inferred from how well its copy foresees each frame."""
+
+    max_speed: int = 2
+    """Largest velocity in pixels per frame, down and across: (2 max_speed + 1)^2 copies."""
+    features: int = 3
+    """Learned channels of the memory, beside the frame's own."""
+    hidden_size: int = 16
+    """Hidden channels of the convolutions that read frames and write predictions."""
+    num_layers: int = 2
+    """Hidden layers of each."""
+    kernel_size: int = 5
+    """Height and width of the convolutions, odd."""
+    border: Border = "torus"
+    """What leaves the picture: comes back at the other side (torus), or is gone (open)."""
+
+    def __post_init__(self) -> None:
+        check_between(self, 0, 8, "max_speed")
+        check_between(self, 0, 256, "features")
+        check_between(self, 1, 1024, "hidden_size")
+        check_between(self, 1, 32, "num_layers")
+        _check_kernel(self)
+
+    @property
+    def weights(self) -> int:
+        """Of the convolutions between hidden channels."""
+        return 2 * (self.num_layers - 1) * (self.hidden_size * self.kernel_size) ** 2
+
+
+@dataclass(frozen=True)
 class MotionFilter(Model):
     """A recurrent filter of motion, for films: it carries a belief of how each pixel moves, corrects it by
     the optical flow that it sees, and moves the last frame on."""
@@ -109,3 +140,8 @@ class MotionFilter(Model):
     @property
     def weights(self) -> int:
         return 9 * self.hidden_size**2
+
+
+def _check_kernel(model: ConvRecurrent | MovingMemory) -> None:
+    check_between(model, 1, 31, "kernel_size")
+    check(model.kernel_size % 2 == 1, f"--kernel-size {model.kernel_size}: is odd")

@@ -5,10 +5,11 @@ from functools import singledispatch
 import torch
 
 from framegen.config.checks import check
-from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
+from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, MovingMemory, Recurrent
 from framegen.machine.errors import UserError
 from framegen.models.nets.convolutional import ConvRecurrentNet
 from framegen.models.nets.motion_filter import MotionFilterNet
+from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.models.nets.recurrent import MemorylessNet, RecurrentNet
 from framegen.models.predictor import Predictor
 
@@ -25,6 +26,7 @@ module.register(Recurrent, RecurrentNet)
 module.register(MLP, MemorylessNet)
 module.register(ConvRecurrent, ConvRecurrentNet)
 module.register(MotionFilter, MotionFilterNet)
+module.register(MovingMemory, MovingMemoryNet)
 
 
 def build(config: Model, frame_shape: tuple[int, int, int], seed: int) -> Predictor:

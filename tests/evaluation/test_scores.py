@@ -215,7 +215,7 @@ def test_a_world_of_next_to_no_noise_is_trained_and_measured(framegen: Runner, t
 def test_what_a_worlds_numbers_are_to_be_read_with_is_said_again(framegen: Runner, tmp_path: Path) -> None:
     world = ["--noise", "0.001", "--size", "4", "--reach", "1", "--name", "still"]
     code, _, err = framegen(
-        "train", "drift", *world, "--patch", "1", "--clips-per-epoch", "0", *smallest(tmp_path)
+        "train", "drift-convgru", *world, "--patch", "1", "--clips-per-epoch", "0", *smallest(tmp_path)
     )
     assert code == 0, err
     said = "--noise 0.001: is less than a level"

@@ -61,7 +61,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[P
     looked_for: list[Path] = []
     with monkeypatch.context() as patched:
         patched.setattr(kernel, "_compile", lambda _, folder, key: folder / key)
-        patched.setattr(kernel, "_load", looked_for.append)
+        patched.setattr(kernel, "_load", lambda path, _: looked_for.append(path))
         library.cache_clear()
         library(shape_of(_net()))
     (begins,) = looked_for

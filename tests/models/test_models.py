@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from framegen.config.models import MLP, Answer, Cell, ConvRecurrent, Recurrent
+from framegen.config.models import MLP, Answer, Cell, ConvRecurrent, MovingMemory, Recurrent
 from framegen.config.tasks import Orbit, Sine
 from framegen.data import orbit, sine
 from framegen.models import build
@@ -46,6 +46,9 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "convgru": lambda: _video_net("convgru", "residual"),
     "minconvgru": lambda: _video_net("minconvgru", "motion"),
     "predrnn": lambda: _video_net("predrnn", "motion"),
+    "cnn": lambda: _video_net("cnn", "residual"),
+    "moving memory": lambda: build(MovingMemory(1), SHAPE, 1),
+    "moving memory, open": lambda: build(MovingMemory(1, border="open"), SHAPE, 1),
     "two layers": lambda: build(Recurrent("tanh", 7, 2), SHAPE, 1),
     "lstm, three layers": lambda: build(Recurrent("lstm", 3, 3), SHAPE, 1),
     "mingru, three layers": lambda: build(Recurrent("mingru", 3, 3), SHAPE, 1),

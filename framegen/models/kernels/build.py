@@ -1,4 +1,4 @@
-"""The compiled code: recurrent.cpp, built at first use by the machine's compiler and kept in a cache."""
+"""The compiled code, built at first use by the machine's compiler and kept in a cache."""
 
 import ctypes
 import functools
@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,21 +72,27 @@ def compiler() -> str:
 
 @functools.cache
 def library(shape: Shape) -> ctypes.CDLL:
-    """The compiled source for a shape. Raises FusedUnavailable where there is no compiler or it fails."""
-    command = [compiler(), *FLAGS, *shape.defines(), str(SOURCE)]
+    """recurrent.cpp for a shape; see `build`."""
+    return build(SOURCE, FUNCTIONS, shape.defines())
+
+
+def build(source: Path, functions: Sequence[str], defines: Sequence[str] = ()) -> ctypes.CDLL:
+    """A compiled source that exports these functions. Raises FusedUnavailable where there is no compiler or
+    it fails."""
+    command = [compiler(), *FLAGS, *defines, str(source)]
     # All that the compiler predefines: its version, and what this processor can do.
     machine = _run([command[0], *FLAGS, "-dM", "-E", "-x", "c++", os.devnull]).stdout.encode()
     said = repr(command[:-1]).encode()  # not where the source lies: every installation may take the same
-    sources = [SOURCE, *sorted(SOURCE.parent.glob("*.hpp"))]
+    sources = [source, *sorted(source.parent.glob("*.hpp"))]
     content = [each.read_bytes() for each in sources]
     key = _digest(b"\0".join([*content, said, machine]))
     if (cache := _cache()) is not None:
         if (path := next(filter(_whole, cache.glob(f"{key}-*.so")), None)) is not None:
-            return _load(path)
+            return _load(path, functions)
         with suppress(OSError):  # a full disk
-            return _load(_compile(command, cache, key))
+            return _load(_compile(command, cache, key), functions)
     with tempfile.TemporaryDirectory(prefix="framegen-") as own:  # what is loaded needs no file
-        return _load(_compile(command, Path(own), key))
+        return _load(_compile(command, Path(own), key), functions)
 
 
 def _cache() -> Path | None:
@@ -107,10 +114,10 @@ def _is_ours(path: Path) -> bool:
     return status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode) and not writable
 
 
-def _load(path: Path) -> ctypes.CDLL:
+def _load(path: Path, functions: Sequence[str]) -> ctypes.CDLL:
     try:
         loaded = ctypes.CDLL(str(path))
-        for name in FUNCTIONS:
+        for name in functions:
             getattr(loaded, name)
     except (OSError, AttributeError) as error:  # of a compiler that only said that it was done
         path.unlink()
