@@ -101,6 +101,7 @@ def train(
     if config.training.minutes is not None:
         data = load_data(config.task, Path(data_dir))
         config, place = fit_to_minutes(config, data, show, clock)
+        data = load_data(config.task, Path(data_dir))  # of a film as many test clips as there is time for
     run_dir = create(Path(runs_dir), config.experiment, name)
     with lock(run_dir), Interrupts() as interrupts:
         try:

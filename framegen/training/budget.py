@@ -5,6 +5,7 @@ from dataclasses import replace
 from statistics import mean, median
 
 from framegen.config.config import Config
+from framegen.config.tasks import Film
 from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
 from framegen.machine.device import peak_memory, threads
@@ -23,14 +24,18 @@ MEASURED, TIMING = 3.0, 0.1
 FEWEST = 100
 """Steps below which a model has hardly begun to learn."""
 
+MEASURING, LEAST = 0.08, 8
+"""Part of the minutes that measuring the model alone may take on a film: with motion and all other references
+about a fifth; and test clips that are measured all the same."""
+
 Clock = Callable[[], float]
 """Seconds since whenever."""
 
 
 def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tuple[Config, Place]:
-    """A config with minutes whose clips an epoch, pictures (about one a minute) and epochs suit this machine,
-    as foreseen; and the place where its training begins, with the time that this took behind it. Some steps
-    are taken on models that are thrown away. At least one step is foreseen."""
+    """A config with minutes whose clips an epoch, pictures (about one a minute), epochs and, of a film, test
+    clips suit this machine, as foreseen; and the place where its training begins, with the time that this
+    took behind it. Some steps are taken on models that are thrown away. At least one step is foreseen."""
     assert config.training.minutes is not None
     budget, began = 60 * config.training.minutes, clock()
     say("timing a training step, to see how many fit", show)
@@ -44,8 +49,16 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
     told = f"--minutes {config.training.minutes:g}: about {count_of(planned, 'step')}, {steps} an epoch"
     say(f"{told}, {duration(step)} a step on this machine{memory}", show)
     passes = (1 + (data.test_frames is not None)) / (1 + (config.training.closed_loop > 0))
-    measuring = validation * passes * len(data.test) / len(data.val)
-    clips = f"{count_of(len(data.test), 'test clip')} (the model alone about {duration(measuring)})"
+    measuring, task, count = validation * passes / len(data.val), config.task, len(data.test)
+    if isinstance(task, Film):
+        task = replace(
+            task,
+            max_test_clips=min(
+                task.max_test_clips, max(LEAST, int(MEASURING * budget / max(measuring, 1e-9)))
+            ),
+        )
+        count = min(count, task.max_test_clips)
+    clips = f"{count_of(count, 'test clip')} (the model alone about {duration(count * measuring)})"
     say(f"on top of the minutes come measuring on {clips} and drawing", show)
     if planned < FEWEST:
         say("so few steps teach little: more --minutes help, or smaller frames", show)
@@ -56,7 +69,7 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
         media_every=max(1, round(60 / (steps * step + validation))),
     )
     place = Place(config.members, spent=spent, planned=planned, validation=validation)
-    return replace(config, training=training), place
+    return replace(config, task=task, training=training), place
 
 
 def steps_within(seconds: float, per_epoch: int, step: float, validation: float) -> int:

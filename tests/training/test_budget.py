@@ -16,6 +16,8 @@ from framegen.commands.continuing import continue_films
 from framegen.commands.own_films import train_on
 from framegen.commands.training import Enough, resume, train
 from framegen.config.experiments import configure
+from framegen.config.tasks import Film
+from framegen.data.films.importing import import_films
 from framegen.data.loading import load_data
 from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted
@@ -199,6 +201,22 @@ def test_minutes_become_clips_of_an_epoch_and_pictures(
     said = capsys.readouterr().err
     assert "--minutes 10: about 1193 steps, 4 an epoch, 0.5 s a step" in said
     assert "come measuring on 8 test clips (the model alone about 0 ms) and drawing" in said
+
+
+def test_of_a_film_no_more_clips_are_measured_than_a_part_of_the_minutes_allows(
+    machine: Machine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import_films([encode(tmp_path / "film.mp4", scene(0, 160))], "film", 16, data_dir=tmp_path, show=False)
+    task = Film("film", num_frames=6, context=3, max_val_clips=4)
+    config = replace(SMALL_CONFIG, task=task, training=replace(SMALL_CONFIG.training, minutes=1))
+    data = load_data(task, tmp_path)
+    assert len(data.test) > 8
+    for seconds, clips in [(0.0, 200), (2.0, 8)]:  # of a validation of four clips
+        machine.validation = seconds
+        fitted, _ = budget.fit_to_minutes(config, data, True, machine)
+        assert isinstance(fitted.task, Film)
+        assert fitted.task.max_test_clips == clips
+    assert "come measuring on 8 test clips (the model alone about 8 s)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
