@@ -72,6 +72,7 @@ class Keywords(FilmKeywords, total=False):
     light_width: float
     reach: int
     turning: float
+    away: int
     num_digits: int
     step: float
     digits: Literal["mnist", "sklearn"]

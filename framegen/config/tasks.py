@@ -169,10 +169,18 @@ class Sprites(_OnTorus):
     bar: int = 0
     """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
 
+    away: int = 0
+    """Most frames for which the eye closes at a time, which are then black; 0: it never does."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_between(self, 0, 1, "turning", "noise")
         check_between(self, 0, self.size - 1, "bar", why=" (--size)")
+        check_between(self, 0, self.num_frames, "away", why=" (--num-frames)")
+        unclear = (
+            f"--away {self.away}: with --noise {self.noise:g} what is seen may be black too; at most 0.2"
+        )
+        check(not self.away or self.noise <= 0.2, unclear)
 
     @property
     def reservation(self) -> str:

@@ -1,7 +1,9 @@
-"""Sprites: a known shape moves across a torus and now and then turns; a bar may hide a part of it."""
+"""Sprites: a known shape moves across a torus and now and then turns; a bar may hide a part of it, and an eye
+that closes all of it."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +11,14 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import Sprites
-from framegen.data.clips import Data, Split
+from framegen.data.clips import SPLITS, Data, Split
 from framegen.data.drift import velocities
 from framegen.data.kept import draws, hidden, load_kept, observed
 
 DARK, BRIGHT = 0.25, 0.75
 """Brightness of the background, and of a shape."""
+CLOSING = 1 / 8
+"""Probability that the eye closes after a frame that was seen."""
 PART = 3 / 8
 """Side of a shape over that of the picture."""
 
@@ -50,9 +54,29 @@ def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, T
 
 
 def sample(config: Sprites, split: Split) -> Tensor:
-    """The clips of one split, uint8 (N, num_frames, 1, size, size), what the bar hides 0; see `draws`."""
+    """The clips of one split, uint8 (N, num_frames, 1, size, size), what the bar or a closed eye hides 0; see
+    `draws`."""
     random, _, _ = paths(config, split)
-    return observed(config, clean(config, split), random)
+    made = observed(config, clean(config, split), random)
+    made[~awake(config, split)] = 0
+    return made
+
+
+def awake(config: Sprites, split: Split) -> Tensor:
+    """In which frames the eye is open, (N, num_frames) bool: the first ones are seen, and at most `away` in a
+    row are not."""
+    _, num_clips = draws(config, split)
+    seen = np.ones((num_clips, config.num_frames), bool)
+    if not config.away:
+        return torch.from_numpy(seen)
+    random = np.random.default_rng([config.data_seed, SPLITS.index(split), 1])
+    left = np.zeros(num_clips, int)  # for so many frames it stays closed
+    for time in range(1, config.num_frames):
+        closes = seen[:, time - 1] & (random.random(num_clips) < CLOSING)
+        left = np.where(closes, random.integers(1, config.away + 1, num_clips), left)
+        seen[:, time] = left == 0
+        left = np.maximum(left - 1, 0)
+    return torch.from_numpy(seen)
 
 
 def clean(config: Sprites, split: Split) -> Iterator[Tensor]:
@@ -65,13 +89,14 @@ def clean(config: Sprites, split: Split) -> Iterator[Tensor]:
 
 
 def unseen(config: Sprites, split: Split) -> Tensor:
-    """For how many frames a shape was behind the bar before it came back in this one, (N, num_frames) int64;
-    0 where it did not, or had never been seen."""
+    """For how many frames a shape was out of sight, whatever hid it, before it came back in this one,
+    (N, num_frames) int64; 0 where it did not, or had never been seen."""
     _, shape, places = paths(config, split)
     columns = shapes(config).any(1)  # (4, W), where a shape stands that stands at column 0
     open_columns = ~hidden(config.size, config.bar)[0]
     at_column = torch.stack([columns.roll(c, 1) for c in range(config.size)], 1)  # (4, W, W)
     seen = (at_column & open_columns).any(2)[shape[:, None], places[..., 1]]  # (N, T)
+    seen &= awake(config, split)
     time = torch.arange(config.num_frames)
     last = torch.where(seen, time, -1).cummax(1).values  # when it was seen last, -1 if never
     before = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], 1)
@@ -80,5 +105,6 @@ def unseen(config: Sprites, split: Split) -> Tensor:
 
 def load(config: Sprites, folder: Path) -> Data:
     """The clips from `folder`, made there first where they are missing; see `load_kept`."""
-    data = load_kept(config, folder, sample, config.context)
-    return replace(data, unseen=unseen(config, "test")) if config.bar else data
+    asked = partial(awake, config) if config.away else None
+    data = load_kept(config, folder, sample, config.context, asked)
+    return replace(data, unseen=unseen(config, "test")) if config.bar or config.away else data

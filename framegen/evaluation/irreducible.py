@@ -7,7 +7,7 @@ from torch import Tensor
 
 from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites, Task
 from framegen.data import drift, orbit, sprites
-from framegen.data.clips import Data, to_float
+from framegen.data.clips import Data, fill, to_float, unasked
 from framegen.data.kept import hidden
 from framegen.models.mixture import censored_mean
 
@@ -35,5 +35,6 @@ def irreducible(task: Task, data: Data) -> Tensor | None:
     expected = expected_frames(task)
     if expected is None or data.test_frames is None:
         return None
-    pairs = zip(data.test_frames, expected, strict=True)
-    return torch.stack([(to_float(a) - b)[data.context :].square().mean() for a, b in pairs])
+    frames = to_float(data.test_frames)
+    pairs = zip(frames if data.asked is None else unasked(frames, data.asked), expected, strict=True)
+    return torch.stack([(fill(a, b) - b)[data.context :].square().mean() for a, b in pairs])

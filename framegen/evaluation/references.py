@@ -69,6 +69,7 @@ optimal_predictor.register(
         (sprites.DARK, sprites.BRIGHT),
         task.noise,
         hidden(task.size, task.bar),
+        task.away > 0,
     ),
 )
 

@@ -32,6 +32,7 @@ class SpriteFilter(Forecaster):
         levels: tuple[float, float],
         noise: float,
         hidden: Tensor,
+        blinks: bool = False,
     ) -> None:
         """
         Args:
@@ -41,8 +42,10 @@ class SpriteFilter(Forecaster):
             levels: a pixel's clean value, dark and bright.
             noise: standard deviation of a pixel about it.
             hidden: (H, W) bool, the pixels behind the bar.
+            blinks: whether a frame that is black in every pixel was not seen, and says nothing.
         """
         super().__init__()
+        self.blinks = blinks
         self.turning, self.ways = turning, [tuple(way) for way in velocities.tolist()]
         self.shape = len(shapes), len(velocities), *shapes.shape[1:]
         # Log odds of many pixels lose in float32 what tells places apart; probabilities do not.
@@ -60,8 +63,10 @@ class SpriteFilter(Forecaster):
             state = torch.full((len(frames), *self.shape), 1 / math.prod(self.shape))
         places = state.sum(2)  # (B, K, H, W), of the coming frame
         predictions = []
-        for frame in frames.cpu().unbind(1):
-            gained = self._gain(places, frame[:, 0])  # (B, K, H, W)
+        for frame in frames.cpu()[:, :, 0].unbind(1):
+            if self.blinks:
+                frame = frame.masked_fill(~frame.nan_to_num().flatten(1).any(1)[:, None, None], math.nan)
+            gained = self._gain(places, frame)  # (B, K, H, W)
             anew = gained * places * (self.turning / ways)
             turned = torch.addcmul(anew[:, :, None], state, (gained * (1 - self.turning))[:, :, None])
             moved = [turned[:, :, v].roll(way, (2, 3)) for v, way in enumerate(self.ways)]
@@ -87,12 +92,15 @@ class SpriteFilter(Forecaster):
 
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
-        """log p(target at t | frames up to t) of the stored levels, exact: (B, T) float64."""
+        """log p(target at t | frames up to t) of the stored levels, exact: (B, T) float64; of pixels of NaN
+        nothing is asked."""
         found, state = [], None
         for frame, target in zip(frames.split(1, 1), targets.cpu()[:, :, 0].unbind(1), strict=True):
             _, state = self(frame, state)
-            levels = (target * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
-            empty = (self.log_dark[levels] * self.visible).sum((1, 2))  # (B,): as if no shape were there
+            levels = (target.nan_to_num() * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
+            empty = (self.log_dark[levels] * self.visible * ~target.isnan()).sum(
+                (1, 2)
+            )  # (B,): as if no shape were there
             chances = state.sum(2).double().log() + self._evidence(target)  # (B, K, H, W)
             found.append(empty + chances.logsumexp((1, 2, 3)))
         return torch.stack(found, 1)

@@ -1,0 +1,63 @@
+"""What of a sprite's world is seen, by option; an option at its default changes nothing."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from framegen.config.tasks import Sprites
+from framegen.data import load_data, sprites
+from framegen.data.kept import data_file
+
+FEW: dict[str, int] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 60}
+WORLD = Sprites(size=12, num_frames=40, reach=1, noise=0.05, **FEW)
+AWAY = replace(WORLD, away=5)
+
+
+def test_clips_from_before_an_option_stay_what_they_were_and_keep_their_files() -> None:
+    assert data_file(Sprites(), Path("data")).name == "sprites-32x32-43d2c3a3.safetensors"
+    made = sprites.sample(replace(WORLD, bar=4), "test")
+    assert hashlib.sha256(made.numpy().tobytes()).hexdigest()[:16] == "155fef56189dfa36"
+
+
+def test_an_eye_closes_for_up_to_so_many_frames_and_the_world_goes_on() -> None:
+    seen, made, plain = (
+        sprites.awake(AWAY, "test"),
+        sprites.sample(AWAY, "test"),
+        sprites.sample(WORLD, "test"),
+    )
+    assert seen[:, 0].all()
+    assert torch.equal(made[seen], plain[seen])
+    assert not made[~seen].any()
+    lengths = np.concatenate([np.diff(np.flatnonzero(each)) for each in seen.numpy()]) - 1
+    assert np.unique(lengths).tolist() == [0, 1, 2, 3, 4, 5]
+    counts = np.bincount(lengths)
+    assert (abs(counts[1:] / counts[1:].sum() - 0.2) < 0.08).all()  # each length is as probable
+    assert abs(counts[1:].sum() / counts.sum() - 1 / 8) < 0.03
+
+
+def test_nothing_is_asked_of_frames_that_show_nothing(tmp_path: Path) -> None:
+    data, seen = load_data(AWAY, tmp_path), sprites.awake(AWAY, "test")
+    inputs, targets = data.test.batch(slice(None))
+    assert not inputs.isnan().any()
+    assert torch.equal(targets.isnan().flatten(2).all(2), ~seen[:, 1:])
+    assert torch.equal(targets.isnan().flatten(2).any(2), ~seen[:, 1:])
+    assert data.asked is not None
+    assert torch.equal(data.asked, seen)
+
+
+def test_whatever_hid_it_the_frames_out_of_sight_are_counted() -> None:
+    for world in (AWAY, replace(AWAY, bar=8)):
+        _, shape, places = sprites.paths(world, "test")
+        open_, found = sprites.awake(world, "test"), sprites.unseen(world, "test")
+        assert found.max() > 3
+        for clip in range(20):
+            gone, ever = 0, False
+            for time, place in enumerate(places[clip].tolist()):
+                frame = np.roll(sprites.shapes(world)[shape[clip]].numpy(), place, (0, 1)).astype(int)
+                frame[:, (12 - world.bar) // 2 : (12 - world.bar) // 2 + world.bar] = 0
+                in_sight = frame.any() and bool(open_[clip, time])
+                assert found[clip, time] == (gone if in_sight and ever else 0)
+                gone, ever = (0 if in_sight else gone + 1), ever or in_sight
