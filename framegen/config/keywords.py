@@ -73,6 +73,7 @@ class Keywords(FilmKeywords, total=False):
     reach: int
     turning: float
     away: int
+    things: int
     num_digits: int
     step: float
     digits: Literal["mnist", "sklearn"]

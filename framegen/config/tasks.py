@@ -78,7 +78,13 @@ class _World(_Made):
     def __post_init__(self) -> None:
         super().__post_init__()
         clips = self.num_clips + self.num_val_clips + self.num_test_clips
-        check_bytes(clips * self.num_frames * self.size**2, "--num-clips, --num-frames, --size")
+        values = clips * self.num_frames * self.channels * self.size**2
+        check_bytes(values, "--num-clips, --num-frames, --size")
+
+    @property
+    def channels(self) -> int:
+        """Of a frame's picture."""
+        return 1
 
     @property
     def deviation(self) -> float:
@@ -160,7 +166,10 @@ class Drift(_OnTorus):
 @dataclass(frozen=True)
 class Sprites(_OnTorus):
     """One of four known shapes moves across a torus, its velocity of whole pixels per frame drawn now and
-    then, seen through pixel noise; a bar may hide a part of the picture."""
+    then, seen through pixel noise; a bar may hide a part of the picture.
+
+    Several things have a colour channel each, so that what is known of them is known of each alone. Within
+    one channel it is not: two things there have all pairs of their states, too many but for tiny worlds."""
 
     reach: int = 2
     noise: float = 0.1
@@ -171,16 +180,23 @@ class Sprites(_OnTorus):
 
     away: int = 0
     """Most frames for which the eye closes at a time, which are then black; 0: it never does."""
+    things: int = 1
+    """Things that move, each on its own; of 2 or 3 each has one of three colour channels."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_between(self, 0, 1, "turning", "noise")
+        check_between(self, 1, 3, "things")
         check_between(self, 0, self.size - 1, "bar", why=" (--size)")
         check_between(self, 0, self.num_frames, "away", why=" (--num-frames)")
         unclear = (
             f"--away {self.away}: with --noise {self.noise:g} what is seen may be black too; at most 0.2"
         )
         check(not self.away or self.noise <= 0.2, unclear)
+
+    @property
+    def channels(self) -> int:
+        return 3 if self.things > 1 else 1
 
     @property
     def reservation(self) -> str:

@@ -16,7 +16,7 @@ from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors
 
-LATER = {"bar": 0, "away": 0}
+LATER = {"bar": 0, "away": 0, "things": 1}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""
 
 
@@ -60,7 +60,7 @@ def hidden(size: int, bar: int) -> Tensor:
 
 
 def observed(config: Orbit | Sprites, clean: Iterable[Tensor], random: np.random.Generator) -> Tensor:
-    """Clean clips, (T, 1, size, size) float64 each, with noise and the bar, which is 0, as uint8."""
+    """Clean clips, (T, C, size, size) float64 each, with noise and the bar, which is 0, as uint8."""
     clips = []
     for frames in clean:
         noisy = frames + config.noise * torch.from_numpy(random.standard_normal(frames.shape))

@@ -1,5 +1,5 @@
-"""Sprites: a known shape moves across a torus and now and then turns; a bar may hide a part of it, and an eye
-that closes all of it."""
+"""Sprites: known shapes move across a torus and now and then turn; a bar may hide a part of them, and an eye
+that closes all."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,22 +39,24 @@ def shapes(config: Sprites) -> Tensor:
 
 
 def paths(config: Sprites, split: Split) -> tuple[np.random.Generator, Tensor, Tensor]:
-    """The noise's generator; each clip's shape (N,), and its rows and columns (N, num_frames, 2) int64."""
+    """The noise's generator; the shape of each clip's things, (N * things,), and their rows and columns,
+    (N * things, num_frames, 2) int64."""
     random, num_clips = draws(config, split)
-    ways, size = velocities(config).numpy(), (num_clips, config.num_frames)
-    shape = random.integers(4, size=num_clips)
+    count = num_clips * config.things
+    ways, size = velocities(config).numpy(), (count, config.num_frames)
+    shape = random.integers(4, size=count)
     drawn = random.integers(len(ways), size=size)
     anew = random.random(size) < config.turning
     anew[:, 0] = True  # the velocity before the second frame is drawn as all others are
     latest = np.maximum.accumulate(np.where(anew, np.arange(config.num_frames), 0), 1)
     steps = ways[np.take_along_axis(drawn, latest, 1)]  # (N, T, 2); the first one leads to the first place
-    start = random.integers(config.size, size=(num_clips, 1, 2))
+    start = random.integers(config.size, size=(count, 1, 2))
     places = (start + steps.cumsum(1)) % config.size
     return random, torch.from_numpy(shape), torch.from_numpy(places)
 
 
 def sample(config: Sprites, split: Split) -> Tensor:
-    """The clips of one split, uint8 (N, num_frames, 1, size, size), what the bar or a closed eye hides 0; see
+    """The clips of one split, uint8 (N, num_frames, C, size, size), what the bar or a closed eye hides 0; see
     `draws`."""
     random, _, _ = paths(config, split)
     made = observed(config, clean(config, split), random)
@@ -80,27 +82,30 @@ def awake(config: Sprites, split: Split) -> Tensor:
 
 
 def clean(config: Sprites, split: Split) -> Iterator[Tensor]:
-    """The same clips without noise and without a bar, one at a time: (num_frames, 1, size, size) float64."""
+    """The same clips without noise and without a bar, one at a time: (num_frames, C, size, size) float64."""
     _, shape, places = paths(config, split)
     masks = shapes(config)
-    for kind, way in zip(shape.tolist(), places.tolist(), strict=True):
-        covers = torch.stack([masks[kind].roll(place, (0, 1)) for place in way])
-        yield torch.where(covers, BRIGHT, DARK).double()[:, None]
+    for kinds, ways in zip(shape.split(config.things), places.split(config.things), strict=True):
+        covers = torch.zeros(config.num_frames, config.channels, config.size, config.size, dtype=torch.bool)
+        for channel, (kind, way) in enumerate(zip(kinds, ways.tolist(), strict=True)):
+            covers[:, channel] = torch.stack([masks[kind].roll(place, (0, 1)) for place in way])
+        yield torch.where(covers, BRIGHT, DARK).double()
 
 
 def unseen(config: Sprites, split: Split) -> Tensor:
     """For how many frames a shape was out of sight, whatever hid it, before it came back in this one,
-    (N, num_frames) int64; 0 where it did not, or had never been seen."""
+    (N, num_frames) int64; 0 where it did not, or had never been seen. Of several things the longest time."""
     _, shape, places = paths(config, split)
     columns = shapes(config).any(1)  # (4, W), where a shape stands that stands at column 0
     open_columns = ~hidden(config.size, config.bar)[0]
     at_column = torch.stack([columns.roll(c, 1) for c in range(config.size)], 1)  # (4, W, W)
-    seen = (at_column & open_columns).any(2)[shape[:, None], places[..., 1]]  # (N, T)
-    seen &= awake(config, split)
+    seen = (at_column & open_columns).any(2)[shape[:, None], places[..., 1]]  # (N things, T)
+    seen &= awake(config, split).repeat_interleave(config.things, 0)
     time = torch.arange(config.num_frames)
     last = torch.where(seen, time, -1).cummax(1).values  # when it was seen last, -1 if never
     before = torch.cat([torch.full_like(last[:, :1], -1), last[:, :-1]], 1)
-    return torch.where(seen & (before >= 0), time - before - 1, 0)
+    gone = torch.where(seen & (before >= 0), time - before - 1, 0)
+    return gone.unflatten(0, (-1, config.things)).amax(1)
 
 
 def load(config: Sprites, folder: Path) -> Data:

@@ -22,8 +22,8 @@ def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor,
     """Inputs, predictions and targets, a few clips at a time, without burn-in: (B, T, C, H, W) each."""
     for inputs, targets in chunks(clips):
         made = model(inputs.to(device_of(model)))[0].cpu()
-        parts = inputs, made, fill(targets, made)
-        yield tuple(each[:, clips.burn_in :] for each in parts)
+        cut = slice(clips.burn_in, None)
+        yield inputs[:, cut], made[:, cut], fill(targets, made)[:, cut]
 
 
 @seeded(0)

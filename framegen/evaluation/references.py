@@ -70,6 +70,7 @@ optimal_predictor.register(
         task.noise,
         hidden(task.size, task.bar),
         task.away > 0,
+        task.things,
     ),
 )
 

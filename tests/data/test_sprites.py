@@ -48,16 +48,34 @@ def test_nothing_is_asked_of_frames_that_show_nothing(tmp_path: Path) -> None:
     assert torch.equal(data.asked, seen)
 
 
+def test_several_things_have_a_channel_and_a_course_each() -> None:
+    one, made = sprites.sample(WORLD, "test"), sprites.sample(replace(WORLD, things=2), "test")
+    assert made.shape == (60, 40, 3, 12, 12)
+    covered = (made > 127).flatten(3).sum(3).double()  # (N, T, 3)
+    assert one.shape == (60, 40, 1, 12, 12)
+    assert (covered[..., 2] == 0).all()
+    assert (covered[..., :2] > 5).all()
+    _, shape, places = sprites.paths(replace(WORLD, things=3, num_test_clips=2000), "test")
+    assert shape.shape == (6000,)
+    assert 0.6 < (shape[0::3] != shape[1::3]).double().mean() < 0.9
+    steps = (places.diff(dim=1) + 6) % 12 - 6
+    together = (steps[0::3] == steps[1::3]).all(2).double().mean().item()
+    assert abs(together - 1 / 9) < 0.02
+
+
 def test_whatever_hid_it_the_frames_out_of_sight_are_counted() -> None:
-    for world in (AWAY, replace(AWAY, bar=8)):
+    for world in (AWAY, replace(AWAY, bar=8), replace(AWAY, bar=8, things=2)):
         _, shape, places = sprites.paths(world, "test")
         open_, found = sprites.awake(world, "test"), sprites.unseen(world, "test")
         assert found.max() > 3
         for clip in range(20):
-            gone, ever = 0, False
-            for time, place in enumerate(places[clip].tolist()):
-                frame = np.roll(sprites.shapes(world)[shape[clip]].numpy(), place, (0, 1)).astype(int)
-                frame[:, (12 - world.bar) // 2 : (12 - world.bar) // 2 + world.bar] = 0
-                in_sight = frame.any() and bool(open_[clip, time])
-                assert found[clip, time] == (gone if in_sight and ever else 0)
-                gone, ever = (0 if in_sight else gone + 1), ever or in_sight
+            counted = np.zeros((world.things, world.num_frames), int)
+            for thing in range(world.things):
+                gone, ever, which = 0, False, clip * world.things + thing
+                for time, place in enumerate(places[which].tolist()):
+                    frame = np.roll(sprites.shapes(world)[shape[which]].numpy(), place, (0, 1)).astype(int)
+                    frame[:, (12 - world.bar) // 2 : (12 - world.bar) // 2 + world.bar] = 0
+                    in_sight = frame.any() and bool(open_[clip, time])
+                    counted[thing, time] = gone if in_sight and ever else 0
+                    gone, ever = (0 if in_sight else gone + 1), ever or in_sight
+            assert found[clip].tolist() == counted.max(0).tolist()

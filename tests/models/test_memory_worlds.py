@@ -99,7 +99,25 @@ def _away(task: Sprites, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _forward((chain, ALONE), clip, evidence, expected)
 
 
-WORLDS: dict[str, tuple[Sprites, Any]] = {"away": (replace(TINY, away=2), _away)}
+def _two(task: Sprites, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    chain, covers = _thing(task)
+    dark, bright = (_levels(clean, task.noise) @ EVERY / 255 for clean in (DARK, BRIGHT))
+
+    def evidence(frame: np.ndarray) -> np.ndarray:
+        one, other = (_pixels(channel, covers, task.noise) for channel in frame[:2])
+        return np.outer(one, other) * _pixels(frame[2], np.zeros((1, 4, 4), bool), task.noise)
+
+    def expected(joint: np.ndarray) -> np.ndarray:
+        covered = [np.tensordot(joint.sum(axis), covers, 1) for axis in (1, 0)]
+        return dark + (bright - dark) * np.stack([*covered, np.zeros((4, 4))])
+
+    return _forward((chain, chain), clip, evidence, expected)
+
+
+WORLDS: dict[str, tuple[Sprites, Any]] = {
+    "away": (replace(TINY, away=2), _away),
+    "two things": (replace(TINY, things=2), _two),
+}
 
 
 @pytest.mark.parametrize("name", WORLDS)
