@@ -11,8 +11,8 @@ from typing import Unpack
 from framegen.commands import training
 from framegen.config.config import Config
 from framegen.config.experiments import configure
+from framegen.config.film import Film
 from framegen.config.keywords import FilmKeywords
-from framegen.config.tasks import Film
 from framegen.config.training import Mode
 from framegen.data.film import longest_clip
 from framegen.data.films.dataset import MANIFEST

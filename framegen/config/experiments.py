@@ -7,8 +7,9 @@ from typing import Any, get_type_hints
 
 from framegen.config.checks import check_type, option
 from framegen.config.config import Config, population
+from framegen.config.film import Film
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, Recurrent
-from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
+from framegen.config.tasks import Drift, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.config.training import FOLLOWING, Training
 from framegen.machine.errors import OptionError
 from framegen.machine.plugins import import_installed

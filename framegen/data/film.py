@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Film
+from framegen.config.film import Film
 from framegen.data.clips import SPLITS, Data, Split, TensorClips, evenly, to_float
 from framegen.data.films.dataset import MANIFEST, Manifest, find_dataset, frames_of, open_split, read_manifest
 from framegen.data.films.sources import content_digest

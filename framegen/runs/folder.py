@@ -16,7 +16,8 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from framegen.config.config import Config, SavedConfig, to_dict
-from framegen.config.tasks import Film, World
+from framegen.config.film import Film
+from framegen.config.tasks import World
 from framegen.config.training import Mode
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.facts import processor, versions
