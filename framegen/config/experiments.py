@@ -21,6 +21,7 @@ _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _BAR = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
 _HIDDEN = replace(_BAR, bar=22, reach=3, num_frames=40, turning=0.1)
 _AWAY = Sprites(size=16, num_frames=30, noise=0.05, turning=0.05, away=8, num_test_clips=500)
+_WINDOW = Sprites(view=16, things=3, num_frames=30, noise=0.05, turning=0.05)
 _SMALL_BAR = replace(_BAR, size=8, bar=5, reach=1)
 _FILM = Film(flip=True, flip_vertical=True, reverse=True)
 
@@ -79,6 +80,7 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
     "sprites-bar": (_BAR, _CONVGRU, _TORUS, "the same behind a bar: does what is hidden go on?"),
     "sprites-hidden": (_HIDDEN, _CONVGRU, _TORUS, "behind a wide bar, for 1 to 12 frames"),
     "sprites-away": (_AWAY, _CONVGRU, _TORUS, "an eye that closes now and then, 16x16 pixels"),
+    "sprites-window": (_WINDOW, _CONVGRU, _TORUS, "a window pans over three shapes, 16x16 of 32x32 pixels"),
     "sprites-small": (_SMALL_BAR, _WIDE_GRU, _SMALL, "the same on 8x8 pixels, a GRU with 128 units"),
     "sprites-small-mlp": (_SMALL_BAR, MLP(256), _SMALL, "the same without memory: a feed-forward net"),
     "moving-mnist-convlstm": (MovingMNIST(), _CONVLSTM, _DIGITS, "Moving MNIST, the field's ConvLSTM"),

@@ -74,6 +74,9 @@ class Keywords(FilmKeywords, total=False):
     turning: float
     away: int
     things: int
+    view: int
+    pan: int
+    told: bool
     num_digits: int
     step: float
     digits: Literal["mnist", "sklearn"]

@@ -8,6 +8,8 @@ from framegen.config.checks import MAX_SEED, check, check_between, check_bytes, 
 
 LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
+TOLD = 16
+"""A window's coming motion of so many pixels would be told as 1 more than that of none, which is 1/2."""
 
 
 LEAST_DEVIATION = math.sqrt(LEVEL**2 + LEVEL**2 / 12)
@@ -182,12 +184,26 @@ class Sprites(_OnTorus):
     """Most frames for which the eye closes at a time, which are then black; 0: it never does."""
     things: int = 1
     """Things that move, each on its own; of 2 or 3 each has one of three colour channels."""
+    view: int = 0
+    """Side in pixels of a window that pans over the torus, and of the frames; 0: all is seen."""
+    pan: int = 1
+    """Largest motion of the window in pixels per frame; it is drawn now and then, as the shapes' is."""
+    told: bool = True
+    """Whether two more channels tell the window's motion to the next frame, down and to the right."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_between(self, 0, 1, "turning", "noise")
         check_between(self, 1, 3, "things")
-        check_between(self, 0, self.size - 1, "bar", why=" (--size)")
+        check_between(self, 0, self.size, "view", why=" (--size)")
+        check_between(self, 0, 7, "pan")
+        check_between(self, 0, self.side - 1, "bar", why=" (--view)" if self.view else " (--size)")
+        still = "--pan, --no-told: are for a window; --view 16 opens one"
+        check(self.view > 0 or (self.pan == 1 and self.told), still)
+        alike = "--no-told: frames that may be alike do not say which clip the floor is told of; "
+        check(
+            self.told or (not self.away and self.noise >= LEVEL), alike + "leave out --away, and --noise low"
+        )
         check_between(self, 0, self.num_frames, "away", why=" (--num-frames)")
         unclear = (
             f"--away {self.away}: with --noise {self.noise:g} what is seen may be black too; at most 0.2"
@@ -199,9 +215,14 @@ class Sprites(_OnTorus):
         return 3 if self.things > 1 else 1
 
     @property
+    def side(self) -> int:
+        """Height and width of a frame in pixels."""
+        return self.view or self.size
+
+    @property
     def reservation(self) -> str:
-        """None: its optimum takes each level for what it is, so it is exact however little noise there is."""
-        return ""
+        """The optimum takes each level for what it is, so it is exact however little noise there is."""
+        return "" if self.told else "--no-told: the optimum is a floor, which is told the window's motion"
 
 
 World = Orbit | Drift | Sprites

@@ -16,7 +16,7 @@ from framegen.data.clips import SPLITS, Data, Split, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors
 
-LATER = {"bar": 0, "away": 0, "things": 1}
+LATER = {"bar": 0, "away": 0, "things": 1, "view": 0, "pan": 1, "told": True}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""
 
 
@@ -60,13 +60,13 @@ def hidden(size: int, bar: int) -> Tensor:
 
 
 def observed(config: Orbit | Sprites, clean: Iterable[Tensor], random: np.random.Generator) -> Tensor:
-    """Clean clips, (T, C, size, size) float64 each, with noise and the bar, which is 0, as uint8."""
+    """Clean clips, (T, C, H, W) float64 each, with noise and the bar, which is 0, as uint8."""
     clips = []
     for frames in clean:
         noisy = frames + config.noise * torch.from_numpy(random.standard_normal(frames.shape))
         clips.append((noisy.clamp(0, 1) * 255).round().to(torch.uint8))
     made = torch.stack(clips)
-    made[..., hidden(config.size, config.bar)] = 0
+    made[..., hidden(made.shape[-1], config.bar)] = 0
     return made
 
 

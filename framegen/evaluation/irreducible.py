@@ -19,13 +19,20 @@ def expected_frames(task: Task) -> Iterator[Tensor] | None:
         case Orbit():
             clean, bar = orbit.clean(task, "test"), task.bar
         case Sprites():
-            clean, bar = sprites.clean(task, "test"), task.bar
+            return _of_sprites(task) if task.noise >= LEVEL else None
         case Drift():
             clean, bar = drift.clean(task, "test"), 0
         case _:
             return None
     visible = ~hidden(task.size, bar)
     return (censored_mean(f, task.noise) * visible for f in clean) if task.noise >= LEVEL else None
+
+
+def _of_sprites(task: Sprites) -> Iterator[Tensor]:
+    """Pictures, and what is told of a window, which has no noise."""
+    visible, told = ~hidden(task.side, task.bar), sprites.told(task, "test").double() / 255
+    for clean, its in zip(sprites.clean(task, "test"), told, strict=True):
+        yield torch.cat([censored_mean(clean, task.noise) * visible, its], 1)
 
 
 def irreducible(task: Task, data: Data) -> Tensor | None:

@@ -64,7 +64,8 @@ def test_several_things_have_a_channel_and_a_course_each() -> None:
 
 
 def test_whatever_hid_it_the_frames_out_of_sight_are_counted() -> None:
-    for world in (AWAY, replace(AWAY, bar=8), replace(AWAY, bar=8, things=2)):
+    behind = replace(AWAY, bar=8)
+    for world in (AWAY, behind, replace(behind, things=2), replace(AWAY, view=7, bar=2, things=3)):
         _, shape, places = sprites.paths(world, "test")
         open_, found = sprites.awake(world, "test"), sprites.unseen(world, "test")
         assert found.max() > 3
@@ -74,7 +75,9 @@ def test_whatever_hid_it_the_frames_out_of_sight_are_counted() -> None:
                 gone, ever, which = 0, False, clip * world.things + thing
                 for time, place in enumerate(places[which].tolist()):
                     frame = np.roll(sprites.shapes(world)[shape[which]].numpy(), place, (0, 1)).astype(int)
-                    frame[:, (12 - world.bar) // 2 : (12 - world.bar) // 2 + world.bar] = 0
+                    frame = frame[: world.side, : world.side]
+                    left = (world.side - world.bar) // 2
+                    frame[:, left : left + world.bar] = 0
                     in_sight = frame.any() and bool(open_[clip, time])
                     counted[thing, time] = gone if in_sight and ever else 0
                     gone, ever = (0 if in_sight else gone + 1), ever or in_sight

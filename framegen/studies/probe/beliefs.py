@@ -43,7 +43,7 @@ known.register(Orbit, lambda task, optimum, state: _of_orbit(task, optimum.poste
 known.register(
     Drift, lambda task, optimum, state: _of_velocities(task, optimum.known(*state)[1].softmax(1).float())
 )
-known.register(Sprites, lambda task, _, state: _of_sprites(task, state))
+known.register(Sprites, lambda task, _, state: _of_sprites(task, state[0] if task.view else state))
 
 
 def _of_orbit(task: Orbit, posterior: Tensor) -> dict[str, Tensor]:
