@@ -3,13 +3,16 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from framegen.config.tasks import Sprites
 from framegen.data import load_data, sprites
 from framegen.data.kept import data_file
+from framegen.machine.errors import OptionError
 
 FEW: dict[str, int] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 60}
 WORLD = Sprites(size=12, num_frames=40, reach=1, noise=0.05, **FEW)
@@ -82,3 +85,19 @@ def test_whatever_hid_it_the_frames_out_of_sight_are_counted() -> None:
                     counted[thing, time] = gone if in_sight and ever else 0
                     gone, ever = (0 if in_sight else gone + 1), ever or in_sight
             assert found[clip].tolist() == counted.max(0).tolist()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"away": 3, "noise": 0.3}, "--away 3: with --noise 0.3"),
+        ({"pan": 2}, "--view 16 opens one"),
+        ({"told": False}, "--view 16 opens one"),
+        ({"view": 6, "told": False, "away": 2}, "leave out --away"),
+        ({"view": 6, "bar": 6}, "--view"),
+        ({"things": 4}, "--things 4"),
+    ],
+)
+def test_what_cannot_be_known_exactly_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        replace(WORLD, **options)
