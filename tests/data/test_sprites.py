@@ -14,7 +14,7 @@ from framegen.data import load_data, sprites
 from framegen.data.kept import data_file
 from framegen.machine.errors import OptionError
 
-FEW: dict[str, int] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 60}
+FEW: dict[str, Any] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 60}
 WORLD = Sprites(size=12, num_frames=40, reach=1, noise=0.05, **FEW)
 AWAY = replace(WORLD, away=5)
 

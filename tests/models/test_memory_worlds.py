@@ -21,7 +21,7 @@ from framegen.models.optima.window_filter import told_motion
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 
-FEW: dict[str, int] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 12}
+FEW: dict[str, Any] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 12}
 TINY = Sprites(size=4, num_frames=7, context=4, reach=1, noise=0.2, turning=0.3, **FEW)
 EVERY = np.arange(256.0)
 PLACES = list(itertools.product(range(4), repeat=2))
