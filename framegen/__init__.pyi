@@ -10,12 +10,12 @@ from .commands.training import resume as resume
 from .commands.training import train as train
 from .config.config import Config as Config
 from .config.experiments import EXPERIMENTS as EXPERIMENTS
+from .config.film import Film as Film
 from .config.models import MLP as MLP
 from .config.models import ConvRecurrent as ConvRecurrent
 from .config.models import Model as Model
 from .config.models import MotionFilter as MotionFilter
 from .config.models import Recurrent as Recurrent
-from .config.tasks import Film as Film
 from .config.tasks import MovingMNIST as MovingMNIST
 from .config.tasks import Orbit as Orbit
 from .config.tasks import Sine as Sine

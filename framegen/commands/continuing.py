@@ -15,9 +15,9 @@ from torch import Tensor
 from framegen.commands.generation import as_it_plays, check_output
 from framegen.commands.own_films import MINUTES, train_on
 from framegen.config.checks import check, check_range
+from framegen.config.film import Film
 from framegen.config.keywords import TrainOnKeywords
 from framegen.config.models import MotionFilter
-from framegen.config.tasks import Film
 from framegen.data.clips import to_float
 from framegen.data.film import Windows, cropped
 from framegen.data.films.dataset import clock, open_split, read_manifest

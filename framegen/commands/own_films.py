@@ -12,9 +12,9 @@ from framegen.commands import training
 from framegen.config.checks import check
 from framegen.config.config import Config
 from framegen.config.experiments import configure
+from framegen.config.film import Film
 from framegen.config.keywords import FilmKeywords
 from framegen.config.models import MotionFilter
-from framegen.config.tasks import Film
 from framegen.config.training import Mode
 from framegen.data.film import longest_clip
 from framegen.data.films.dataset import MANIFEST

@@ -8,8 +8,9 @@ from typing import Any, get_type_hints
 
 from framegen.config.checks import check, check_type, option
 from framegen.config.config import Config, population
+from framegen.config.film import Film
 from framegen.config.models import MLP, ConvRecurrent, Model, MotionFilter, MovingMemory, Recurrent
-from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
+from framegen.config.tasks import Drift, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.config.training import FOLLOWING, Training
 from framegen.machine.errors import OptionError
 from framegen.machine.plugins import import_installed
@@ -19,6 +20,9 @@ PARTS = "task", "model", "training"
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _BAR = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
+_HIDDEN = replace(_BAR, bar=22, reach=3, num_frames=40, turning=0.1)
+_AWAY = Sprites(size=16, num_frames=30, noise=0.05, turning=0.05, away=8, num_test_clips=500)
+_WINDOW = Sprites(view=16, things=3, num_frames=30, noise=0.05, turning=0.05)
 _SMALL_BAR = replace(_BAR, size=8, bar=5, reach=1)
 _FILM = Film(flip=True, flip_vertical=True, reverse=True)
 
@@ -84,6 +88,11 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
     "sprites-convgru": (Sprites(), _CONVGRU, _TORUS, "the same, a ConvGRU"),
     "sprites-bar": (_BAR, MovingMemory(), _MOVING, "the same behind a bar: does what is hidden go on?"),
     "sprites-bar-convgru": (_BAR, _CONVGRU, _TORUS, "the same, a ConvGRU"),
+    "sprites-hidden": (_HIDDEN, MovingMemory(3), _MOVING, "behind a wide bar, for 1 to 12 frames"),
+    "sprites-hidden-convgru": (_HIDDEN, _CONVGRU, _TORUS, "the same, a ConvGRU"),
+    "sprites-away": (_AWAY, MovingMemory(), _MOVING, "an eye that closes now and then, 16x16 pixels"),
+    "sprites-away-convgru": (_AWAY, _CONVGRU, _TORUS, "the same, a ConvGRU"),
+    "sprites-window": (_WINDOW, _CONVGRU, _TORUS, "a window pans over three shapes, 16x16 of 32x32 pixels"),
     "sprites-small": (_SMALL_BAR, _WIDE_GRU, _SMALL, "the same on 8x8 pixels, a GRU with 128 units"),
     "sprites-small-mlp": (_SMALL_BAR, MLP(256), _SMALL, "the same without memory: a feed-forward net"),
     "moving-mnist-convlstm": (MovingMNIST(), _CONVLSTM, _DIGITS, "Moving MNIST, the field's ConvLSTM"),

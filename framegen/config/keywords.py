@@ -75,6 +75,11 @@ class Keywords(FilmKeywords, total=False):
     features: int
     border: Border
     turning: float
+    away: int
+    things: int
+    view: int
+    pan: int
+    told: bool
     num_digits: int
     step: float
     digits: Literal["mnist", "sklearn"]

@@ -12,8 +12,8 @@ import tyro
 from framegen.config.checks import check, option
 from framegen.config.config import Config
 from framegen.config.experiments import EXPERIMENTS, PARTS, configure, nearest, values_of
+from framegen.config.film import Film
 from framegen.config.options import Search, Train, TrainFilms
-from framegen.config.tasks import Film
 from framegen.machine.errors import OptionError
 
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"

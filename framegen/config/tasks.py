@@ -10,6 +10,8 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 LEVEL = 1 / 255
 """Between two neighbouring values that a stored pixel can have."""
+TOLD = 16
+"""A window's coming motion of so many pixels would be told as 1 more than that of none, which is 1/2."""
 
 
 LEAST_DEVIATION = math.sqrt(LEVEL**2 + LEVEL**2 / 12)
@@ -80,7 +82,13 @@ class _World(_Made):
     def __post_init__(self) -> None:
         super().__post_init__()
         clips = self.num_clips + self.num_val_clips + self.num_test_clips
-        check_bytes(clips * self.num_frames * self.size**2, "--num-clips, --num-frames, --size")
+        values = clips * self.num_frames * self.channels * self.size**2
+        check_bytes(values, "--num-clips, --num-frames, --size")
+
+    @property
+    def channels(self) -> int:
+        """Of a frame's picture."""
+        return 1
 
     @property
     def deviation(self) -> float:
@@ -160,7 +168,10 @@ class Drift(_OnTorus):
 @dataclass(frozen=True)
 class Sprites(_OnTorus):
     """One of four known shapes moves across a torus, its velocity of whole pixels per frame drawn now and
-    then, seen through pixel noise; a bar may hide a part of the picture."""
+    then, seen through pixel noise; a bar may hide a part of the picture.
+
+    Several things have a colour channel each, so that what is known of them is known of each alone. Within
+    one channel it is not: two things there have all pairs of their states, too many but for tiny worlds."""
 
     reach: int = 2
     noise: float = 0.1
@@ -169,15 +180,49 @@ class Sprites(_OnTorus):
     bar: int = 0
     """Width in pixels of an opaque bar in the middle, from top to bottom; 0 is none."""
 
+    away: int = 0
+    """Most frames for which the eye closes at a time, which are then black; 0: it never does."""
+    things: int = 1
+    """Things that move, each on its own; of 2 or 3 each has one of three colour channels."""
+    view: int = 0
+    """Side in pixels of a window that pans over the torus, and of the frames; 0: all is seen."""
+    pan: int = 1
+    """Largest motion of the window in pixels per frame; it is drawn now and then, as the shapes' is."""
+    told: bool = True
+    """Whether two more channels tell the window's motion to the next frame, down and to the right."""
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_between(self, 0, 1, "turning", "noise")
-        check_between(self, 0, self.size - 1, "bar", why=" (--size)")
+        check_between(self, 1, 3, "things")
+        check_between(self, 0, self.size, "view", why=" (--size)")
+        check_between(self, 0, 7, "pan")
+        check_between(self, 0, self.side - 1, "bar", why=" (--view)" if self.view else " (--size)")
+        still = "--pan, --no-told: are for a window; --view 16 opens one"
+        check(self.view > 0 or (self.pan == 1 and self.told), still)
+        alike = "--no-told: frames that may be alike do not say which clip the floor is told of; "
+        check(
+            self.told or (not self.away and self.noise >= LEVEL), alike + "leave out --away, and --noise low"
+        )
+        check_between(self, 0, self.num_frames, "away", why=" (--num-frames)")
+        unclear = (
+            f"--away {self.away}: with --noise {self.noise:g} what is seen may be black too; at most 0.2"
+        )
+        check(not self.away or self.noise <= 0.2, unclear)
+
+    @property
+    def channels(self) -> int:
+        return 3 if self.things > 1 else 1
+
+    @property
+    def side(self) -> int:
+        """Height and width of a frame in pixels."""
+        return self.view or self.size
 
     @property
     def reservation(self) -> str:
-        """None: its optimum takes each level for what it is, so it is exact however little noise there is."""
-        return ""
+        """The optimum takes each level for what it is, so it is exact however little noise there is."""
+        return "" if self.told else "--no-told: the optimum is a floor, which is told the window's motion"
 
 
 World = Orbit | Drift | Sprites
@@ -253,35 +298,3 @@ class Sine(Task):
     def check_batch_size(self, batch_size: int) -> None:
         one = f"--batch-size {batch_size}: a sine is one stream, trained one window at a time: 1"
         check(batch_size == 1, one)
-
-
-@dataclass(frozen=True)
-class Film(Task):
-    """Clips from films that `framegen data import` has imported."""
-
-    dataset: str = ""
-    """Name of the data set; `framegen data list` lists them."""
-    digest: str = ""
-    """SHA-256 of the data set's manifest; empty takes the data set as it is now, and a run keeps that."""
-    num_frames: int = 20
-    """Frames per clip."""
-    context: int = 10
-    """Frames of a test clip that are the prompt."""
-    flip: bool = False
-    """Train on mirrored clips too."""
-    flip_vertical: bool = False
-    """Train on clips that are upside down too."""
-    reverse: bool = False
-    """Train on clips that run backwards too."""
-    crop: int = 0
-    """Pixels cut from height and width; the middle is kept, of training clips each corner too."""
-    max_val_clips: int = 64
-    """Validation clips at most, spread evenly over their shots."""
-    max_test_clips: int = 200
-    """Test clips at most, spread evenly over their shots."""
-
-    def __post_init__(self) -> None:
-        check_between(self, 2, 1000, "num_frames")
-        check_between(self, 1, self.num_frames - 1, "context", why=" (--num-frames)")
-        check_least(self, 0, "crop")
-        check_least(self, 1, "max_val_clips", "max_test_clips")

@@ -18,6 +18,17 @@ def to_float(frames: Tensor) -> Tensor:
     return frames.float() / 255 if frames.dtype == torch.uint8 else frames
 
 
+def unasked(frames: Tensor, asked: Tensor) -> Tensor:
+    """Frames (B, T, C, H, W), NaN where they are not asked for, by (B, T) bool."""
+    return frames.masked_fill(~asked[:, :, None, None, None], math.nan)
+
+
+def fill(targets: Tensor, made: Tensor) -> Tensor:
+    """The targets, and where one is NaN, which is not asked for, what was predicted: an error of 0 without a
+    gradient."""
+    return torch.where(targets.isnan(), made, targets)
+
+
 class Clips(Protocol):
     """Sequences of frames and what is to be predicted at each of them."""
 
@@ -34,7 +45,8 @@ class Clips(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of the chosen clips, float32 (B, T, C, H, W) each."""
+        """Inputs and targets of the chosen clips, float32 (B, T, C, H, W) each. A target frame of NaN is not
+        asked for: see `fill`."""
         ...
 
 
@@ -45,6 +57,8 @@ class TensorClips:
     inputs: Tensor
     targets: Tensor
     burn_in: int = 0
+    asked: Tensor | None = None
+    """Which targets are asked for, (N, T) bool; None: all."""
 
     @property
     def frame_shape(self) -> tuple[int, int, int]:
@@ -56,10 +70,12 @@ class TensorClips:
 
     def to(self, device: torch.device) -> "TensorClips":
         """The same clips on another device."""
-        return TensorClips(self.inputs.to(device), self.targets.to(device), self.burn_in)
+        asked = None if self.asked is None else self.asked.to(device)
+        return TensorClips(self.inputs.to(device), self.targets.to(device), self.burn_in, asked)
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        return to_float(self.inputs[index]), to_float(self.targets[index])
+        inputs, targets = to_float(self.inputs[index]), to_float(self.targets[index])
+        return inputs, targets if self.asked is None else unasked(targets, self.asked[index])
 
 
 def chunks(clips: Clips, count: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
@@ -97,6 +113,8 @@ class Data:
     """For a stream: show every N-th clip as it is trained on."""
     test_frames: Tensor | None = None
     """(N, T, C, H, W), uint8 or float32, for closed loops; None where the target is not the next frame."""
+    asked: Tensor | None = None
+    """(N, T) bool: which of those frames are asked for; None: all."""
     context: int = 0
     """How many of those frames are the prompt."""
     kinds: Mapping[str, Tensor] = field(default_factory=dict)

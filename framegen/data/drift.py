@@ -32,7 +32,12 @@ def spectrum(config: Drift) -> Tensor:
 
 def velocities(config: Drift | Sprites) -> Tensor:
     """Every velocity that a clip may have, (V, 2) int64: pixels a frame, down and to the right."""
-    steps = range(-config.reach, config.reach + 1)
+    return ways(config.reach)
+
+
+def ways(most: int) -> Tensor:
+    """Every motion of at most so many pixels in height and in width, (V, 2) int64."""
+    steps = range(-most, most + 1)
     return torch.tensor(list(itertools.product(steps, steps)))
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from framegen.config.checks import check
-from framegen.config.tasks import SPLITS, Film, Split
+from framegen.config.film import Film
+from framegen.config.tasks import SPLITS, Split
 from framegen.data.clips import Data, TensorClips, evenly, to_float
 from framegen.data.films.dataset import MANIFEST, Manifest, find_dataset, frames_of, open_split, read_manifest
 from framegen.data.films.sources import content_digest

@@ -16,13 +16,19 @@ from framegen.data.clips import Data, TensorClips
 from framegen.machine.errors import UserError
 from framegen.machine.files import json_text, load_tensors, make_parents, parse_json, save_tensors
 
-LATER = {"bar": 0}
+LATER = {"bar": 0, "away": 0, "things": 1, "view": 0, "pan": 1, "told": True}
 """Options that came later, and the value at which they change nothing: files from before keep their names."""
 
 
-def load_kept(config: World, folder: Path, sample: Callable[[Any, Split], Tensor], context: int) -> Data:
+def load_kept(
+    config: World,
+    folder: Path,
+    sample: Callable[[Any, Split], Tensor],
+    context: int,
+    asked: Callable[[Split], Tensor] | None = None,
+) -> Data:
     """The clips of a config from `folder`, made there first by `sample`, uint8 (N, T, C, H, W) a split. Of a
-    test clip `context` frames are the prompt.
+    test clip `context` frames are the prompt. Some frames may not be asked for: `asked` gives (N, T) bool.
 
     Raises UserError that names the file where it is damaged or holds something else.
     """
@@ -37,8 +43,12 @@ def load_kept(config: World, folder: Path, sample: Callable[[Any, Split], Tensor
             raise UserError(f"{path}: is not the data set of this configuration")
     except UserError as error:
         raise UserError(f"{error}; move it away and the clips are generated again") from error
-    train, val, test = (TensorClips(clips[split][:, :-1], clips[split][:, 1:]) for split in SPLITS)
-    return Data(train, val, test, test_frames=clips["test"], context=context, file=path)
+    which = {split: asked(split) if asked else None for split in SPLITS}
+    train, val, test = (
+        TensorClips(clips[split][:, :-1], clips[split][:, 1:], asked=None if its is None else its[:, 1:])
+        for split, its in which.items()
+    )
+    return Data(train, val, test, test_frames=clips["test"], asked=which["test"], context=context, file=path)
 
 
 def hidden(size: int, bar: int) -> Tensor:
@@ -50,13 +60,13 @@ def hidden(size: int, bar: int) -> Tensor:
 
 
 def observed(config: Orbit | Sprites, clean: Iterable[Tensor], random: np.random.Generator) -> Tensor:
-    """Clean clips, (T, 1, size, size) float64 each, with noise and the bar, which is 0, as uint8."""
+    """Clean clips, (T, C, H, W) float64 each, with noise and the bar, which is 0, as uint8."""
     clips = []
     for frames in clean:
         noisy = frames + config.noise * torch.from_numpy(random.standard_normal(frames.shape))
         clips.append((noisy.clamp(0, 1) * 255).round().to(torch.uint8))
     made = torch.stack(clips)
-    made[..., hidden(config.size, config.bar)] = 0
+    made[..., hidden(made.shape[-1], config.bar)] = 0
     return made
 
 

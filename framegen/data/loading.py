@@ -3,7 +3,8 @@
 from functools import singledispatch
 from pathlib import Path
 
-from framegen.config.tasks import Drift, Film, MovingMNIST, Orbit, Sine, Sprites, Task
+from framegen.config.film import Film
+from framegen.config.tasks import Drift, MovingMNIST, Orbit, Sine, Sprites, Task
 from framegen.data import drift, film, moving_mnist, orbit, sine, sprites
 from framegen.data.clips import Data
 from framegen.machine.errors import UserError

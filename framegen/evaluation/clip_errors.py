@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from framegen.data.clips import Clips, chunk_size, chunks, to_float
+from framegen.data.clips import Clips, chunk_size, chunks, fill, to_float
 from framegen.evaluation.image_quality import measure_pictures
 from framegen.evaluation.metrics import Range
 from framegen.machine.device import seeded
@@ -22,7 +22,8 @@ def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor,
     """Inputs, predictions and targets, a few clips at a time, without burn-in: (B, T, C, H, W) each."""
     for inputs, targets in chunks(clips):
         made = model(inputs.to(device_of(model)))[0].cpu()
-        yield inputs[:, clips.burn_in :], made[:, clips.burn_in :], targets[:, clips.burn_in :]
+        cut = slice(clips.burn_in, None)
+        yield inputs[:, cut], made[:, cut], fill(targets, made)[:, cut]
 
 
 @seeded(0)
@@ -44,7 +45,8 @@ def _run_on(model: Predictor, clips: Clips, steps: int) -> Iterator[Tensor]:
         length = inputs.shape[1]
         given = max(1, length - steps)
         made, _ = model.run_on(inputs[:, :given].to(device_of(model)), None, length)
-        yield (made.cpu() - targets)[:, given:]
+        made = made.cpu()
+        yield (made - fill(targets, made))[:, given:]
 
 
 def _mean_square(differences: Iterable[Tensor]) -> float:
@@ -72,7 +74,11 @@ def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None 
 
 @seeded(0)
 def closed_loop_errors(
-    model: Predictor, frames: Tensor, context: int, picture_range: Range | None = None
+    model: Predictor,
+    frames: Tensor,
+    context: int,
+    picture_range: Range | None = None,
+    asked: Tensor | None = None,
 ) -> Errors:
     """Each clip's errors at each horizon 1, 2, … of a rollout.
 
@@ -80,14 +86,21 @@ def closed_loop_errors(
         model: a predictor of the next frame.
         frames: (N, T, C, H, W) clips, uint8 or float32; the first `context`, 1 to T - 1, are the prompt.
         picture_range: as of `one_step_errors`.
+        asked: which frames are asked for, (N, T) bool; None: all.
     """
     parts = []
-    for chunk in frames.split(chunk_size(frames.shape[1:])):
+    every = torch.ones(frames.shape[:2], dtype=torch.bool) if asked is None else asked
+    size = chunk_size(frames.shape[1:])
+    for chunk, counts in zip(
+        frames.split(size), every[:, context:, None, None, None].split(size), strict=True
+    ):
         clips = to_float(chunk)
         generated = rollout(model, clips[:, :context], frames.shape[1] - context)
         made_before = true_before = clips[:, context - 1]
         steps = []
-        for made, true in zip(generated, clips[:, context:].unbind(1), strict=True):
+        truth = zip(counts.unbind(1), clips[:, context:].unbind(1), strict=True)
+        for made, (counted, stored) in zip(generated, truth, strict=True):
+            true = torch.where(counted, stored, made)
             steps.append(_of_frames(made, true, made_before, true_before, picture_range))
             made_before, true_before = made, true
         parts.append(_join(steps, torch.stack, 1))

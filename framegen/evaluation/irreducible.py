@@ -7,7 +7,7 @@ from torch import Tensor
 
 from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites, Task
 from framegen.data import drift, orbit, sprites
-from framegen.data.clips import Data, to_float
+from framegen.data.clips import Data, fill, to_float, unasked
 from framegen.data.kept import hidden
 from framegen.models.mixture import censored_mean
 
@@ -19,13 +19,20 @@ def expected_frames(task: Task) -> Iterator[Tensor] | None:
         case Orbit():
             clean, bar = orbit.clean(task, "test"), task.bar
         case Sprites():
-            clean, bar = sprites.clean(task, "test"), task.bar
+            return _of_sprites(task) if task.noise >= LEVEL else None
         case Drift():
             clean, bar = drift.clean(task, "test"), 0
         case _:
             return None
     visible = ~hidden(task.size, bar)
     return (censored_mean(f, task.noise) * visible for f in clean) if task.noise >= LEVEL else None
+
+
+def _of_sprites(task: Sprites) -> Iterator[Tensor]:
+    """Pictures, and what is told of a window, which has no noise."""
+    visible, told = ~hidden(task.side, task.bar), sprites.told(task, "test").double() / 255
+    for clean, its in zip(sprites.clean(task, "test"), told, strict=True):
+        yield torch.cat([censored_mean(clean, task.noise) * visible, its], 1)
 
 
 def irreducible(task: Task, data: Data) -> Tensor | None:
@@ -35,5 +42,6 @@ def irreducible(task: Task, data: Data) -> Tensor | None:
     expected = expected_frames(task)
     if expected is None or data.test_frames is None:
         return None
-    pairs = zip(data.test_frames, expected, strict=True)
-    return torch.stack([(to_float(a) - b)[data.context :].square().mean() for a, b in pairs])
+    frames = to_float(data.test_frames)
+    pairs = zip(frames if data.asked is None else unasked(frames, data.asked), expected, strict=True)
+    return torch.stack([(fill(a, b) - b)[data.context :].square().mean() for a, b in pairs])

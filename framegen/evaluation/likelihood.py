@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.tasks import LEVEL
-from framegen.data.clips import Clips, Data, chunk_size, chunks, evenly, to_float
+from framegen.data.clips import Clips, Data, chunk_size, chunks, evenly, to_float, unasked
 from framegen.evaluation.metrics import number, standard_error
 from framegen.evaluation.results import Calibration, Curves, Name, Scores
 from framegen.machine.device import seeded
@@ -52,24 +52,29 @@ def one_step_coverage(model: Predictor, clips: Clips) -> Tensor:
 
 
 @seeded(0)
-def closed_loop_coverage(model: Predictor, frames: Tensor, context: int) -> Tensor:
+def closed_loop_coverage(
+    model: Predictor, frames: Tensor, context: int, asked: Tensor | None = None
+) -> Tensor:
     """The share of pixels within each of INTERVALS of sampled futures, at each horizon: (2, H) float64.
 
     Args:
         frames: (N, T, C, H, W) clips; the first `context` frames are the prompt.
+        asked: which of them are asked for, (N, T) bool; None: all.
     """
     generator, parts = torch.Generator().manual_seed(0), []
     enough = max(SAMPLED, PIXELS // frames.shape[2:].numel())
-    chosen = to_float(frames[evenly(len(frames), enough)])
+    some = evenly(len(frames), enough)
+    chosen = to_float(frames[some])
+    truths = chosen if asked is None else unasked(chosen, asked[some])
     few = chunk_size((SAMPLES, 12, *frames.shape[2:]))  # some components, with three numbers each
-    for clips in chosen.split(few):
+    for clips, truth in zip(chosen.split(few), truths.split(few), strict=True):
         prompt = clips[:, :context].repeat_interleave(SAMPLES, 0)
         futures = rollout(model, prompt, frames.shape[1] - context, generator)
         steps = []
-        for drawn, true in zip(futures, clips[:, context:].unbind(1), strict=True):
+        for drawn, true in zip(futures, truth[:, context:].unbind(1), strict=True):
             apart = drawn.unflatten(0, (-1, SAMPLES)) - true[:, None]  # (B, SAMPLES, C, H, W)
             # Among futures as probable as the truth, its rank is any with the same probability.
-            below, upto = ((apart < edge).double().sum(1) for edge in (-LEVEL / 2, LEVEL / 2))
+            below, upto = ((apart < edge).double().sum(1) + 0 * true for edge in (-LEVEL / 2, LEVEL / 2))
             steps.append(_within(below / (SAMPLES + 1), (upto + 1) / (SAMPLES + 1)))
         parts.append(torch.stack(steps, 2))  # (2, B, H, C, H, W)
     return _mean(torch.cat(parts, 1))
@@ -87,13 +92,13 @@ def _within(below: Tensor, upto: Tensor) -> Tensor:
         low, high = (1 - interval) / 2, (1 + interval) / 2
         inside = (upto.clamp(max=high) - below.clamp(min=low)).clamp(min=0)
         point = (below >= low) & (upto <= high)
-        shares.append(torch.where(wide > 0, inside / wide, point.double()))
+        shares.append(torch.where(wide <= 0, point.double(), inside / wide))  # NaN is not asked for
     return torch.stack(shares)
 
 
 def _mean(shares: Tensor) -> Tensor:
-    """Over clips and pixels: (2, N, T, ...) -> (2, T)."""
-    return shares.flatten(3).mean((1, 3))
+    """Over clips and pixels that are asked for: (2, N, T, ...) -> (2, T)."""
+    return shares.flatten(3).nanmean((1, 3))
 
 
 def likelihood_scores(
@@ -121,7 +126,7 @@ def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:
     """A model's calibration, with what `one_step_coverage` gave."""
     loop = None
     if data.test_frames is not None:
-        loop = _curves(closed_loop_coverage(model, data.test_frames, data.context))
+        loop = _curves(closed_loop_coverage(model, data.test_frames, data.context, data.asked))
     return Calibration(_curves(covered), loop)
 
 

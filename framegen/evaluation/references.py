@@ -18,6 +18,7 @@ from framegen.models.optima.bayes import BayesFilter
 from framegen.models.optima.floor import Floor
 from framegen.models.optima.sprite_filter import SpriteFilter
 from framegen.models.optima.texture_filter import TextureFilter
+from framegen.models.optima.window_filter import WindowFilter, WindowFloor
 from framegen.models.predictor import Predictor
 
 COPY_LAST, MEAN_FRAME, OPTIMUM = "copy last", "mean frame", "optimum"
@@ -48,6 +49,32 @@ def _floor(task: MovingMNIST, data: Data) -> Floor | None:
     return Floor(torch.cat([val.frames(every), frames]), pictures, places, task.room, task.step)
 
 
+def _sprites(task: Sprites, data: Data) -> Predictor:
+    """Where a window does not tell its motion, a floor that is told it of validation and test clips."""
+    torus = SpriteFilter(
+        sprites.shapes(task),
+        drift.velocities(task),
+        task.turning,
+        (sprites.DARK, sprites.BRIGHT),
+        task.noise,
+        hidden(task.size, 0 if task.view else task.bar),
+        task.away > 0,
+        task.things,
+    )
+    if not task.view:
+        return torus
+    ways = drift.ways(task.pan)
+    behind, levels = hidden(task.side, task.bar), sprites.telling(ways) / 255
+    window = WindowFilter(torus, behind, ways, levels, task.turning)
+    if task.told:
+        return window
+    motions = (sprites.panning(task, split)[:, :-1] for split in ("val", "test"))
+    clips = (each.batch(slice(None))[0] for each in (data.val, data.test))
+    return WindowFloor(
+        window, [(clip, sprites.telling(its)) for clip, its in zip(clips, motions, strict=True)]
+    )
+
+
 # The optimum of a new task is a line here, if there is one.
 optimal_predictor.register(
     Orbit, lambda task, _: BayesFilter(*orbit.phase_grid(task), task.deviation, hidden(task.size, task.bar))
@@ -60,17 +87,7 @@ optimal_predictor.register(
     Drift,
     lambda task, _: TextureFilter(drift.spectrum(task), drift.velocities(task), task.deviation, drift.MIDDLE),
 )
-optimal_predictor.register(
-    Sprites,
-    lambda task, _: SpriteFilter(
-        sprites.shapes(task),
-        drift.velocities(task),
-        task.turning,
-        (sprites.DARK, sprites.BRIGHT),
-        task.noise,
-        hidden(task.size, task.bar),
-    ),
-)
+optimal_predictor.register(Sprites, _sprites)
 
 
 def fit_references(task: Task, data: Data) -> dict[str, Predictor]:

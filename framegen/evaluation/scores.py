@@ -58,7 +58,9 @@ def all_errors(
 def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[str, Errors]:
     found = {"one_step": one_step_errors(model, data.test, picture_range)}
     if data.test_frames is not None:
-        found["closed_loop"] = closed_loop_errors(model, data.test_frames, data.context, picture_range)
+        found["closed_loop"] = closed_loop_errors(
+            model, data.test_frames, data.context, picture_range, data.asked
+        )
     return found
 
 

@@ -66,11 +66,12 @@ def lagged(frames: Tensor, num_frames: int, state: State = None) -> tuple[Tensor
 
 
 def fit_mean(targets: Iterable[Tensor]) -> Tensor:
-    """The mean frame (C, H, W) of batches (B, T, C, H, W), float32; summed in float64, a batch at a time."""
+    """The mean frame (C, H, W) of batches (B, T, C, H, W), float32; summed in float64, a batch at a time.
+    Frames of NaN are left out."""
     total, count = torch.zeros((), dtype=torch.float64), 0
     for batch in targets:
-        total = total + batch.double().sum((0, 1))
-        count += batch.shape[0] * batch.shape[1]
+        total = total + batch.double().nansum((0, 1))
+        count += int((~batch[:, :, 0, 0, 0].isnan()).sum())
     return (total / count).float()
 
 
@@ -104,7 +105,7 @@ def fit_ridge(batches: Iterable[tuple[Tensor, Tensor]], ridge: float) -> tuple[T
 def fit_autoregression(
     batches: Iterable[tuple[Tensor, Tensor]], num_frames: int, carry_state: bool = False
 ) -> AutoRegression:
-    """Least squares over all clips.
+    """Least squares over all clips; targets of NaN are left out.
 
     Args:
         batches: inputs and targets, each (B, T, C, H, W).
@@ -119,6 +120,7 @@ def fit_autoregression(
             # a stream's first frames have no past
             known = num_frames - 1 if carry_state and state is None else 0
             state = after if carry_state else None
-            yield features[:, known:], targets[:, known:].flatten(2)
+            asked = ~targets[:, known:, 0, 0, 0].isnan()
+            yield features[:, known:][asked], targets[:, known:][asked].flatten(1)
 
     return AutoRegression(*fit_ridge(rows(), RIDGE))

@@ -36,9 +36,10 @@ class Mixture(NamedTuple):
     def log_prob(self, targets: Tensor) -> Tensor:
         """Natural logarithm of the probability of stored frames (B, T, C, H, W): (B, T).
 
-        Inside a level's probability is the density times the level's width, at 0 and 1 what is cut off.
+        Inside a level's probability is the density times the level's width, at 0 and 1 what is cut off. That
+        of a frame of NaN, which is not asked for, is 1.
         """
-        target = targets[:, :, None]
+        unasked, target = targets.isnan().flatten(2).any(2), targets.nan_to_num()[:, :, None]
         standard = (target - self.means) / self.deviations
         width = math.log(LEVEL / math.sqrt(2 * math.pi))
         inside = width - self.deviations.log() - standard.square() / 2
@@ -50,8 +51,8 @@ class Mixture(NamedTuple):
             each = torch.where(dark, below, torch.where(bright, above, inside))
         if self.log_weights.shape[3:].numel() == 1:
             frames = self.log_weights.flatten(2) + each.flatten(3).sum(3)  # (B, T, K)
-            return frames.logsumexp(2)
-        return (self.log_weights + each).logsumexp(2).flatten(2).sum(2)
+            return frames.logsumexp(2).masked_fill(unasked, 0)
+        return (self.log_weights + each).logsumexp(2).flatten(2).sum(2).masked_fill(unasked, 0)
 
     def cdf(self, values: Tensor) -> Tensor:
         """The probability that a stored value is at most this level, pixel by pixel: (B, T, C, H, W) both."""

@@ -231,10 +231,12 @@ def _write_strip(out: Path, shown: Continuation, exclusive: bool) -> None:
 
 
 def to_levels(frame: Tensor, value_range: Range) -> Array:
-    """(C, H, W) values -> (H, W, 3) uint8, clipped to the value range."""
+    """(C, H, W) values -> (H, W, 3) uint8, clipped to the value range; channels after three tell something
+    else."""
     low, high = value_range
     levels = ((frame.float() - low) / (high - low) * 255).clamp(0, 255).round().to(torch.uint8)
-    return levels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+    picture = levels[:3] if len(levels) >= 3 else levels[:1]
+    return picture.expand(3, -1, -1).permute(1, 2, 0).numpy()
 
 
 def to_picture(frame: Tensor, value_range: Range, target: int, scale: int | None = None) -> Array:

@@ -27,7 +27,9 @@ def chosen_clips(data: Data, next_frame: bool) -> tuple[list[int], list[Tensor]]
     (T, C, H, W) each."""
     numbers = evenly(data.originals or len(data.train), CLIPS)
     inputs, targets = data.train.batch(numbers)
-    return numbers.tolist(), list(torch.cat([inputs, targets[:, -1:]], 1) if next_frame else inputs)
+    return numbers.tolist(), list(
+        torch.cat([inputs, targets[:, -1:].nan_to_num()], 1) if next_frame else inputs
+    )
 
 
 def sheet(numbers: list[int], clips: list[Tensor], total: int, value_range: Range) -> Picture:

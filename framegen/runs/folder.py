@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from framegen.config import checks
 from framegen.config.config import Config, SavedConfig, to_dict
-from framegen.config.tasks import Film, World
+from framegen.config.film import Film
+from framegen.config.tasks import World
 from framegen.config.training import Mode
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.facts import processor, versions

@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import mean, median
 
 from framegen.config.config import Config
-from framegen.config.tasks import Film
+from framegen.config.film import Film
 from framegen.data.clips import Data, TensorClips
 from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
 from framegen.machine.device import peak_memory, threads

@@ -27,7 +27,7 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
     because = ""
     if training.engine != "torch":
         try:
-            _check_fused(config, nets[0])
+            _check_fused(config, nets[0], data)
             engine = FusedEngine(nets, data.train, training, data.carry_state)
             together = f"; {len(nets)} nets at once" if len(nets) > 1 else ""
             threads = count_of(min(engine.threads, len(nets)), "thread")
@@ -64,7 +64,7 @@ def _torch_engine(config: Config, models: Mapping[int, Predictor], data: Data) -
     return TorchEngine(nets, clips, training, data.carry_state, list(models), here)
 
 
-def _check_fused(config: Config, model: Predictor) -> None:
+def _check_fused(config: Config, model: Predictor, data: Data) -> None:
     """Raises FusedUnavailable where the fused engine cannot take this training's steps."""
     training = config.training
     device = choose_device("cpu" if training.device == "auto" else training.device)
@@ -73,6 +73,8 @@ def _check_fused(config: Config, model: Predictor) -> None:
         raise FusedUnavailable("trains with Adam without weight decay")
     if training.special:
         raise FusedUnavailable(f"knows no --{next(iter(training.special)).replace('_', '-')}")
+    if data.asked is not None:
+        raise FusedUnavailable("counts every frame, and here some are not asked for")
     if ranks.current().count > 1:
         raise FusedUnavailable("trains in one process only")
 

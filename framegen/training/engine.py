@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from framegen.config.training import Training
-from framegen.data.clips import Clips
+from framegen.data.clips import Clips, fill
 from framegen.machine.device import seeded
 from framegen.models.mixture import Mixture
 from framegen.models.parameters import flatten, load_weights, stack, trained
@@ -151,7 +151,8 @@ class TorchEngine(Engine):
         if training.loss == "relative":
             loss, unit = relative_loss(made.float(), inputs, targets, own)
             return share * loss, share * unit
-        return share * nn.functional.mse_loss(made.float(), targets), share * unit
+        made = made.float()
+        return share * nn.functional.mse_loss(made, fill(targets, made)), share * unit
 
     def keep(self, members: Sequence[int]) -> None:
         super().keep(members)

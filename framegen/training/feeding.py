@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from framegen.config.training import Training
+from framegen.data.clips import fill
 from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.predictor import Predictor, State
 
@@ -93,5 +94,7 @@ def relative_loss(predictions: Tensor, inputs: Tensor, targets: Tensor, own: Ten
     steps = torch.arange(own.shape[1]).expand(own.shape)
     last = torch.where(own, torch.zeros_like(steps), steps).cummax(1).values.to(inputs.device)  # (B, T)
     copied = inputs[torch.arange(len(inputs), device=inputs.device)[:, None], last]
-    errors, copying = ((each - targets).square().mean((2, 3, 4)) for each in (predictions, copied))  # (B, T)
+    errors, copying = (
+        (each - fill(targets, each)).square().mean((2, 3, 4)) for each in (predictions, copied)
+    )  # (B, T)
     return (errors / (copying + STILL)).mean(), copying.mean()

@@ -16,7 +16,7 @@ from PIL import Image
 import framegen
 from framegen.commands import continuing, training
 from framegen.config.config import Config
-from framegen.config.tasks import Film
+from framegen.config.film import Film
 from framegen.data.films.frames import read_frames
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.plugins import command

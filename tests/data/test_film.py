@@ -11,8 +11,8 @@ import torch
 
 from framegen.commands.training import train
 from framegen.config.config import Config, from_json, to_dict
+from framegen.config.film import Film
 from framegen.config.models import Recurrent
-from framegen.config.tasks import Film
 from framegen.config.training import Training
 from framegen.data.clips import evenly
 from framegen.data.film import Windows

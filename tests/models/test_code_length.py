@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from framegen.evaluation.references import optimal_predictor
 from framegen.models.mixture import Mixture
 from framegen.models.predictor import Predictor
 
-FEW: dict[str, int] = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 60}
+FEW: dict[str, Any] = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 60}
 SPEEDS = Orbit(num_frames=6, period=12, speeds=(1, 3), **FEW)
 DRIFT = Drift(size=5, num_frames=5, context=3, reach=1, noise=0.1, **FEW)
 SPRITES = Sprites(size=4, num_frames=4, context=3, reach=1, noise=0.3, turning=0.3, bar=1, **FEW)

@@ -21,7 +21,7 @@ from framegen.evaluation.references import fit_references, optimal_predictor
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 
-FEW: dict[str, int] = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 60}
+FEW: dict[str, Any] = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 60}
 DRIFT = Drift(size=6, num_frames=6, context=3, reach=1, **FEW)
 SPRITES = Sprites(size=6, num_frames=8, context=5, reach=1, noise=0.3, turning=0.3, **FEW)
 WORLDS = [DRIFT, replace(DRIFT, size=5, noise=0.1), SPRITES, replace(SPRITES, bar=2)]

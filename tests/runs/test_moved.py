@@ -12,8 +12,8 @@ import pytest
 
 from framegen.commands.training import resume, train
 from framegen.config.config import Config
+from framegen.config.film import Film
 from framegen.config.models import ConvRecurrent
-from framegen.config.tasks import Film
 from framegen.config.training import Training
 from framegen.data.films.importing import import_films
 from framegen.runs.folder import _changes, read_config  # pyright: ignore[reportPrivateUsage]

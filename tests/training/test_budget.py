@@ -16,7 +16,7 @@ from framegen.commands.continuing import continue_films
 from framegen.commands.own_films import train_on
 from framegen.commands.training import Enough, resume, train
 from framegen.config.experiments import configure
-from framegen.config.tasks import Film
+from framegen.config.film import Film
 from framegen.data.films.importing import import_films
 from framegen.data.loading import load_data
 from framegen.machine.errors import OptionError

@@ -21,7 +21,11 @@ class SpriteFilter(Forecaster):
     256 levels. What a frame says of all places is a correlation of its pixels' log odds with a shape, and the
     coming frame's mean a convolution: both through FFTs. Pixels behind a bar are 0, and say nothing.
 
-    The state is the probability of shape, velocity and place in the coming frame, (B, K, V, H, W) float32.
+    Several things, each in a channel of its own, are independent before each frame and after it: the filter
+    takes (clip, channel) for clips of their own, and log probabilities add up. Channels without one are dark.
+
+    The state is the probability of each thing's shape, velocity and place in the coming frame, (B, things, K,
+    V, H, W) float32.
     """
 
     def __init__(
@@ -32,6 +36,8 @@ class SpriteFilter(Forecaster):
         levels: tuple[float, float],
         noise: float,
         hidden: Tensor,
+        blinks: bool = False,
+        things: int = 1,
     ) -> None:
         """
         Args:
@@ -41,8 +47,11 @@ class SpriteFilter(Forecaster):
             levels: a pixel's clean value, dark and bright.
             noise: standard deviation of a pixel about it.
             hidden: (H, W) bool, the pixels behind the bar.
+            blinks: whether a frame that is black in every pixel was not seen, and says nothing.
+            things: how many move, in the first channels.
         """
         super().__init__()
+        self.blinks, self.things = blinks, things
         self.turning, self.ways = turning, [tuple(way) for way in velocities.tolist()]
         self.shape = len(shapes), len(velocities), *shapes.shape[1:]
         # Log odds of many pixels lose in float32 what tells places apart; probabilities do not.
@@ -57,11 +66,14 @@ class SpriteFilter(Forecaster):
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         _, ways, height, width = self.shape
         if state is None:
-            state = torch.full((len(frames), *self.shape), 1 / math.prod(self.shape))
+            state = torch.full((len(frames), self.things, *self.shape), 1 / math.prod(self.shape))
+        state = state.flatten(0, 1)  # (B, K, V, H, W): from here on each thing is a clip
         places = state.sum(2)  # (B, K, H, W), of the coming frame
         predictions = []
-        for frame in frames.cpu().unbind(1):
-            gained = self._gain(places, frame[:, 0])  # (B, K, H, W)
+        for frame in frames.cpu()[:, :, : self.things].transpose(1, 2).flatten(0, 1).unbind(1):
+            if self.blinks:
+                frame = frame.masked_fill(~frame.nan_to_num().flatten(1).any(1)[:, None, None], math.nan)
+            gained = self._gain(places, frame)  # (B, K, H, W)
             anew = gained * places * (self.turning / ways)
             turned = torch.addcmul(anew[:, :, None], state, (gained * (1 - self.turning))[:, :, None])
             moved = [turned[:, :, v].roll(way, (2, 3)) for v, way in enumerate(self.ways)]
@@ -71,7 +83,9 @@ class SpriteFilter(Forecaster):
             covered = torch.fft.irfft2((waves * self.covering).sum(1), (height, width))
             mean = self.dark + (self.bright - self.dark) * covered  # (B, H, W)
             predictions.append(mean * self.visible)
-        return torch.stack(predictions, 1)[:, :, None].to(frames), state
+        made = torch.stack(predictions, 1).unflatten(0, (-1, self.things)).transpose(1, 2)
+        nothing = (self.dark * self.visible).expand_as(frames[:, :, self.things :])
+        return torch.cat([made, nothing], 2).to(frames), state.unflatten(0, (-1, self.things))
 
     def _gain(self, places: Tensor, frame: Tensor) -> Tensor:
         """By how much a frame (B, H, W) makes each shape and place (B, K, H, W) more probable."""
@@ -87,14 +101,17 @@ class SpriteFilter(Forecaster):
 
     @torch.inference_mode()
     def log_prob(self, frames: Tensor, targets: Tensor) -> Tensor:
-        """log p(target at t | frames up to t) of the stored levels, exact: (B, T) float64."""
+        """log p(target at t | frames up to t) of the stored levels, exact: (B, T) float64; of pixels of NaN
+        nothing is asked."""
         found, state = [], None
-        for frame, target in zip(frames.split(1, 1), targets.cpu()[:, :, 0].unbind(1), strict=True):
+        for frame, target in zip(frames.split(1, 1), targets.cpu().unbind(1), strict=True):
             _, state = self(frame, state)
-            levels = (target * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
-            empty = (self.log_dark[levels] * self.visible).sum((1, 2))  # (B,): as if no shape were there
-            chances = state.sum(2).double().log() + self._evidence(target)  # (B, K, H, W)
-            found.append(empty + chances.logsumexp((1, 2, 3)))
+            levels = (target.nan_to_num() * (LEVELS - 1)).round().clamp(0, LEVELS - 1).long()
+            # As if no shape were there, (B,); and what those that are there change.
+            empty = (self.log_dark[levels] * self.visible * ~target.isnan()).sum((1, 2, 3))
+            evidence = self._evidence(target[:, : self.things].flatten(0, 1))  # (B things, K, H, W)
+            chances = state.flatten(0, 1).sum(2).double().log() + evidence
+            found.append(empty + chances.logsumexp((1, 2, 3)).unflatten(0, (-1, self.things)).sum(1))
         return torch.stack(found, 1)
 
     def _evidence(self, frame: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ known.register(Orbit, lambda task, optimum, state: _of_orbit(task, optimum.poste
 known.register(
     Drift, lambda task, optimum, state: _of_velocities(task, optimum.known(*state)[1].softmax(1).float())
 )
-known.register(Sprites, lambda task, _, state: _of_sprites(task, state))
+known.register(Sprites, lambda task, _, state: _of_sprites(task, state[0] if task.view else state))
 
 
 def _of_orbit(task: Orbit, posterior: Tensor) -> dict[str, Tensor]:
@@ -71,17 +71,20 @@ def _of_velocities(task: Drift | Sprites, odds: Tensor) -> dict[str, Tensor]:
     }
 
 
-def _of_sprites(task: Sprites, coming: Tensor) -> dict[str, Tensor]:
-    """Beliefs from the probability of shape, velocity and place in the coming frame, (B, K, V, H, W)."""
+def _of_sprites(task: Sprites, state: Tensor) -> dict[str, Tensor]:
+    """Beliefs from the probability of shape, velocity and place in the coming frame, (B, things, K, V, H, W),
+    those of one thing after another."""
+    coming = state.flatten(0, 1)
     turn = torch.arange(task.size, dtype=torch.float64) * (2 * math.pi / task.size)
     circle = torch.stack([turn.cos(), turn.sin()], 1)  # (H or W, 2)
     place = coming.double().sum((1, 2))  # (B, H, W)
-    return {
+    found = {
         "place": torch.cat([place.sum(2) @ circle, place.sum(1) @ circle], 1),
         **_of_velocities(task, coming.sum((1, 3, 4))),
         "shape": coming.double().sum((2, 3, 4)),
         ENTROPY: _entropy(coming)[:, None],
     }
+    return {name: each.unflatten(0, (-1, task.things)).flatten(1) for name, each in found.items()}
 
 
 def _entropy(probabilities: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,7 +122,7 @@ def test_what_cannot_be_probed_is_told_with_the_way_out(
 def test_worlds_in_which_nothing_goes_round_are_read_too(
     world: type[Sprites | Drift], framegen: Runner, tmp_path: Path
 ) -> None:
-    clips = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 10}
+    clips: dict[str, Any] = {"num_clips": 40, "num_val_clips": 2, "num_test_clips": 10}
     task = world(size=8, num_frames=8, context=4, reach=1, **clips)
     model = ConvRecurrent("minconvgru", 4, 1, 3, 2, "frame")
     config = Config(task, model, replace(SMALL_CONFIG.training, epochs=1))
