@@ -10,7 +10,7 @@ from framegen.evaluation.metrics import numbers
 from framegen.machine.progress import count_of
 from framegen.studies.probe.linear import EARLY
 from framegen.studies.probe.long_loops import AWAY, FADED, LAST
-from framegen.studies.probe.results import Attractor, Dynamics, LongLoop, Probe
+from framegen.studies.probe.results import Attractor, Dynamics, LongLoop, Probe, ProbedMember
 
 VERDICT_TEXTS = {
     "in step": f"within {AWAY:g} degrees of the true light",
@@ -34,21 +34,28 @@ def print_probe(found: Probe, console: Console) -> None:
     nets = len(found.members)
     trained = [f"median\nof {nets}", "lowest", "high-\nest"] if nets > 1 else ["net"]
     frames = [name.replace(" ", "\n") for name in found.frames]
-    table = _table("R^2, test clips", [*trained, f"frames\n1 to {EARLY}", "un-\ntrained", *frames])
+    table = _table("R^2, test clips", [*trained, "un-\ntrained", *frames])
     for name in found.meanings:
         values = numbers(found.values(name))
         shown = [statistics.median(values), *([min(values), max(values)] if nets > 1 else [])]
-        shown.append(statistics.median(numbers([each.readout.early[name] for each in found.members])))
         untrained = statistics.median(numbers([each.readout.r2[name] for each in found.untrained]))
         alone = numbers([readout.r2[name] for readout in found.frames.values()])
         table.add_row(name, *(f"{round(value, 3) + 0.0:.3f}" for value in (*shown, untrained, *alone)))
     _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
     console.print(table)
-    _say(console, f"frames 1 to {EARLY}: by a map fitted on these alone, where the observer is unsure")
+    early = "; ".join(
+        f"{name} {_early(found.members, name):.3f} (untrained {_early(found.untrained, name):.3f})"
+        for name in found.meanings
+    )
+    _say(console, f"At frames 1 to {EARLY}, by a map fitted on these alone, median: {early}")
     for name, meaning in found.meanings.items():
         _say(console, f"{name}: {meaning}")
     if found.dynamics is not None:
         _print_dynamics(found.dynamics, console)
+
+
+def _early(members: Sequence[ProbedMember], name: str) -> float:
+    return statistics.median(numbers([each.readout.early[name] for each in members]))
 
 
 def _say(console: Console, text: str) -> None:
