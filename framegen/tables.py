@@ -9,7 +9,8 @@ from framegen.evaluation.results import Results, Scores
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 EXCESS_NOTE = "excess: the error as a multiple of the optimum's, the noise subtracted from both"
-WITH_ERROR = ("skill", "regret")
+MEMORY_NOTE = "memory: skill where something comes back into sight, 0 has seen one frame"
+WITH_ERROR = ("skill", "memory", "regret")
 """In a table their standard error stands behind them."""
 
 FORMATS = {
@@ -19,7 +20,9 @@ FORMATS = {
     "psnr": "{:.2f} dB",
     **dict.fromkeys(("bits", "regret"), "{:.2f}"),
     **dict.fromkeys(("coverage_50", "coverage_90"), "{:.3f}"),
-    **dict.fromkeys(("skill", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"),
+    **dict.fromkeys(
+        ("skill", "memory", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"
+    ),
 }
 
 
@@ -27,13 +30,14 @@ def overview(results: Results) -> tuple[str, list[str], dict[str, list[str]]]:
     """A title, headings and a row for each predictor: mse and skill one step ahead, and closed-loop where the
     task has that. Without a known optimum, of pictures mse and ssim."""
     headings = {"one_step": "1 step", "closed_loop": "closed\nloop"}
-    wanted = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1], "excess"]
+    wanted = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1], "memory", "excess"]
     metrics = {part: [m for m in wanted if m in results.metrics(part)] for part in results.parts()}
     columns = [f"{metric},\n{headings[part]}" for part, each in metrics.items() for metric in each]
     parts = {part: rows_of(results, part, each) for part, each in metrics.items()}
     rows = {name: [each for part in parts.values() for each in part[name]] for name in parts["one_step"]}
-    of_excess = f"; {EXCESS_NOTE}" if "excess" in results.convention else ""
-    note = f" {NOTE}{of_excess}; ±: standard error over the clips." if results.has_skill else ""
+    more = {"memory": MEMORY_NOTE, "excess": EXCESS_NOTE}
+    said = "; ".join([NOTE, *(text for metric, text in more.items() if metric in results.convention)])
+    note = f" {said}; ±: standard error over the clips." if results.has_skill else ""
     return f"Test clips.{note}", columns, rows
 
 

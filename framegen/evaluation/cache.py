@@ -24,16 +24,16 @@ def reference_errors(
     task: Task,
     data: Data,
     references: Mapping[str, Predictor],
-    measure: Callable[[Predictor], Mapping[str, Errors]],
+    measure: Callable[[Mapping[str, Predictor]], dict[str, Mapping[str, Errors]]],
 ) -> dict[str, Mapping[str, Errors]]:
-    """The results of `measure` for each reference, by "one_step" and, where there is one, "closed_loop".
+    """The results of `measure`: for each reference "one_step" and, where there is one, "closed_loop".
 
     It is read from a file beside the data set where that was written before, for this task, by this version;
     one that is damaged is written again, and those of other versions go. With a task of one's own, or clips
     that are kept nowhere, they are measured each time.
     """
     if data.file is None or not type(task).__module__.startswith("framegen."):
-        return {name: measure(each) for name, each in references.items()}
+        return measure(references)
     versions = repr([VERSION, *map(version, PACKAGES)]).encode()
     version_name = f".references-{hashlib.sha256(versions).hexdigest()[:8]}-"
     path = data.file.parent / f"{version_name}{_digest(task, data)}.safetensors"
@@ -44,7 +44,7 @@ def reference_errors(
             found.setdefault(name, {}).setdefault(part, {})[metric] = values
         if found.keys() == references.keys():
             return {name: found[name] for name in references}
-    measured = {name: measure(each) for name, each in references.items()}
+    measured = measure(references)
     tensors = {
         f"{name}/{part}/{metric}": values
         for name, parts in measured.items()

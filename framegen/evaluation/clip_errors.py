@@ -8,7 +8,9 @@ from torch import Tensor
 from framegen.data.clips import Clips, chunk_size, chunks, fill, to_float
 from framegen.evaluation.image_quality import measure_pictures
 from framegen.evaluation.metrics import Range
+from framegen.evaluation.results import Name
 from framegen.machine.device import seeded
+from framegen.models.optima.observer import Observer, observe
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
 
@@ -64,12 +66,29 @@ def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None 
     Args:
         picture_range: lowest and highest value of a pixel; None where frames are no pictures.
     """
-    parts = []
-    for whole in _predicted(model, clips):
-        by_step = zip(*(each.unbind(1) for each in whole), strict=True)
-        steps = [_of_frames(made, true, seen, seen, picture_range) for seen, made, true in by_step]
-        parts.append(_join(steps, torch.stack, 1))
-    return _join(parts, torch.cat, 0)
+    return _join([_of_steps(*whole, picture_range) for whole in _predicted(model, clips)], torch.cat, 0)
+
+
+@torch.inference_mode()
+def observer_errors(
+    observers: Mapping[Name, Observer], clips: Clips, picture_range: Range | None = None
+) -> dict[Name, Errors]:
+    """The same of observers of one world, by name, all in one go."""
+    parts = {name: [] for name in observers}
+    optimum = next(iter(observers.values())).optimum
+    for inputs, targets in chunks(clips):
+        made = observe(optimum, inputs, [each.seen for each in observers.values()])
+        for name, each in observers.items():
+            parts[name].append(_of_steps(inputs, made[each.seen], targets, picture_range))
+    return {name: _join(each, torch.cat, 0) for name, each in parts.items()}
+
+
+def _of_steps(inputs: Tensor, made: Tensor, targets: Tensor, picture_range: Range | None) -> Errors:
+    """The errors of predictions (B, T, C, H, W) at each step: (B, T) each."""
+    by_step = zip(*(each.unbind(1) for each in (inputs, made, targets)), strict=True)
+    return _join(
+        [_of_frames(p, true, seen, seen, picture_range) for seen, p, true in by_step], torch.stack, 1
+    )
 
 
 @seeded(0)

@@ -24,6 +24,9 @@ CONVENTION = {
     "is optimal",
     "skill_se": "standard error of skill over the clips, each clip's errors of the three predictors taken "
     "together",
+    "memory": "the same with the observer of one frame in copy-last's place, over the frames in which "
+    "something comes back into sight: 0 knows what one frame shows, 1 all that can be known",
+    "memory_se": "standard error of memory over the clips, as skill's",
     "excess": "closed-loop (mse - floor) / (mse of the optimum - floor), the floor is the mse given the "
     "frames without noise: 1 is optimal",
     "excess_se": "standard error of excess over the clips, each clip's errors of the three taken together",
@@ -44,9 +47,10 @@ CONVENTION = {
     "coverage_50": "share of pixels that lay within the central 50 % of what was predicted, one step ahead",
     "coverage_90": "share of pixels that lay within the central 90 % of what was predicted, one step ahead",
 }
-"""The meaning of each metric. Skill needs a known optimum, excess frames known without noise, bits a density
-head; the six from mse_frame on frames of at least 11 pixels a side, which the last four see clipped to the
-value range. LPIPS and FVD are left out: the weights of their nets cannot be had offline."""
+"""The meaning of each metric. Skill needs a known optimum, memory something that hides, excess frames known
+without noise, bits a density head; the six from mse_frame on frames of at least 11 pixels a side, which the
+last four see clipped to the value range. LPIPS and FVD are left out: the weights of their nets cannot be had
+offline."""
 
 
 def psnr(mse: float, value_range: Range) -> float | None:

@@ -16,12 +16,16 @@ from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_a
 from framegen.models.motion import Motion
 from framegen.models.optima.bayes import BayesFilter
 from framegen.models.optima.floor import Floor
+from framegen.models.optima.observer import Observer
 from framegen.models.optima.sprite_filter import SpriteFilter
 from framegen.models.optima.texture_filter import TextureFilter
 from framegen.models.optima.window_filter import WindowFilter, WindowFloor
-from framegen.models.predictor import Predictor
+from framegen.models.predictor import Forecaster, Predictor
 
 COPY_LAST, MEAN_FRAME, OPTIMUM = "copy last", "mean frame", "optimum"
+OBSERVERS = {f"observer, {count_of(count, 'frame')}": count for count in (1, 2, 4, 8)}
+"""By name, the number of frames that each has seen."""
+ONE_FRAME = next(iter(OBSERVERS))
 LINEAR_FRAMES = (1, 2, 4)
 FITTED = 1000
 """Clips that references are fitted on, at most."""
@@ -92,7 +96,8 @@ optimal_predictor.register(Sprites, _sprites)
 
 def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     """Every reference predictor by its name, fitted on the training clips as they were filmed; the first is
-    copy last, the last the optimum, where it is known."""
+    copy last, the last the optimum, where it is known; before an exact filter stand observers who have seen
+    less."""
     pixels = torch.Size(data.frame_shape).numel()
     mean = fit_mean(targets for _, targets in _clips(data))
     linear = {
@@ -103,7 +108,9 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
     moving = task.next_frame and min(data.frame_shape[1:]) >= MOTION_MIN_SIDE
     motion = {"motion": Motion(task.value_range)} if moving else {}
     optimum = optimal_predictor(task, data)
-    known = {} if optimum is None else {OPTIMUM: optimum}
+    known: dict[str, Predictor] = {} if optimum is None else {OPTIMUM: optimum}
+    if isinstance(optimum, Forecaster) and not isinstance(optimum, Floor):
+        known = {name: Observer(optimum, seen) for name, seen in OBSERVERS.items()} | known
     return {COPY_LAST: CopyLast(), MEAN_FRAME: MeanFrame(mean), **linear, **motion, **known}
 
 

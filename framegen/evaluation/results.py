@@ -46,16 +46,22 @@ class ClosedLoop(Finite):
 
 @dataclass(frozen=True)
 class Permanence(Finite):
-    """Errors of predictors in the frame in which something comes back into sight."""
+    """Errors of predictors in the frame in which something comes back into sight, and what they remember."""
 
     frames: list[int]
-    """Numbers of frames it was hidden for; the last entry pools all longer ones."""
+    """Numbers of frames it was hidden for; from LONGEST on all are pooled."""
     events: list[int]
     """Number of such events in the test clips."""
     squared_error: Curves
     """By predictor, the mean squared error summed over that frame, at each of `frames`."""
     standard_error: Curves
     """Standard errors of those means, over the events."""
+    memory: Curves = field(default_factory=dict)
+    """By predictor, its memory skill at each of `frames`; empty in older files."""
+    memory_se: Curves = field(default_factory=dict)
+    """Standard errors of it, over the clips."""
+    members: list[list[float | None]] = field(default_factory=list)
+    """The memory skill of each net, in the order of the seeds."""
 
 
 @dataclass(frozen=True)

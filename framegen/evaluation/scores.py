@@ -5,12 +5,19 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from framegen.config.tasks import Task
 from framegen.data.clips import Clips, Data
 from framegen.evaluation.cache import reference_errors
-from framegen.evaluation.clip_errors import Errors, closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.clip_errors import (
+    Errors,
+    closed_loop_errors,
+    observer_errors,
+    one_step_errors,
+    one_step_mse,
+)
 from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
 from framegen.evaluation.irreducible import irreducible
 from framegen.evaluation.likelihood import calibrate, likelihood_scores
@@ -26,9 +33,10 @@ from framegen.evaluation.metrics import (
     spread,
     standard_error,
 )
-from framegen.evaluation.permanence import permanence
-from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.evaluation.results import ClosedLoop, Curves, Member, Results, Scores
+from framegen.evaluation.permanence import memory, permanence
+from framegen.evaluation.references import COPY_LAST, ONE_FRAME, OPTIMUM
+from framegen.evaluation.results import ClosedLoop, Curves, Member, Name, Results, Scores
+from framegen.models.optima.observer import Observer
 from framegen.models.predictor import Predictor
 
 T = TypeVar("T")
@@ -49,18 +57,25 @@ def all_errors(
     """Each test clip's errors of every model and reference: "one_step" and, of next frames, "closed_loop"."""
     pictures = min(data.frame_shape[1:]) >= MIN_SIDE
     measure = partial(_errors, data=data, picture_range=task.value_range if pictures else None)
-    return {
-        **{seed: measure(model) for seed, model in models.items()},
-        **reference_errors(task, data, references, measure),
-    }
+    return {**measure(models), **reference_errors(task, data, references, measure)}
 
 
-def _errors(model: Predictor, data: Data, picture_range: Range | None) -> dict[str, Errors]:
-    found = {"one_step": one_step_errors(model, data.test, picture_range)}
-    if data.test_frames is not None:
-        found["closed_loop"] = closed_loop_errors(
-            model, data.test_frames, data.context, picture_range, data.asked
-        )
+def _errors(
+    models: Mapping[Name, Predictor], data: Data, picture_range: Range | None
+) -> dict[Name, Mapping[str, Errors]]:
+    observers = {name: each for name, each in models.items() if isinstance(each, Observer)}
+    known = observer_errors(observers, data.test, picture_range) if observers else {}
+    found: dict[Name, Mapping[str, Errors]] = {}
+    for name, model in models.items():
+        one_step = known[name] if name in known else one_step_errors(model, data.test, picture_range)
+        found[name] = {"one_step": one_step}
+        if data.test_frames is not None:
+            frames, context = data.test_frames, data.context
+            # The frames before its last ones say nothing to an observer: left out, they cost nothing either.
+            told = min(model.seen, context) if isinstance(model, Observer) else context
+            asked = None if data.asked is None else data.asked[:, context - told :]
+            loop = closed_loop_errors(model, frames[:, context - told :], told, picture_range, asked)
+            found[name] = {"one_step": one_step, "closed_loop": loop}
     return found
 
 
@@ -85,7 +100,10 @@ def evaluate(
     validation = validation or validate_references(references, data.val)
     sure, covered = likelihood_scores({**models, **references}, OPTIMUM, data.test)
     one_step = _scores({name: each["one_step"] for name, each in errors.items()}, task.value_range)
-    one_step = {name: each | sure.get(name, {}) for name, each in one_step.items()}
+    squared = {name: each["one_step"]["squared"] for name, each in errors.items()}
+    back = torch.zeros(0) if data.unseen is None else data.unseen[:, 1:] > 0
+    known = memory(squared, back) if ONE_FRAME in errors and back.any() else {}
+    one_step = {name: each | known.get(name, {}) | sure.get(name, {}) for name, each in one_step.items()}
     parts, curves = {"one_step": one_step}, {}
     if data.test_frames is not None:
         loops = {name: each["closed_loop"] for name, each in errors.items()}
@@ -116,9 +134,7 @@ def evaluate(
             for part, table in parts.items()
             if len(models) > 1
         },
-        permanence=permanence(
-            shown({key: each["one_step"]["squared"] for key, each in errors.items()}), data
-        ),
+        permanence=permanence(squared, data, median_seed),
         calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )
 

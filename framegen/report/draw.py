@@ -23,7 +23,7 @@ from framegen.report.continuation import FPS, write_generated
 from framegen.report.data_pictures import chosen_clips, moving, sheet
 from framegen.report.figures import calibration, curves, network, sine, style
 from framegen.report.figures.neuron import neuron
-from framegen.report.figures.permanence import error_when_back
+from framegen.report.figures.permanence import memory_when_back
 from framegen.report.figures.trace import Trace
 from framegen.report.gif import write_gif
 from framegen.report.traces import is_plain, is_small, trace_of
@@ -52,8 +52,8 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
         figures[folder / "horizon.png"] = lambda: _horizon(results)
     if results.closed_loop is not None and "ssim" in results.convention:
         figures[folder / "pictures.png"] = lambda: _pictures(results)
-    if (hidden := results.permanence) is not None:
-        figures[folder / "permanence.png"] = lambda: error_when_back({"model": hidden})
+    if (hidden := results.permanence) is not None and hidden.memory:
+        figures[folder / "permanence.png"] = lambda: memory_when_back({"model": hidden})
     if (sure := results.calibration) is not None:
         figures[folder / "calibration.png"] = lambda: calibration.coverage({"": sure})
     if isinstance(model := run.model, RecurrentNet):

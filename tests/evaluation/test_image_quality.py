@@ -20,7 +20,7 @@ from framegen.evaluation.image_quality import (
     ssim,
     ssim_literature,
 )
-from framegen.evaluation.references import fit_references
+from framegen.evaluation.references import OBSERVERS, fit_references
 from framegen.evaluation.results import Results
 from framegen.evaluation.scores import evaluate
 from framegen.models.baselines import CopyLast
@@ -87,7 +87,7 @@ def test_results_hold_them_for_every_predictor_and_horizon(results: Results, dat
     assert set(PICTURES) < set(results.convention)
     assert list(results.one_step) == [
         *("model", "copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "linear, 4 frames"),
-        *("motion", "optimum"),
+        *("motion", *OBSERVERS, "optimum"),
     ]
     for part in results.parts().values():
         for name, scores in part.items():

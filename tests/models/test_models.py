@@ -15,6 +15,7 @@ from framegen.models import build
 from framegen.models.baselines import CopyLast, MeanFrame, fit_autoregression, fit_ridge
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.optima.bayes import BayesFilter
+from framegen.models.optima.observer import Observer
 from framegen.models.predictor import Predictor, map_state, name_parts
 from framegen.models.rollout import generate
 
@@ -58,6 +59,7 @@ PREDICTORS: dict[str, Callable[[], Predictor]] = {
     "linear, 1 frame": lambda: _linear(1),
     "linear, 4 frames": lambda: _linear(4),
     "optimum": lambda: BayesFilter(*orbit.phase_grid(Orbit()), Orbit().deviation),
+    "observer, 2 frames": lambda: Observer(BayesFilter(*orbit.phase_grid(Orbit()), Orbit().deviation), 2),
 }
 
 

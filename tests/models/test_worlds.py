@@ -17,7 +17,7 @@ from framegen.data.kept import hidden
 from framegen.data.loading import load_data
 from framegen.data.sprites import BRIGHT, DARK
 from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors
-from framegen.evaluation.references import fit_references, optimal_predictor
+from framegen.evaluation.references import OBSERVERS, fit_references, optimal_predictor
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 
@@ -209,7 +209,8 @@ def test_nobody_beats_the_optimum(task: Any, tmp_path: Path) -> None:
         optimum = errors.pop("optimum")
         for name, theirs in errors.items():
             paired = theirs - optimum
-            assert paired.mean() > 2 * paired.std() / len(paired) ** 0.5, name
+            margin = -2 if name in OBSERVERS else 2  # who has seen many frames may be as good
+            assert paired.mean() > margin * paired.std() / len(paired) ** 0.5 - 1e-9, name
 
 
 @pytest.mark.parametrize("task", WORLDS)

@@ -137,6 +137,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
     )
     behind = Sprites(size=12, bar=8, reach=1, num_frames=12, num_clips=20, num_val_clips=2, num_test_clips=99)
     without = Config(behind, MLP(), Training(epochs=1, media_every=0), "hidden")
+    without = replace(without, seeds=(0, 1))
     hidden = training.train(
         without, None, "disabled", folder / "runs", folder / "data", show=False, draw=False
     )
@@ -184,7 +185,11 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     assert by_number[6].values["parallel/mingru_difference"] < 1e-5
     median = sum(ratios) / 2
     assert by_number[9].sentence.count(f"{median:.2f} at {skill.mean:.3f}") == len(running_on.TRIED)
-    assert by_number[11].values == {"permanence/bar-gru": 0, "permanence/bar-mingru": 0}
+    behind = shared.results("bar-gru")
+    memory = behind.spread["one_step"]["memory"]
+    assert by_number[11].values == {f"permanence/bar-{kind}": memory.mean for kind in ("gru", "mingru")}
+    assert f"{memory.mean:.2f} ± {memory.sd:.2f}, where" in by_number[11].sentence
+    assert f"{behind.one_step['observer, 8 frames']['memory']:.2f} of 8 frames" in by_number[11].sentence
     assert by_number[11].verdict == "does not hold"  # its nets are here those without memory
     assert by_number[9].verdict == "does not hold"  # the recipe's run is here the same as all others
 

@@ -11,7 +11,8 @@ import pytest
 from scipy import stats
 
 from framegen.evaluation.metrics import spread
-from framegen.evaluation.results import Member, Results
+from framegen.evaluation.references import OBSERVERS, OPTIMUM
+from framegen.evaluation.results import Member, Permanence, Results
 from framegen.runs.run import load
 from framegen.studies.claims import CLAIMS, generation, views
 from framegen.studies.claims.rules import MOST, Share, better, compared, doubt, judge, share
@@ -125,5 +126,12 @@ def test_the_verdicts_of_claims_do_not_lean_as_seeds_are_added(
         "coverage_50": [0.9 if each else 0.51 for each in failed],
         "coverage_90": [0.9] * nets,
     }
-    for number, found in ((4, generated), (7, learned), (12, _population(dense, "one_step", sure))):
-        assert CLAIMS[number].measure(_runs(tmp_path, found)).verdict == "holds", number
+    flat: Any = {name: [0.5] for name in ("model", *OBSERVERS, OPTIMUM)}
+    remembering = replace(
+        _population(usual, "one_step", {"memory": [0.1 if each else 0.7 for each in failed]}),
+        permanence=Permanence([3], [12], flat, flat, flat, flat, [[0.5]] * nets),
+        one_step={name: {**scores, "memory": 0.5} for name, scores in usual.one_step.items()},
+    )
+    found = (4, generated), (7, learned), (11, remembering), (12, _population(dense, "one_step", sure))
+    for number, results in found:
+        assert CLAIMS[number].measure(_runs(tmp_path, results)).verdict == "holds", number

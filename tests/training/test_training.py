@@ -21,6 +21,7 @@ from framegen.config.models import MLP, Recurrent
 from framegen.config.tasks import Sine
 from framegen.config.training import Engine, Training
 from framegen.data.clips import TensorClips
+from framegen.evaluation.references import OBSERVERS
 from framegen.machine import files
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted
@@ -65,6 +66,7 @@ def test_a_run_folder_holds_everything(small_run: Path) -> None:
         "linear, 1 frame",
         "linear, 2 frames",
         "linear, 4 frames",
+        *OBSERVERS,
         "optimum",
     ]
     assert results["training"]["parameters"] == 79

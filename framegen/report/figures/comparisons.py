@@ -112,7 +112,7 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
     """Charts below each other."""
     figure = new_figure(WIDTH, 3.9 * len(panels))
     for axes, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
-        references = iter([OPTIMUM, GREY])
+        references = iter([OPTIMUM, GREY, BLACK, PINK])
         beside = any(line.reference for line in panel.lines.values())
         colors = (color for color in COLORS if not (beside and color == OPTIMUM))
         for name, line in panel.lines.items():

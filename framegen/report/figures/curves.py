@@ -42,7 +42,11 @@ LINE_STYLES = {
 }
 
 KIND_COLORS = (BLUE, MODEL, GREEN, PINK, ORANGE, SKY)
-OTHER_STYLES = [{"color": color, "linewidth": 1.2} for color in (ORANGE, BLUE, PINK, SKY)]
+OTHER_STYLES = [
+    {"color": color, "linewidth": 1.2, "linestyle": style}
+    for style in ("-", (0, (5, 1, 1, 1)))
+    for color in (ORANGE, BLUE, PINK, SKY)
+]
 
 
 def _styles(names: Sequence[str]) -> dict[str, dict[str, object]]:

@@ -2,21 +2,22 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.permanence import LONGEST
-from framegen.evaluation.references import MEAN_FRAME, OPTIMUM
+from framegen.evaluation.references import OBSERVERS, ONE_FRAME, OPTIMUM
 from framegen.evaluation.results import Permanence
 from framegen.report.figures.comparisons import Line, Panel, line_plot
 
 
-def error_when_back(nets: Mapping[str, Permanence]) -> Figure:
-    """The error at the frame in which something comes back, over how long it was out of sight; bands are
-    standard errors over the events.
+def memory_when_back(nets: Mapping[str, Permanence]) -> Figure:
+    """The memory skill in the frame in which something comes back, over how long it was out of sight; bands
+    are standard errors, over the seeds or of one net over the clips.
 
     Args:
-        nets: by name, what was measured of each on the same clips; the references are drawn of the first.
+        nets: by name, what was measured of each on the same clips; the observers are drawn of the first.
     """
     return line_plot([when_back(nets)])
 
@@ -24,19 +25,25 @@ def error_when_back(nets: Mapping[str, Permanence]) -> Figure:
 def when_back(nets: Mapping[str, Permanence]) -> Panel:
     """The chart of it."""
     first = next(iter(nets.values()))
-    shown = [(name, each, "model") for name, each in nets.items()]
-    shown += [(name, first, name) for name in (OPTIMUM, MEAN_FRAME)]
+    lines = {name: _of_net(each) for name, each in nets.items()}
+    for name in (OPTIMUM, *reversed(OBSERVERS)):
+        if name != ONE_FRAME:
+            lines[name] = _line(first, [numbers(first.memory[name])], numbers(first.memory_se[name]), True)
     return Panel(
         "When it comes back into sight",
         f"frames out of sight ({LONGEST}: or more)" if LONGEST in first.frames else "frames out of sight",
-        "squared error of that frame",
-        {name: _line(found, predictor) for name, found, predictor in shown},
+        "memory skill: 0 saw one frame, 1 knows all",
+        lines,
     )
 
 
-def _line(found: Permanence, predictor: str) -> Line:
-    errors, margins = (numbers(each[predictor]) for each in (found.squared_error, found.standard_error))
-    low, high = (
-        [error + sign * margin for error, margin in zip(errors, margins, strict=True)] for sign in (-1, 1)
-    )
-    return Line(found.frames, [errors], predictor != "model", (low, high))
+def _of_net(found: Permanence) -> Line:
+    rows = [numbers(each) for each in found.members]
+    if len(rows) == 1:
+        return _line(found, rows, numbers(found.memory_se["model"]))
+    return _line(found, rows, (np.std(rows, 0, ddof=1) / len(rows) ** 0.5).tolist())
+
+
+def _line(found: Permanence, rows: list[list[float]], margins: list[float], reference: bool = False) -> Line:
+    means, wide = np.mean(rows, 0), np.array(margins)
+    return Line(found.frames, rows, reference, ((means - wide).tolist(), (means + wide).tolist()))

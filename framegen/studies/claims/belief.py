@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from framegen.evaluation.metrics import numbers
 from framegen.report.figures import style
 from framegen.runs.run import load
 from framegen.studies.claims.rules import BETTER, Share, Verdict, better, doubt, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of
 from framegen.studies.probe import plots
-from framegen.studies.probe.beliefs import JOINT
+from framegen.studies.probe.beliefs import ENTROPY, JOINT
+from framegen.studies.probe.linear import EARLY
 from framegen.studies.probe.results import Probe
 from framegen.studies.probe.run import probe
 
@@ -51,7 +53,7 @@ def _belief(runs: Runs) -> Finding:
         f"{statistics.median(untrained):.3f} before training. From frames alone it is {frames[first]:.2f} of "
         f"the last one and {frames[last]:.3f} of the last four. Over the 4-5-4 nets, R^2 and skill have a "
         "rank correlation of "
-        f"{_rank_correlation(ours, skills['4-5-4 RNN']):.2f}.{doubt(gained, *knowing)}",
+        f"{_rank_correlation(ours, skills['4-5-4 RNN']):.2f}. {_unsure(small)}{doubt(gained, *knowing)}",
         _verdict(gained, knowing),
         [
             (picture, "Each net: how much of the observer's knowledge its state holds, over its skill."),
@@ -62,6 +64,7 @@ def _belief(runs: Runs) -> Finding:
             ),
         ],
         {f"belief/{NETS[kind]}": statistics.median(values) for kind, values in known.items()}
+        | {"belief/entropy": _median([each.readout.early[ENTROPY] for each in small.members])}
         | {"belief/untrained": statistics.median(untrained), "belief/last_four_frames": frames[last]},
         [f"framegen probe {runs.folder / NETS['4-5-4 RNN']}"],
     )
@@ -80,6 +83,25 @@ BELIEF = Claim(
     list(NETS.values()),
     _belief,
 )
+
+
+def _unsure(found: Probe) -> str:
+    """What is read at a clip's beginning, in a sentence."""
+    (name, frames) = list(found.frames.items())[-1]
+    said = "; ".join(
+        f"of {what} {_median([each.readout.early[of] for each in found.members]):.3f} (untrained "
+        f"{_median([each.readout.early[of] for each in found.untrained]):.3f}, from the {name} "
+        f"{frames.early[of] or 0:.3f})"
+        for what, of in (
+            ("direction and position", JOINT),
+            ("how sure the observer is, the entropy,", ENTROPY),
+        )
+    )
+    return f"By then the observer is all but certain. In frames 1 to {EARLY}, where it is not, R^2 is {said}."
+
+
+def _median(values: Sequence[float | None]) -> float:
+    return statistics.median(numbers(values))
 
 
 def _after(found: Probe, context: int) -> list[float]:

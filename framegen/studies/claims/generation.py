@@ -12,6 +12,7 @@ from torch import Tensor
 from framegen.config.tasks import Orbit
 from framegen.data import orbit
 from framegen.data.clips import to_float
+from framegen.evaluation.irreducible import expected_frames
 from framegen.evaluation.metrics import skill
 from framegen.evaluation.references import optimal_predictor
 from framegen.models.kernels.fused import compiled
@@ -109,9 +110,8 @@ def _length(runs: Runs) -> Finding:
         for count in LENGTHS
     }
     drift = _drift(run, task)
-    ratios = {
-        count: (drift.nets[:, :count].mean(1) / drift.optimum[:count].mean()).tolist() for count in HORIZONS
-    }
+    ratios = {count: drift.over_optimum(count, drift.optimum * 0) for count in HORIZONS}
+    excess = {count: drift.over_optimum(count, drift.floor) for count in HORIZONS}
     over_time = comparisons.line_plot([_over_time(nets, optimum, task.num_frames)])
     pictures = [
         style.save(over_time, runs.picture("length")),
@@ -123,10 +123,14 @@ def _length(runs: Runs) -> Finding:
     loses = statistics.median(ratios[last]) > 2 * statistics.median(ratios[min(HORIZONS)])
     became = ", ".join(f"{part:.0%} {what}" for what, part in shares(drift.verdicts).items() if part)
     true_frames = ", ".join(f"{spread_text(values)} on {count}" for count, values in skills.items())
-    own_frames = ", ".join(f"{middle_half(values)} over {count}" for count, values in ratios.items())
+    own_frames, beyond = (
+        ", ".join(f"{middle_half(values)} over {count}" for count, values in each.items())
+        for each in (ratios, excess)
+    )
     return Finding(
         f"Fed true frames, the skill is {true_frames} frames. Fed its own, the error over the optimal "
-        f"forecast's is {own_frames} frames (median over seeds, and their middle half). The light after "
+        f"forecast's is {own_frames} frames (median over seeds, and their middle half), with the noise "
+        f"subtracted {beyond}. The light after "
         f"{last} frames, over all nets and videos: {became}.{doubt(forgets)}",
         ("holds", "holds in part", "does not hold")[forgets.above + loses],
         [
@@ -189,6 +193,8 @@ class _Drift:
     """(K, T)."""
     optimum: Tensor
     """(T,), of the optimal forecast."""
+    floor: Tensor
+    """(T,), of a forecast that knows the frames without noise."""
     mean_frame: Tensor
     """(T,), of a forecast that knows no phase: always the mean of all frames."""
     phase: Tensor
@@ -196,6 +202,11 @@ class _Drift:
     that it is ahead counts as 360."""
     verdicts: list[str]
     """The light at the end, for each net in each video."""
+
+    def over_optimum(self, count: int, floor: Tensor) -> list[float]:
+        """Each net's error over the optimal forecast's, of that many frames, a floor (T,) subtracted."""
+        nets, best = (errors[..., :count].mean(-1) for errors in (self.nets - floor, self.optimum - floor))
+        return (nets / best).tolist()
 
 
 def _drift(run: Run, trained: Orbit) -> _Drift:
@@ -216,6 +227,7 @@ def _drift(run: Run, trained: Orbit) -> _Drift:
     return _Drift(
         torch.stack([errors(each) for each in made]),
         errors(generate(best, prompt, HORIZONS[-1])),
+        errors(torch.stack([*(expected_frames(task) or truth)])[:, -HORIZONS[-1] :]),
         errors(truth.mean((0, 1)).expand_as(truth)),
         torch.stack([each.ahead.abs().median(0).values for each in lights]),
         [what for each in lights for what in judge(task, each)],

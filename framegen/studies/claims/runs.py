@@ -105,7 +105,7 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
 
     Args:
         seeds: nets a run, at least 2; with density at most 8, whose measuring takes long, CNNs at most 4.
-            Those of 128 units and more, and their rivals behind the bar, have 1.
+            Those of 128 units and more have 1, behind the bar 2.
         options: values that every run takes in place of its own.
     """
     eight = min(seeds, 8)
@@ -133,9 +133,8 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "large-mlp": Planned("video-mlp", seeds, large),
         "large-gru": Planned("video-gru", seeds, large),
         "large-cnn": Planned("video-cnn", min(seeds, 4)),
-        "bar-gru": Planned("sprites-small", 1),
-        "bar-mingru": Planned("sprites-small", 1, {"cell": "mingru", "num_layers": 2}),
-        "bar-mlp": Planned("sprites-small-mlp", 1, {"epochs": 20}),
+        "bar-gru": Planned("sprites-small", min(seeds, 2)),
+        "bar-mingru": Planned("sprites-small", min(seeds, 2), {"cell": "mingru", "num_layers": 2}),
         **{f"hidden-{size}": Planned("video", seeds, {"hidden_size": size}) for size in HIDDEN_SIZES},
         "bits": Planned("video", eight, {"density": 4}),
         "bits-gru": Planned("video-gru", eight, {"density": 4}),

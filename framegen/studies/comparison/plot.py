@@ -16,7 +16,7 @@ PARTS = {"one_step": "one step ahead", "closed_loop": "closed loop"}
 def compared(runs: Mapping[str, Finished]) -> Figure:
     """Where runs differ in one option that is a number, what was measured over it. Where they are of one task
     that predicts the next frame, closed-loop errors over the horizon; and where something is hidden at times,
-    errors when it comes back.
+    what is known of it when it comes back.
 
     Args:
         runs: by name, of which one of the two is true; the references are drawn of the first.
@@ -26,7 +26,7 @@ def compared(runs: Mapping[str, Finished]) -> Figure:
     if task.next_frame and all(run.config.task == task for run in runs.values()):
         panels.append(_closed_loop(runs))
         known = {name: run.results.permanence for name, run in runs.items()}
-        if hidden := {name: each for name, each in known.items() if each is not None}:
+        if hidden := {name: each for name, each in known.items() if each and each.memory}:
             panels.append(when_back(hidden))
     return line_plot(panels)
 

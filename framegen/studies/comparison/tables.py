@@ -11,9 +11,11 @@ from framegen.machine.errors import printable
 from framegen.machine.plugins import command
 from framegen.report.tables import mean_of, print_table
 from framegen.studies.comparison.finished import Difference, Finished, best_of, differences, differing
-from framegen.tables import EXCESS_NOTE, NOTE, formatted
+from framegen.tables import EXCESS_NOTE, MEMORY_NOTE, NOTE, formatted
 
 PARTS = {"one_step": "1 step", "closed_loop": "closed loop"}
+MORE = {"memory": "one_step", "excess": "closed_loop"}
+"""Metrics that some worlds have, of one part each."""
 Rows = dict[str, list[str]]
 """Cells by the run's name."""
 
@@ -26,8 +28,8 @@ def comparison(runs: Mapping[str, Finished]) -> tuple[list[str], Rows]:
     columns = [*(name.replace("_", "\n") for name in options), "val mse"]
     for part in PARTS.values():
         columns += [f"{metric},\n{part}", *([] if options else ["best\nseed"])]
-    if _have_excess(runs):
-        columns.append("excess,\nclosed loop")
+    more = {metric: part for metric, part in MORE.items() if _have(metric, runs)}
+    columns += [f"{metric},\n{PARTS[part]}" for metric, part in more.items()]
     rows: Rows = {}
     for place, (name, run) in enumerate(runs.items()):
         results = run.results
@@ -39,8 +41,7 @@ def comparison(runs: Mapping[str, Finished]) -> tuple[list[str], Rows]:
             if not options:
                 best = getattr(results.by_validation[0], part)
                 cells.append(formatted(metric, best[metric]) if known else "-")
-        if _have_excess(runs):
-            cells.append(_over_seeds("excess", results.values("closed_loop", "excess")))
+        cells += [_over_seeds(metric, results.values(part, metric)) for metric, part in more.items()]
         rows[name] = cells
     return columns, rows
 
@@ -50,9 +51,8 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
     is bold. Then by how much the others' errors are above its own on the same clips."""
     note = ""
     if _skilled(runs):
-        note = f" {NOTE}."
-        if _have_excess(runs):
-            note += f" {EXCESS_NOTE}."
+        notes = {"memory": MEMORY_NOTE, "excess": EXCESS_NOTE}
+        note = "".join(f" {each}." for each in [NOTE, *(t for m, t in notes.items() if _have(m, runs))])
     best = best_of(runs)
     _print(console, f"Test clips.{note}", *comparison(runs), best)
     deviation = "±: standard deviation over seeds; "
@@ -104,8 +104,8 @@ def _skilled(runs: Mapping[str, Finished]) -> bool:
     return all(run.results.has_skill for run in runs.values())
 
 
-def _have_excess(runs: Mapping[str, Finished]) -> bool:
-    return all("excess" in run.results.convention for run in runs.values())
+def _have(metric: str, runs: Mapping[str, Finished]) -> bool:
+    return all(metric in run.results.convention for run in runs.values())
 
 
 def _over_seeds(metric: str, values: Sequence[float | None]) -> str:

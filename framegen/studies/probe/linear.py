@@ -28,6 +28,9 @@ CLIPS = 1000
 """Clips of a split that are looked at, at most."""
 FRAMES = (1, 2, 4)
 """Last frames, of which the same map is fitted."""
+EARLY = 4
+"""First frames, of which a map of their own is fitted: later a posterior may be all but a point, and what is
+read then is where something is, not how sure the observer is of it."""
 MAX_FEATURES = 1024
 """Numbers a row: maps of more are pooled until they are fewer."""
 RIDGE = 1e-6
@@ -48,6 +51,8 @@ class Readout(Finite):
     over_frames: dict[str, list[float | None]]
     """The same after the first frame, the second, …: each with the variance at that frame. None where
     there is nothing to know."""
+    early: dict[str, float | None]
+    """R^2 over the first EARLY frames, of a map that is fitted on them alone."""
 
     def after(self, frames: int, name: str) -> float:
         """The mean of those after a number of frames; NaN where there is nothing to know."""
@@ -149,15 +154,22 @@ def read(train: Tensor, test: Tensor, examination: Examination) -> tuple[Readout
     Returns:
         The scores, and what the map says of the test clips, (N, T, K) each.
     """
-    wanted = examination.known_train
-    weight, bias = fit_ridge([(train, torch.cat(list(wanted.values()), 2))], RIDGE)
-    pieces = (test.double() @ weight + bias).split([each.shape[2] for each in wanted.values()], 2)
-    made = dict(zip(wanted, pieces, strict=True))
-    r2, over_frames = {}, {}
+    made = _fitted(train, test, examination.known_train)
+    first = {name: each[:, :EARLY] for name, each in examination.known_train.items()}
+    at_first = _fitted(train[:, :EARLY], test[:, :EARLY], first)
+    r2, over_frames, early = {}, {}, {}
     for name, true in examination.known_test.items():
         r2[name] = r_squared(made[name], true)
         over_frames[name] = [r_squared(made[name][:, t], true[:, t]) for t in range(true.shape[1])]
-    return Readout(r2, over_frames), made
+        early[name] = r_squared(at_first[name], true[:, :EARLY])
+    return Readout(r2, over_frames, early), made
+
+
+def _fitted(train: Tensor, test: Tensor, wanted: Known) -> dict[str, Tensor]:
+    """What a map that is fitted on the training clips says of the test clips."""
+    weight, bias = fit_ridge([(train, torch.cat(list(wanted.values()), 2))], RIDGE)
+    pieces = (test.double() @ weight + bias).split([each.shape[2] for each in wanted.values()], 2)
+    return dict(zip(wanted, pieces, strict=True))
 
 
 def read_frames(examination: Examination) -> dict[str, Readout]:

@@ -8,8 +8,9 @@ from rich.console import Console
 from framegen.evaluation.metrics import numbers
 from framegen.machine.progress import count_of
 from framegen.report.tables import print_table
+from framegen.studies.probe.linear import EARLY
 from framegen.studies.probe.long_loops import AWAY, FADED, LAST
-from framegen.studies.probe.results import Attractor, Dynamics, LongLoop, Probe
+from framegen.studies.probe.results import Attractor, Dynamics, LongLoop, Probe, ProbedMember
 
 VERDICT_TEXTS = {
     "in step": f"within {AWAY:g} degrees of the true light",
@@ -42,10 +43,19 @@ def print_probe(found: Probe, console: Console) -> None:
         rows[name] = [f"{round(value, 3) + 0.0:.3f}" for value in (*shown, untrained, *alone)]
     _say(console, f"\nRead by a linear map from the net's state ({found.features}), and from frames alone:")
     print_table(console, ["R^2, test clips", *trained, "un-\ntrained", *frames], rows, "")
+    early = "; ".join(
+        f"{name} {_early(found.members, name):.3f} (untrained {_early(found.untrained, name):.3f})"
+        for name in found.meanings
+    )
+    _say(console, f"At frames 1 to {EARLY}, by a map fitted on these alone, median: {early}")
     for name, meaning in found.meanings.items():
         _say(console, f"{name}: {meaning}")
     if found.dynamics is not None:
         _print_dynamics(found.dynamics, console)
+
+
+def _early(members: Sequence[ProbedMember], name: str) -> float:
+    return statistics.median(numbers([each.readout.early[name] for each in members]))
 
 
 def _say(console: Console, text: str) -> None:
