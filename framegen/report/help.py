@@ -25,9 +25,10 @@ from framegen.machine.progress import answer
 from framegen.report.folded import folded
 
 EXAMPLES = {
-    "train": ["--epochs 30 --name mine", "--learning-rate 3e-3,1e-2    a run for each, compared"],
+    "train": ["--epochs 30 --name mine", "--learning-rate 3e-3,1e-2"],
     "search": ["--learning-rate 1e-3..1e-1 --batch-size 10,50"],
 }
+SEVERAL = "Of several values, with commas between them, each has a run, and these are compared.\n"
 MORE = """framegen experiments lists every EXPERIMENT, --help-all every option. framegen train --resume RUN
 goes on with a stopped training."""
 IN_WORDS = ConstructorRegistry()
@@ -54,7 +55,8 @@ def show(command: str, kind: Any, words: Sequence[str]) -> None:
         usual = usual_options(command, name)
         begin = typed(command, name)
         examples = "\n".join(f"  {begin} {each}" for each in EXAMPLES[command])
-        about = f"\n{name}: {EXPERIMENTS[name].description}.\n\n{examples}\n\n{MORE}\n"
+        more_of_it = SEVERAL + MORE if command == "train" else MORE
+        about = f"\n{name}: {EXPERIMENTS[name].description}.\n\n{examples}\n\n{more_of_it}\n"
         more["default"] = usual = _in_full(usual, "--help-all" in words)
         kind, command = type(usual), f"{command} [EXPERIMENT]"
     else:

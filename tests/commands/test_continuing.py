@@ -336,7 +336,7 @@ def test_a_last_shot_too_short_to_go_on_from_is_said(
         (["--start", "0:09"], "lasts 8 s"),
         (["--experiment", "clps"], "did you mean clips?"),
         (["--size", "63"], "--size 63"),
-        (["--size", "8"], "--size 16 is the least for"),
+        (["--size", "8"], "--size 20 is the least for"),
         (["--out", "on.doc"], "on.doc"),
         (["--out", "."], "--out ."),
         (["--minutes", "0"], "--minutes 0"),
