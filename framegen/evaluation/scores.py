@@ -95,7 +95,7 @@ def evaluate(
         validation, errors: what `validate_references` and `all_errors` gave of them, where known already.
     """
     validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
-    median_seed = list(models)[median_index(list(validated.values()))]
+    median_seed = list(models)[median_index([*validated.values()])]
     errors = errors or all_errors(models, task, data, references)
     validation = validation or validate_references(references, data.val)
     sure, covered = likelihood_scores({**models, **references}, OPTIMUM, data.test)
@@ -106,9 +106,8 @@ def evaluate(
     one_step = {name: each | known.get(name, {}) | sure.get(name, {}) for name, each in one_step.items()}
     parts, curves = {"one_step": one_step}, {}
     if data.test_frames is not None:
-        loops = {name: each["closed_loop"] for name, each in errors.items()}
-        floor = irreducible(task, data) if OPTIMUM in references else None
-        parts["closed_loop"] = _scores(loops, task.value_range, floor)
+        loops, floor = {name: each["closed_loop"] for name, each in errors.items()}, irreducible(task, data)
+        parts["closed_loop"] = _scores(loops, task.value_range, floor if OPTIMUM in references else None)
         curves = _curves(loops, task.value_range)
     loop = parts.get("closed_loop", {})
     if data.overlapping:  # clips that share frames say less of how far a mean may be off
