@@ -10,7 +10,7 @@ from framegen.evaluation.results import Results, Scores
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 EXCESS_NOTE = "excess: the error as a multiple of the optimum's, the noise subtracted from both"
 MEMORY_NOTE = "memory: skill where something comes back into sight, 0 has seen one frame"
-WITH_ERROR = ("skill", "memory", "regret")
+WITH_ERROR = ("skill", "regret")
 """In a table their standard error stands behind them."""
 
 FORMATS = {
@@ -21,22 +21,24 @@ FORMATS = {
     **dict.fromkeys(("bits", "regret"), "{:.2f}"),
     **dict.fromkeys(("coverage_50", "coverage_90"), "{:.3f}"),
     **dict.fromkeys(
-        ("skill", "memory", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"), "{:.3f}"
+        ("skill", "memory", "memory_se", "ssim", "ssim_literature", "motion_ratio", "sharpness_ratio"),
+        "{:.3f}",
     ),
 }
 
 
 def overview(results: Results) -> tuple[str, list[str], dict[str, list[str]]]:
     """A title, headings and a row for each predictor: mse and skill one step ahead, and closed-loop where the
-    task has that. Without a known optimum, of pictures mse and ssim."""
+    task has that. Without a known optimum, of pictures mse and ssim. There is room for memory or excess."""
     headings = {"one_step": "1 step", "closed_loop": "closed\nloop"}
-    wanted = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1], "memory", "excess"]
+    kinds = ("skill", "ssim"), ("memory", "excess")
+    wanted = ["mse", *(m for each in kinds for m in [m for m in each if m in results.convention][:1])]
     metrics = {part: [m for m in wanted if m in results.metrics(part)] for part in results.parts()}
     columns = [f"{metric},\n{headings[part]}" for part, each in metrics.items() for metric in each]
     parts = {part: rows_of(results, part, each) for part, each in metrics.items()}
     rows = {name: [each for part in parts.values() for each in part[name]] for name in parts["one_step"]}
     more = {"memory": MEMORY_NOTE, "excess": EXCESS_NOTE}
-    said = "; ".join([NOTE, *(text for metric, text in more.items() if metric in results.convention)])
+    said = "; ".join([NOTE, *(text for metric, text in more.items() if metric in wanted)])
     note = f" {said}; ±: standard error over the clips." if results.has_skill else ""
     return f"Test clips.{note}", columns, rows
 

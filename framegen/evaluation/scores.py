@@ -110,9 +110,8 @@ def evaluate(
         parts["closed_loop"] = _scores(loops, task.value_range, floor if OPTIMUM in references else None)
         curves = _curves(loops, task.value_range)
     loop = parts.get("closed_loop", {})
-    if data.overlapping:  # clips that share frames say less of how far a mean may be off
-        for scores in (*one_step.values(), *loop.values()):
-            scores.update({metric: None for metric in scores if metric.endswith("_se")})
+    if data.overlapping:
+        _forget_standard_errors(*one_step.values(), *loop.values())
     found = {metric for part in parts.values() for each in part.values() for metric in each}
 
     def shown(table: Mapping[int | str, T]) -> dict[str, T]:
@@ -136,6 +135,12 @@ def evaluate(
         permanence=permanence(squared, data, median_seed),
         calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )
+
+
+def _forget_standard_errors(*found: Scores) -> None:
+    """Of clips that share frames, which say less of how far a mean may be off."""
+    for scores in found:
+        scores.update({metric: None for metric in scores if metric.endswith("_se")})
 
 
 def _scores(

@@ -97,7 +97,8 @@ def print_all_metrics(results: Results, console: Console) -> None:
     for part, title in titles.items():
         metrics = [metric for metric in results.metrics(part) if metric in FORMATS]
         of_all = [metric for metric in metrics if metric not in (*of_pictures, *LIKELIHOOD)]
-        _print(console, title, of_all, rows_of(results, part, of_all))
+        columns = [metric.replace("_", "\n") for metric in of_all]
+        _print(console, title, columns, rows_of(results, part, of_all))
         if of_pictures:
             columns = [metric.replace("_", "\n") for metric in of_pictures]
             _print(console, f"{title}, as pictures", columns, rows_of(results, part, of_pictures))

@@ -108,8 +108,9 @@ def test_results_are_calibrated_between_copying_and_the_optimum(run: Run) -> Non
         assert scores["copy last"]["skill"] == 0
         assert scores["optimum"]["skill"] == 1
         assert scores["copy last"]["skill_se"] == pytest.approx(0, abs=1e-12)
+        # Of a few clips who has seen many frames may foresee a little more.
         others = [row["mse"] or math.inf for name, row in scores.items() if name not in OBSERVERS]
-        assert scores["optimum"]["mse"] == min(others)  # of eight frames nearly all is known
+        assert scores["optimum"]["mse"] == min(others)
         for row in scores.values():
             known = {"mse", "mse_se", "mae", "psnr", "skill", "skill_se"}
             assert set(row) - {"excess", "excess_se"} == known
@@ -251,8 +252,8 @@ def test_large_frames_go_without_the_linear_models(tmp_path: Path) -> None:
 
     task = Orbit(size=24, num_clips=4, num_val_clips=1, num_test_clips=1, num_frames=5)
     names = list(fit_references(task, load_data(task, tmp_path)))
-    linear = ["linear, 1 frame", "linear, 2 frames"]
-    assert names == ["copy last", "mean frame", *linear, "motion", *OBSERVERS, "optimum"]
+    fitted = ["copy last", "mean frame", "linear, 1 frame", "linear, 2 frames", "motion"]
+    assert names == [*fitted, *OBSERVERS, "optimum"]
 
 
 def test_clips_that_share_frames_have_no_standard_error(tmp_path: Path) -> None:

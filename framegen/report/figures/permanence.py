@@ -30,9 +30,9 @@ def when_back(nets: Mapping[str, Permanence]) -> Panel:
         if name != ONE_FRAME:
             lines[name] = _line(first, [numbers(first.memory[name])], numbers(first.memory_se[name]), True)
     return Panel(
-        "When it comes back into sight",
+        "Back in sight: 0 has seen one frame, 1 knows all",
         f"frames out of sight ({LONGEST}: or more)" if LONGEST in first.frames else "frames out of sight",
-        "memory skill: 0 saw one frame, 1 knows all",
+        "memory skill",
         lines,
     )
 
