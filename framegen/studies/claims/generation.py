@@ -101,13 +101,9 @@ def _length(runs: Runs) -> Finding:
     task = run.config.task
     assert isinstance(task, Orbit)
     nets, optimum, copied = _errors_over_time(run, task)
+    means = {count: [each[:count].mean().item() for each in (*nets, copied, optimum)] for count in LENGTHS}
     skills = {
-        count: [
-            skill(row[:count].mean().item(), copied[:count].mean().item(), optimum[:count].mean().item())
-            or 0.0
-            for row in nets
-        ]
-        for count in LENGTHS
+        count: [skill(own, copy, best) or 0.0 for own in each] for count, (*each, copy, best) in means.items()
     }
     drift = _drift(run, task)
     ratios = {count: drift.over_optimum(count, drift.optimum * 0) for count in HORIZONS}
