@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from framegen.data.clips import Clips, chunk_size, chunks, fill, to_float
+from framegen.data.clips import Clips, chunk_size, chunks, fill, to_float, unasked
 from framegen.evaluation.image_quality import measure_pictures
 from framegen.evaluation.metrics import Range
 from framegen.evaluation.results import Name
@@ -79,7 +79,8 @@ def observer_errors(
     for inputs, targets in chunks(clips):
         made = observe(optimum, inputs, [each.seen for each in observers.values()])
         for name, each in observers.items():
-            parts[name].append(_of_steps(inputs, made[each.seen], targets, picture_range))
+            own = made[each.seen]
+            parts[name].append(_of_steps(inputs, own, fill(targets, own), picture_range))
     return {name: _join(each, torch.cat, 0) for name, each in parts.items()}
 
 
@@ -108,18 +109,14 @@ def closed_loop_errors(
         asked: which frames are asked for, (N, T) bool; None: all.
     """
     parts = []
-    every = torch.ones(frames.shape[:2], dtype=torch.bool) if asked is None else asked
-    size = chunk_size(frames.shape[1:])
-    for chunk, counts in zip(
-        frames.split(size), every[:, context:, None, None, None].split(size), strict=True
-    ):
-        clips = to_float(chunk)
+    for index in torch.arange(len(frames)).split(chunk_size(frames.shape[1:])):
+        clips = to_float(frames[index])
+        truth = clips if asked is None else unasked(clips, asked[index])
         generated = rollout(model, clips[:, :context], frames.shape[1] - context)
         made_before = true_before = clips[:, context - 1]
         steps = []
-        truth = zip(counts.unbind(1), clips[:, context:].unbind(1), strict=True)
-        for made, (counted, stored) in zip(generated, truth, strict=True):
-            true = torch.where(counted, stored, made)
+        for made, stored in zip(generated, truth[:, context:].unbind(1), strict=True):
+            true = fill(stored, made)
             steps.append(_of_frames(made, true, made_before, true_before, picture_range))
             made_before, true_before = made, true
         parts.append(_join(steps, torch.stack, 1))

@@ -122,3 +122,18 @@ def test_together_they_are_measured_as_each_alone(world: tuple[Forecaster, Data,
         alone = one_step_errors(each, data.test), closed_loop_errors(each, data.test_frames, data.context)
         for part, errors in zip(("one_step", "closed_loop"), alone, strict=True):
             torch.testing.assert_close(found[name][part]["squared"], errors["squared"])
+
+
+def test_a_frame_that_is_not_asked_for_is_no_error_of_any_observer(tmp_path: Path) -> None:
+    task = Sprites(size=8, reach=1, away=3, num_frames=14, num_clips=2, num_val_clips=2, num_test_clips=20)
+    optimum, data, _ = _known(task, tmp_path)
+    observers = {name: Observer(optimum, seen) for name, seen in OBSERVERS.items()}
+    assert data.asked is not None
+    unasked = ~data.asked[:, 1:]
+    assert unasked.any()
+    for name, found in scores._errors(observers, data, None).items():
+        squared = found["one_step"]["squared"]
+        assert (squared[unasked] == 0).all()
+        assert (squared[~unasked] > 0).all()
+        alone = one_step_errors(observers[str(name)], data.test)["squared"]
+        torch.testing.assert_close(squared, alone)
