@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from framegen.evaluation.references import ONE_FRAME
 from framegen.evaluation.results import Results, Scores
 
 NOTE = "skill: 0 copies the last frame, 1 is optimal"
 EXCESS_NOTE = "excess: the error as a multiple of the optimum's, the noise subtracted from both"
+OBSERVER_NOTE = "observer: an optimum that has seen the last frames alone"
 MEMORY_NOTE = "memory: skill where something comes back into sight, 0 has seen one frame"
 WITH_ERROR = ("skill", "regret")
 """In a table their standard error stands behind them."""
@@ -29,16 +31,18 @@ FORMATS = {
 
 def overview(results: Results) -> tuple[str, list[str], dict[str, list[str]]]:
     """A title, headings and a row for each predictor: mse and skill one step ahead, and closed-loop where the
-    task has that. Without a known optimum, of pictures mse and ssim. There is room for memory or excess."""
+    task has that. Without a known optimum, of pictures mse and ssim."""
     headings = {"one_step": "1 step", "closed_loop": "closed\nloop"}
-    kinds = ("skill", "ssim"), ("memory", "excess")
-    wanted = ["mse", *(m for each in kinds for m in [m for m in each if m in results.convention][:1])]
+    wanted = ["mse", *[m for m in ("skill", "ssim") if m in results.convention][:1], "memory", "excess"]
     metrics = {part: [m for m in wanted if m in results.metrics(part)] for part in results.parts()}
     columns = [f"{metric},\n{headings[part]}" for part, each in metrics.items() for metric in each]
     parts = {part: rows_of(results, part, each) for part, each in metrics.items()}
     rows = {name: [each for part in parts.values() for each in part[name]] for name in parts["one_step"]}
     more = {"memory": MEMORY_NOTE, "excess": EXCESS_NOTE}
-    said = "; ".join([NOTE, *(text for metric, text in more.items() if metric in wanted)])
+    observers = [OBSERVER_NOTE] if ONE_FRAME in results.one_step else []
+    said = "; ".join(
+        [NOTE, *observers, *(text for metric, text in more.items() if metric in results.convention)]
+    )
     note = f" {said}; ±: standard error over the clips." if results.has_skill else ""
     return f"Test clips.{note}", columns, rows
 
