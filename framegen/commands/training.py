@@ -99,9 +99,10 @@ def train(
     mode = resolve_mode(track) if track is None or isinstance(track, str) else track
     data, place = None, Place(config.members)
     if config.training.minutes is not None:
-        data = load_data(config.task, Path(data_dir))
+        data, task = load_data(config.task, Path(data_dir)), config.task
         config, place = fit_to_minutes(config, data, show, clock)
-        data = load_data(config.task, Path(data_dir))  # of a film as many test clips as there is time for
+        if config.task != task:  # of a film there is time for fewer test clips
+            data = load_data(config.task, Path(data_dir))
     run_dir = create(Path(runs_dir), config.experiment, name)
     with lock(run_dir), Interrupts() as interrupts:
         try:

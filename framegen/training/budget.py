@@ -51,13 +51,9 @@ def fit_to_minutes(config: Config, data: Data, show: bool, clock: Clock) -> tupl
     passes = (1 + (data.test_frames is not None)) / (1 + (config.training.closed_loop > 0))
     measuring, task, count = validation * passes / len(data.val), config.task, len(data.test)
     if isinstance(task, Film):
-        task = replace(
-            task,
-            max_test_clips=min(
-                task.max_test_clips, max(LEAST, int(MEASURING * budget / max(measuring, 1e-9)))
-            ),
-        )
-        count = min(count, task.max_test_clips)
+        most = max(LEAST, int(MEASURING * budget / max(measuring, 1e-9)))
+        task = replace(task, max_test_clips=min(task.max_test_clips, most))
+        count = min(count, most)
     clips = f"{count_of(count, 'test clip')} (the model alone about {duration(count * measuring)})"
     say(f"on top of the minutes come measuring on {clips} and drawing", show)
     if planned < FEWEST:
