@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites, Task
+from framegen.config.tasks import LEVEL, Drift, Orbit, Sprites, Task, World
 from framegen.data import drift, orbit, sprites
 from framegen.data.clips import Data, fill, to_float, unasked
 from framegen.data.kept import hidden
@@ -15,17 +15,16 @@ from framegen.models.mixture import censored_mean
 def expected_frames(task: Task) -> Iterator[Tensor] | None:
     """Each test clip's stored frames as expected from the true scene, (T, C, H, W) float64, one clip at a
     time; None where no scene is known, and where noise is less than a level, which is rounded away."""
+    if not isinstance(task, World) or task.noise < LEVEL:
+        return None
     match task:
         case Orbit():
-            clean, bar = orbit.clean(task, "test"), task.bar
-        case Sprites():
-            return _of_sprites(task) if task.noise >= LEVEL else None
+            clean, visible = orbit.clean(task, "test"), ~hidden(task.size, task.bar)
         case Drift():
-            clean, bar = drift.clean(task, "test"), 0
-        case _:
-            return None
-    visible = ~hidden(task.size, bar)
-    return (censored_mean(f, task.noise) * visible for f in clean) if task.noise >= LEVEL else None
+            clean, visible = drift.clean(task, "test"), torch.tensor(True)
+        case Sprites():
+            return _of_sprites(task)
+    return (censored_mean(frames, task.noise) * visible for frames in clean)
 
 
 def _of_sprites(task: Sprites) -> Iterator[Tensor]:
