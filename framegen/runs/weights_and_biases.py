@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, cast
 
@@ -78,13 +78,24 @@ class WandB(Tracker):
     about: About
     run: Any = None
     run_name: str = ""
+    names: set[str] = field(default_factory=set)
+    """Of values that W&B was told to summarize."""
 
     def begin(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         """Raises UserError where W&B does not start."""
         self.run, self.run_name = start(run_dir, self.mode, self.about, config), run_dir.name
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        self._tell(lambda run: run.log({"step": step, **values}))
+        def send(run: Any) -> None:
+            for name in sorted(
+                values.keys() - self.names
+            ):  # by its name, since of two globs W&B takes either
+                if name.startswith("val/"):
+                    run.define_metric(name, step_metric="step", summary="min,max,last")
+            self.names.update(values)
+            run.log({"step": step, **values})
+
+        self._tell(send)
 
     def media(self, step: int, media: Mapping[str, Path]) -> None:
         self._tell(
@@ -183,8 +194,6 @@ def start(run_dir: Path, mode: Literal["online", "offline"], about: About, confi
     except (wandb.errors.Error, TimeoutError, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"--track {mode}: W&B does not start ({reason}); {way_out}") from error
-    # Of two globs that fit, W&B takes the first.
-    run.define_metric("val/*", step_metric="step", summary="min,max,last")
     run.define_metric("*", step_metric="step")
     return run
 
