@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from framegen.config.checks import MAX_SEED, check, check_between, check_range
-from framegen.config.models import Model
-from framegen.config.tasks import Task
+from framegen.config.models import Model, MovingMemory
+from framegen.config.tasks import Sprites, Task
 from framegen.config.training import Training
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import json_text, parse_json
@@ -58,6 +58,13 @@ class Config:
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
             both = f"--loss {loss}: cannot be combined with --density {density}"
             check(loss == "mse", f"{both}, which is trained by likelihood; leave --loss at mse")
+
+        if isinstance(self.model, MovingMemory) and (canvas := self.model.canvas):
+            task = self.task
+            panned = isinstance(task, Sprites) and task.view > 0 and task.told
+            check(panned, f"--canvas {canvas}: is for a window that tells its motion; --view 16 opens one")
+            size = getattr(task, "size", canvas)
+            check(canvas == size, f"--canvas {canvas}: must be the torus' own side; --canvas {size}")
 
     @property
     def members(self) -> tuple[int, ...]:

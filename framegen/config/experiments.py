@@ -32,6 +32,7 @@ _CONVGRU = ConvRecurrent("convgru", 32, 2, 3, 4, "frame")
 _CONVLSTM = ConvRecurrent("convlstm", 128, 4, 5, 4, "frame")
 _PREDRNN = replace(_CONVLSTM, cell="predrnn")
 _MINCONVGRU = ConvRecurrent("minconvgru", 64, 2, 5, 4, "motion")
+_CANVAS = MovingMemory(apart=True, canvas=32)
 
 _ORBIT = Training()
 _RUN_ON = Training(
@@ -92,7 +93,8 @@ _TABLE: dict[str, tuple[Task, Model, Training, str]] = {
     "sprites-hidden-convgru": (_HIDDEN, _CONVGRU, _TORUS, "the same, a ConvGRU"),
     "sprites-away": (_AWAY, MovingMemory(), _MOVING, "an eye that closes now and then, 16x16 pixels"),
     "sprites-away-convgru": (_AWAY, _CONVGRU, _TORUS, "the same, a ConvGRU"),
-    "sprites-window": (_WINDOW, _CONVGRU, _TORUS, "a window pans over three shapes, 16x16 of 32x32 pixels"),
+    "sprites-window": (_WINDOW, _CANVAS, _MOVING, "a window pans over three shapes, 16x16 of 32x32 pixels"),
+    "sprites-window-convgru": (_WINDOW, _CONVGRU, _TORUS, "the same, a ConvGRU"),
     "sprites-small": (_SMALL_BAR, _WIDE_GRU, _SMALL, "the same on 8x8 pixels, a GRU with 128 units"),
     "sprites-small-mlp": (_SMALL_BAR, MLP(256), _SMALL, "the same without memory: a feed-forward net"),
     "moving-mnist-convlstm": (MovingMNIST(), _CONVLSTM, _DIGITS, "Moving MNIST, the field's ConvLSTM"),

@@ -74,6 +74,8 @@ class Keywords(FilmKeywords, total=False):
     max_speed: int
     features: int
     border: Border
+    apart: bool
+    canvas: int
     turning: float
     away: int
     things: int

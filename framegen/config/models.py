@@ -112,9 +112,16 @@ class MovingMemory(Model):
     """Height and width of the convolutions, odd."""
     border: Border = "torus"
     """What leaves the picture: comes back at the other side (torus), or is gone (open)."""
+    apart: bool = False
+    """Whether each colour channel has a memory of its own, with the same weights: for things that differ in
+    colour, and move each on its own."""
+    canvas: int = 0
+    """Height and width of the memory where frames are a window that pans over it, and their last two channels
+    tell its motion; 0: the frames' own."""
 
     def __post_init__(self) -> None:
         check_between(self, 0, 8, "max_speed")
+        check_between(self, 0, 1024, "canvas")
         check_between(self, 0, 256, "features")
         check_between(self, 1, 1024, "hidden_size")
         check_between(self, 1, 32, "num_layers")

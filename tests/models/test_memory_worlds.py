@@ -18,9 +18,9 @@ from framegen.data.loading import load_data
 from framegen.data.sprites import BRIGHT, DARK
 from framegen.evaluation.references import optimal_predictor
 from framegen.machine.errors import UserError
-from framegen.models.optima.window_filter import told_motion
 from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
+from framegen.models.window import told_motion
 
 FEW: dict[str, Any] = {"num_clips": 16, "num_val_clips": 2, "num_test_clips": 12}
 TINY = Sprites(size=4, num_frames=7, context=4, reach=1, noise=0.2, turning=0.3, **FEW)

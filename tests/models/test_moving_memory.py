@@ -2,12 +2,15 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
+from framegen.config.experiments import configure
 from framegen.config.models import Border, MovingMemory
+from framegen.config.tasks import TOLD
 from framegen.machine.errors import OptionError
 from framegen.models import build
 from framegen.models.kernels import moving
@@ -18,16 +21,30 @@ CERTAIN = 40.0
 """Of a sigmoid, all but 1."""
 
 
-def _by_hand(speed: int, border: Border, noise: float, black_is_hidden: bool) -> MovingMemoryNet:
-    """Nets that add nothing of their own: frames are taken as they are, and expected frames are said."""
-    net = build(MovingMemory(speed, features=0, border=border), (1, 8, 8), 0)
+def _by_hand(
+    speed: int,
+    border: Border,
+    noise: float,
+    black_is_hidden: bool,
+    window: tuple[int, int, int] | None = None,
+) -> MovingMemoryNet:
+    """Nets that add nothing of their own: frames are taken as they are, and expected frames are said.
+
+    Args:
+        window: the shape of its frames, what is told included, each channel with a memory of its own.
+    """
+    config = MovingMemory(speed, features=0, border=border)
+    config = replace(config, apart=True, canvas=8) if window else config
+    net = build(config, window or (1, 8, 8), 0)
     assert isinstance(net, MovingMemoryNet)
     with torch.no_grad():
         for parameter in (*net.read.parameters(), *net.seen.parameters()):
             parameter.zero_()
-        net.light.weight.fill_(1000.0 if black_is_hidden else 0)
         assert net.light.bias is not None
-        net.light.bias.fill_(-CERTAIN if black_is_hidden else CERTAIN)
+        net.light.weight.zero_()
+        net.light.bias.fill_(CERTAIN)
+        if black_is_hidden:
+            net.light.weight[0], net.light.bias[0] = 1000.0, -CERTAIN
         net.precision.fill_(math.log(noise**-2) / SCALE)
         net.empty.fill_(0.5)
         for parameter, logit in ((net.keep, CERTAIN), (net.turn, -CERTAIN), (net.share, -CERTAIN)):
@@ -51,12 +68,12 @@ def test_it_can_be_the_exact_filter_of_a_texture_that_slides() -> None:
     )
     frames = (clean + noise * torch.randn(clean.shape, generator=random))[:, :, None]
     exact, (gathered, count) = TextureFilter(power, velocities, noise, 0.5)(frames)
-    made, (_, belief) = _by_hand(2, "torus", noise, False)(frames)
+    made, (_, belief, _) = _by_hand(2, "torus", noise, False)(frames)
     inside = (exact > 0.01) & (exact < 0.99)
     assert inside.float().mean() > 0.95
     torch.testing.assert_close(made[inside], exact[inside], atol=2e-4, rtol=0)
     odds = TextureFilter(power, velocities, noise, 0.5).known(gathered, count)[1].softmax(1)
-    torch.testing.assert_close(belief.exp(), odds.float(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(belief[:, 0].exp(), odds.float(), atol=1e-4, rtol=0)
 
 
 def _crossing(hidden: slice, frames: int = 8) -> Tensor:
@@ -72,8 +89,8 @@ def _crossing(hidden: slice, frames: int = 8) -> Tensor:
 def test_what_is_hidden_goes_on_moving() -> None:
     net = _by_hand(1, "torus", 0.1, True)
     clip = _crossing(slice(3, 7))
-    memory, belief = net(clip[None, :5])[1]  # hidden since two frames, and for two more
-    moved, _ = net(torch.zeros(1, 2, 1, 8, 8), (memory, belief))[1]  # nothing at all is seen
+    state = net(clip[None, :5])[1]  # hidden since two frames, and for two more
+    (moved,), ((belief,),), _ = net(torch.zeros(1, 2, 1, 8, 8), state)[1]  # nothing at all is seen
     way = int(belief.argmax())
     assert net.ways[way] == (0, 1)
     assert moved[0, way, 0, 3:5, 7].tolist() == pytest.approx([0.9, 0.9], abs=0.02)
@@ -85,7 +102,7 @@ def test_what_is_hidden_goes_on_moving() -> None:
 @torch.inference_mode()
 def test_what_leaves_an_open_picture_is_gone(border: Border) -> None:
     net = _by_hand(1, border, 0.1, True)
-    memory, _ = net(_crossing(slice(0, 0))[None])[1]  # seen last at the right edge
+    (memory,), _, _ = net(_crossing(slice(0, 0))[None])[1]  # seen last at the right edge
     content, trust = memory[0, net.ways.index((0, 1)), :, 3, 0]
     if border == "torus":
         assert content == pytest.approx(0.9, abs=0.02)
@@ -95,8 +112,38 @@ def test_what_leaves_an_open_picture_is_gone(border: Border) -> None:
 def test_a_memory_that_is_not_trusted_costs_nothing_however_wrong_it_is() -> None:
     net = _by_hand(1, "open", 0.1, True)
     frames = torch.rand(2, 5, 1, 8, 8, generator=torch.Generator().manual_seed(0)) / 2 + 0.25
-    _, (_, belief) = net(frames[:, :1])
+    _, (_, belief, _) = net(frames[:, :1])
     assert torch.allclose(belief.exp(), torch.full_like(belief, 1 / 9), atol=0.02)
+
+
+@torch.inference_mode()
+def test_a_window_sees_a_part_of_the_whole_and_each_channel_has_its_memory() -> None:
+    """The same as nets that are shown the whole torus, each one channel, black where the window is not."""
+    random = torch.Generator().manual_seed(0)
+    torus = torch.rand(3, 7, 2, 8, 8, generator=random) * 0.6 + 0.3
+    steps = torch.randint(-2, 3, (3, 7, 2), generator=random)
+    place = (steps.cumsum(1) - steps) % 8
+    told = (0.5 + steps / TOLD)[..., None, None]
+    shown, whole = [], torch.zeros_like(torus)
+    for clip, t in itertools.product(range(3), range(7)):
+        down, right = ((place[clip, t, axis] + torch.arange(n)) % 8 for axis, n in enumerate((4, 5)))
+        shown.append(torus[clip, t][:, down[:, None], right])
+        whole[clip, t][:, down[:, None], right] = shown[-1]
+    frames = torch.stack(shown).unflatten(0, (3, 7))
+    frames = torch.cat([frames, told.expand(-1, -1, -1, 4, 5)], 2)
+    net = _by_hand(2, "torus", 0.1, True, (4, 4, 5))
+    first, state = net(frames[:, :3])
+    made, (_, _, now) = net(frames[:, 3:], state)
+    made = torch.cat([first, made], 1)
+    assert torch.equal(now, (place[:, -1] + steps[:, -1]) % 8)
+    torch.testing.assert_close(made[:, :, 2:], told.expand(-1, -1, -1, 4, 5))
+    alone = _by_hand(2, "torus", 0.1, True)
+    expected = torch.cat([alone(whole[:, :, channel, None])[0] for channel in range(2)], 2)
+    for clip, t in itertools.product(range(3), range(7)):
+        after = place[clip, t] + steps[clip, t]
+        down, right = ((after[axis] + torch.arange(n)) % 8 for axis, n in enumerate((4, 5)))
+        held = expected[clip, t][:, down[:, None], right]
+        torch.testing.assert_close(made[clip, t, :2], held, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("border", ["torus", "open"])
@@ -135,6 +182,10 @@ def test_wrong_options_are_refused() -> None:
         MovingMemory(kernel_size=4)
     with pytest.raises(OptionError, match="--max-speed"):
         MovingMemory(max_speed=9)
+    with pytest.raises(OptionError, match="--canvas 16: is for a window"):
+        configure("sprites", options={"canvas": 16})
+    with pytest.raises(OptionError, match="--canvas 32: must be the torus' own side; --canvas 48"):
+        configure("sprites-window", options={"size": 48})
     with pytest.raises(OptionError, match="--max-speed 4: must be less than 4 pixels"):
         build(MovingMemory(4), (1, 4, 8), 0)
 

@@ -13,6 +13,7 @@ from framegen.models.mixture import Mixture
 from framegen.models.nets.answers import begin_at_zero, to_range
 from framegen.models.nets.density import ConvDensity, Net
 from framegen.models.predictor import State
+from framegen.models.window import laid, seen, told_motion
 
 SCALE = 5
 """Numbers that the net learns as they are, without a layer, are stored as a part of this, so that a step of
@@ -46,14 +47,25 @@ class MovingMemoryNet(Net):
     c = 1 and q = 0. A copy for each velocity, with weights shared by all: Keller, "Flow equivariant recurrent
     neural networks", 2025; there it is a plain RNN.
 
-    The state is m and k, (B, V, C + features + 1, H, W), and log b, (B, V).
+    Frames are split into groups of channels, all of them together or each for itself, and each group has a
+    memory of its own. A memory that is larger than the frames is a torus over which they are a window: they
+    are laid where it stands, all else is not visible, and what it will show is cut out again.
+
+    The state is m and k, (B, groups, V, C + features + 1, H, W), with the channels C of a group; log b,
+    (B, groups, V); and the row and the column where the next frame lies, (B, 2) int64.
     """
 
     def __init__(self, config: MovingMemory, frame_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        channels = frame_shape[0]
-        least = min(frame_shape[1:])
-        check(config.max_speed < least, f"--max-speed {config.max_speed}: must be less than {least} pixels")
+        told = 2 if config.canvas else 0
+        sides = (config.canvas, config.canvas) if config.canvas else frame_shape[1:]
+        check(
+            config.max_speed < min(sides),
+            f"--max-speed {config.max_speed}: must be less than {min(sides)} pixels",
+        )
+        self.groups = frame_shape[0] - told if config.apart else 1
+        self.channels = channels = (frame_shape[0] - told) // self.groups
+        self.told, self.sides = told, sides
         self.size, self.wraps = channels + config.features, config.border == "torus"
         self.ways = list(itertools.product(range(-config.max_speed, config.max_speed + 1), repeat=2))
         self.read = _layers(config, channels)
@@ -66,25 +78,49 @@ class MovingMemoryNet(Net):
         self.precision = nn.Parameter(torch.tensor([0.6] * channels + [0.3] * config.features))
         self.empty = nn.Parameter(torch.zeros(self.size))
         self.keep, self.turn, self.share = (nn.Parameter(torch.tensor(each)) for each in (0.0, -0.6, -0.6))
+        self.settle = nn.Parameter(torch.zeros(())) if told else None
         with torch.no_grad():
             self.light.weight.fill_(40 / channels)
             assert self.light.bias is not None
             self.light.bias.fill_(-4)
-        size = config.hidden_size
-        self.spread = ConvDensity(config.density, size, channels, 1) if config.density else None
+        size = config.hidden_size * self.groups
+        self.spread = ConvDensity(config.density, size, frame_shape[0], 1) if config.density else None
 
     def predict(self, frames: Tensor, state: State) -> tuple[Tensor | Mixture, State]:
-        flat, steps = frames.flatten(0, 1), frames.shape[:2]
+        batch, steps = frames.shape[:2]
+        pictures, told = frames.split([frames.shape[2] - self.told, self.told], 2)
+        clips = pictures.unflatten(2, (self.groups, self.channels)).movedim(2, 1).flatten(0, 1)
+        flat = clips.flatten(0, 1)
         features, visible, open_ = self._seen(flat)
-        if state is None:
-            state = self._nothing(frames)
-        features, visible = (each.unflatten(0, steps) for each in (features, visible))
+        memory, belief, place = self._nothing(frames) if state is None else state
+        window = self._window(frames, place)
+        if self.told:
+            lie = window[:, :-1].repeat_interleave(self.groups, 0).flatten(0, 1)
+            features, visible = (laid(each, lie, self.sides, 0) for each in (features, visible))
+        features, visible = (each.unflatten(0, (-1, steps)) for each in (features, visible))
         unroll = self.compiled if moving.applies(features) else self.unroll
-        expected, state = unroll(features, visible, state)
-        held, trust = expected.flatten(0, 1).split([self.size, 1], 1)
+        expected, after = unroll(features, visible, (memory.flatten(0, 1), belief.flatten(0, 1)))
+        expected = expected.flatten(0, 1)
+        if self.told:
+            lie = window[:, 1:].repeat_interleave(self.groups, 0).flatten(0, 1)
+            expected = seen(expected, lie, (frames.shape[3], frames.shape[4]))
+        held, trust = expected.split([self.size, 1], 1)
         hidden = self.write(torch.cat([held, trust / (1 + trust), flat], 1))
-        made = to_range(open_ * held[:, : flat.shape[1]] + self.frame(hidden))
-        return self.say(made.unflatten(0, steps), hidden.unflatten(0, steps)), state
+        made = to_range(open_ * held[:, : self.channels] + self.frame(hidden))
+        made, hidden = (
+            each.unflatten(0, (batch, -1, steps)).transpose(1, 2).flatten(2, 3) for each in (made, hidden)
+        )
+        if self.settle is not None:
+            made = torch.cat([made, told + self.settle * (0.5 - told)], 2)
+        memory, belief = (each.unflatten(0, (batch, -1)) for each in after)
+        return self.say(made, hidden), (memory, belief, window[:, -1])
+
+    def _window(self, frames: Tensor, place: Tensor) -> Tensor:
+        """Where each frame lies, and the one after the last, (B, T + 1, 2) int64."""
+        if not self.told:
+            return place[:, None].expand(-1, frames.shape[1] + 1, -1)
+        moves = torch.cat([place[:, None], told_motion(frames)], 1)
+        return moves.cumsum(1) % torch.tensor(self.sides, device=frames.device)
 
     def _seen(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Of frames (N, C, H, W): features (N, C + features, H, W); how visible each place is in this frame,
@@ -95,12 +131,13 @@ class MovingMemoryNet(Net):
         visible, open_ = (lit + self.light(frames)).sigmoid().split(1, 1)
         return torch.cat([frames + own / 10, learned.tanh()], 1), visible, open_
 
-    def _nothing(self, frames: Tensor) -> Memory:
+    def _nothing(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The state before the first frame."""
-        batch, height, width = len(frames), *frames.shape[3:]
         start = torch.cat([self.empty, self.empty.new_tensor([UNKNOWN])])
-        memory = start[:, None, None].expand(batch, len(self.ways), -1, height, width)
-        return memory, frames.new_full((batch, len(self.ways)), -math.log(len(self.ways)))
+        groups = len(frames), self.groups, len(self.ways)
+        memory = start[:, None, None].expand(*groups, -1, *self.sides)
+        belief = frames.new_full(groups, -math.log(len(self.ways)))
+        return memory, belief, torch.zeros(len(frames), 2, dtype=torch.int64, device=frames.device)
 
     def unroll(self, features: Tensor, visible: Tensor, state: Memory) -> tuple[Tensor, Memory]:
         """What the memory expects to see after each frame, (B, T, C + features + 1, H, W), and the state.
@@ -154,7 +191,7 @@ class MovingMemoryNet(Net):
 def _layers(config: MovingMemory, channels: int) -> nn.Sequential:
     """Convolutions, each with a relu, from so many channels to `hidden_size`."""
     sizes, padding = [channels, *[config.hidden_size] * config.num_layers], config.kernel_size // 2
-    mode = "circular" if config.border == "torus" else "zeros"
+    mode = "circular" if config.border == "torus" and not config.canvas else "zeros"
     layers: list[nn.Module] = []
     for pair in itertools.pairwise(sizes):
         layers += [nn.Conv2d(*pair, config.kernel_size, padding=padding, padding_mode=mode), nn.ReLU()]

@@ -6,16 +6,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import TOLD
 from framegen.machine.errors import UserError
 from framegen.models.optima.sprite_filter import SpriteFilter
 from framegen.models.predictor import Forecaster, State
-
-
-def told_motion(frames: Tensor) -> Tensor:
-    """The coming motion of the window, from each frame to the next, which a frame's last two channels tell:
-    (B, T, C, H, W) -> (B, T, 2) int64, pixels, down and to the right."""
-    return ((frames[..., -2:, 0, 0] - 0.5) * TOLD).round().long()
+from framegen.models.window import laid, told_motion
 
 
 class WindowFilter(Forecaster):
@@ -95,15 +89,10 @@ class WindowFilter(Forecaster):
 
     def _laid(self, frame: Tensor, window: Tensor) -> Tensor:
         """A frame's picture where it is on the torus, (B, C, H, W), NaN where nothing was observed."""
-        batch, _, height, width = frame.shape
         rows, columns = self.torus.shape[2:]
-        at = window.sum(1).flatten(1).argmax(1)[:, None]
-        down = (at // columns + torch.arange(height)) % rows  # (B, h)
-        right = (at % columns + torch.arange(width)) % columns
-        picture = frame[:, :-2].masked_fill(self.hidden, math.nan)
-        laid = torch.full((batch, rows, columns, picture.shape[1]), math.nan)
-        laid[torch.arange(batch)[:, None, None], down[:, :, None], right[:, None]] = picture.movedim(1, 3)
-        return laid.movedim(3, 1)
+        at = window.sum(1).flatten(1).argmax(1)
+        place = torch.stack([at // columns, at % columns], 1)
+        return laid(frame[:, :-2].masked_fill(self.hidden, math.nan), place, (rows, columns), math.nan)
 
     def _through(self, frame: Tensor, window: Tensor) -> Tensor:
         """The mean of what the window shows of a frame (B, C, H, W), and of what is told."""
