@@ -68,12 +68,12 @@ class MovingMemoryNet(Net):
         self.told, self.sides = told, sides
         self.size, self.wraps = channels + config.features, config.border == "torus"
         self.ways = list(itertools.product(range(-config.max_speed, config.max_speed + 1), repeat=2))
-        self.read = _layers(config, channels)
+        self.read = _Layers(config, channels)
         self.seen = nn.Conv2d(config.hidden_size, self.size + 2, 1)
         # What is black may be hidden. An untrained net that trusted it would never learn otherwise: what it
         # knows of hidden places pays later, when they are seen again, while what it forgets costs at once.
         self.light = nn.Conv2d(channels, 2, 1)
-        self.write = _layers(config, self.size + 1 + channels)
+        self.write = _Layers(config, self.size + 1 + channels)
         self.frame = begin_at_zero(nn.Conv2d(config.hidden_size, channels, 1))
         self.precision = nn.Parameter(torch.tensor([0.6] * channels + [0.3] * config.features))
         self.empty = nn.Parameter(torch.zeros(self.size))
@@ -188,14 +188,28 @@ class MovingMemoryNet(Net):
         return torch.stack([*moved], 1)
 
 
-def _layers(config: MovingMemory, channels: int) -> nn.Sequential:
-    """Convolutions, each with a relu, from so many channels to `hidden_size`."""
-    sizes, padding = [channels, *[config.hidden_size] * config.num_layers], config.kernel_size // 2
-    mode = "circular" if config.border == "torus" and not config.canvas else "zeros"
-    layers: list[nn.Module] = []
-    for pair in itertools.pairwise(sizes):
-        layers += [nn.Conv2d(*pair, config.kernel_size, padding=padding, padding_mode=mode), nn.ReLU()]
-    return nn.Sequential(*layers)
+class _Layers(nn.Module):
+    """Convolutions, each with a relu, from so many channels to `hidden_size`. The picture is continued beyond
+    its border once, as far as they see together."""
+
+    def __init__(self, config: MovingMemory, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for pair in itertools.pairwise([channels, *[config.hidden_size] * config.num_layers]):
+            layers += [nn.Conv2d(*pair, config.kernel_size), nn.ReLU()]
+        self.layers, self.beyond = nn.Sequential(*layers), config.num_layers * (config.kernel_size // 2)
+        self.wraps = config.border == "torus" and not config.canvas
+
+    def forward(self, frames: Tensor) -> Tensor:
+        if self.wraps:
+            rows, columns = (
+                torch.arange(-self.beyond, side + self.beyond, device=frames.device) % side
+                for side in frames.shape[2:]
+            )
+            frames = frames[:, :, rows[:, None], columns]
+        else:
+            frames = nn.functional.pad(frames, (self.beyond,) * 4)
+        return self.layers(frames.contiguous(memory_format=torch.channels_last)).contiguous()
 
 
 def _under(belief: Tensor, memory: Tensor) -> Tensor:
