@@ -1,6 +1,5 @@
 """A run's content in the live page: its nets, a few test clips, and the optimum where it is known."""
 
-import base64
 import math
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -13,8 +12,10 @@ from framegen.config.tasks import Orbit, Sine, Task
 from framegen.data import orbit, sine
 from framegen.data.clips import Data, evenly
 from framegen.evaluation.results import Member, Results
+from framegen.live.hiding import base64_of, check_hiding
 from framegen.machine.errors import UserError
 from framegen.machine.plugins import command
+from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.models.nets.recurrent import FullyConnected
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, num_parameters
@@ -31,6 +32,9 @@ CLIP_BYTES = 120_000
 
 def check_playable(run: Run) -> None:
     """Raises UserError, with the way out, where a run's net cannot run in the page."""
+    if isinstance(run.model, MovingMemoryNet):
+        check_hiding(run)
+        return
     model, (channels, height, width) = run.model, run.data.frame_shape
     way_out = f"{command('generate', run.folder, '--out', 'clip.gif')} shows what it does"
     if not _is_linear(model, channels * height * width):
@@ -51,7 +55,7 @@ def check_playable(run: Run) -> None:
 
 def is_playable(run: Run) -> bool:
     """Whether a run's net can run in the page."""
-    if not isinstance(run.model, FullyConnected):  # known without looking at the data
+    if not isinstance(run.model, FullyConnected | MovingMemoryNet):  # known without looking at the data
         return False
     try:
         check_playable(run)
@@ -85,7 +89,7 @@ def content(run: Run, results: Results) -> dict[str, Any]:
         "levels": data.test_frames is not None and data.test_frames.dtype == torch.uint8,
         "clips": clips,
         "members": [
-            {"seed": member.seed, "weights": _base64(flatten(run.models[member.seed].parameters()))}
+            {"seed": member.seed, "weights": base64_of(flatten(run.models[member.seed].parameters()))}
             for member in members
         ],
         "shown": [member.seed for member in members].index(results.median_seed),
@@ -136,7 +140,7 @@ def clips_of(run: Run) -> tuple[list[dict[str, str]], int]:
         inputs, targets = windows_of(data)
         named = [{"name": f"{what} {k + 1}"} for k in range(len(inputs))]
         pairs = zip(named, inputs, targets, strict=True)
-        return [n | {"frames": _base64(x), "targets": _base64(y)} for n, x, y in pairs], inputs.shape[1]
+        return [n | {"frames": base64_of(x), "targets": base64_of(y)} for n, x, y in pairs], inputs.shape[1]
     clips = data.test_frames
     length = min(clips.shape[1], CLIP_BYTES // (clips[0, 0].numel() * clips.element_size()))
     room = CLIP_BYTES // (length * clips[0, 0].numel() * clips.element_size())
@@ -145,7 +149,7 @@ def clips_of(run: Run) -> tuple[list[dict[str, str]], int]:
     found = [
         {
             "name": f"{what} {k}" + (f", {kinds[k]}" if k in kinds else ""),
-            "frames": _base64(clips[k, :length]),
+            "frames": base64_of(clips[k, :length]),
         }
         for k in places
     ]
@@ -195,11 +199,3 @@ def optimum_of(task: Task) -> dict[str, Any] | None:
             return {"kind": "linear", "weights": sine.optimal_weights(task)[:, 0].tolist()}
         case _:
             return None
-
-
-def _base64(values: Tensor) -> str:
-    """Bytes as they are, all else as little-endian float32."""
-    array = values.detach().cpu().contiguous().numpy()
-    return base64.b64encode(
-        (array if values.dtype == torch.uint8 else array.astype("<f4")).tobytes()
-    ).decode()

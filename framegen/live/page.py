@@ -1,15 +1,16 @@
 """The live page's HTML, from its template, style sheets and programs: one file that needs nothing else."""
 
 import math
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from framegen.config.tasks import Sine, Task
 from framegen.evaluation.results import Member, Results
 from framegen.live.content import chosen_members, content, ranks
+from framegen.live.hiding import hiding_page
+from framegen.live.render import rendered
+from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.models.predictor import num_parameters
 from framegen.runs.run import Run
 
@@ -46,6 +47,8 @@ UNITS = {
 
 def live_page(run: Run, results: Results) -> str:
     """The page of a run, HTML. Raises UserError where the run cannot be played."""
+    if isinstance(run.model, MovingMemoryNet):
+        return hiding_page(run)
     data = content(run, results)
     members = chosen_members(results, run)
     shape, task = data["shape"], run.config.task
@@ -53,20 +56,14 @@ def live_page(run: Run, results: Results) -> str:
     sizes = {"hidden": shape["hidden"], "pixels": pixels, "layers": shape["layers"]}
     small = all(sizes[name] <= MAX_LINES[name] for name in sizes)
     named = zip(members, ranks(results, members), strict=True)
-    environment = Environment(
-        loader=PackageLoader(__package__ or "framegen.live", package_path=""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(TEMPLATE).render(
+    return rendered(
+        TEMPLATE,
+        STYLES,
+        PROGRAMS,
         name=run.folder.name,
         title=_title(shape, pixels),
         lead=_lead(run, results, shape),
         experiment=run.config.experiment,
-        style=_joined(STYLES),
-        script=_joined(PROGRAMS),
         data={**data, "small": small},
         frame=data["shape"]["frame"],
         pixels=pixels,
@@ -83,12 +80,6 @@ def live_page(run: Run, results: Results) -> str:
         steps=_steps(data, pixels),
         help=_help(shape["cell"] != "mlp", task.next_frame, small, len(members) > 1),
     )
-
-
-def _joined(names: tuple[str, ...]) -> Markup:
-    """Files of this folder, one after another."""
-    folder = files(__package__ or "framegen.live")
-    return Markup("\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names))
 
 
 def _title(shape: dict[str, Any], pixels: int) -> str:
