@@ -212,7 +212,8 @@ class Sprites(_OnTorus):
 
     @property
     def channels(self) -> int:
-        return 3 if self.things > 1 else 1
+        """Of the picture: what is told of a window stands behind red, green and blue."""
+        return 3 if self.things > 1 or self.view else 1
 
     @property
     def side(self) -> int:

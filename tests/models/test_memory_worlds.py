@@ -140,15 +140,17 @@ def _window(task: Sprites, clip: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     def evidence(frame: np.ndarray) -> np.ndarray:
         seen = [_pixels(frame[0][clear][None], each[:, clear][:, None], task.noise) for each in through]
-        return np.repeat(np.stack(seen, 1), len(WAYS), 1) * (levels == frame[1:, 0, 0]).all(1)
+        nothing = np.zeros((1, 1, clear.sum()), bool)  # in green and blue
+        empty = [_pixels(colour[clear][None], nothing, task.noise) for colour in frame[1:3]]
+        chances = np.prod(empty) * np.repeat(np.stack(seen, 1), len(WAYS), 1)
+        return chances * (levels == frame[3:, 0, 0]).all(1)
 
     def expected(joint: np.ndarray) -> np.ndarray:
         by_place = joint.reshape(len(covers), len(PLACES), len(WAYS)).sum(2)
         covered = sum(np.tensordot(by_place[:, k], each, 1) for k, each in enumerate(through))
         told = joint.sum(0) @ levels / 255
-        return np.stack(
-            [(dark + (bright - dark) * covered) * clear, *(np.full(clear.shape, x) for x in told)]
-        )
+        colours = [(dark + (bright - dark) * covered) * clear, dark * clear, dark * clear]
+        return np.stack([*colours, *(np.full(clear.shape, x) for x in told)])
 
     return _forward((chain, other), clip, evidence, expected)
 
