@@ -20,7 +20,7 @@ PARTS = "task", "model", "training"
 
 _SPEEDS = Orbit(period=40, speeds=tuple(range(1, 9)))
 _BAR = Sprites(bar=18, num_frames=30, noise=0.05, turning=0.05, num_test_clips=500)
-_HIDDEN = replace(_BAR, bar=22, reach=3, num_frames=40, turning=0.1)
+_HIDDEN = replace(_BAR, bar=22, reach=3, num_frames=40, turning=0.03)
 _AWAY = Sprites(size=16, num_frames=30, noise=0.05, turning=0.05, away=8, num_test_clips=500)
 _WINDOW = Sprites(view=16, things=3, num_frames=30, noise=0.05, turning=0.05)
 _SMALL_BAR = replace(_BAR, size=8, bar=5, reach=1)
