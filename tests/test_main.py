@@ -150,7 +150,8 @@ def test_each_experiment_shows_its_own_defaults(name: str, framegen: Runner) -> 
     assert f"(default: {EXPERIMENTS[name].training.epochs})" in options
     for option, default in vars(EXPERIMENTS[name].model).items():
         assert f"--{option.replace('_', '-')}" in options
-        assert f"(default: {default})" in options
+        said = {True: "on", False: "off"}[default] if isinstance(default, bool) else default
+        assert f"(default: {said})" in options
 
 
 @pytest.mark.parametrize(
