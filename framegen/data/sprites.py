@@ -112,13 +112,19 @@ def awake(config: Sprites, split: Split) -> Tensor:
 def clean(config: Sprites, split: Split) -> Iterator[Tensor]:
     """The same pictures without noise and without a bar, one clip at a time: (num_frames, C, side, side)
     float64."""
+    return (torus[..., : config.side, : config.side] for torus in scenes(config, split))
+
+
+def scenes(config: Sprites, split: Split) -> Iterator[Tensor]:
+    """The whole torus of each frame, where a window stands at row and column 0: (num_frames, C, size, size)
+    float64, one clip at a time."""
     _, shape, places = paths(config, split)
     masks = shapes(config)
     for kinds, courses in zip(shape.split(config.things), places.split(config.things), strict=True):
         covers = torch.zeros(config.num_frames, config.channels, config.size, config.size, dtype=torch.bool)
         for channel, (kind, way) in enumerate(zip(kinds, courses.tolist(), strict=True)):
             covers[:, channel] = torch.stack([masks[kind].roll(place, (0, 1)) for place in way])
-        yield torch.where(covers, BRIGHT, DARK).double()[..., : config.side, : config.side]
+        yield torch.where(covers, BRIGHT, DARK).double()
 
 
 def unseen(config: Sprites, split: Split) -> Tensor:

@@ -16,8 +16,10 @@ from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
 from framegen.evaluation.results import Results
 from framegen.machine.errors import UserError
 from framegen.machine.progress import say
+from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.predictor import device_of
+from framegen.report import hiding
 from framegen.report.clip_films import continued_clip
 from framegen.report.continuation import FPS, write_generated
 from framegen.report.data_pictures import chosen_clips, moving, sheet
@@ -54,6 +56,10 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
         figures[folder / "pictures.png"] = lambda: _pictures(results)
     if (hidden := results.permanence) is not None and hidden.memory:
         figures[folder / "permanence.png"] = lambda: memory_when_back({"model": hidden})
+    if (event := hiding.longest_event(run)) is not None:
+        figures[folder / "world.png"] = lambda: hiding.world(run, event)
+    if event is not None and isinstance(run.model, MovingMemoryNet):
+        figures[folder / "velocities.png"] = lambda: hiding.velocities(run, event)
     if (sure := results.calibration) is not None:
         figures[folder / "calibration.png"] = lambda: calibration.coverage({"": sure})
     if isinstance(model := run.model, RecurrentNet):
