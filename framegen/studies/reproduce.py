@@ -115,7 +115,7 @@ def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) ->
     """Print the result of `reproduce`."""
     for number, finding in findings.items():
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
-        Screen().print(text, highlight=False, markup=False)
+        Screen().print(text, markup=False)
     answer("", f"The report, to open in a browser: {runs_dir / FOLDER / REPORT}")
 
 

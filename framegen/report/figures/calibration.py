@@ -15,6 +15,7 @@ from framegen.report.figures.style import (
     WIDTH,
     finish,
     legend_below,
+    new_chart,
     new_figure,
 )
 
@@ -45,8 +46,7 @@ def coverage(models: Mapping[str, Calibration]) -> Figure:
         for (name, each), line in zip(curves.items(), LINES, strict=False):
             _intervals(axes, name, each, first, line)
         axes.set_ylim(0, 1.02)
-        axes.set_title(title, fontsize=11)
-        finish(axes, x_label, "share of true pixels")
+        finish(axes, x_label, "share of true pixels", title)
     legend_below(rows[-1], 2)
     return figure
 
@@ -78,8 +78,7 @@ def bits_curves(train: Curve, validation: Curve, references: Mapping[str, float]
         references: bits a frame of other predictors, as level lines.
         values: of a frame.
     """
-    figure = new_figure(WIDTH, 4.6)
-    axes = figure.subplots()
+    figure, axes = new_chart(4.6)
     draw_curve(axes, train, "training loss, each step", color=BLUE, alpha=0.6, linewidth=0.8)
     ends = (validation.values, validation.low, validation.high)
     scaled = [None if each is None else [value / values for value in each] for each in ends]
@@ -90,8 +89,7 @@ def bits_curves(train: Curve, validation: Curve, references: Mapping[str, float]
         axes.axhline(each, color=OPTIMUM, linestyle=(0, (4, 1)), linewidth=2, label=f"{name}, {each:.3g}")
     lowest = min([*shown.values, *(bits / values for bits in references.values())])
     axes.set_ylim(*_limits(lowest, shown.values))
-    finish(axes, "optimizer step", "bits a pixel of one prediction")
-    legend_below(axes, 2)
+    finish(axes, "optimizer step", "bits a pixel of one prediction", legend=2)
     return figure
 
 

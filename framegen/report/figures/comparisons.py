@@ -20,7 +20,6 @@ from framegen.report.figures.style import (
     SKY,
     WIDTH,
     finish,
-    legend_below,
     log_axis,
     new_figure,
     whole_numbers,
@@ -128,9 +127,7 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
             axes.minorticks_off()
         if panel.log_y:
             log_axis(axes)
-        axes.set_title(panel.title, fontsize=11)
-        finish(axes, panel.x_label, panel.y_label)
-        legend_below(axes)
+        finish(axes, panel.x_label, panel.y_label, panel.title, legend=1)
     return figure
 
 

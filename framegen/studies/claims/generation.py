@@ -21,7 +21,7 @@ from framegen.report.draw import draw_run
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs.run import Run, load
-from framegen.studies.claims.rules import BETTER, Share, Verdict, better, doubt, share
+from framegen.studies.claims.rules import BETTER, better, doubt, graded, share
 from framegen.studies.claims.runs import (
     Claim,
     Finding,
@@ -51,26 +51,21 @@ def _generation(runs: Runs) -> Finding:
     ratios = over_optimum(results)
     mean_frame = (loop.predictors["mean frame"]["mse"] or math.nan) / optimum
     within, ahead = (share(ratio < most for ratio in ratios) for most in (CLOSE, mean_frame))
+    pictures = {
+        folder / "generated.gif": f"Truth, what the net generated (seed {results.median_seed}, the median "
+        "one on the validation clips), and the optimal forecast.",
+        folder / "figures" / "filmstrip.png": "The same as a film strip.",
+        folder / "figures" / "horizon.png": "Closed-loop error over the horizon, at each the median over the "
+        "seeds, and of the other predictors.",
+    }
     return Finding(
         f"The error of the frames is {middle_half(ratios)} times the optimal forecast's: the median over "
         f"{len(ratios)} seeds, and their middle half. With the noise subtracted it is "
         f"{excess_of(results):.1f} times the optimum's (median). {within.part:.0%} of the nets have less "
         f"than {CLOSE:g} times the error; always predicting the mean frame has {mean_frame:.1f} times "
         f"the error.{doubt(within)}",
-        _verdict(within, ahead),
-        [
-            (
-                folder / "generated.gif",
-                f"Truth, what the net generated (seed {results.median_seed}, the median one on the "
-                "validation clips), and the optimal forecast.",
-            ),
-            (folder / "figures" / "filmstrip.png", "The same as a film strip."),
-            (
-                folder / "figures" / "horizon.png",
-                "Closed-loop error over the horizon, at each the median over the seeds, and of the other "
-                "predictors.",
-            ),
-        ],
+        graded(within, ahead),
+        list(pictures.items()),
         {
             "generation/error_over_optimum": statistics.median(ratios),
             "generation/excess": excess_of(results),
@@ -87,13 +82,6 @@ GENERATION = Claim(
     ["video"],
     _generation,
 )
-
-
-def _verdict(within: Share, ahead: Share) -> Verdict:
-    """By the nets that are within CLOSE, and those ahead of the mean frame."""
-    if within.above:
-        return "holds"
-    return "holds in part" if ahead.above else "does not hold"
 
 
 def _length(runs: Runs) -> Finding:

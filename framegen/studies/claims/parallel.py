@@ -29,6 +29,10 @@ SAME = 1e-4
 """Between states that are called the same."""
 LENGTH = 10_000
 """Frames on which the ways are compared."""
+CAPTION = (
+    "Above: the time, medians of five. Middle: the same for a cell whose recurrence is linear, beside a GRU "
+    "of 32 units. Below: Newton's iterations in random nets, from calm to chaos."
+)
 NEWTON, SCAN = "Newton, parallel scan", "minGRU, parallel scan"
 LOOP = "minGRU, one after another"
 
@@ -79,14 +83,7 @@ def _parallel(runs: Runs) -> Finding:
         else "holds in part"
         if parallel > min(longest.values())
         else "does not hold",
-        [
-            (
-                picture,
-                "Above: the time, medians of five. Middle: the same for a cell whose recurrence is "
-                "linear, beside a GRU of 32 units. Below: Newton's iterations in random nets, from calm to "
-                "chaos.",
-            )
-        ],
+        [(picture, CAPTION)],
         {
             "parallel/iterations": statistics.fmean(iterations),
             "parallel/difference": statistics.median(apart),
