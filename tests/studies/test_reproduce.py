@@ -26,9 +26,8 @@ from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
-from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.mingru import MinGRU, scan_by_doubling, scan_by_steps
 from framegen.models.nets.recurrent import RecurrentNet
-from framegen.models.nets.scan import scan_by_doubling, scan_by_steps
 from framegen.runs import checkpoint
 from framegen.runs.run import load
 from framegen.studies import pool

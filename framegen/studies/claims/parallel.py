@@ -13,9 +13,8 @@ from framegen.config.training import Engine
 from framegen.data import orbit
 from framegen.data.clips import to_float
 from framegen.models.kernels.fused import compiled
-from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.mingru import MinGRU, scan_by_doubling, scan_by_steps
 from framegen.models.nets.recurrent import RecurrentNet
-from framegen.models.nets.scan import scan_by_doubling, scan_by_steps
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs import checkpoint
