@@ -8,15 +8,11 @@ from torch import Tensor
 from framegen.data.clips import Clips, chunk_size, chunks, fill, to_float, unasked
 from framegen.evaluation.image_quality import measure_pictures
 from framegen.evaluation.metrics import Range
-from framegen.evaluation.results import Name
+from framegen.evaluation.results import Errors, Name
 from framegen.machine.device import seeded
 from framegen.models.optima.observer import Observer, observe
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
-
-Errors = Mapping[str, Tensor]
-"""Each clip's (N, T) float64, at each step or horizon: "squared" and "absolute", means over a frame, and of
-pictures what `measure_pictures` gives."""
 
 
 @torch.inference_mode()

@@ -19,7 +19,6 @@ from framegen.evaluation.clip_errors import (
     one_step_mse,
 )
 from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
-from framegen.evaluation.irreducible import irreducible
 from framegen.evaluation.likelihood import calibrate, likelihood_scores
 from framegen.evaluation.metrics import (
     CONVENTION,
@@ -34,7 +33,7 @@ from framegen.evaluation.metrics import (
     standard_error,
 )
 from framegen.evaluation.permanence import memory, permanence
-from framegen.evaluation.references import COPY_LAST, ONE_FRAME, OPTIMUM
+from framegen.evaluation.references import COPY_LAST, ONE_FRAME, OPTIMUM, irreducible
 from framegen.evaluation.results import ClosedLoop, Curves, Member, Name, Results, Scores
 from framegen.models.optima.observer import Observer
 from framegen.models.predictor import Predictor
@@ -111,7 +110,8 @@ def evaluate(
         curves = _curves(loops, task.value_range)
     loop = parts.get("closed_loop", {})
     if data.overlapping:
-        _forget_standard_errors(*one_step.values(), *loop.values())
+        for scores in (*one_step.values(), *loop.values()):  # clips that share frames say less
+            scores.update({metric: None for metric in scores if metric.endswith("_se")})
     found = {metric for part in parts.values() for each in part.values() for metric in each}
 
     def shown(table: Mapping[int | str, T]) -> dict[str, T]:
@@ -135,12 +135,6 @@ def evaluate(
         permanence=permanence(squared, data, median_seed),
         calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )
-
-
-def _forget_standard_errors(*found: Scores) -> None:
-    """Of clips that share frames, which say less of how far a mean may be off."""
-    for scores in found:
-        scores.update({metric: None for metric in scores if metric.endswith("_se")})
 
 
 def _scores(

@@ -64,17 +64,20 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
     if is_small(run.model):
         figures[folder / "spatial.png"] = lambda: network.spatial_view(trace(), _settled(trace()))
         figures[folder / "temporal.png"] = lambda: network.temporal_view(trace())
+
+    def wanted(*paths: Path) -> bool:
+        return not missing or not any(path.exists() for path in paths)
+
     made = [
         path
         for path, figure in figures.items()
-        if not (missing and path.exists()) and could_make(path, lambda f=figure, p=path: style.save(f(), p))
+        if wanted(path) and could_make(path, lambda f=figure, p=path: style.save(f(), p))
     ]
-    if not (missing and (folder / "data.png").exists()):
+    if wanted(folder / "data.png"):
         made += _draw_data(run, results)
-    last = run.folder / "generated.gif", folder / "continuation.png"
-    if results.closed_loop is not None and not (missing and any(path.exists() for path in last)):
-        video = [folder / "filmstrip.png", last[0]]
-        outs = [last[1]] if run.data.carry_state else video
+    video, line = [folder / "filmstrip.png", run.folder / "generated.gif"], [folder / "continuation.png"]
+    if results.closed_loop is not None and wanted(video[1], *line):
+        outs = line if run.data.carry_state else video
         made += outs if could_make(outs[0], lambda: write_continuations(run, outs)) else []
     return made
 

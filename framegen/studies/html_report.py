@@ -9,7 +9,7 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from framegen.machine.facts import processor
+from framegen.machine.device import processor
 from framegen.machine.files import write_text
 from framegen.report.figures.style import DPI
 from framegen.studies.claims.runs import Claim, Finding

@@ -15,9 +15,8 @@ from framegen.config.training import Training
 from framegen.data.clips import TensorClips, to_float, unasked
 from framegen.data.loading import load_data
 from framegen.evaluation.clip_errors import closed_loop_errors, closed_loop_mse, one_step_errors, one_step_mse
-from framegen.evaluation.irreducible import expected_frames, irreducible
 from framegen.evaluation.likelihood import one_step_bits, one_step_coverage
-from framegen.evaluation.references import fit_references
+from framegen.evaluation.references import expected_frames, fit_references, irreducible
 from framegen.machine.errors import OptionError
 from framegen.models import build
 from framegen.models.baselines import CopyLast

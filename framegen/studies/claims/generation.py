@@ -12,9 +12,8 @@ from torch import Tensor
 from framegen.config.tasks import Orbit
 from framegen.data import orbit
 from framegen.data.clips import to_float
-from framegen.evaluation.irreducible import expected_frames
 from framegen.evaluation.metrics import skill
-from framegen.evaluation.references import optimal_predictor
+from framegen.evaluation.references import expected_frames, optimal_predictor
 from framegen.models.kernels.fused import compiled
 from framegen.models.rollout import generate
 from framegen.report.draw import draw_run
