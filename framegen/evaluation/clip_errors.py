@@ -1,6 +1,6 @@
 """Errors of one predictor, one step ahead and closed-loop; memory grows with neither clips nor horizon."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -25,33 +25,17 @@ def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor,
 
 
 @seeded(0)
-def one_step_mse(model: Predictor, clips: Clips) -> float:
-    """Mean squared error one step ahead, of all clips together."""
-    return _mean_square(predictions - targets for _, predictions, targets in _predicted(model, clips))
-
-
-@seeded(0)
-def closed_loop_mse(model: Predictor, clips: Clips, steps: int) -> float:
-    """Mean squared error of a clip's last steps, each shown the prediction of the step before it."""
-    return _mean_square(_run_on(model, clips, steps))
-
-
 @torch.inference_mode()
-def _run_on(model: Predictor, clips: Clips, steps: int) -> Iterator[Tensor]:
-    """Predictions less targets of those steps, a few clips at a time."""
+def mean_square(model: Predictor, clips: Clips, closed_loop: int = 0) -> float:
+    """Mean squared error of all clips together, summed in float64: one step ahead behind the burn-in, or of
+    so many last steps of each clip, of which each is shown the prediction of the step before it."""
+    squared = count = 0.0
     for inputs, targets in chunks(clips):
         length = inputs.shape[1]
-        given = max(1, length - steps)
-        made, _ = model.run_on(inputs[:, :given].to(device_of(model)), None, length)
-        made = made.cpu()
-        yield (made - fill(targets, made))[:, given:]
-
-
-def _mean_square(differences: Iterable[Tensor]) -> float:
-    """Over all values, summed in float64."""
-    squared = count = 0.0
-    for each in differences:
-        squared, count = squared + each.double().square().sum().item(), count + each.numel()
+        given = max(1, length - closed_loop)
+        made = model.run_on(inputs[:, :given].to(device_of(model)), None, length)[0].cpu()
+        apart = (made - fill(targets, made))[:, given if closed_loop else clips.burn_in :]
+        squared, count = squared + apart.double().square().sum().item(), count + apart.numel()
     return squared / count
 
 

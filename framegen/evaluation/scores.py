@@ -14,9 +14,9 @@ from framegen.evaluation.cache import reference_errors
 from framegen.evaluation.clip_errors import (
     Errors,
     closed_loop_errors,
+    mean_square,
     observer_errors,
     one_step_errors,
-    one_step_mse,
 )
 from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
 from framegen.evaluation.likelihood import calibrate, likelihood_scores
@@ -45,9 +45,7 @@ AllErrors = Mapping[int | str, Mapping[str, Errors]]
 
 def validate_references(references: Mapping[str, Predictor], clips: Clips) -> dict[str, float]:
     """One-step mse on the validation clips of copying and of the optimum, where that is known."""
-    return {
-        name: one_step_mse(references[name], clips) for name in (COPY_LAST, OPTIMUM) if name in references
-    }
+    return {name: mean_square(references[name], clips) for name in (COPY_LAST, OPTIMUM) if name in references}
 
 
 def all_errors(
@@ -93,7 +91,7 @@ def evaluate(
         references: what `fit_references(task, data)` gives.
         validation, errors: what `validate_references` and `all_errors` gave of them, where known already.
     """
-    validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
+    validated = {seed: number(mean_square(model, data.val)) for seed, model in models.items()}
     median_seed = list(models)[median_index([*validated.values()])]
     errors = errors or all_errors(models, task, data, references)
     validation = validation or validate_references(references, data.val)

@@ -22,12 +22,11 @@ from framegen.report.clip_films import continued_clip
 from framegen.report.continuation import FPS, write_generated
 from framegen.report.data_pictures import chosen_clips, moving, sheet
 from framegen.report.figures import calibration, curves, network, sine, style
+from framegen.report.figures.comparisons import memory_when_back
 from framegen.report.figures.neuron import neuron
-from framegen.report.figures.permanence import memory_when_back
 from framegen.report.figures.trace import Trace
-from framegen.report.gif import write_gif
 from framegen.report.traces import is_plain, is_small, trace_of
-from framegen.report.writers import write_picture
+from framegen.report.writers import write_gif, write_picture
 from framegen.runs.checkpoint import RESUME, SHOWN
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run

@@ -5,7 +5,7 @@ import statistics
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import OBSERVERS, ONE_FRAME
 from framegen.report.figures import style
-from framegen.report.figures.permanence import memory_when_back
+from framegen.report.figures.comparisons import memory_when_back
 from framegen.studies.claims.rules import doubt, graded, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
 
