@@ -1,6 +1,6 @@
 """Errors of one predictor, one step ahead and closed-loop; memory grows with neither clips nor horizon."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,15 +13,6 @@ from framegen.machine.device import seeded
 from framegen.models.optima.observer import Observer, observe
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
-
-
-@torch.inference_mode()
-def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Inputs, predictions and targets, a few clips at a time, without burn-in: (B, T, C, H, W) each."""
-    for inputs, targets in chunks(clips):
-        made = model(inputs.to(device_of(model)))[0].cpu()
-        cut = slice(clips.burn_in, None)
-        yield inputs[:, cut], made[:, cut], fill(targets, made)[:, cut]
 
 
 @seeded(0)
@@ -40,13 +31,20 @@ def mean_square(model: Predictor, clips: Clips, closed_loop: int = 0) -> float:
 
 
 @seeded(0)
+@torch.inference_mode()
 def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None = None) -> Errors:
     """Each clip's errors one step ahead, at each step behind the burn-in.
 
     Args:
         picture_range: lowest and highest value of a pixel; None where frames are no pictures.
     """
-    return _join([_of_steps(*whole, picture_range) for whole in _predicted(model, clips)], torch.cat, 0)
+    parts = []
+    for inputs, targets in chunks(clips):
+        made = model(inputs.to(device_of(model)))[0].cpu()
+        every = inputs, made, fill(targets, made)
+        inputs, made, targets = (each[:, clips.burn_in :] for each in every)
+        parts.append(_of_steps(inputs, made, targets, picture_range))
+    return _join(parts, torch.cat, 0)
 
 
 @torch.inference_mode()

@@ -143,16 +143,11 @@ def expected_frames(task: Task) -> Iterator[Tensor] | None:
             clean, visible = orbit.clean(task, "test"), ~hidden(task.size, task.bar)
         case Drift():
             clean, visible = drift.clean(task, "test"), torch.tensor(True)
-        case Sprites():
-            return _of_sprites(task)
+        case Sprites():  # what is told of a window has no noise
+            visible, told = ~hidden(task.side, task.bar), sprites.told(task, "test").double() / 255
+            pairs = zip(sprites.clean(task, "test"), told, strict=True)
+            return (torch.cat([censored_mean(clean, task.noise) * visible, its], 1) for clean, its in pairs)
     return (censored_mean(frames, task.noise) * visible for frames in clean)
-
-
-def _of_sprites(task: Sprites) -> Iterator[Tensor]:
-    """Pictures, and what is told of a window, which has no noise."""
-    visible, told = ~hidden(task.side, task.bar), sprites.told(task, "test").double() / 255
-    for clean, its in zip(sprites.clean(task, "test"), told, strict=True):
-        yield torch.cat([censored_mean(clean, task.noise) * visible, its], 1)
 
 
 def irreducible(task: Task, data: Data) -> Tensor | None:

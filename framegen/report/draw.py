@@ -254,17 +254,14 @@ def _settled(trace: Trace) -> int:
     return min(10, len(trace.inputs))
 
 
-def _shown(data: Data) -> Tensor:
-    """The frames on which a net is drawn: some test clips, or three windows of a stream; (B, T, C, H, W)."""
-    if data.test_frames is not None and not data.carry_state:
-        return to_float(data.test_frames[:SHOWN_CLIPS])
-    inputs, _ = data.train.batch(slice(0, 3))
-    return inputs.flatten(0, 1)[None] if data.carry_state else inputs
-
-
 @torch.inference_mode()
 def _trajectories(model: RecurrentNet, data: Data) -> Figure:
-    frames = _shown(data)
+    """The hidden states on some test clips, or on three windows of a stream."""
     kinds = {} if data.carry_state else {name: which[:SHOWN_CLIPS] for name, which in data.kinds.items()}
+    if data.test_frames is not None and not data.carry_state:
+        frames = to_float(data.test_frames[:SHOWN_CLIPS])
+    else:
+        frames, _ = data.train.batch(slice(0, 3))
+        frames = frames.flatten(0, 1)[None] if data.carry_state else frames
     hidden = model.hidden_states(frames.to(device_of(model))).cpu()
     return curves.hidden_trajectories(hidden, kinds, "sample" if _is_signal(data) else "frame")

@@ -213,9 +213,8 @@ def write_pictures(folder: Path, pictures: Iterable[Array], first: int = 1, excl
 
     with replacing_folder(folder, exclusive) as temporary:
         for number, picture in enumerate(pictures, first):
-            content = iio.imwrite(
-                "<bytes>", picture, extension=".png"
-            )  # it leaves a file open that it fails to write
+            # To memory: it leaves a file open that it fails to write.
+            content = iio.imwrite("<bytes>", picture, extension=".png")
             (temporary / f"frame-{number:06}.png").write_bytes(content)
 
 

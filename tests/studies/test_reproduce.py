@@ -35,8 +35,7 @@ from framegen.studies.claims import CLAIMS, generation, newton, parallel, runnin
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.rules import share
 from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
-from framegen.studies.html_report import write_report
-from framegen.studies.reproduce import reproduce
+from framegen.studies.reproduce import reproduce, write_report
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
 from tests.runs.test_tracking import records_of

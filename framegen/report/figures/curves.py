@@ -119,12 +119,8 @@ def error_over_horizon(
         if name == "model":
             label = f"{len(errors)} seeds: median, range" if len(errors) > 1 else "this model"
         label += " (below the axis)" if max(per_horizon[name]) < (floor or 0) else ""
-        draw_curve(
-            axes,
-            Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())),
-            label,
-            **style,
-        )
+        ends = (low, high) if name == "model" else ()
+        draw_curve(axes, Curve(horizons, per_horizon[name], *ends), label, **style)
     log_axis(axes, floor)
     whole_numbers(axes)
     title = f"Closed-loop error after a prompt of {context} frames"

@@ -37,6 +37,11 @@ LENGTHS = (5, 50, 500, 5000)
 HORIZONS = (40, 100, 300, 1000)
 """Frames that they then generate by themselves, after the prompt of the evaluation."""
 LONG_CLIPS, DRIFT_CLIPS = 10, 40
+CAPTIONS = (
+    f"True frames: the error at each, averaged over {LONG_CLIPS} videos and neighbouring frames.",
+    f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated light is from the "
+    "true one. It grows in proportion to the time where a speed is slightly wrong.",
+)
 CLOSE = 2.0
 """Times the optimal forecast's error, below which a net is said to generate such video."""
 
@@ -116,18 +121,7 @@ def _length(runs: Runs) -> Finding:
         f"subtracted {beyond}. The light after "
         f"{last} frames, over all nets and videos: {became}.{doubt(forgets)}",
         ("holds", "holds in part", "does not hold")[forgets.above + loses],
-        [
-            (
-                pictures[0],
-                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and neighbouring frames.",
-            ),
-            (
-                pictures[1],
-                f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated "
-                "light is from the true one. It grows in proportion to the time where a speed is slightly "
-                "wrong.",
-            ),
-        ],
+        list(zip(pictures, CAPTIONS, strict=True)),
         {f"length/{count}": statistics.fmean(values) for count, values in skills.items()}
         | {f"length/closed_loop_{count}": statistics.median(values) for count, values in ratios.items()},
         ["framegen reproduce --claims 5"],

@@ -1,6 +1,7 @@
 """Figures of a probe: a net's knowledge, and its closed loop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -204,7 +205,7 @@ def _verdicts(axes: Axes, found: Dynamics) -> None:
     for row, loops in enumerate(rows.values()):
         left = 0.0
         for name in VERDICTS:
-            share = _mean_share(loops, name)
+            share = sum(loop.verdicts[name] for loop in loops) / len(loops)
             axes.barh(row, share, left=left, color=VERDICT_COLORS[name], height=0.62)
             if share > 0.07:
                 axes.text(left + share / 2, row, f"{share:.0%}", ha="center", va="center", fontsize=9)
@@ -219,37 +220,31 @@ def _verdicts(axes: Axes, found: Dynamics) -> None:
     axes.grid(visible=False)
 
 
-def _mean_share(loops: Sequence[LongLoop], name: str) -> float:
-    return sum(loop.verdicts[name] for loop in loops) / len(loops)
+def _looks(found: Dynamics) -> list[tuple[int, dict[str, Any]]]:
+    """The probed nets' seeds, and how each is drawn."""
+    looks = zip(ranked(found), (OPTIMUM, MODEL, PINK), "^os", strict=False)
+    return [
+        (seed, {"color": color, "marker": marker, "label": f"{rank}: seed {seed}"})
+        for (rank, seed), color, marker in looks
+    ]
 
 
 def _speeds(axes: Axes, found: Dynamics) -> None:
     """By how much each clip's light is faster than the true one, over the true velocity."""
     by_seed = {loop.seed: loop for loop in found.members}
-    for (rank, seed), color, marker in zip(ranked(found), (OPTIMUM, MODEL, PINK), "^os", strict=False):
+    for seed, look in _looks(found):
         if by_seed[seed].velocities:
             true, made = np.array(by_seed[seed].velocities).T
-            axes.plot(
-                true, made - true, marker, color=color, markersize=5, alpha=0.7, label=f"{rank}: seed {seed}"
-            )
+            axes.plot(true, made - true, linestyle="none", markersize=5, alpha=0.7, **look)
     axes.axhline(0, color=BLACK, linewidth=1)
     title = "The speed at which it runs on, less the true one"
     finish(axes, "true velocity, degrees a frame", "degrees a frame", title, legend=2)
 
 
 def _exponents(axes: Axes, found: Dynamics) -> None:
-    for (rank, seed), each, color, marker in zip(
-        ranked(found), found.attractors, (OPTIMUM, MODEL, PINK), "^os", strict=False
-    ):
+    for (_, look), each in zip(_looks(found), found.attractors, strict=False):
         values = numbers(each.exponents)
-        axes.plot(
-            range(1, len(values) + 1),
-            values,
-            marker + "-",
-            color=color,
-            linewidth=1,
-            label=f"{rank}: seed {seed}",
-        )
+        axes.plot(range(1, len(values) + 1), values, linewidth=1, **look)
     axes.axhline(0, color=BLACK, linewidth=1)
     axes.set_xticks(range(1, max(len(each.exponents) for each in found.attractors) + 1))
     finish(axes, "direction", "nats a frame", "Lyapunov exponents: 0 stays, below 0 is forgotten", legend=2)

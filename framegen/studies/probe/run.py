@@ -195,15 +195,8 @@ def _attractor(seed: int, closed: ClosedLoop, task: Orbit, prompts: torch.Tensor
     places, eigenvalues = fixed_points(closed, visited)
     _, amplitude = long_loops.decode(task, closed.frames(places))
     leading = eigenvalues[:, 0]
-    found = [
-        FixedPoint(modulus, abs(turn), bright)
-        for modulus, turn, bright in zip(
-            leading.abs().tolist(),
-            torch.rad2deg(leading.angle()).tolist(),
-            amplitude.tolist(),
-            strict=True,
-        )
-    ]
+    numbers = torch.stack([leading.abs(), torch.rad2deg(leading.angle()).abs(), amplitude], 1)
+    found = [FixedPoint(*each) for each in numbers.tolist()]
     known = [value if value > -torch.inf else None for value in exponents.tolist()]
     return Attractor(seed, known, tuple(sorted(found, key=lambda point: point.modulus)))
 
