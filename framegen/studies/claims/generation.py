@@ -39,8 +39,8 @@ HORIZONS = (40, 100, 300, 1000)
 LONG_CLIPS, DRIFT_CLIPS = 10, 40
 CAPTIONS = (
     f"True frames: the error at each, averaged over {LONG_CLIPS} videos and neighbouring frames.",
-    f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated light is from the "
-    "true one. It grows in proportion to the time where a speed is slightly wrong.",
+    f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated light is from "
+    "the true one. It grows in proportion to the time where a speed is slightly wrong.",
 )
 CLOSE = 2.0
 """Times the optimal forecast's error, below which a net is said to generate such video."""
