@@ -22,9 +22,9 @@ def mean_square(model: Predictor, clips: Clips, closed_loop: int = 0) -> float:
     so many last steps of each clip, of which each is shown the prediction of the step before it."""
     squared = count = 0.0
     for inputs, targets in chunks(clips):
-        length = inputs.shape[1]
+        shown, length = inputs.to(device_of(model)), inputs.shape[1]
         given = max(1, length - closed_loop)
-        made = model.run_on(inputs[:, :given].to(device_of(model)), None, length)[0].cpu()
+        made = (model.run_on(shown[:, :given], None, length) if closed_loop else model(shown))[0].cpu()
         apart = (made - fill(targets, made))[:, given if closed_loop else clips.burn_in :]
         squared, count = squared + apart.double().square().sum().item(), count + apart.numel()
     return squared / count
@@ -65,9 +65,8 @@ def observer_errors(
 def _of_steps(inputs: Tensor, made: Tensor, targets: Tensor, picture_range: Range | None) -> Errors:
     """The errors of predictions (B, T, C, H, W) at each step: (B, T) each."""
     by_step = zip(*(each.unbind(1) for each in (inputs, made, targets)), strict=True)
-    return _join(
-        [_of_frames(p, true, seen, seen, picture_range) for seen, p, true in by_step], torch.stack, 1
-    )
+    steps = [_of_frames(p, true, seen, seen, picture_range) for seen, p, true in by_step]
+    return _join(steps, torch.stack, 1)
 
 
 @seeded(0)

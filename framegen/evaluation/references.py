@@ -57,16 +57,9 @@ def _floor(task: MovingMNIST, data: Data) -> Floor | None:
 
 def _sprites(task: Sprites, data: Data) -> Predictor:
     """Where a window does not tell its motion, a floor that is told it of validation and test clips."""
-    torus = SpriteFilter(
-        sprites.shapes(task),
-        drift.velocities(task),
-        task.turning,
-        (sprites.DARK, sprites.BRIGHT),
-        task.noise,
-        hidden(task.size, 0 if task.view else task.bar),
-        task.away > 0,
-        task.things,
-    )
+    levels, bar = (sprites.DARK, sprites.BRIGHT), hidden(task.size, 0 if task.view else task.bar)
+    moving = sprites.shapes(task), drift.velocities(task), task.turning
+    torus = SpriteFilter(*moving, levels, task.noise, bar, task.away > 0, task.things)
     if not task.view:
         return torus
     ways = drift.ways(task.pan)
@@ -76,9 +69,7 @@ def _sprites(task: Sprites, data: Data) -> Predictor:
         return window
     motions = (sprites.panning(task, split)[:, :-1] for split in ("val", "test"))
     clips = (each.batch(slice(None))[0] for each in (data.val, data.test))
-    return WindowFloor(
-        window, [(clip, sprites.telling(its)) for clip, its in zip(clips, motions, strict=True)]
-    )
+    return WindowFloor(window, zip(clips, map(sprites.telling, motions), strict=True))
 
 
 # The optimum of a new task is a line here, if there is one.

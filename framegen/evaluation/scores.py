@@ -10,31 +10,15 @@ from torch import Tensor
 
 from framegen.config.tasks import Task
 from framegen.data.clips import Clips, Data
+from framegen.evaluation import metrics
 from framegen.evaluation.cache import reference_errors
-from framegen.evaluation.clip_errors import (
-    Errors,
-    closed_loop_errors,
-    mean_square,
-    observer_errors,
-    one_step_errors,
-)
+from framegen.evaluation.clip_errors import closed_loop_errors, mean_square, observer_errors, one_step_errors
 from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
 from framegen.evaluation.likelihood import calibrate, likelihood_scores
-from framegen.evaluation.metrics import (
-    CONVENTION,
-    Range,
-    excess,
-    median_index,
-    number,
-    psnr,
-    ratio_standard_error,
-    skill,
-    spread,
-    standard_error,
-)
+from framegen.evaluation.metrics import CONVENTION, Range, number
 from framegen.evaluation.permanence import memory, permanence
 from framegen.evaluation.references import COPY_LAST, ONE_FRAME, OPTIMUM, irreducible
-from framegen.evaluation.results import ClosedLoop, Curves, Member, Name, Results, Scores
+from framegen.evaluation.results import ClosedLoop, Curves, Errors, Member, Name, Results, Scores
 from framegen.models.optima.observer import Observer
 from framegen.models.predictor import Predictor
 
@@ -92,7 +76,7 @@ def evaluate(
         validation, errors: what `validate_references` and `all_errors` gave of them, where known already.
     """
     validated = {seed: number(mean_square(model, data.val)) for seed, model in models.items()}
-    median_seed = list(models)[median_index([*validated.values()])]
+    median_seed = list(models)[metrics.median_index([*validated.values()])]
     errors = errors or all_errors(models, task, data, references)
     validation = validation or validate_references(references, data.val)
     sure, covered = likelihood_scores({**models, **references}, OPTIMUM, data.test)
@@ -126,7 +110,7 @@ def evaluate(
         ),
         median_seed=median_seed,
         spread={
-            part: {metric: spread([table[seed][metric] for seed in models]) for metric in table[median_seed]}
+            part: {m: metrics.spread([table[seed][m] for seed in models]) for m in table[median_seed]}
             for part, table in parts.items()
             if len(models) > 1
         },
@@ -143,12 +127,12 @@ def _scores(
     squared = {name: each["squared"] for name, each in clips.items()}
     scores = _means(clips, value_range)
     for name, each in squared.items():
-        found = {**scores[name], "mse_se": standard_error(each)}
+        found = {**scores[name], "mse_se": metrics.standard_error(each)}
         if OPTIMUM in errors:
             gain, most = squared[COPY_LAST] - each, squared[COPY_LAST] - squared[OPTIMUM]
-            found["skill_se"] = ratio_standard_error(gain, most)
+            found["skill_se"] = metrics.ratio_standard_error(gain, most)
         if floor is not None:
-            found["excess"], found["excess_se"] = excess(each, squared[OPTIMUM], floor)
+            found["excess"], found["excess_se"] = metrics.excess(each, squared[OPTIMUM], floor)
         scores[name] = {metric: found[metric] for metric in CONVENTION if metric in found}
     return scores
 
@@ -168,12 +152,13 @@ def _curves(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int 
 def _means(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int | str, Scores]:
     """Every metric but the standard errors of errors (N,), by predictor."""
     mse = {name: each["squared"].mean().item() for name, each in errors.items()}
+    ends = [mse[name] for name in (COPY_LAST, OPTIMUM) if name in mse]
     return {
         name: {
             "mse": number(mse[name]),
             "mae": number(each["absolute"].mean().item()),
-            "psnr": psnr(mse[name], value_range),
-            **({"skill": skill(mse[name], mse[COPY_LAST], mse[OPTIMUM])} if OPTIMUM in errors else {}),
+            "psnr": metrics.psnr(mse[name], value_range),
+            **({"skill": metrics.skill(mse[name], *ends)} if OPTIMUM in errors else {}),
             **picture_scores(each),
         }
         for name, each in errors.items()
