@@ -23,8 +23,8 @@ from benchmarks.measure import (
     prepare,
     turn,
 )
+from framegen.machine.device import processor, versions
 from framegen.machine.errors import UserError
-from framegen.machine.facts import processor, versions
 from framegen.machine.files import write_text
 from framegen.machine.progress import counted, say
 from framegen.models.kernels.build import FusedUnavailable, compiler

@@ -193,7 +193,7 @@ def _run(words: list[str]) -> None:
     if os.environ.get("WORLD_SIZE", "1") == "1":
         _do(words)
     else:  # torchrun
-        at("commands.together:together")(partial(_do, words))
+        at("commands.training:together")(partial(_do, words))
 
 
 def _do(arguments: list[str]) -> None:

@@ -19,7 +19,7 @@ import torch
 from rich.console import Console
 
 from framegen.__main__ import COMMANDS, at
-from framegen.commands import evaluation, together, training
+from framegen.commands import evaluation, training
 from framegen.config.experiments import EXPERIMENTS, PARTS
 from framegen.evaluation.results import read_results
 from framegen.machine.progress import say
@@ -446,7 +446,7 @@ def test_what_nobody_foresaw_is_a_line_with_the_place_of_its_traceback(
         raise ValueError("of \x1b[31m it\nmore")
 
     monkeypatch.setattr(training, "resume", fail)
-    monkeypatch.setattr(together, "together", lambda lead: lead())
+    monkeypatch.setattr(training, "together", lambda lead: lead())
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("WORLD_SIZE", processes)
     code, out, err = framegen("train", "--resume", "x")

@@ -131,7 +131,9 @@ def continue_films(
     paths = as_paths(films)
     film = find_films(paths[:1])[0].path
     if start is not None:
-        _check_start(start, film)
+        length = probe(film).seconds
+        has = f"{film} has frames after 0 s" + ("" if length is None else f" and lasts {length:.4g} s")
+        check(0 < start <= (length or start), f"--start {start:g}: {has}; give a time between")
     show = options.get("show", True)
     pairs = _named(film, out)
     wanted = next(pairs) if force or out is not None else _free(pairs)
@@ -191,13 +193,6 @@ def _seen(film: Path, prompt: Tensor, rate: float, loops: bool, start: float | N
     if length is None:
         return said
     return f"{said}; --start {length - behind / rate:.2f} goes on from before it, and trains no more"
-
-
-def _check_start(start: float, film: Path) -> None:
-    """Raises OptionError where a film has nothing to go on from."""
-    length = probe(film).seconds
-    has = f"{film} has frames after 0 s" + ("" if length is None else f" and lasts {length:.4g} s")
-    check(0 < start <= (length or start), f"--start {start:g}: {has}; give a time between")
 
 
 def _named(film: Path, out: Path | None) -> Iterator[tuple[Path, Path]]:

@@ -21,9 +21,8 @@ from framegen.data.films.sources import find_films
 from framegen.machine.errors import UserError
 from framegen.machine.files import Taken, make_parents, numbered
 from framegen.machine.progress import answer, count_of, counted, duration
-from framegen.report.gif import write_gif
-from framegen.report.sheets import contact_sheet, side_by_side
-from framegen.report.writers import write_picture
+from framegen.report.data_pictures import contact_sheet, side_by_side
+from framegen.report.writers import write_gif, write_picture
 
 SHEET, GIF = "sheet.png", "clips.gif"
 ROWS, COLUMNS = 12, 10

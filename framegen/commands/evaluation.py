@@ -17,9 +17,15 @@ from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.data.loading import determine, load_data
 from framegen.evaluation.metrics import summary
-from framegen.evaluation.per_clip import ClipErrors, write_clip_errors
 from framegen.evaluation.references import fit_references
-from framegen.evaluation.results import RESULTS, Results, read_results, write_results
+from framegen.evaluation.results import (
+    RESULTS,
+    ClipErrors,
+    Results,
+    read_results,
+    write_clip_errors,
+    write_results,
+)
 from framegen.evaluation.scores import AllErrors, all_errors
 from framegen.evaluation.scores import evaluate as measure_all
 from framegen.machine.device import choose_device

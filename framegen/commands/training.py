@@ -2,8 +2,11 @@
 
 import os
 import shutil
+import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
@@ -18,13 +21,12 @@ from framegen.config.training import Mode
 from framegen.data.clips import Data
 from framegen.data.loading import determine, load_data
 from framegen.evaluation import results
-from framegen.evaluation.per_clip import write_clip_errors
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.evaluation.results import Session, write_results
+from framegen.evaluation.results import Session, write_clip_errors, write_results
 from framegen.machine.device import choose_device, threads
 from framegen.machine.errors import UserError
 from framegen.machine.files import remove_leftovers
-from framegen.machine.interrupts import Interrupts
+from framegen.machine.interrupts import SIGNALS, Interrupted, Interrupts
 from framegen.machine.plugins import command
 from framegen.machine.progress import TrainingBar, count_of, duration, say
 from framegen.models import build
@@ -40,8 +42,8 @@ from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
 from framegen.training import ranks
 from framegen.training.budget import Clock, fit_to_minutes
 from framegen.training.choosing import choose_engine
-from framegen.training.loop import Epoch, fit
-from framegen.training.ranks import check_together
+from framegen.training.loop import Diverged, Epoch, fit
+from framegen.training.ranks import Lost, check_together
 from framegen.training.schedule import steps_per_epoch, total_steps
 from framegen.training.under_way import OngoingTraining
 
@@ -251,3 +253,33 @@ def _check_there(run_dir: Path) -> None:
     """Raises UserError where a run's folder was taken from under it."""
     if not (run_dir / CONFIG).exists():
         raise UserError(f"{run_dir / CONFIG}: was removed during the training; train again")
+
+
+def together(lead: Callable[[], None]) -> None:
+    """Do something in rank 0 that trains, in several processes, which torchrun starts: each computes the
+    gradient of its share of every batch, and all take the same step. The others take up each run that rank 0
+    trains from its folder, as `resume` would, go through the same loop, and end when it does."""
+    here = ranks.start()
+    try:
+        if here.rank == 0:
+            lead()
+            return
+        for number in SIGNALS:  # a terminal and torchrun send them to all: rank 0 decides when to stop
+            signal.signal(number, signal.SIG_IGN)
+        with suppress(Lost):
+            while True:
+                _take_part(ranks.take_up())
+    finally:
+        ranks.part()
+
+
+def _take_part(run_dir: Path) -> None:
+    """Train a run of rank 0's with it, in silence."""
+    try:
+        training, run = begin(run_dir, "disabled", False, Interrupts(), time.perf_counter)
+        bar = TrainingBar(training.total_steps, 1, 0, show=False)
+        with threads(cpu_threads(run.model)), suppress(Diverged, Interrupted):  # rank 0 says so
+            for _ in fit(training, bar):
+                pass
+    except Lost:  # rank 0 has said why, or torchrun will
+        sys.exit(1)

@@ -69,20 +69,22 @@ def parse_train(name: str, words: Sequence[str]) -> tuple[Train, Config]:
     for each in _given(words) & {"data", "video", "videos", "prompt"}:
         ways = "framegen train clips FILM..., or framegen continue FILM"
         raise OptionError(f"--{each}: cannot be combined with films: {ways}")
-    usual = usual_options("train", name)
-    options = parse(type(usual), f"train {name}", words, default=usual)
+    options, config = parse_experiment("train", name, words)
     if isinstance(options, TrainFilms) and not options.films:
         for each in _given(words) & {"size", "channels", "fps", "strict"}:
             way_out = f"name some, framegen train {name} FILM"
             raise OptionError(f"--{each}: is for films that are imported; {way_out}")
-    return options, _config(name, options, words)
+    return options, config
 
 
-def parse_search(name: str, words: Sequence[str]) -> tuple[Search, Config]:
-    """`parse_train` for `search`: its options, and the config of a trial."""
-    usual = usual_options("search", name)
-    options = parse(type(usual), f"search {name}", words, default=usual)
-    return options, _config(name, options, words)
+def parse_experiment(command: str, name: str, words: Sequence[str]) -> tuple[Any, Config]:
+    """The options of `train` or `search`, one value each, and their config."""
+    usual = usual_options(command, name)
+    options = parse(type(usual), f"{command} {name}", words, default=usual)
+    values = {**vars(options.task), **vars(options.model), **vars(options.training)}
+    given = {field: value for field, value in values.items() if field in _given(words)}
+    seeds = options.seeds[0] if len(options.seeds) == 1 else options.seeds or None
+    return options, configure(name, seeds, given)
 
 
 def usual_options(command: str, name: str) -> Train | Search:
@@ -115,13 +117,6 @@ def _given(words: Sequence[str]) -> set[str]:
     """The fields whose options are among the words."""
     heads = (word.partition("=")[0] for word in words if word.startswith("--"))
     return {head[2:].replace("-", "_").removeprefix("no_") for head in heads}
-
-
-def _config(name: str, options: Train | Search, words: Sequence[str]) -> Config:
-    values = {**vars(options.task), **vars(options.model), **vars(options.training)}
-    given = {field: value for field, value in values.items() if field in _given(words)}
-    seeds = options.seeds[0] if len(options.seeds) == 1 else options.seeds or None
-    return configure(name, seeds, given)
 
 
 class Several(NamedTuple):

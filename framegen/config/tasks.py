@@ -200,15 +200,12 @@ class Sprites(_OnTorus):
         check_between(self, 0, self.side - 1, "bar", why=" (--view)" if self.view else " (--size)")
         still = "--pan, --no-told: are for a window; --view 16 opens one"
         check(self.view > 0 or (self.pan == 1 and self.told), still)
-        alike = "--no-told: frames that may be alike do not say which clip the floor is told of; "
-        check(
-            self.told or (not self.away and self.noise >= LEVEL), alike + "leave out --away, and --noise low"
-        )
+        alike = "--no-told: frames that may be alike do not say which clip the floor is told of"
+        known = self.told or (not self.away and self.noise >= LEVEL)
+        check(known, f"{alike}; leave out --away, and --noise low")
         check_between(self, 0, self.num_frames, "away", why=" (--num-frames)")
-        unclear = (
-            f"--away {self.away}: with --noise {self.noise:g} what is seen may be black too; at most 0.2"
-        )
-        check(not self.away or self.noise <= 0.2, unclear)
+        unclear = f"--away {self.away}: with --noise {self.noise:g} what is seen may be black too"
+        check(not self.away or self.noise <= 0.2, f"{unclear}; at most 0.2")
 
     @property
     def channels(self) -> int:

@@ -109,23 +109,20 @@ def load(config: MovingMNIST, folder: Path) -> Data:
     digits = load_digits(config, folder)
     numbers = {"train": config.num_clips, "val": config.num_val_clips, "test": config.num_test_clips}
     train, val, test = (BouncingClips(config, split, numbers[split], digits[split]) for split in SPLITS)
-    public = _public_file(config, folder)
-    frames = test.frames(slice(None)) if public is None else _read_public(public)[: config.num_test_clips]
+    public = _public_clips(config, folder)
+    frames = test.frames(slice(None)) if public is None else public[: config.num_test_clips]
     held: Clips = test if public is None else TensorClips(frames[:, :-1], frames[:, 1:])
     return Data(train, val, held, test_frames=frames, context=config.context)
 
 
-def _public_file(config: MovingMNIST, folder: Path) -> Path | None:
-    """The field's test file, in `folder` or where torchvision keeps it; None where the config differs."""
+def _public_clips(config: MovingMNIST, folder: Path) -> Tensor | None:
+    """Those of the field's test file, in `folder` or where torchvision keeps it, uint8 (N, 20, 1, 64, 64): a
+    view of the file, of which only what is looked at is read. None where it is missing, or made otherwise."""
     made_by = (config.num_frames, config.size, config.num_digits, config.step, config.digits)
-    if made_by != (PUBLIC_SHAPE[0], PUBLIC_SHAPE[2], 2, 0.1, "mnist"):
-        return None
     places = (folder / PUBLIC_FILE, folder / "MovingMNIST" / PUBLIC_FILE)
-    return next((path for path in places if path.exists()), None)
-
-
-def _read_public(path: Path) -> Tensor:
-    """Its clips, uint8 (N, 20, 1, 64, 64): a view of the file, of which only what is looked at is read."""
+    path = next((path for path in places if path.exists()), None)
+    if path is None or made_by != (PUBLIC_SHAPE[0], PUBLIC_SHAPE[2], 2, 0.1, "mnist"):
+        return None
     with blaming(path, "read"):
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

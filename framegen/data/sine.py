@@ -34,9 +34,8 @@ def load(config: Sine, folder: Path) -> Data:
     train = split(0, config.num_windows)
     windows = (config.num_windows, config.window, 1, 1, 1)
     period = 2 * config.window
-    frames = torch.cat(
-        [samples(config, start, 2 * period) for start in range(0, period, max(1, config.window // 10))]
-    )
+    starts = range(0, period, max(1, config.window // 10))
+    frames = torch.cat([samples(config, start, 2 * period) for start in starts])
     return Data(
         train=TensorClips(train.inputs.view(windows), train.targets.view(windows)),
         val=split(config.num_windows, config.num_val_windows),

@@ -36,7 +36,10 @@ def reference_errors(
         return measure(references)
     versions = repr([VERSION, *map(version, PACKAGES)]).encode()
     version_name = f".references-{hashlib.sha256(versions).hexdigest()[:8]}-"
-    path = data.file.parent / f"{version_name}{_digest(task, data)}.safetensors"
+    digest = hashlib.sha256(repr(task).encode())
+    for inputs, targets in chunks(data.test):
+        digest.update(inputs.numpy().tobytes() + targets.numpy().tobytes())
+    path = data.file.parent / f"{version_name}{digest.hexdigest()[:16]}.safetensors"
     found: dict[str, dict[str, dict[str, Tensor]]] = {}
     with suppress(UserError):
         for place, values in load_tensors(path)[0].items():
@@ -57,11 +60,3 @@ def reference_errors(
             if not other.name.startswith(version_name):
                 other.unlink(missing_ok=True)
     return measured
-
-
-def _digest(task: Task, data: Data) -> str:
-    """A digest of a task and its test clips."""
-    digest = hashlib.sha256(repr(task).encode())
-    for inputs, targets in chunks(data.test):
-        digest.update(inputs.numpy().tobytes() + targets.numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -1,6 +1,6 @@
 """Errors of one predictor, one step ahead and closed-loop; memory grows with neither clips nor horizon."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -8,65 +8,43 @@ from torch import Tensor
 from framegen.data.clips import Clips, chunk_size, chunks, fill, to_float, unasked
 from framegen.evaluation.image_quality import measure_pictures
 from framegen.evaluation.metrics import Range
-from framegen.evaluation.results import Name
+from framegen.evaluation.results import Errors, Name
 from framegen.machine.device import seeded
 from framegen.models.optima.observer import Observer, observe
 from framegen.models.predictor import Predictor, device_of
 from framegen.models.rollout import rollout
 
-Errors = Mapping[str, Tensor]
-"""Each clip's (N, T) float64, at each step or horizon: "squared" and "absolute", means over a frame, and of
-pictures what `measure_pictures` gives."""
-
-
-@torch.inference_mode()
-def _predicted(model: Predictor, clips: Clips) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Inputs, predictions and targets, a few clips at a time, without burn-in: (B, T, C, H, W) each."""
-    for inputs, targets in chunks(clips):
-        made = model(inputs.to(device_of(model)))[0].cpu()
-        cut = slice(clips.burn_in, None)
-        yield inputs[:, cut], made[:, cut], fill(targets, made)[:, cut]
-
 
 @seeded(0)
-def one_step_mse(model: Predictor, clips: Clips) -> float:
-    """Mean squared error one step ahead, of all clips together."""
-    return _mean_square(predictions - targets for _, predictions, targets in _predicted(model, clips))
-
-
-@seeded(0)
-def closed_loop_mse(model: Predictor, clips: Clips, steps: int) -> float:
-    """Mean squared error of a clip's last steps, each shown the prediction of the step before it."""
-    return _mean_square(_run_on(model, clips, steps))
-
-
 @torch.inference_mode()
-def _run_on(model: Predictor, clips: Clips, steps: int) -> Iterator[Tensor]:
-    """Predictions less targets of those steps, a few clips at a time."""
-    for inputs, targets in chunks(clips):
-        length = inputs.shape[1]
-        given = max(1, length - steps)
-        made, _ = model.run_on(inputs[:, :given].to(device_of(model)), None, length)
-        made = made.cpu()
-        yield (made - fill(targets, made))[:, given:]
-
-
-def _mean_square(differences: Iterable[Tensor]) -> float:
-    """Over all values, summed in float64."""
+def mean_square(model: Predictor, clips: Clips, closed_loop: int = 0) -> float:
+    """Mean squared error of all clips together, summed in float64: one step ahead behind the burn-in, or of
+    so many last steps of each clip, of which each is shown the prediction of the step before it."""
     squared = count = 0.0
-    for each in differences:
-        squared, count = squared + each.double().square().sum().item(), count + each.numel()
+    for inputs, targets in chunks(clips):
+        shown, length = inputs.to(device_of(model)), inputs.shape[1]
+        given = max(1, length - closed_loop)
+        made = (model.run_on(shown[:, :given], None, length) if closed_loop else model(shown))[0].cpu()
+        apart = (made - fill(targets, made))[:, given if closed_loop else clips.burn_in :]
+        squared, count = squared + apart.double().square().sum().item(), count + apart.numel()
     return squared / count
 
 
 @seeded(0)
+@torch.inference_mode()
 def one_step_errors(model: Predictor, clips: Clips, picture_range: Range | None = None) -> Errors:
     """Each clip's errors one step ahead, at each step behind the burn-in.
 
     Args:
         picture_range: lowest and highest value of a pixel; None where frames are no pictures.
     """
-    return _join([_of_steps(*whole, picture_range) for whole in _predicted(model, clips)], torch.cat, 0)
+    parts = []
+    for inputs, targets in chunks(clips):
+        made = model(inputs.to(device_of(model)))[0].cpu()
+        every = inputs, made, fill(targets, made)
+        inputs, made, targets = (each[:, clips.burn_in :] for each in every)
+        parts.append(_of_steps(inputs, made, targets, picture_range))
+    return _join(parts, torch.cat, 0)
 
 
 @torch.inference_mode()
@@ -87,9 +65,8 @@ def observer_errors(
 def _of_steps(inputs: Tensor, made: Tensor, targets: Tensor, picture_range: Range | None) -> Errors:
     """The errors of predictions (B, T, C, H, W) at each step: (B, T) each."""
     by_step = zip(*(each.unbind(1) for each in (inputs, made, targets)), strict=True)
-    return _join(
-        [_of_frames(p, true, seen, seen, picture_range) for seen, p, true in by_step], torch.stack, 1
-    )
+    steps = [_of_frames(p, true, seen, seen, picture_range) for seen, p, true in by_step]
+    return _join(steps, torch.stack, 1)
 
 
 @seeded(0)

@@ -131,6 +131,5 @@ def calibrate(model: Predictor, covered: Tensor, data: Data) -> Calibration:
 
 
 def _curves(covered: Tensor) -> Curves:
-    return {
-        name: [number(each) for each in row.tolist()] for name, row in zip(INTERVALS, covered, strict=True)
-    }
+    rows = zip(INTERVALS, covered.tolist(), strict=True)
+    return {name: [number(each) for each in row] for name, row in rows}

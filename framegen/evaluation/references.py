@@ -1,4 +1,5 @@
-"""The predictors beside a model: references that any net should beat, and the optimum that none can."""
+"""The predictors beside a model: references that any net should beat, and the optimum that none can; and the
+irreducible error: how far stored frames lie from the same frames without noise."""
 
 from collections.abc import Iterator
 from functools import singledispatch
@@ -6,13 +7,14 @@ from functools import singledispatch
 import torch
 from torch import Tensor
 
-from framegen.config.tasks import Drift, MovingMNIST, Orbit, Sine, Sprites, Task
+from framegen.config.tasks import LEVEL, Drift, MovingMNIST, Orbit, Sine, Sprites, Task, World
 from framegen.data import drift, orbit, sine, sprites
-from framegen.data.clips import Data, chunks, evenly
+from framegen.data.clips import Data, chunks, evenly, fill, to_float, unasked
 from framegen.data.kept import hidden
 from framegen.data.moving_mnist import BouncingClips
 from framegen.machine.progress import count_of
 from framegen.models.baselines import AutoRegression, CopyLast, MeanFrame, fit_autoregression, fit_mean
+from framegen.models.mixture import censored_mean
 from framegen.models.motion import Motion
 from framegen.models.optima.bayes import BayesFilter
 from framegen.models.optima.floor import Floor
@@ -55,16 +57,9 @@ def _floor(task: MovingMNIST, data: Data) -> Floor | None:
 
 def _sprites(task: Sprites, data: Data) -> Predictor:
     """Where a window does not tell its motion, a floor that is told it of validation and test clips."""
-    torus = SpriteFilter(
-        sprites.shapes(task),
-        drift.velocities(task),
-        task.turning,
-        (sprites.DARK, sprites.BRIGHT),
-        task.noise,
-        hidden(task.size, 0 if task.view else task.bar),
-        task.away > 0,
-        task.things,
-    )
+    levels, bar = (sprites.DARK, sprites.BRIGHT), hidden(task.size, 0 if task.view else task.bar)
+    moving = sprites.shapes(task), drift.velocities(task), task.turning
+    torus = SpriteFilter(*moving, levels, task.noise, bar, task.away > 0, task.things)
     if not task.view:
         return torus
     ways = drift.ways(task.pan)
@@ -74,9 +69,7 @@ def _sprites(task: Sprites, data: Data) -> Predictor:
         return window
     motions = (sprites.panning(task, split)[:, :-1] for split in ("val", "test"))
     clips = (each.batch(slice(None))[0] for each in (data.val, data.test))
-    return WindowFloor(
-        window, [(clip, sprites.telling(its)) for clip, its in zip(clips, motions, strict=True)]
-    )
+    return WindowFloor(window, zip(clips, map(sprites.telling, motions), strict=True))
 
 
 # The optimum of a new task is a line here, if there is one.
@@ -129,3 +122,32 @@ def _sequences(data: Data) -> Iterator[tuple[Tensor, Tensor]]:
     for pair in _clips(data):
         inputs, targets = (each.flatten(0, 1)[None] for each in pair) if data.carry_state else pair
         yield inputs, targets
+
+
+def expected_frames(task: Task) -> Iterator[Tensor] | None:
+    """Each test clip's stored frames as expected from the true scene, (T, C, H, W) float64, one clip at a
+    time; None where no scene is known, and where noise is less than a level, which is rounded away."""
+    if not isinstance(task, World) or task.noise < LEVEL:
+        return None
+    match task:
+        case Orbit():
+            clean, visible = orbit.clean(task, "test"), ~hidden(task.size, task.bar)
+        case Drift():
+            clean, visible = drift.clean(task, "test"), torch.tensor(True)
+        case Sprites():  # what is told of a window has no noise
+            visible, told = ~hidden(task.side, task.bar), sprites.told(task, "test").double() / 255
+            pairs = zip(sprites.clean(task, "test"), told, strict=True)
+            return (torch.cat([censored_mean(clean, task.noise) * visible, its], 1) for clean, its in pairs)
+    return (censored_mean(frames, task.noise) * visible for frames in clean)
+
+
+def irreducible(task: Task, data: Data) -> Tensor | None:
+    """The mse of a predictor that knows the scene, on each test clip after the prompt, (N,) float64; None if
+    no scene is known. It is the noise in these very frames, not the noise's expectation, so the rest
+    of a predictor's error depends less on the clips."""
+    expected = expected_frames(task)
+    if expected is None or data.test_frames is None:
+        return None
+    frames = to_float(data.test_frames)
+    pairs = zip(frames if data.asked is None else unasked(frames, data.asked), expected, strict=True)
+    return torch.stack([(fill(a, b) - b)[data.context :].square().mean() for a, b in pairs])

@@ -1,22 +1,38 @@
-"""The results of a trained model, and their file: results.json."""
+"""The results of a trained model, and their files: results.json, and each test clip's errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from framegen.evaluation.metrics import Spread
 from framegen.machine.errors import UserError
-from framegen.machine.files import Finite, read_json, to_json, write_bytes
+from framegen.machine.files import (
+    Finite,
+    load_tensors,
+    parse_json,
+    read_json,
+    save_tensors,
+    to_json,
+    write_bytes,
+)
 from framegen.machine.plugins import command
 
-RESULTS = "results.json"
+RESULTS, CLIP_ERRORS = "results.json", "errors.safetensors"
 Name = TypeVar("Name", bound=int | str)
 """A model's seed, or a reference's name."""
+Errors = Mapping[str, Tensor]
+"""Each clip's (N, T) float64, at each step or horizon: "squared" and "absolute", means over a frame, and of
+pictures what `measure_pictures` gives."""
 Scores = dict[str, float | None]
 """By metric (see `Results.convention`); None where there is no number."""
 Curves = dict[str, list[float | None]]
 """By metric, its values at each horizon 1, 2, …"""
+ClipErrors = dict[str, dict[int | str, Tensor]]
+"""By "one_step" and "closed_loop", by seed or reference, each test clip's mse, (N,) float32."""
 
 
 @dataclass(frozen=True)
@@ -166,10 +182,8 @@ class Results(Finite):
     @property
     def by_validation(self) -> tuple[Member, ...]:
         """The members from the best to the worst on the validation clips."""
-        worst = float("inf")
-        return tuple(
-            sorted(self.members, key=lambda m: worst if m.validation_mse is None else m.validation_mse)
-        )
+        known = {m.seed: float("inf") if m.validation_mse is None else m.validation_mse for m in self.members}
+        return tuple(sorted(self.members, key=lambda member: known[member.seed]))
 
     @property
     def median(self) -> Member:
@@ -219,3 +233,24 @@ def read_results(folder: Path) -> Results:
 def finished(folder: Path) -> bool:
     """Whether a run was trained to its end: results of one evaluated on the way have no facts of training."""
     return (folder / RESULTS).exists() and read_results(folder).training is not None
+
+
+def write_clip_errors(folder: Path, errors: Mapping[int | str, Mapping[str, Errors]]) -> ClipErrors:
+    """Keep each clip's mean over its frames; returns it."""
+    parts = next(iter(errors.values()))
+    means = {
+        part: torch.stack([each[part]["squared"].mean(1) for each in errors.values()]).float()
+        for part in parts
+    }
+    save_tensors(folder / CLIP_ERRORS, means, {"predictors": list(errors)})
+    return {part: dict(zip(errors, values, strict=True)) for part, values in means.items()}
+
+
+def read_clip_errors(folder: Path) -> ClipErrors:
+    """Read the file of `write_clip_errors`. Raises UserError where it is missing or damaged."""
+    path = folder / CLIP_ERRORS
+    tensors, metadata = load_tensors(path)
+    names = parse_json(metadata.get("predictors", ""), list[int | str], str(path))
+    if any(values.shape[0] != len(names) for values in tensors.values()):
+        raise UserError(f"{path}: is damaged: it names other predictors than it holds")
+    return {part: dict(zip(names, values, strict=True)) for part, values in tensors.items()}

@@ -10,32 +10,15 @@ from torch import Tensor
 
 from framegen.config.tasks import Task
 from framegen.data.clips import Clips, Data
+from framegen.evaluation import metrics
 from framegen.evaluation.cache import reference_errors
-from framegen.evaluation.clip_errors import (
-    Errors,
-    closed_loop_errors,
-    observer_errors,
-    one_step_errors,
-    one_step_mse,
-)
+from framegen.evaluation.clip_errors import closed_loop_errors, mean_square, observer_errors, one_step_errors
 from framegen.evaluation.image_quality import MIN_SIDE, picture_scores
-from framegen.evaluation.irreducible import irreducible
 from framegen.evaluation.likelihood import calibrate, likelihood_scores
-from framegen.evaluation.metrics import (
-    CONVENTION,
-    Range,
-    excess,
-    median_index,
-    number,
-    psnr,
-    ratio_standard_error,
-    skill,
-    spread,
-    standard_error,
-)
+from framegen.evaluation.metrics import CONVENTION, Range, number
 from framegen.evaluation.permanence import memory, permanence
-from framegen.evaluation.references import COPY_LAST, ONE_FRAME, OPTIMUM
-from framegen.evaluation.results import ClosedLoop, Curves, Member, Name, Results, Scores
+from framegen.evaluation.references import COPY_LAST, ONE_FRAME, OPTIMUM, irreducible
+from framegen.evaluation.results import ClosedLoop, Curves, Errors, Member, Name, Results, Scores
 from framegen.models.optima.observer import Observer
 from framegen.models.predictor import Predictor
 
@@ -46,9 +29,7 @@ AllErrors = Mapping[int | str, Mapping[str, Errors]]
 
 def validate_references(references: Mapping[str, Predictor], clips: Clips) -> dict[str, float]:
     """One-step mse on the validation clips of copying and of the optimum, where that is known."""
-    return {
-        name: one_step_mse(references[name], clips) for name in (COPY_LAST, OPTIMUM) if name in references
-    }
+    return {name: mean_square(references[name], clips) for name in (COPY_LAST, OPTIMUM) if name in references}
 
 
 def all_errors(
@@ -94,8 +75,8 @@ def evaluate(
         references: what `fit_references(task, data)` gives.
         validation, errors: what `validate_references` and `all_errors` gave of them, where known already.
     """
-    validated = {seed: number(one_step_mse(model, data.val)) for seed, model in models.items()}
-    median_seed = list(models)[median_index([*validated.values()])]
+    validated = {seed: number(mean_square(model, data.val)) for seed, model in models.items()}
+    median_seed = list(models)[metrics.median_index([*validated.values()])]
     errors = errors or all_errors(models, task, data, references)
     validation = validation or validate_references(references, data.val)
     sure, covered = likelihood_scores({**models, **references}, OPTIMUM, data.test)
@@ -111,7 +92,8 @@ def evaluate(
         curves = _curves(loops, task.value_range)
     loop = parts.get("closed_loop", {})
     if data.overlapping:
-        _forget_standard_errors(*one_step.values(), *loop.values())
+        for scores in (*one_step.values(), *loop.values()):  # clips that share frames say less
+            scores.update({metric: None for metric in scores if metric.endswith("_se")})
     found = {metric for part in parts.values() for each in part.values() for metric in each}
 
     def shown(table: Mapping[int | str, T]) -> dict[str, T]:
@@ -128,19 +110,13 @@ def evaluate(
         ),
         median_seed=median_seed,
         spread={
-            part: {metric: spread([table[seed][metric] for seed in models]) for metric in table[median_seed]}
+            part: {m: metrics.spread([table[seed][m] for seed in models]) for m in table[median_seed]}
             for part, table in parts.items()
             if len(models) > 1
         },
         permanence=permanence(squared, data, median_seed),
         calibration=calibrate(models[median_seed], covered[median_seed], data) if covered else None,
     )
-
-
-def _forget_standard_errors(*found: Scores) -> None:
-    """Of clips that share frames, which say less of how far a mean may be off."""
-    for scores in found:
-        scores.update({metric: None for metric in scores if metric.endswith("_se")})
 
 
 def _scores(
@@ -151,12 +127,12 @@ def _scores(
     squared = {name: each["squared"] for name, each in clips.items()}
     scores = _means(clips, value_range)
     for name, each in squared.items():
-        found = {**scores[name], "mse_se": standard_error(each)}
+        found = {**scores[name], "mse_se": metrics.standard_error(each)}
         if OPTIMUM in errors:
             gain, most = squared[COPY_LAST] - each, squared[COPY_LAST] - squared[OPTIMUM]
-            found["skill_se"] = ratio_standard_error(gain, most)
+            found["skill_se"] = metrics.ratio_standard_error(gain, most)
         if floor is not None:
-            found["excess"], found["excess_se"] = excess(each, squared[OPTIMUM], floor)
+            found["excess"], found["excess_se"] = metrics.excess(each, squared[OPTIMUM], floor)
         scores[name] = {metric: found[metric] for metric in CONVENTION if metric in found}
     return scores
 
@@ -176,12 +152,13 @@ def _curves(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int 
 def _means(errors: Mapping[int | str, Errors], value_range: Range) -> dict[int | str, Scores]:
     """Every metric but the standard errors of errors (N,), by predictor."""
     mse = {name: each["squared"].mean().item() for name, each in errors.items()}
+    ends = [mse[name] for name in (COPY_LAST, OPTIMUM) if name in mse]
     return {
         name: {
             "mse": number(mse[name]),
             "mae": number(each["absolute"].mean().item()),
-            "psnr": psnr(mse[name], value_range),
-            **({"skill": skill(mse[name], mse[COPY_LAST], mse[OPTIMUM])} if OPTIMUM in errors else {}),
+            "psnr": metrics.psnr(mse[name], value_range),
+            **({"skill": metrics.skill(mse[name], *ends)} if OPTIMUM in errors else {}),
             **picture_scores(each),
         }
         for name, each in errors.items()

@@ -1,8 +1,12 @@
-"""Where to compute, with how many threads, and what is drawn by chance meanwhile."""
+"""Where to compute, with how many threads, what is drawn by chance meanwhile; and the machine and the
+versions of packages, on which results and times depend."""
 
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -58,3 +62,22 @@ def peak_memory(device: torch.device) -> int | None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
     return None
+
+
+def versions(*packages: str) -> dict[str, str | None]:
+    """Versions of Python and packages; None if not installed, such as framegen run from a checkout."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in packages:
+        found[package] = None
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def processor() -> str:
+    """Its name as the system gives it."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -101,14 +101,10 @@ class TrainingBar(Progress):
     def __init__(self, total_steps: int, steps_per_epoch: int, first_step: int, show: bool = True) -> None:
         self.epochs, self.steps_per_epoch = -(-total_steps // steps_per_epoch), steps_per_epoch
         self.show, self.terminal = show, (console := _console()).is_terminal
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            TextColumn("{task.fields[text]}"),
-        )
-        left = (TimeRemainingColumn(), TextColumn("left"))
+        text = TextColumn("{task.fields[text]}"), TimeRemainingColumn(), TextColumn("left")
+        columns = TextColumn("{task.description}"), BarColumn(bar_width=None), *text
         disable = not (show and self.terminal)
-        super().__init__(*columns, *left, console=console, expand=True, disable=disable)
+        super().__init__(*columns, console=console, expand=True, disable=disable)
         name = f"epoch {min(first_step // steps_per_epoch + 1, self.epochs)}/{self.epochs}"
         blank = " " * 35  # what comes there later, so that the bar keeps its length
         self.bar = self.add_task(name, total=total_steps, completed=first_step, text=blank)

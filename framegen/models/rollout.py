@@ -53,15 +53,9 @@ def continuation(model: Predictor, prompt: Tensor, num_frames: int) -> Iterator[
     return (frame[0] for frame in rollout(model, prompt[None], num_frames))
 
 
-def generate(
-    model: Predictor,
-    prompt: Tensor,
-    num_frames: int,
-    sample: torch.Generator | None = None,
-    temperature: float = 1.0,
-) -> Tensor:
-    """All frames of a `rollout` at once, with the same arguments but that the prompt may be one clip (T, C,
-    H, W) too: (num_frames, C, H, W), or (B, num_frames, C, H, W) for several; float32, not clipped."""
+def generate(model: Predictor, prompt: Tensor, num_frames: int) -> Tensor:
+    """All frames of a `rollout` of means at once; the prompt may be one clip (T, C, H, W) too:
+    (num_frames, C, H, W), or (B, num_frames, C, H, W) for several; float32, not clipped."""
     batch = prompt if prompt.dim() == 5 else prompt[None]
-    frames = torch.stack(list(rollout(model, batch, num_frames, sample, temperature)), 1)
+    frames = torch.stack(list(rollout(model, batch, num_frames)), 1)
     return frames if prompt.dim() == 5 else frames[0]

@@ -1,6 +1,8 @@
-"""The data as pictures: some of the training clips side by side, still and moving."""
+"""The data as pictures: some of the training clips side by side, still and moving; and films, a sheet with a
+row for each shot, and shots that run at once."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -8,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from framegen.data.clips import Data, evenly
+from framegen.data.films.pictures import Array
 from framegen.machine.progress import count_of
-from framegen.report.continuation import Range, to_levels
+from framegen.report.continuation import Range, to_levels, to_picture
 from framegen.report.figures.pieces import EDGE
 from framegen.report.figures.strips import FILM, LIGHT_GREY, Picture
 
@@ -20,6 +23,8 @@ FRAMES, FRAMES_OF_FILM, MOVING = 12, 6, 24
 two turns of a light at its usual speed."""
 SHEET_WIDTH, GIF_WIDTH, GAP = 1660, 830, 10
 """Pixels across: a page shows the sheet at half its size. Between frames there is a gap."""
+FILM_SIDE, FILM_GAP, FILM_LABEL = 96, 4, 20
+"""Pixels: a film's frame's longer side on a sheet, what lies between frames, and a line of text."""
 
 
 def chosen_clips(data: Data, next_frame: bool) -> tuple[list[int], list[Tensor]]:
@@ -100,3 +105,48 @@ def _paste(
     canvas.paste(Image.fromarray(to_levels(frame, value_range)).resize(size, way), place)
     (left, top), (width, height) = place, size
     ImageDraw.Draw(canvas).rectangle((left - 1, top - 1, left + width, top + height), outline=EDGE)
+
+
+def contact_sheet(rows: Mapping[str, Sequence[Array]]) -> Array:
+    """Frames in rows, a line of text above each.
+
+    Args:
+        rows: by text, frames (1 or 3, H, W) uint8, all of one size.
+
+    Returns:
+        (height, width, 3) uint8.
+    """
+    pictures = {text: [enlarged(frame) for frame in frames] for text, frames in rows.items()}
+    height, width = next(iter(pictures.values()))[0].shape[:2]
+    columns = max(len(each) for each in pictures.values())
+    font = ImageFont.load_default(13)
+    needed = max(round(font.getlength(text)) for text in pictures) + 2 * FILM_GAP
+    step = height + FILM_LABEL + 2 * FILM_GAP
+    size = max(columns * (width + FILM_GAP) + FILM_GAP, needed), len(rows) * step + FILM_GAP
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    for line, (text, frames) in enumerate(pictures.items()):
+        top = FILM_GAP + line * step
+        draw.text((FILM_GAP, top), text, fill="black", font=font)
+        for column, frame in enumerate(frames):
+            sheet.paste(Image.fromarray(frame), (FILM_GAP + column * (width + FILM_GAP), top + FILM_LABEL))
+    return np.asarray(sheet)
+
+
+def side_by_side(clips: Sequence[Array], num_frames: int) -> Iterator[Array]:
+    """Clips (T, 1 or 3, H, W) uint8 that run at once, each from its beginning again where it ends: pictures
+    (height, width, 3) uint8."""
+    columns = math.ceil(math.sqrt(len(clips)))
+    height, width = enlarged(clips[0][0]).shape[:2]
+    size = (math.ceil(len(clips) / columns) * (height + FILM_GAP), columns * (width + FILM_GAP))
+    for number in range(num_frames):
+        picture = np.full((*size, 3), 255, np.uint8)
+        for place, clip in enumerate(clips):
+            top, left = place // columns * (height + FILM_GAP), place % columns * (width + FILM_GAP)
+            picture[top : top + height, left : left + width] = enlarged(clip[number % len(clip)])
+        yield picture
+
+
+def enlarged(frame: Array) -> Array:
+    """(1 or 3, H, W) -> (height, width, 3) uint8: a whole number of times as large."""
+    return to_picture(torch.from_numpy(np.array(frame)), (0.0, 255.0), FILM_SIDE)

@@ -24,12 +24,11 @@ from framegen.report.clip_films import continued_clip
 from framegen.report.continuation import FPS, write_generated
 from framegen.report.data_pictures import chosen_clips, moving, sheet
 from framegen.report.figures import calibration, curves, network, sine, style
+from framegen.report.figures.comparisons import memory_when_back
 from framegen.report.figures.neuron import neuron
-from framegen.report.figures.permanence import memory_when_back
 from framegen.report.figures.trace import Trace
-from framegen.report.gif import write_gif
 from framegen.report.traces import is_plain, is_small, trace_of
-from framegen.report.writers import write_picture
+from framegen.report.writers import write_gif, write_picture
 from framegen.runs.checkpoint import RESUME, SHOWN
 from framegen.runs.metrics import METRICS
 from framegen.runs.run import Run
@@ -70,17 +69,20 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
     if is_small(run.model):
         figures[folder / "spatial.png"] = lambda: network.spatial_view(trace(), _settled(trace()))
         figures[folder / "temporal.png"] = lambda: network.temporal_view(trace())
+
+    def wanted(*paths: Path) -> bool:
+        return not missing or not any(path.exists() for path in paths)
+
     made = [
         path
         for path, figure in figures.items()
-        if not (missing and path.exists()) and could_make(path, lambda f=figure, p=path: style.save(f(), p))
+        if wanted(path) and could_make(path, lambda f=figure, p=path: style.save(f(), p))
     ]
-    if not (missing and (folder / "data.png").exists()):
+    if wanted(folder / "data.png"):
         made += _draw_data(run, results)
-    last = run.folder / "generated.gif", folder / "continuation.png"
-    if results.closed_loop is not None and not (missing and any(path.exists() for path in last)):
-        video = [folder / "filmstrip.png", last[0]]
-        outs = [last[1]] if run.data.carry_state else video
+    video, line = [folder / "filmstrip.png", run.folder / "generated.gif"], [folder / "continuation.png"]
+    if results.closed_loop is not None and wanted(video[1], *line):
+        outs = line if run.data.carry_state else video
         made += outs if could_make(outs[0], lambda: write_continuations(run, outs)) else []
     return made
 
@@ -258,17 +260,14 @@ def _settled(trace: Trace) -> int:
     return min(10, len(trace.inputs))
 
 
-def _shown(data: Data) -> Tensor:
-    """The frames on which a net is drawn: some test clips, or three windows of a stream; (B, T, C, H, W)."""
-    if data.test_frames is not None and not data.carry_state:
-        return to_float(data.test_frames[:SHOWN_CLIPS])
-    inputs, _ = data.train.batch(slice(0, 3))
-    return inputs.flatten(0, 1)[None] if data.carry_state else inputs
-
-
 @torch.inference_mode()
 def _trajectories(model: RecurrentNet, data: Data) -> Figure:
-    frames = _shown(data)
+    """The hidden states on some test clips, or on three windows of a stream."""
     kinds = {} if data.carry_state else {name: which[:SHOWN_CLIPS] for name, which in data.kinds.items()}
+    if data.test_frames is not None and not data.carry_state:
+        frames = to_float(data.test_frames[:SHOWN_CLIPS])
+    else:
+        frames, _ = data.train.batch(slice(0, 3))
+        frames = frames.flatten(0, 1)[None] if data.carry_state else frames
     hidden = model.hidden_states(frames.to(device_of(model))).cpu()
     return curves.hidden_trajectories(hidden, kinds, "sample" if _is_signal(data) else "frame")

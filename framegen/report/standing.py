@@ -23,7 +23,8 @@ def standing(errors: Errors) -> list[str]:
     ]
     horizons = [horizon for horizon, mse in errors[model].items() if math.isfinite(mse)]
     gaps = {name: {h: _decibels(errors[model][h], errors[name][h]) for h in horizons} for name in others}
-    worse, equal = ({n: [h for h in horizons if test(gaps[n][h])] for n in others} for test in (_lost, _tied))
+    worse = {name: [h for h in horizons if gaps[name][h] > 0] for name in others}
+    equal = {name: [h for h in horizons if gaps[name][h] == 0] for name in others}
     nearest = {n: [h for h in horizons if gaps[n][h] == max(gaps[m][h] for m in others)] for n in others}
     if any(worse.values()):
         told.append(f"This model is worse than {_listed(worse, gaps, errors)}.")
@@ -58,14 +59,6 @@ def kept_weights(results: Results) -> list[str]:
 def _decibels(error: float, reference: float) -> float:
     """By how much an error is larger, to the hundredths that are shown."""
     return round(10 * math.log10(max(error, AT_REST) / max(reference, AT_REST)), 2)
-
-
-def _lost(gap: float) -> bool:
-    return gap > 0
-
-
-def _tied(gap: float) -> bool:
-    return gap == 0
 
 
 def _listed(places: Mapping[str, list[int]], gaps: Errors, errors: Errors) -> str:

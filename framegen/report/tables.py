@@ -26,7 +26,11 @@ LEARNED_LITTLE = 0.97
 
 
 class Screen(Console):
-    """stdout, for tables: letters that its encoding lacks are replaced before columns are measured."""
+    """stdout, for tables: letters that its encoding lacks are replaced before columns are measured, and no
+    number in a sentence is coloured."""
+
+    def __init__(self) -> None:
+        super().__init__(highlight=False)
 
     def render_str(self, text: str, **more: Any) -> Text:
         return super().render_str(text.encode(self.encoding, "legible").decode(self.encoding), **more)
@@ -36,9 +40,9 @@ def print_results(results: Results, console: Console) -> None:
     """The overview, and what is to be known of it; without a known optimum, closed-loop how it goes on."""
     _print(console, *overview(results))
     if len(results.members) > 1:
-        console.print("Best, median and worst: one step ahead, on the validation clips", highlight=False)
+        console.print("Best, median and worst: one step ahead, on the validation clips")
     if results.closed_loop is not None:
-        console.print(_about(results.closed_loop), highlight=False)
+        console.print(_about(results.closed_loop))
     if results.calibration is not None:
         print_bits(results, console)
     if not results.has_skill:
@@ -47,11 +51,10 @@ def print_results(results: Results, console: Console) -> None:
     if model is None or (mean and model > LEARNED_LITTLE * mean):
         console.print(
             "This model is no better than the mean frame, which is always the same: it has not learned to "
-            "predict.",
-            highlight=False,
+            "predict."
         )
     for sentence in kept_weights(results):
-        console.print(sentence, highlight=False)
+        console.print(sentence)
 
 
 def print_bits(results: Results, console: Console) -> None:
@@ -85,7 +88,7 @@ def print_horizons(results: Results, console: Console) -> None:
     _print(console, title, [f"+{horizon}" for horizon in horizons], rows)
     errors = {n: {h: _error(c["mse"][h - 1]) for h in horizons} for n, c in loop.per_horizon.items()}
     for sentence in standing(errors):
-        console.print(sentence, highlight=False)
+        console.print(sentence)
 
 
 def print_all_metrics(results: Results, console: Console) -> None:
@@ -107,11 +110,9 @@ def print_all_metrics(results: Results, console: Console) -> None:
     for metric, meaning in results.convention.items():
         of, is_error, _ = metric.partition("_se")
         if not is_error or of in WITH_ERROR:
-            console.print(f"{f'± behind {of}' if is_error else metric}: {meaning}", highlight=False)
+            console.print(f"{f'± behind {of}' if is_error else metric}: {meaning}")
     if of_pictures:
-        console.print(
-            "LPIPS and FVD are left out: their nets' weights cannot be had offline", highlight=False
-        )
+        console.print("LPIPS and FVD are left out: their nets' weights cannot be had offline")
 
 
 def mean_of(values: Sequence[float | None]) -> float:
@@ -129,7 +130,7 @@ def _about(loop: ClosedLoop) -> str:
 
 
 def _print(console: Console, title: str, columns: Sequence[str], rows: dict[str, list[str]]) -> None:
-    console.print(f"\n{title}", highlight=False)
+    console.print(f"\n{title}")
     print_table(console, ["predictor", *columns], rows, next(iter(rows)))
 
 

@@ -20,8 +20,8 @@ from framegen.config.config import Config, SavedConfig, to_dict
 from framegen.config.film import Film
 from framegen.config.tasks import World
 from framegen.config.training import Mode
+from framegen.machine.device import processor, versions
 from framegen.machine.errors import OptionError, UserError
-from framegen.machine.facts import processor, versions
 from framegen.machine.files import read_json, to_json, write_bytes
 
 CONFIG = "config.json"

@@ -87,9 +87,8 @@ class WandB(Tracker):
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         def send(run: Any) -> None:
-            for name in sorted(
-                values.keys() - self.names
-            ):  # by its name, since of two globs W&B takes either
+            # By its name, since of two globs W&B takes either.
+            for name in sorted(values.keys() - self.names):
                 if name.startswith("val/"):
                     run.define_metric(name, step_metric="step", summary="min,max,last")
             self.names.update(values)

@@ -1,6 +1,8 @@
 """Every claim of the article as an experiment: trains what is missing, two runs at a time, and writes a
 report."""
 
+import base64
+import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,6 +12,8 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
 
 from framegen.commands.playing import play
 from framegen.config.config import Config
@@ -19,6 +23,7 @@ from framegen.config.tasks import Sine
 from framegen.config.training import Mode
 from framegen.data.loading import load_data
 from framegen.evaluation.results import finished
+from framegen.machine.device import processor
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import write_text
 from framegen.machine.interrupts import Interrupts
@@ -26,19 +31,22 @@ from framegen.machine.progress import advancing, answer, say
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
+from framegen.report.figures.style import DPI
 from framegen.report.tables import Screen
 from framegen.runs.folder import CONFIG, lock, read_config
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import About, resolve_mode, tracker_of
 from framegen.studies.claims import CLAIMS
-from framegen.studies.claims.runs import Finding, Runs, planned_runs
-from framegen.studies.html_report import write_report
+from framegen.studies.claims.runs import Claim, Finding, Runs, planned_runs
 from framegen.studies.pool import Tracked, cost, part_done, train_one, workers
 
 FOLDER, REPORT = "reproduce", "report.html"
+TEMPLATE = "report.html.jinja"
+NEURON = "neuron.png"
 WANDB_ID = "wandb-id.txt"
+"""W&B's id of the whole, kept beside the runs: what goes on after an interruption is the same run."""
 PLAYED = "video"
-"""The run that the report lets one play with."""
+"""The run that the report lets one play with, where a claim has it trained."""
 NOTES = "every claim of the article as an experiment"
 
 FEW_SEEDS = 2
@@ -90,7 +98,9 @@ def reproduce(
             raise UserError(
                 f"{folder / name}: was made with other options; move it away, or choose another --runs-dir"
             )
-    identity = _identity(folder)
+    if not (folder / WANDB_ID).exists():
+        write_text(folder / WANDB_ID, f"reproduce-{time.time_ns():x}\n")
+    identity = (folder / WANDB_ID).read_text(encoding="utf-8").strip()
     commands = {name: run.command for name, run in runs.planned.items()}
     tracker = tracker_of(mode, About(identity, identity, ("reproduce",), "reproduce", NOTES))
     total = sum(map(cost, configs.values())) + CLAIM_COST * len(numbers)
@@ -104,9 +114,12 @@ def reproduce(
         _train_all(configs, Tracked(mode, identity), folder, data_dir, advance)
         findings = {}
         for number in numbers:
-            findings[number] = _measure(number, runs)
+            finding = CLAIMS[number].measure(runs)
+            trainings = [runs.command(name) for name in CLAIMS[number].needs]
+            findings[number] = replace(finding, commands=[*trainings, *finding.commands])
             advance(CLAIM_COST)
-        write_report(folder / REPORT, CLAIMS, findings, _live(runs, needed))
+        live = play(folder / PLAYED).read_text(encoding="utf-8") if PLAYED in needed else None
+        write_report(folder / REPORT, CLAIMS, findings, live)
         _track(findings, tracker)
     return findings
 
@@ -115,15 +128,8 @@ def print_findings(findings: Mapping[int, Finding], runs_dir: Path, **_: Any) ->
     """Print the result of `reproduce`."""
     for number, finding in findings.items():
         text = f"\n{number}. {CLAIMS[number].title}. {finding.sentence} The claim {finding.verdict}."
-        Screen().print(text, highlight=False, markup=False)
+        Screen().print(text, markup=False)
     answer("", f"The report, to open in a browser: {runs_dir / FOLDER / REPORT}")
-
-
-def _live(runs: Runs, needed: set[str]) -> str | None:
-    """The page in which the article's net can be played with, where a claim has it trained."""
-    if PLAYED not in needed:
-        return None
-    return play(runs.folder / PLAYED).read_text(encoding="utf-8")
 
 
 def _unseen(config: Config) -> Config:
@@ -132,13 +138,6 @@ def _unseen(config: Config) -> Config:
     if isinstance(config.task, Sine):
         return config
     return replace(config, training=replace(config.training, media_every=0))
-
-
-def _measure(number: int, runs: Runs) -> Finding:
-    """A claim's result, with the commands that make its runs."""
-    finding = CLAIMS[number].measure(runs)
-    trainings = [runs.command(name) for name in CLAIMS[number].needs]
-    return replace(finding, commands=[*trainings, *finding.commands])
 
 
 def _track(findings: Mapping[int, Finding], tracker: Tracker) -> None:
@@ -152,15 +151,6 @@ def _track(findings: Mapping[int, Finding], tracker: Tracker) -> None:
         tracker.summary(finding.values)
     rows = [[CLAIMS[number].title, each.sentence, each.verdict] for number, each in findings.items()]
     tracker.table(0, "claims", ["claim", "found", "verdict"], rows)
-
-
-def _identity(folder: Path) -> str:
-    """W&B's id of the whole, kept beside the runs, so that what goes on after an interruption is the same
-    run."""
-    path = folder / WANDB_ID
-    if not path.exists():
-        write_text(path, f"reproduce-{time.time_ns():x}\n")
-    return path.read_text(encoding="utf-8").strip()
 
 
 def _affordable(seeds: int) -> int:
@@ -204,3 +194,44 @@ def _train_all(
             behind = sum(cost(config) * going.get(name, 1.0) for name, config in configs.items())
             advance(behind - told)
             told = behind
+
+
+def write_report(
+    path: Path, claims: Mapping[int, Claim], findings: Mapping[int, Finding], live: str | None = None
+) -> None:
+    """Write what was found of the claims, by their numbers, as one HTML page that needs nothing else, not
+    even a network; pictures and videos are inside, that of a neuron first.
+
+    Args:
+        live: a whole page of its own, HTML, which is shown in a frame of the report; None: there is none.
+    """
+    loader = PackageLoader(__package__ or "framegen.studies", package_path="")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    computed_with = f"Python {platform.python_version()}, torch {torch.__version__}"
+    pictures = [each for finding in findings.values() for each in finding.pictures]
+    first = next((each for each in pictures if each[0].name == NEURON), None)
+    sections = [
+        (number, claims[number], finding, [each for each in finding.pictures if each != first])
+        for number, finding in findings.items()
+    ]
+    page = environment.get_template(TEMPLATE).render(
+        sections=sections,
+        first=first,
+        live=live,
+        source=_source,
+        width=_width,
+        machine=f"{processor()}, {torch.get_num_threads()} CPU threads, {computed_with}",
+    )
+    write_text(path, page)
+
+
+def _source(picture: Path) -> str:
+    """The picture itself, as the address of an image."""
+    content = base64.b64encode(picture.read_bytes()).decode()
+    return f"data:image/{picture.suffix[1:]};base64,{content}"
+
+
+def _width(picture: Path) -> int:
+    """CSS pixels at which the letters of all figures have one size."""
+    with Image.open(picture) as image:
+        return round(image.width * 96 / DPI) if picture.suffix == ".png" else image.width

@@ -7,7 +7,7 @@ from statistics import mean, median
 from framegen.config.config import Config
 from framegen.config.film import Film
 from framegen.data.clips import Data, TensorClips
-from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
+from framegen.evaluation.clip_errors import mean_square
 from framegen.machine.device import peak_memory, threads
 from framegen.machine.progress import count_of, duration, say
 from framegen.models import build
@@ -109,9 +109,9 @@ def _measure(config: Config, data: Data, seconds: float, clock: Clock) -> tuple[
             times.append(timed(lambda: engine.run(order, rates)))
         engine.predictors[0].eval()
         few = TensorClips(*data.val.batch(slice(0, config.training.batch_size)), data.val.burn_in)
-        validation = timed(lambda: one_step_mse(engine.predictors[0], few))
+        validation = timed(lambda: mean_square(engine.predictors[0], few))
         if steps := config.training.closed_loop:
-            validation += timed(lambda: closed_loop_mse(engine.predictors[0], few, steps))
+            validation += timed(lambda: mean_square(engine.predictors[0], few, steps))
     # A median leaves out when the machine was busy with something else; but where a share of the steps is
     # closed-loop it would be that of one kind.
     of_two_kinds = config.training.closed_loop and config.training.closed_loop_share < 1

@@ -36,9 +36,8 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
             return engine
         except FusedUnavailable as reason:
             if training.engine == "fused":
-                raise OptionError(
-                    f"--engine fused: it {reason}; --engine torch trains every model"
-                ) from reason
+                way_out = "--engine torch trains every model"
+                raise OptionError(f"--engine fused: it {reason}; {way_out}") from reason
             because = f" (the fused engine {reason})"
     flat = training.channels_last and all(parameter.dim() < 4 for parameter in nets[0].parameters())
     check(not flat, f"--channels-last: is for nets that convolve; {type(config.model).__name__} does not")

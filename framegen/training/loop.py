@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from framegen.evaluation.clip_errors import closed_loop_mse, one_step_mse
+from framegen.evaluation.clip_errors import mean_square
 from framegen.evaluation.likelihood import one_step_bits
 from framegen.evaluation.metrics import median_index, over_members, ratio, skill
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
@@ -64,7 +64,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
     training.counted = training.clock()
     if training.place.step == 0:
         if config.training.keep == "best":
-            training.look(_validation_mse(training, config.training.closed_loop > 0), 0)
+            training.look(_validation_mse(training, config.training.closed_loop), 0)
         training.save()
     if current().count > 1 and current().rank == 0:
         take_up(training.folder)  # the others go on from there
@@ -184,8 +184,8 @@ def _drop(training: OngoingTraining, alive: Tensor, what: str, values: Tensor) -
 def _validate(training: OngoingTraining, number: int, steps: int) -> Epoch:
     """The epoch's results; a member whose validation mse is not finite is dropped."""
     errors = {"val/mse": _validation_mse(training)}
-    if training.config.training.closed_loop:
-        errors["val/closed_loop_mse"] = _validation_mse(training, closed_loop=True)
+    if steps_of_loop := training.config.training.closed_loop:
+        errors["val/closed_loop_mse"] = _validation_mse(training, steps_of_loop)
     for name in errors:
         if not (alive := errors[name].isfinite()).all():
             _drop(training, alive, name, errors[name])
@@ -243,16 +243,12 @@ def _told(training: OngoingTraining, loss: float, metrics: Mapping[str, float]) 
     return f"val {errors} of copying's error" if moves else f"loss {loss:.3g}  val mse {errors}"
 
 
-def _validation_mse(training: OngoingTraining, closed_loop: bool = False) -> Tensor:
-    """Each member's validation mse, (K,) float64: one step ahead, or over the steps trained closed-loop."""
-    steps, clips = training.config.training.closed_loop, training.data.val
+def _validation_mse(training: OngoingTraining, closed_loop: int = 0) -> Tensor:
+    """Each member's validation mse, (K,) float64; see `mean_square`."""
     for model in (*training.engine.models, *training.engine.kept):
         model.eval()
-    errors = [
-        closed_loop_mse(each, clips, steps) if closed_loop else one_step_mse(each, clips)
-        for each in training.engine.predictors
-    ]
-    return torch.tensor(errors, dtype=torch.float64)
+    predictors, clips = training.engine.predictors, training.data.val
+    return torch.tensor([mean_square(each, clips, closed_loop) for each in predictors], dtype=torch.float64)
 
 
 @torch.inference_mode()

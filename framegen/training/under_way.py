@@ -12,7 +12,7 @@ from torch import Tensor
 
 from framegen.config.config import Config
 from framegen.data.clips import Data
-from framegen.evaluation.clip_errors import closed_loop_mse
+from framegen.evaluation.clip_errors import mean_square
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Kept, TrainingFacts
 from framegen.machine.device import peak_memory
@@ -158,7 +158,7 @@ class OngoingTraining:
     def copying(self) -> Mapping[str, float]:
         """Copying's mse on the validation clips, by the metric that is the model's."""
         steps = self.config.training.closed_loop
-        loop = {"val/closed_loop_mse": closed_loop_mse(CopyLast(), self.data.val, steps)} if steps else {}
+        loop = {"val/closed_loop_mse": mean_square(CopyLast(), self.data.val, steps)} if steps else {}
         return {"val/mse": self.references[COPY_LAST], **loop}
 
     def pace(self, before: Place, first: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from framegen.commands.generation import generate as write
-from framegen.models.rollout import generate
+from framegen.models.rollout import rollout
 from framegen.report.continuation import GAP
 from framegen.report.figures import strips
 from framegen.runs.run import load
@@ -23,6 +23,12 @@ def _prompt(run: Path) -> torch.Tensor:
     return frames[0, :10] / 255
 
 
+def _drawn(run: Path, prompts: torch.Tensor, num_frames: int, seed: int, heat: float = 1.0) -> np.ndarray:
+    """What the net draws behind prompts (B, T, C, H, W): (num_frames, B, C, H, W)."""
+    generator = torch.Generator().manual_seed(seed)
+    return np.stack([*rollout(load(run).model, prompts, num_frames, generator, heat)])
+
+
 def test_what_is_drawn_is_the_models_rollout_and_the_seed_draws_it_again(
     dense_run: Path, framegen: Runner, tmp_path: Path
 ) -> None:
@@ -31,20 +37,17 @@ def test_what_is_drawn_is_the_models_rollout_and_the_seed_draws_it_again(
     for out, words in zip(outs, options, strict=True):
         assert framegen("generate", "--sample", dense_run, "--out", out, "--num-frames", "9", *words)[0] == 0
     one, again, other, three = map(np.load, outs)
-    expected = generate(load(dense_run).model, _prompt(dense_run), 9, torch.Generator().manual_seed(4))
-    np.testing.assert_array_equal(one, expected.numpy())
+    np.testing.assert_array_equal(one, _drawn(dense_run, _prompt(dense_run)[None], 9, 4)[:, 0])
     np.testing.assert_array_equal(one, again)
     assert (one != other).any()
     assert three.shape == (9, 3, 1, 2, 2)
     prompts = _prompt(dense_run).expand(3, -1, -1, -1, -1)
-    drawn = generate(load(dense_run).model, prompts, 9, torch.Generator().manual_seed(4))
-    np.testing.assert_array_equal(three, drawn.transpose(0, 1).numpy())
+    np.testing.assert_array_equal(three, _drawn(dense_run, prompts, 9, 4))
 
 
 def test_the_temperature_is_that_of_the_mixture(dense_run: Path, tmp_path: Path) -> None:
     out = write(dense_run, 6, tmp_path / "cold.npy", sample=True, temperature=0.3)
-    expected = generate(load(dense_run).model, _prompt(dense_run), 6, torch.Generator().manual_seed(0), 0.3)
-    np.testing.assert_array_equal(np.load(out), expected.numpy())
+    np.testing.assert_array_equal(np.load(out), _drawn(dense_run, _prompt(dense_run)[None], 6, 0, 0.3)[:, 0])
 
 
 def test_futures_stand_side_by_side_between_truth_and_optimum(dense_run: Path, tmp_path: Path) -> None:

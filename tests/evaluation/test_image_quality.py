@@ -12,7 +12,7 @@ from framegen.config.tasks import Orbit
 from framegen.data import clips as clips_module
 from framegen.data.clips import Data, TensorClips, chunks, to_float
 from framegen.data.loading import load_data
-from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.clip_errors import closed_loop_errors, mean_square, one_step_errors
 from framegen.evaluation.image_quality import (
     PICTURES,
     measure_pictures,
@@ -149,7 +149,7 @@ def test_few_large_clips_are_looked_at_at_once(data: Data, monkeypatch: pytest.M
         model = Watched()
         one_step = one_step_errors(model, clips, UNIT)["ssim"]
         loop = closed_loop_errors(model, data.train.batch(slice(None))[0], 4)["squared"]
-        return model.clips, one_step_mse(model, clips), one_step, loop
+        return model.clips, mean_square(model, clips), one_step, loop
 
     whole = measured()
     monkeypatch.setattr(clips_module, "CHUNK_BYTES", 4 * 13 * 256 * 2)

@@ -17,8 +17,7 @@ from framegen.config.tasks import LEVEL, Drift, Orbit, Sine, Sprites, Task
 from framegen.data import orbit, sprites
 from framegen.data.loading import load_data
 from framegen.evaluation import metrics
-from framegen.evaluation.irreducible import expected_frames, irreducible
-from framegen.evaluation.references import fit_references
+from framegen.evaluation.references import expected_frames, fit_references, irreducible
 from framegen.evaluation.scores import evaluate
 from framegen.models.baselines import CopyLast
 from framegen.models.rollout import generate

@@ -24,7 +24,7 @@ from framegen.models import build, module
 from framegen.models.mixture import Mixture
 from framegen.models.nets.density import LinearDensity, Net
 from framegen.models.predictor import State
-from framegen.models.rollout import generate
+from framegen.models.rollout import rollout
 from framegen.report.tables import print_all_metrics, print_results
 from framegen.runs.run import load
 from framegen.runs.tracking import Untracked
@@ -227,4 +227,5 @@ def test_a_net_of_ones_own_has_bits_and_where_no_optimum_is_known_no_regret(tmp_
     run = train(config, "run", "disabled", tmp_path, tmp_path, show=False, draw=False)
     assert (run.results.one_step["model"]["bits"] or 0) > 0
     assert "regret" not in run.results.convention
-    assert generate(run.model, torch.rand(2, 3, 1, 5, 5), 4, torch.Generator()).shape == (2, 4, 1, 5, 5)
+    drawn = [*rollout(run.model, torch.rand(2, 3, 1, 5, 5), 4, torch.Generator())]
+    assert [each.shape for each in drawn] == [(2, 1, 5, 5)] * 4

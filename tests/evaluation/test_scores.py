@@ -11,7 +11,7 @@ import torch
 from framegen.data.clips import Data, TensorClips, to_float
 from framegen.data.loading import load_data
 from framegen.evaluation import metrics
-from framegen.evaluation.clip_errors import closed_loop_errors, one_step_errors, one_step_mse
+from framegen.evaluation.clip_errors import closed_loop_errors, mean_square, one_step_errors
 from framegen.evaluation.references import OBSERVERS, fit_references
 from framegen.evaluation.results import Permanence, TrainingFacts, read_results, write_results
 from framegen.evaluation.scores import evaluate
@@ -84,7 +84,7 @@ def test_one_step_errors_are_those_of_every_frame_but_the_burn_in() -> None:
     error = (inputs - targets)[:, 2:].double()
     torch.testing.assert_close(found["squared"], error.square().mean((2, 3, 4)))
     torch.testing.assert_close(found["absolute"], error.abs().mean((2, 3, 4)))
-    assert one_step_mse(CopyLast(), clips) == pytest.approx(error.square().mean().item())
+    assert mean_square(CopyLast(), clips) == pytest.approx(error.square().mean().item())
 
 
 def test_closed_loop_errors_stand_at_their_horizon() -> None:
@@ -143,7 +143,7 @@ def test_members_are_ranked_by_validation_and_reported_on_test(run: Run) -> None
     """Two seeds whose order differs: on one half of the clips one is better, on the other half the other."""
     first, second = load(run.folder).model, build(run.config.model, (1, 2, 2), 5)
     results = evaluate({3: second, 0: first}, run.config.task, run.data, run.references)
-    best = {seed: one_step_mse(model, run.data.val) for seed, model in ((3, second), (0, first))}
+    best = {seed: mean_square(model, run.data.val) for seed, model in ((3, second), (0, first))}
     assert [member.seed for member in results.by_validation] == sorted(best, key=lambda seed: best[seed])
     # Where validation and test are exchanged, what chooses and what is reported are too.
     data = replace(run.data, val=run.data.test, test=run.data.val, test_frames=None)

@@ -30,7 +30,7 @@ from framegen.models.nets.recurrent import RecurrentNet
 from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor
 from framegen.runs.run import Run
-from framegen.studies.html_report import write_report
+from framegen.studies.reproduce import write_report
 from tests.conftest import SMALL, SMALL_CONFIG
 from tests.live.browser import Opened, needs_browser, opened
 

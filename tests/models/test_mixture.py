@@ -14,7 +14,7 @@ from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.mixture import SMALLEST, Mixture, join
 from framegen.models.predictor import Predictor
-from framegen.models.rollout import generate
+from framegen.models.rollout import rollout
 
 EVERY = torch.arange(256) * LEVEL
 FRAMES = orbit.sample(Orbit(num_test_clips=3, num_frames=7), "test").float() / 255  # (3, 7, 1, 2, 2)
@@ -157,13 +157,14 @@ def test_the_other_weights_of_a_seed_do_not_depend_on_the_head(name: str) -> Non
 @torch.inference_mode()
 def test_futures_are_drawn_frame_by_frame_from_what_the_net_says() -> None:
     model, frames = _net("gru")
-    drawn = generate(model, frames, 4, torch.Generator().manual_seed(7), 0.5)
+    drawn = torch.stack([*rollout(model, frames, 4, torch.Generator().manual_seed(7), 0.5)], 1)
     random, seen = torch.Generator().manual_seed(7), frames
     for _ in range(4):
         last = Mixture(*(part[:, -1:] for part in model.density(seen)[0]))
         seen = torch.cat([seen, last.sample(random, 0.5)], 1)
     torch.testing.assert_close(drawn, seen[:, 6:])
-    alike = generate(model, frames[:1].expand(5, *frames.shape[1:]), 4, torch.Generator().manual_seed(7))
+    futures = rollout(model, frames[:1].expand(5, *frames.shape[1:]), 4, torch.Generator().manual_seed(7))
+    alike = torch.stack([*futures], 1)
     assert all(not torch.equal(*pair) for pair in itertools.combinations(alike, 2))
 
 
@@ -173,7 +174,7 @@ def test_a_net_without_a_head_says_so() -> None:
     with pytest.raises(UserError, match="--density 4"):
         plain.density(FRAMES)
     with pytest.raises(UserError, match="--density 4"):
-        generate(plain, FRAMES, 2, torch.Generator())
+        next(rollout(plain, FRAMES, 2, torch.Generator()))
 
 
 def test_a_model_that_knows_no_head_is_refused() -> None:

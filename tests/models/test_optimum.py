@@ -17,7 +17,7 @@ from framegen.data import orbit
 from framegen.data.clips import Data, TensorClips
 from framegen.data.kept import hidden
 from framegen.data.loading import load_data
-from framegen.evaluation.clip_errors import closed_loop_errors, one_step_mse
+from framegen.evaluation.clip_errors import closed_loop_errors, mean_square
 from framegen.evaluation.references import fit_references, optimal_predictor
 from framegen.models.optima.bayes import BayesFilter
 from framegen.models.predictor import Predictor
@@ -43,7 +43,7 @@ def _clips(config: Orbit) -> torch.Tensor:
 
 def _one_step(model: BayesFilter, config: Orbit) -> float:
     frames = _clips(config)
-    return one_step_mse(model, TensorClips(frames[:, :-1], frames[:, 1:]))
+    return mean_square(model, TensorClips(frames[:, :-1], frames[:, 1:]))
 
 
 def _brute_force(config: Orbit, clip: np.ndarray, context: int, horizon: int) -> np.ndarray:
@@ -140,7 +140,7 @@ def test_a_frame_that_was_not_observed_is_no_evidence() -> None:
 def test_longer_context_makes_better_forecasts_and_no_baseline_is_better(tmp_path) -> None:
     world = replace(SPEEDS, num_clips=200, num_test_clips=100)
     data = load_data(world, tmp_path)
-    errors = {name: one_step_mse(model, data.test) for name, model in fit_references(world, data).items()}
+    errors = {name: mean_square(model, data.test) for name, model in fit_references(world, data).items()}
     assert min(errors, key=lambda name: errors[name]) == "optimum"
     assert data.test_frames is not None
     optimum = _optimum(world)

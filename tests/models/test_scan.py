@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from framegen.models.nets import scan
+from framegen.models.nets import mingru as scan
 
 
 def _sequence(steps: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -21,7 +21,7 @@ from framegen.report import continuation
 from framegen.report.clip_films import write_clip_films
 from framegen.report.continuation import Continuation, write_generated
 from framegen.report.figures import curves, strips
-from framegen.report.gif import write_gif
+from framegen.report.writers import write_gif
 from framegen.runs.run import load
 
 

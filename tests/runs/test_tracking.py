@@ -19,8 +19,7 @@ from framegen.commands.training import Enough
 from framegen.config.experiments import configure
 from framegen.config.reading import parse_train
 from framegen.config.training import Training
-from framegen.evaluation.per_clip import read_clip_errors
-from framegen.evaluation.results import Session
+from framegen.evaluation.results import Session, read_clip_errors
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import load_tensors, save_tensors
 from framegen.runs.folder import read_config, write_config

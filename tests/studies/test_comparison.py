@@ -17,9 +17,8 @@ from framegen.config.config import Config
 from framegen.config.models import MLP, Recurrent
 from framegen.config.tasks import Sprites
 from framegen.config.training import Training
-from framegen.evaluation.per_clip import CLIP_ERRORS, read_clip_errors
 from framegen.evaluation.permanence import FEWEST
-from framegen.evaluation.results import read_results, write_results
+from framegen.evaluation.results import CLIP_ERRORS, read_clip_errors, read_results, write_results
 from framegen.machine.errors import OptionError
 from framegen.runs.folder import read_config, write_config
 from framegen.runs.run import load

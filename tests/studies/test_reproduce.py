@@ -26,9 +26,8 @@ from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
 from framegen.models.kernels import fused
 from framegen.models.kernels.build import FusedUnavailable
-from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.mingru import MinGRU, scan_by_doubling, scan_by_steps
 from framegen.models.nets.recurrent import RecurrentNet
-from framegen.models.nets.scan import scan_by_doubling, scan_by_steps
 from framegen.runs import checkpoint
 from framegen.runs.run import load
 from framegen.studies import pool
@@ -36,8 +35,7 @@ from framegen.studies.claims import CLAIMS, generation, newton, parallel, runnin
 from framegen.studies.claims.learning import _dead_units
 from framegen.studies.claims.rules import share
 from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
-from framegen.studies.html_report import write_report
-from framegen.studies.reproduce import reproduce
+from framegen.studies.reproduce import reproduce, write_report
 from tests.conftest import SMALL_CONFIG, rows_of
 from tests.forked import Forked
 from tests.runs.test_tracking import records_of

@@ -14,10 +14,9 @@ from framegen.config.tasks import Sprites
 from framegen.config.training import Training
 from framegen.data.clips import TensorClips, to_float, unasked
 from framegen.data.loading import load_data
-from framegen.evaluation.clip_errors import closed_loop_errors, closed_loop_mse, one_step_errors, one_step_mse
-from framegen.evaluation.irreducible import expected_frames, irreducible
+from framegen.evaluation.clip_errors import closed_loop_errors, mean_square, one_step_errors
 from framegen.evaluation.likelihood import one_step_bits, one_step_coverage
-from framegen.evaluation.references import fit_references
+from framegen.evaluation.references import expected_frames, fit_references, irreducible
 from framegen.machine.errors import OptionError
 from framegen.models import build
 from framegen.models.baselines import CopyLast
@@ -58,10 +57,10 @@ def test_they_count_as_predicted_exactly() -> None:
     for metric in ("squared", "absolute", "mse_frame"):
         torch.testing.assert_close(found[metric], whole[metric] * asked)
     assert (found["ssim"][~asked] > 1 - 1e-6).all()
-    assert one_step_mse(model, CLIPS) == pytest.approx(found["squared"].mean().item())
+    assert mean_square(model, CLIPS) == pytest.approx(found["squared"].mean().item())
     loop, every = (closed_loop_errors(model, FRAMES, 3, (0, 1), which) for which in (ASKED, None))
     torch.testing.assert_close(loop["squared"], every["squared"] * ASKED[:, 3:])
-    assert closed_loop_mse(model, CLIPS, 5) == pytest.approx(loop["squared"][:, 1:].mean().item())
+    assert mean_square(model, CLIPS, 5) == pytest.approx(loop["squared"][:, 1:].mean().item())
 
 
 def test_bits_and_coverage_are_those_of_the_others() -> None:
@@ -85,7 +84,7 @@ def test_references_are_fitted_on_the_others(tmp_path: Path) -> None:
     torch.testing.assert_close(mean, targets.double().nanmean((0, 1)).float())
     assert mean.min() > 0.2  # black frames are not among them
     linear = fit_references(WORLD, data)["linear, 1 frame"]
-    assert one_step_mse(linear, data.train) < one_step_mse(CopyLast(), data.train)
+    assert mean_square(linear, data.train) < mean_square(CopyLast(), data.train)
 
 
 def test_who_knows_the_scene_errs_in_the_others_alone(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class Machine:
         """Seconds of a step, by how many were taken before it, those of the timing among them."""
         self.validation = 0.0
         self.on_step: Callable[[], object] = lambda: None
-        run, validate, one_step = TorchEngine.run, loop._validation_mse, budget.one_step_mse
+        run, validate, one_step = TorchEngine.run, loop._validation_mse, budget.mean_square
 
         def slow_run(engine: TorchEngine, order: Tensor, rates: Sequence[float]) -> tuple[Tensor, Tensor]:
             self.now += self.step(self.steps)
@@ -54,12 +54,12 @@ class Machine:
             return validate(*arguments, **options)
 
         def slow_one_step(*arguments: Any) -> float:
-            self.now += self.validation
+            self.now += self.validation if len(arguments) == 2 else 0
             return one_step(*arguments)
 
         monkeypatch.setattr(TorchEngine, "run", slow_run)
         monkeypatch.setattr(loop, "_validation_mse", slow_validation)
-        monkeypatch.setattr(budget, "one_step_mse", slow_one_step)
+        monkeypatch.setattr(budget, "mean_square", slow_one_step)
 
     def __call__(self) -> float:
         return self.now

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,6 +17,7 @@ from framegen.config.models import ConvRecurrent, Model, Recurrent
 from framegen.config.options import TrainFilms
 from framegen.config.reading import Asked, parse_train, read_train
 from framegen.config.training import Engine
+from framegen.data.clips import Clips
 from framegen.evaluation.results import read_results
 from framegen.machine.errors import OptionError, UserError
 from framegen.models import build
@@ -358,15 +358,17 @@ def test_a_member_that_diverges_is_left_behind_and_the_others_go_on(
 def test_a_member_that_cannot_run_on_is_left_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    measure = loop.closed_loop_mse
+    measure = loop.mean_square
 
-    def astray(model: Predictor, *more: Any) -> float:
-        mse = measure(model, *more)
+    def astray(model: Predictor, clips: Clips, closed_loop: int) -> float:
+        mse = measure(model, clips, closed_loop)
+        if not closed_loop:
+            return mse
         measured.append(mse)
         return math.nan if len(measured) in (1, 5) else mse
 
     measured: list[float] = []  # first of the untrained nets, then of each epoch
-    monkeypatch.setattr(loop, "closed_loop_mse", astray)
+    monkeypatch.setattr(loop, "mean_square", astray)
     told = replace(TINY.training, closed_loop=3, keep="best")
     run = _train(replace(TINY, training=told, seeds=SEEDS), tmp_path, "run")
     assert "the val/closed_loop_mse of seed 0 is nan at step" in capsys.readouterr().err

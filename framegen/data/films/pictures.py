@@ -112,10 +112,8 @@ def fit(picture: Array, size: Size) -> Array:
     """(H, W, C) float32 -> the same, its middle cut out and scaled to the size."""
     from PIL import Image
 
-    planes = [
-        _resized(Image.fromarray(np.ascontiguousarray(plane)), size) for plane in np.moveaxis(picture, 2, 0)
-    ]
-    return np.stack([np.asarray(plane) for plane in planes], 2)
+    planes = (Image.fromarray(np.ascontiguousarray(plane)) for plane in np.moveaxis(picture, 2, 0))
+    return np.stack([np.asarray(_resized(plane, size)) for plane in planes], 2)
 
 
 def _resized(image: "Image.Image", size: Size) -> "Image.Image":

@@ -50,13 +50,9 @@ class Shape:
     components: int = 0
 
     def defines(self) -> list[str]:
+        real = "double" if self.double else "float"
         names = {"I": self.inputs, "H": self.hidden, "O": self.outputs, "D": self.layers}
-        names |= {
-            "MIX": self.components,
-            "CELL": self.cell.title(),
-            "REAL": "double" if self.double else "float",
-            "LANES": self.lanes,
-        }
+        names |= {"MIX": self.components, "CELL": self.cell.title(), "REAL": real, "LANES": self.lanes}
         return [f"-D{name}={value}" for name, value in names.items()]
 
 

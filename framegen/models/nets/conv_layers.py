@@ -8,7 +8,7 @@ A state of None is 0. What the inputs add is computed for all steps at once.
 import torch
 from torch import Tensor, nn
 
-from framegen.models.nets.scan import scan
+from framegen.models.nets.mingru import scan
 
 
 def at_rest(inputs: Tensor, hidden_size: int) -> Tensor:

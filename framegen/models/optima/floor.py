@@ -73,9 +73,8 @@ class Floor(Forecaster):
                 seen = [_digest(before, its) for before, its in zip(digest.tolist(), levels, strict=True)]
                 digest, unseen = torch.tensor(seen), torch.zeros_like(unseen)
             if not all(each in self.known for each in digest.tolist()):
-                raise ValueError(
-                    "the floor knows only the clips that it was made with, from their first frame"
-                )
+                told = "the floor knows only the clips that it was made with"
+                raise ValueError(f"{told}, from their first frame")
             clips = [self.known[each][0] for each in digest.tolist()]
             t = self.known[int(digest[0])][1]
             places = self.places[clips, :, :t].flatten(0, 1)  # (B D, t, 2)

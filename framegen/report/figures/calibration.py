@@ -1,6 +1,6 @@
 """Charts of how sure a model is: bits while it learns, and whether the truth lies where it says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,6 +15,7 @@ from framegen.report.figures.style import (
     WIDTH,
     finish,
     legend_below,
+    new_chart,
     new_figure,
 )
 
@@ -45,8 +46,7 @@ def coverage(models: Mapping[str, Calibration]) -> Figure:
         for (name, each), line in zip(curves.items(), LINES, strict=False):
             _intervals(axes, name, each, first, line)
         axes.set_ylim(0, 1.02)
-        axes.set_title(title, fontsize=11)
-        finish(axes, x_label, "share of true pixels")
+        finish(axes, x_label, "share of true pixels", title)
     legend_below(rows[-1], 2)
     return figure
 
@@ -59,15 +59,8 @@ def _intervals(axes: Axes, name: str, curves: Curves, first: int, line: object) 
         style = {"color": COLORS[interval], "linestyle": line, "linewidth": 2.2}
         axes.plot(*zip(*known, strict=True), label=label, **style)  # pyright: ignore[reportArgumentType]
         axes.axhline(should, color=BLACK, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"{interval} %",
-            (1, should),
-            (4, 0),
-            ("axes fraction", "data"),
-            textcoords="offset points",
-            va="center",
-            fontsize=9,
-        )
+        beside = {"textcoords": "offset points", "va": "center", "fontsize": 9}
+        axes.annotate(f"{interval} %", (1, should), (4, 0), ("axes fraction", "data"), **beside)
 
 
 def bits_curves(train: Curve, validation: Curve, references: Mapping[str, float], values: int) -> Figure:
@@ -78,8 +71,7 @@ def bits_curves(train: Curve, validation: Curve, references: Mapping[str, float]
         references: bits a frame of other predictors, as level lines.
         values: of a frame.
     """
-    figure = new_figure(WIDTH, 4.6)
-    axes = figure.subplots()
+    figure, axes = new_chart(4.6)
     draw_curve(axes, train, "training loss, each step", color=BLUE, alpha=0.6, linewidth=0.8)
     ends = (validation.values, validation.low, validation.high)
     scaled = [None if each is None else [value / values for value in each] for each in ends]
@@ -89,14 +81,8 @@ def bits_curves(train: Curve, validation: Curve, references: Mapping[str, float]
         each = bits / values
         axes.axhline(each, color=OPTIMUM, linestyle=(0, (4, 1)), linewidth=2, label=f"{name}, {each:.3g}")
     lowest = min([*shown.values, *(bits / values for bits in references.values())])
-    axes.set_ylim(*_limits(lowest, shown.values))
-    finish(axes, "optimizer step", "bits a pixel of one prediction")
-    legend_below(axes, 2)
-    return figure
-
-
-def _limits(lowest: float, validation: Sequence[float]) -> tuple[float, float]:
-    """Where the axis begins and ends: what a net says before it has learned anything is above it."""
-    highest = max(validation)
+    highest = max(shown.values)  # what a net says before it has learned anything is above it
     room = 0.15 * max(highest - lowest, 0.05)
-    return lowest - room, highest + 3 * room
+    axes.set_ylim(lowest - room, highest + 3 * room)
+    finish(axes, "optimizer step", "bits a pixel of one prediction", legend=2)
+    return figure

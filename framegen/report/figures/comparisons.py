@@ -1,4 +1,5 @@
-"""Results side by side: a dot for each seed, and lines with their spread."""
+"""Results side by side: a dot for each seed, lines with their spread; and the permanence curve: does a net
+expect hidden things to come back?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +8,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from framegen.evaluation.metrics import numbers
+from framegen.evaluation.permanence import LONGEST
+from framegen.evaluation.references import OBSERVERS, ONE_FRAME
+from framegen.evaluation.references import OPTIMUM as BEST
+from framegen.evaluation.results import Permanence
 from framegen.machine.progress import count_of
 from framegen.report.figures.style import (
     BLACK,
@@ -20,7 +26,6 @@ from framegen.report.figures.style import (
     SKY,
     WIDTH,
     finish,
-    legend_below,
     log_axis,
     new_figure,
     whole_numbers,
@@ -128,9 +133,7 @@ def line_plot(panels: Sequence[Panel]) -> Figure:
             axes.minorticks_off()
         if panel.log_y:
             log_axis(axes)
-        axes.set_title(panel.title, fontsize=11)
-        finish(axes, panel.x_label, panel.y_label)
-        legend_below(axes)
+        finish(axes, panel.x_label, panel.y_label, panel.title, legend=1)
     return figure
 
 
@@ -146,3 +149,42 @@ def _line(axes: Axes, name: str, line: Line, color: str) -> None:
     band = line.band or ((rows.min(0), rows.max(0)) if len(rows) > 1 else None)
     if band is not None:
         axes.fill_between(line.x, *band, color=color, alpha=0.18, linewidth=0)
+
+
+def memory_when_back(nets: Mapping[str, Permanence]) -> Figure:
+    """The memory skill in the frame in which something comes back, over how long it was out of sight; bands
+    are standard errors, over the seeds or of one net over the clips.
+
+    Args:
+        nets: by name, what was measured of each on the same clips; the observers are drawn of the first.
+    """
+    return line_plot([when_back(nets)])
+
+
+def when_back(nets: Mapping[str, Permanence]) -> Panel:
+    """The chart of it."""
+    first = next(iter(nets.values()))
+    lines = {name: _of_net(each) for name, each in nets.items()}
+    for name in (BEST, *reversed(OBSERVERS)):
+        if name != ONE_FRAME:
+            lines[name] = _banded(first, [numbers(first.memory[name])], numbers(first.memory_se[name]), True)
+    return Panel(
+        "Back in sight: 0 has seen one frame, 1 knows all",
+        f"frames out of sight ({LONGEST}: or more)" if LONGEST in first.frames else "frames out of sight",
+        "memory skill",
+        lines,
+    )
+
+
+def _of_net(found: Permanence) -> Line:
+    rows = [numbers(each) for each in found.members]
+    if len(rows) == 1:
+        return _banded(found, rows, numbers(found.memory_se["model"]))
+    return _banded(found, rows, (np.std(rows, 0, ddof=1) / len(rows) ** 0.5).tolist())
+
+
+def _banded(
+    found: Permanence, rows: list[list[float]], margins: list[float], reference: bool = False
+) -> Line:
+    means, wide = np.mean(rows, 0), np.array(margins)
+    return Line(found.frames, rows, reference, ((means - wide).tolist(), (means + wide).tolist()))

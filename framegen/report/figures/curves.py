@@ -29,6 +29,7 @@ from framegen.report.figures.style import (
     finish,
     legend_below,
     log_axis,
+    new_chart,
     new_figure,
     whole_numbers,
 )
@@ -88,20 +89,17 @@ def loss_curves(
         members: how many nets are shown; of more than one, means and bands from the lowest to the highest.
         stream: whether each epoch goes through one stream from its beginning, without a memory of it.
     """
-    figure = new_figure(WIDTH, 4.6)
-    axes = figure.subplots()
+    figure, axes = new_chart(4.6)
     what = "training loss, each step" + "\n(peaks: an epoch begins, h = 0)" * stream
     draw_curve(axes, train, what, color=BLUE, alpha=0.35 if members == 1 else 1, linewidth=0.8)
     draw_curve(axes, validation, "validation, each epoch", color=MODEL, linewidth=2)
-    if members > 1:
-        axes.set_title(f"{members} seeds: mean, and band from the lowest to the highest", fontsize=11)
+    title = f"{members} seeds: mean, and band from the lowest to the highest" if members > 1 else ""
     floor = _floor({"model": validation.low or validation.values, "others": [*references.values()] or [1.0]})
     for name, style in _styles(list(references)).items():
         label = f"{name}, {references[name]:.2g}" + "\n(below the axis)" * (references[name] < (floor or 0))
         axes.axhline(references[name], **style, label=label)  # pyright: ignore[reportArgumentType]
     log_axis(axes, floor)
-    finish(axes, "optimizer step", "mean squared error of one prediction")
-    legend_below(axes, 2)
+    finish(axes, "optimizer step", "mean squared error of one prediction", title, legend=2)
     return figure
 
 
@@ -110,8 +108,7 @@ def error_over_horizon(
 ) -> Figure:
     """Closed-loop mse of each predictor, 1, 2, … frames after the prompt; of several members at each horizon
     median, lowest and highest."""
-    figure = new_figure(WIDTH, 4.6)
-    axes = figure.subplots()
+    figure, axes = new_chart(4.6)
     errors = np.array(members)
     low, high = (errors.min(0).tolist(), errors.max(0).tolist()) if len(errors) > 1 else (None, None)
     horizons = range(1, errors.shape[1] + 1)
@@ -122,17 +119,12 @@ def error_over_horizon(
         if name == "model":
             label = f"{len(errors)} seeds: median, range" if len(errors) > 1 else "this model"
         label += " (below the axis)" if max(per_horizon[name]) < (floor or 0) else ""
-        draw_curve(
-            axes,
-            Curve(horizons, per_horizon[name], *((low, high) if name == "model" else ())),
-            label,
-            **style,
-        )
+        ends = (low, high) if name == "model" else ()
+        draw_curve(axes, Curve(horizons, per_horizon[name], *ends), label, **style)
     log_axis(axes, floor)
     whole_numbers(axes)
-    axes.set_title(f"Closed-loop error after a prompt of {context} frames", fontsize=11)
-    finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel")
-    legend_below(axes, 2)
+    title = f"Closed-loop error after a prompt of {context} frames"
+    finish(axes, "horizon: frames since the prompt ended", "mean squared error per pixel", title, legend=2)
     return figure
 
 
@@ -191,10 +183,8 @@ def members(
         for name, style in _styles(list(references[what])).items():
             level = references[what][name]
             axes.axhline(level, **style, label=f"{name}, {level:.3f}")  # pyright: ignore[reportArgumentType]
-        axes.set_title(what, fontsize=11)
-        finish(axes, "seeds, from the worst to the best on validation clips", label)
+        finish(axes, "seeds, from the worst to the best on validation clips", label, what, legend=1)
         whole_numbers(axes)
-        legend_below(axes)
     return figure
 
 
@@ -204,8 +194,7 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
     Args:
         first: the number of the first frame that is shown; those before it are left out.
     """
-    figure = new_figure(WIDTH, 3.8)
-    axes = figure.subplots()
+    figure, axes = new_chart(3.8)
     styles = {
         "truth": {"color": TRUTH, "linewidth": 5, "alpha": 0.25},
         "generated": {"color": MODEL, "linewidth": 2},
@@ -215,8 +204,7 @@ def value_over_time(rows: dict[str, Tensor], prompt_frames: int, first: int = 0)
         style = styles.get(name, styles["generated"])  # futures are many
         axes.plot(range(first, first + len(values)), values, **style, label=name)
     axes.axvline(prompt_frames - 0.5, color=PROMPT, linestyle=":", label="prompt ends")
-    finish(axes, "frame (sample)", "value")
-    legend_below(axes, 2)
+    finish(axes, "frame (sample)", "value", legend=2)
     return figure
 
 
@@ -238,8 +226,7 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor], step: str =
     count = count_of(len(hidden), "clip") if step == "frame" else "Windows one after another"
     first = "One clip" if step == "frame" else count
     above.set_title(f"{first}: {len(units)} of {hidden.shape[2]} hidden units over time", fontsize=10)
-    finish(above, step, "hidden state")
-    legend_below(above, 4)
+    finish(above, step, "hidden state", legend=4)
     flat = hidden.flatten(0, 1)
     plane = torch.linalg.svd(flat - flat.mean(0), full_matrices=False)[2][:2]  # (2 or 1, H)
     points = (hidden - flat.mean(0)) @ plane.T  # (B, T, 2 or 1)
@@ -250,11 +237,10 @@ def hidden_trajectories(hidden: Tensor, kinds: Mapping[str, Tensor], step: str =
         below.plot(clip[0, 0], y[0], marker="o", markersize=3, color=BLACK, linestyle="none")
     for name, color in zip(kinds, KIND_COLORS, strict=False):
         below.plot([], [], color=color, label=name)
-    if kinds:
-        legend_below(below, 2)
     below.set_title(f"{count} (dots: first {step})", fontsize=10)
     below.set_aspect("equal", adjustable="datalim")
-    finish(below, "1st principal component of the hidden state", "2nd principal component")
+    components = "1st principal component of the hidden state", "2nd principal component"
+    finish(below, *components, legend=2 if kinds else 0)
     return figure
 
 

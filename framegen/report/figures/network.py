@@ -162,11 +162,8 @@ def _end(axes: Axes, trace: Trace, step: int, coming_in: bool, centre: Point) ->
     x, y = centre
     side = -1 if coming_in else 1
     few = len(values) <= FEW
-    points, radius = (
-        places(len(values), (x, y + (0 if few else 0.3 * side)), LINE, 0 if few else 0.8),
-        0.42 * LINE / 4,
-    )
-    radius = min(radius, 0.42 * LINE / len(values)) if few else 0.05
+    points = places(len(values), (x, y + (0 if few else 0.3 * side)), LINE, 0 if few else 0.8)
+    radius = 0.42 * LINE / max(4, len(values)) if few else 0.05
     units(axes, points, values, trace.outside, radius, BLACK)
     outermost = max(point[1] * side for point in points) * side
     place = x, outermost + 0.72 * side

@@ -105,6 +105,8 @@ def film_strip(
     for each in below:
         curves.angles(each, angles or {}, prompt_frames, first)
     axes.set_axis_off()
+    edge = {"fill": False, "linewidth": 1.5}
+    centred = {"ha": "center", "va": "bottom", "fontsize": 8}
     for number_of_row, (name, pictures) in enumerate(rows.items()):
         line = number_of_row * (tall + 0.1)
         axes.text(-0.15, line + tall / 2, name, ha="right", va="center", fontsize=9)
@@ -112,31 +114,15 @@ def film_strip(
             color = PROMPT if number < prompt_frames else MODEL
             shown = np.full((1, 1, 3), 0xD9, np.uint8) if picture is None else picture
             axes.imshow(shown, extent=(column, column + 0.9, line + tall, line))
-            axes.add_patch(Rectangle((column, line), 0.9, tall, fill=False, edgecolor=color, linewidth=1.5))
+            axes.add_patch(Rectangle((column, line), 0.9, tall, edgecolor=color, **edge))
             if number_of_row == 0:
-                axes.text(
-                    column + 0.45,
-                    -0.08,
-                    str(first + number + 1),
-                    ha="center",
-                    va="bottom",
-                    fontsize=8,
-                    color=color,
-                )
+                axes.text(column + 0.45, -0.08, str(first + number + 1), color=color, **centred)
     axes.set_xlim(-0.02, len(columns) - 0.08)
     axes.set_ylim(len(rows) * (tall + 0.1) - 0.08, -0.02)
     axes.set_aspect("equal")
-    handles = [
-        Rectangle((0, 0), 1, 1, fill=False, edgecolor=color, linewidth=1.5) for color in (PROMPT, MODEL)
-    ]
-    figure.legend(
-        handles,
-        ["prompt", "after the prompt"],
-        loc="outside lower center",
-        ncols=2,
-        frameon=False,
-        fontsize=8,
-    )
+    handles = [Rectangle((0, 0), 1, 1, edgecolor=color, **edge) for color in (PROMPT, MODEL)]
+    place = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 8}
+    figure.legend(handles, ["prompt", "after the prompt"], **place)
     figure.suptitle("frame", fontsize=9)
     return figure
 

@@ -32,8 +32,19 @@ def new_figure(width: float, height: float, constrained: bool = True) -> Figure:
     return Figure(figsize=(width, height), layout="constrained" if constrained else None, facecolor="white")
 
 
-def finish(axes: Axes, x_label: str, y_label: str) -> None:
-    """The style of all charts: labels, a faint grid, no frame at the top and at the right."""
+def new_chart(height: float) -> tuple[Figure, Axes]:
+    """A figure of WIDTH with a single chart, and that."""
+    figure = new_figure(WIDTH, height)
+    return figure, figure.subplots()
+
+
+def finish(axes: Axes, x_label: str, y_label: str, title: str = "", legend: int = 0) -> None:
+    """The style of all charts: labels, a title, a faint grid, no frame at the top and at the right; below it
+    a legend of so many columns, of 0 none."""
+    if title:
+        axes.set_title(title, fontsize=11)
+    if legend:
+        legend_below(axes, legend)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.grid(alpha=0.25)

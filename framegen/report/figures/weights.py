@@ -125,19 +125,12 @@ def _bent(axes: Axes, trace: Trace, layer: Layer, weights: Tensor, units: list[P
                 continue
             strength = abs(weight) / trace.largest
             bend = 0.75 * (0.35 + 0.65 / max(1.0, abs(end[1] - source[1]) / 0.3))
-            style = {
-                "arrowstyle": "-|>",
-                "mutation_scale": 4 + 5 * strength,
-                "connectionstyle": f"arc3,rad={bend}",
-            }
-            line = {"linewidth": 0.3 + 3 * strength, "color": color_of(weight, layer.signed)}
-            away = {
-                "shrinkA": radius * 72,
-                "shrinkB": radius * 72,
-                "alpha": 0.25 + 0.6 * strength,
-                "zorder": 1,
-            }
-            axes.add_patch(FancyArrowPatch(source, end, **style, **line, **away))
+            size, shrink = 4 + 5 * strength, 72 * radius  # points
+            style = {"arrowstyle": "-|>", "mutation_scale": size, "shrinkA": shrink, "shrinkB": shrink}
+            line = {"linewidth": 0.3 + 3 * strength, "color": color_of(weight, layer.signed), "zorder": 1}
+            arrow = FancyArrowPatch(source, end, connectionstyle=f"arc3,rad={bend}", **style, **line)
+            arrow.set_alpha(0.25 + 0.6 * strength)
+            axes.add_patch(arrow)
 
 
 def _arrow(axes: Axes, start: Point, end: Point, head: bool = True) -> None:
@@ -157,12 +150,9 @@ def _image(axes: Axes, trace: Trace, layer: Layer, weights: Tensor, centre: Poin
     tall, wide = (IMAGE * side / max(values.shape) for side in values.shape)
     (x, y), largest = centre, trace.largest
     colors, low = (DIVERGING, -largest) if layer.signed else (SIZES, 0)
-    place = {
-        "extent": (x - wide / 2, x + wide / 2, y - tall / 2, y + tall / 2),
-        "aspect": "auto",
-        "zorder": 2,
-    }
-    axes.imshow(values, colors, vmin=low, vmax=largest, interpolation="nearest", **place)
+    extent = x - wide / 2, x + wide / 2, y - tall / 2, y + tall / 2
+    levels = {"vmin": low, "vmax": largest, "interpolation": "nearest", "aspect": "auto"}
+    axes.imshow(values, colors, extent=extent, zorder=2, **levels)
     border(axes, centre, wide, tall)
     size = "\N{MULTIPLICATION SIGN}".join(map(str, weights.shape))
     write(axes, x, y + tall / 2 + 0.06, f"${name}$, {size}", 11, va="bottom")

@@ -27,7 +27,7 @@ KNOWS = 0.9
 def _belief(runs: Runs) -> Finding:
     found = {kind: probe(runs.folder / run, 0, "disabled", show=False) for kind, run in NETS.items()}
     context = load(runs.folder / NETS["4-5-4 RNN"]).data.context
-    known = {kind: _after(each, context) for kind, each in found.items()}
+    known = {kind: [m.readout.after(context, JOINT) for m in each.members] for kind, each in found.items()}
     small = found["4-5-4 RNN"]
     untrained = [each.readout.after(context, JOINT) for each in small.untrained]
     frames = {name: readout.after(context, JOINT) for name, readout in small.frames.items()}
@@ -102,11 +102,6 @@ def _unsure(found: Probe) -> str:
 
 def _median(values: Sequence[float | None]) -> float:
     return statistics.median(numbers(values))
-
-
-def _after(found: Probe, context: int) -> list[float]:
-    """R^2 of each net once it has seen a prompt."""
-    return [member.readout.after(context, JOINT) for member in found.members]
 
 
 def _verdict(gained: Share, knowing: Sequence[Share]) -> Verdict:

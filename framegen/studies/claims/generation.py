@@ -12,16 +12,15 @@ from torch import Tensor
 from framegen.config.tasks import Orbit
 from framegen.data import orbit
 from framegen.data.clips import to_float
-from framegen.evaluation.irreducible import expected_frames
 from framegen.evaluation.metrics import skill
-from framegen.evaluation.references import optimal_predictor
+from framegen.evaluation.references import expected_frames, optimal_predictor
 from framegen.models.kernels.fused import compiled
 from framegen.models.rollout import generate
 from framegen.report.draw import draw_run
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs.run import Run, load
-from framegen.studies.claims.rules import BETTER, Share, Verdict, better, doubt, share
+from framegen.studies.claims.rules import BETTER, better, doubt, graded, share
 from framegen.studies.claims.runs import (
     Claim,
     Finding,
@@ -38,6 +37,11 @@ LENGTHS = (5, 50, 500, 5000)
 HORIZONS = (40, 100, 300, 1000)
 """Frames that they then generate by themselves, after the prompt of the evaluation."""
 LONG_CLIPS, DRIFT_CLIPS = 10, 40
+CAPTIONS = (
+    f"True frames: the error at each, averaged over {LONG_CLIPS} videos and neighbouring frames.",
+    f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated light is from "
+    "the true one. It grows in proportion to the time where a speed is slightly wrong.",
+)
 CLOSE = 2.0
 """Times the optimal forecast's error, below which a net is said to generate such video."""
 
@@ -51,26 +55,21 @@ def _generation(runs: Runs) -> Finding:
     ratios = over_optimum(results)
     mean_frame = (loop.predictors["mean frame"]["mse"] or math.nan) / optimum
     within, ahead = (share(ratio < most for ratio in ratios) for most in (CLOSE, mean_frame))
+    pictures = {
+        folder / "generated.gif": f"Truth, what the net generated (seed {results.median_seed}, the median "
+        "one on the validation clips), and the optimal forecast.",
+        folder / "figures" / "filmstrip.png": "The same as a film strip.",
+        folder / "figures" / "horizon.png": "Closed-loop error over the horizon, at each the median over the "
+        "seeds, and of the other predictors.",
+    }
     return Finding(
         f"The error of the frames is {middle_half(ratios)} times the optimal forecast's: the median over "
         f"{len(ratios)} seeds, and their middle half. With the noise subtracted it is "
         f"{excess_of(results):.1f} times the optimum's (median). {within.part:.0%} of the nets have less "
         f"than {CLOSE:g} times the error; always predicting the mean frame has {mean_frame:.1f} times "
         f"the error.{doubt(within)}",
-        _verdict(within, ahead),
-        [
-            (
-                folder / "generated.gif",
-                f"Truth, what the net generated (seed {results.median_seed}, the median one on the "
-                "validation clips), and the optimal forecast.",
-            ),
-            (folder / "figures" / "filmstrip.png", "The same as a film strip."),
-            (
-                folder / "figures" / "horizon.png",
-                "Closed-loop error over the horizon, at each the median over the seeds, and of the other "
-                "predictors.",
-            ),
-        ],
+        graded(within, ahead),
+        list(pictures.items()),
         {
             "generation/error_over_optimum": statistics.median(ratios),
             "generation/excess": excess_of(results),
@@ -87,13 +86,6 @@ GENERATION = Claim(
     ["video"],
     _generation,
 )
-
-
-def _verdict(within: Share, ahead: Share) -> Verdict:
-    """By the nets that are within CLOSE, and those ahead of the mean frame."""
-    if within.above:
-        return "holds"
-    return "holds in part" if ahead.above else "does not hold"
 
 
 def _length(runs: Runs) -> Finding:
@@ -129,18 +121,7 @@ def _length(runs: Runs) -> Finding:
         f"subtracted {beyond}. The light after "
         f"{last} frames, over all nets and videos: {became}.{doubt(forgets)}",
         ("holds", "holds in part", "does not hold")[forgets.above + loses],
-        [
-            (
-                pictures[0],
-                f"True frames: the error at each, averaged over {LONG_CLIPS} videos and neighbouring frames.",
-            ),
-            (
-                pictures[1],
-                f"Its own frames, in {DRIFT_CLIPS} videos: the error at each, and how far the generated "
-                "light is from the true one. It grows in proportion to the time where a speed is slightly "
-                "wrong.",
-            ),
-        ],
+        list(zip(pictures, CAPTIONS, strict=True)),
         {f"length/{count}": statistics.fmean(values) for count, values in skills.items()}
         | {f"length/closed_loop_{count}": statistics.median(values) for count, values in ratios.items()},
         ["framegen reproduce --claims 5"],

@@ -97,6 +97,8 @@ def _activation(runs: Runs) -> Finding:
         "The relu nets by their dead units, one step ahead": by_dead,
     }
     picture = style.save(comparisons.strip_plot(panels, ONE_STEP, lowest=-0.5), runs.picture("activation"))
+    caption = "Every seed's skill. A relu unit that is negative for every input has no gradient"
+    caption += " and never comes back."
     learned = [share(value >= LEARNED for value in values) for values in (tanh, relu)]
     tried = "; ".join(
         f"{word}, "
@@ -116,13 +118,7 @@ def _activation(runs: Runs) -> Finding:
         f"of the test clips: {with_dead} of {len(relu)} relu nets have one or more ({at_start} before "
         f"training). By dead units: {groups}.{doubt(*learned)}",
         judge(learned),
-        [
-            (
-                picture,
-                "Every seed's skill. A relu unit that is negative for every input has no gradient and never "
-                "comes back.",
-            )
-        ],
+        [(picture, caption)],
         {
             "activation/tanh": statistics.fmean(tanh),
             "activation/relu": statistics.fmean(relu),

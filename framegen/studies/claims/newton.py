@@ -1,12 +1,9 @@
 """All hidden states of a plain RNN at once: Newton's method with an associative scan over time.
 
 The article says that an RNN cannot be computed in parallel over time. Its states h_1 ... h_T are the solution
-of one
-system of equations, h_t = f(h_{t-1}, x_t), which Newton's method solves for all t at once; each of its steps
-is a linear
-recurrence, and those are associative (Lim et al., "Parallelizing non-linear sequential models over the
-sequence length",
-ICLR 2024, which calls it DEER; Danieli et al., "DeepPCR", NeurIPS 2023).
+of one system of equations, h_t = f(h_{t-1}, x_t), which Newton's method solves for all t at once; each of its
+steps is a linear recurrence, and those are associative (Lim et al., "Parallelizing non-linear sequential
+models over the sequence length", ICLR 2024, which calls it DEER; Danieli et al., "DeepPCR", NeurIPS 2023).
 """
 
 from collections.abc import Sequence
@@ -69,8 +66,7 @@ def hidden_states(model: RecurrentNet, frames: Tensor) -> Solution:
 
     Returns:
         The states, and how they were come to. Where the net is chaotic, products of the matrices A grow
-        without
-        bound, and the iterations do not converge, or to values that are not finite.
+        without bound, and the iterations do not converge, or to values that are not finite.
     """
     weight_ih, weight_hh, bias_ih, bias_hh = model.rnn.parameters()
     drive = frames.flatten(1) @ weight_ih.T + bias_ih + bias_hh  # (T, H)
@@ -95,17 +91,14 @@ def iterations_by_gain(gains: Sequence[float], frames: Tensor) -> list[list[int]
     converge.
 
     The recurrent weights are normal with standard deviation gain / sqrt(HIDDEN_SIZE): without input, such
-    large nets are
-    chaotic above a gain of 1 (Sompolinsky et al., "Chaos in random neural networks", 1988).
+    large nets are chaotic above a gain of 1 (Sompolinsky et al., "Chaos in random neural networks", 1988).
     """
     needed = []
     for seed in range(NETS):
         model = build(Recurrent(hidden_size=HIDDEN_SIZE), (1, 2, 2), seed)
         assert isinstance(model, RecurrentNet)
-        normal = (
-            torch.randn(HIDDEN_SIZE, HIDDEN_SIZE, generator=torch.Generator().manual_seed(seed))
-            / HIDDEN_SIZE**0.5
-        )
+        generator = torch.Generator().manual_seed(seed)
+        normal = torch.randn(HIDDEN_SIZE, HIDDEN_SIZE, generator=generator) / HIDDEN_SIZE**0.5
         row = []
         for gain in gains:
             list(model.rnn.parameters())[1].data = gain * normal  # weight_hh

@@ -13,9 +13,8 @@ from framegen.config.training import Engine
 from framegen.data import orbit
 from framegen.data.clips import to_float
 from framegen.models.kernels.fused import compiled
-from framegen.models.nets.mingru import MinGRU
+from framegen.models.nets.mingru import MinGRU, scan_by_doubling, scan_by_steps
 from framegen.models.nets.recurrent import RecurrentNet
-from framegen.models.nets.scan import scan_by_doubling, scan_by_steps
 from framegen.report.figures import comparisons, style
 from framegen.report.figures.comparisons import Line, Panel
 from framegen.runs import checkpoint
@@ -29,6 +28,10 @@ SAME = 1e-4
 """Between states that are called the same."""
 LENGTH = 10_000
 """Frames on which the ways are compared."""
+CAPTION = (
+    "Above: the time, medians of five. Middle: the same for a cell whose recurrence is linear, beside a GRU "
+    "of 32 units. Below: Newton's iterations in random nets, from calm to chaos."
+)
 NEWTON, SCAN = "Newton, parallel scan", "minGRU, parallel scan"
 LOOP = "minGRU, one after another"
 
@@ -79,14 +82,7 @@ def _parallel(runs: Runs) -> Finding:
         else "holds in part"
         if parallel > min(longest.values())
         else "does not hold",
-        [
-            (
-                picture,
-                "Above: the time, medians of five. Middle: the same for a cell whose recurrence is "
-                "linear, beside a GRU of 32 units. Below: Newton's iterations in random nets, from calm to "
-                "chaos.",
-            )
-        ],
+        [(picture, CAPTION)],
         {
             "parallel/iterations": statistics.fmean(iterations),
             "parallel/difference": statistics.median(apart),

@@ -5,12 +5,16 @@ import statistics
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import OBSERVERS, ONE_FRAME
 from framegen.report.figures import style
-from framegen.report.figures.permanence import memory_when_back
-from framegen.studies.claims.rules import Share, Verdict, doubt, share
+from framegen.report.figures.comparisons import memory_when_back
+from framegen.studies.claims.rules import doubt, graded, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
 
 NETS = {"GRU, 128 units": "bar-gru", "minGRU, 2 layers": "bar-mingru"}
 """By name, the runs; what a unit of the first one keeps depends on what all others kept."""
+CAPTION = (
+    "Memory skill in the frame in which a shape comes back, by how long it was out of sight; bands are "
+    "standard errors. Who sees the last frames alone knows nothing of what was hidden for longer."
+)
 KNOWN, SOME = 0.5, 0.1
 """Memory skills from which on a world goes on, and does in part."""
 
@@ -35,15 +39,8 @@ def _permanence(runs: Runs) -> Finding:
     return Finding(
         f"Memory skill (mean ± sd over {len(first.members)} seeds): {said}. Whoever sees nothing but the "
         f"last frames has at best {observers} frames. Shapes came back {back} times.{doubt(goes_on)}",
-        _verdict(goes_on, in_part),
-        [
-            (
-                picture,
-                "Memory skill in the frame in which a shape comes back, by how long it was out of sight; "
-                "bands are standard errors. Who sees the last frames alone knows nothing of what was hidden "
-                "for longer.",
-            )
-        ],
+        graded(goes_on, in_part),
+        [(picture, CAPTION)],
         {f"permanence/{NETS[name]}": statistics.fmean(values) for name, values in known.items()},
     )
 
@@ -59,10 +56,3 @@ PERMANENCE = Claim(
     [*NETS.values()],
     _permanence,
 )
-
-
-def _verdict(goes_on: Share, in_part: Share) -> Verdict:
-    """By the nets with a memory skill above KNOWN, and those above SOME."""
-    if goes_on.above:
-        return "holds"
-    return "holds in part" if in_part.above else "does not hold"

@@ -72,6 +72,13 @@ def judge(shares: Sequence[Share]) -> Verdict:
     return "holds in part" if any(each.above for each in shares) else "does not hold"
 
 
+def graded(most: Share, some: Share) -> Verdict:
+    """A claim holds where the first is above its threshold, and in part where the second is."""
+    if most.above:
+        return "holds"
+    return "holds in part" if some.above else "does not hold"
+
+
 def doubt(*shares: Share) -> str:
     """The words after a verdict, where other seeds could turn it."""
     close = [each for each in shares if each.close]

@@ -23,6 +23,10 @@ TRIED = {
 """By what was done, the runs: what is usual, more of it, and the recipe."""
 
 
+CAPTION = (
+    "Error at each horizon over that of the optimal forecast, which is 1: the mean over the seeds, and from "
+    "the lowest to the highest. A speed that is a little off costs more with every frame."
+)
 SAME_SKILL = 0.005
 """Loss of skill one step ahead that is let pass."""
 
@@ -63,14 +67,7 @@ def _running_on(runs: Runs) -> Finding:
         f"{found}. The light after {LONG} frames that the median net generated: "
         f"{told}.{doubt(within)}",
         _verdict(within, medians, skills),
-        [
-            (
-                picture,
-                "Error at each horizon over that of the optimal forecast, which is 1: the mean over the "
-                "seeds, and from the lowest to the highest. A speed that is a little off costs more with "
-                "every frame.",
-            )
-        ],
+        [(picture, CAPTION)],
         {f"running_on/{TRIED[name]}": value for name, value in medians.items()}
         | {f"running_on/{TRIED[name]}/excess": excess_of(each) for name, each in results.items()}
         | {f"running_on/{TRIED[name]}/in_step": parts["in step"] for name, parts in ended.items()},

@@ -87,10 +87,8 @@ def _write(out: Path, runs: Mapping[str, Finished], force: bool) -> None:
     rows = [row for run in runs.values() for row in run.rows()]
     match ending:
         case ".csv":
-            text = io.StringIO()
-            writer = csv.DictWriter(
-                text, list({name: None for row in rows for name in row}), lineterminator="\n"
-            )
+            text, columns = io.StringIO(), list({name: None for row in rows for name in row})
+            writer = csv.DictWriter(text, columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
             content = text.getvalue()

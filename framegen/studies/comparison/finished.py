@@ -12,8 +12,7 @@ from torch import Tensor
 
 from framegen.config.config import Config, to_dict
 from framegen.evaluation.metrics import standard_error
-from framegen.evaluation.per_clip import ClipErrors, read_clip_errors
-from framegen.evaluation.results import Results, read_results
+from framegen.evaluation.results import ClipErrors, Results, read_clip_errors, read_results
 from framegen.machine.errors import UserError
 from framegen.runs.folder import read_config
 

@@ -6,8 +6,7 @@ from matplotlib.figure import Figure
 
 from framegen.evaluation.metrics import numbers
 from framegen.evaluation.references import COPY_LAST, OPTIMUM
-from framegen.report.figures.comparisons import Line, Panel, line_plot
-from framegen.report.figures.permanence import when_back
+from framegen.report.figures.comparisons import Line, Panel, line_plot, when_back
 from framegen.studies.comparison.finished import Finished, number_that_differs
 
 PARTS = {"one_step": "one step ahead", "closed_loop": "closed loop"}

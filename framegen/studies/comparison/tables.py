@@ -59,7 +59,7 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
     said = deviation if any(len(run.results.members) > 1 for run in runs.values()) else ""
     if not differing(runs):
         said += "best seed: of each run, the best on the validation clips; "
-    console.print(f"{said}bold: best on the validation clips, {printable(best)}\n", highlight=False)
+    console.print(f"{said}bold: best on the validation clips, {printable(best)}\n")
     if apart := differences(runs, best):
         parts = next(iter(apart.values()))
         columns = [f"{what},\n{PARTS[part]}" for part in parts for what in ("more", "± clips", "± seeds")]
@@ -71,7 +71,7 @@ def print_comparison(runs: Mapping[str, Finished], console: Console) -> None:
         _print(console, title, columns, rows, best)
     if bare := [name for name, run in runs.items() if run.errors is None]:
         way_out = f"{command('evaluate', 'RUN')} adds their clips' errors, by which runs are compared"
-        console.print(f"{printable(', '.join(bare))}: {way_out}", highlight=False)
+        console.print(f"{printable(', '.join(bare))}: {way_out}")
 
 
 def latex(columns: Sequence[str], rows: Rows) -> str:
@@ -117,7 +117,7 @@ def _over_seeds(metric: str, values: Sequence[float | None]) -> str:
 
 def _print(console: Console, title: str, columns: Sequence[str], rows: Rows, bold: str) -> None:
     """A line a run; a column without any value is left out."""
-    console.print(title, highlight=False)
+    console.print(title)
     told = [any(cells[place] != "-" for cells in rows.values()) for place in range(len(columns))]
     shown = {name: [*itertools.compress(cells, told)] for name, cells in rows.items()}
     print_table(console, ["run", *itertools.compress(columns, told)], shown, bold)

@@ -1,6 +1,7 @@
 """Figures of a probe: a net's knowledge, and its closed loop."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ from framegen.report.figures.style import (
     TRUTH,
     WIDTH,
     finish,
-    legend_below,
+    new_chart,
     new_figure,
 )
 from framegen.studies.probe.beliefs import JOINT
@@ -68,9 +69,7 @@ def _clip(axes: Axes, name: str, known: Tensor, read: Tensor, untrained: Tensor)
     axes.plot(time, untrained, color=BLUE, linestyle="--", linewidth=1.3, label="read from an untrained net")
     axes.plot(time, read, color=MODEL, marker="o", markersize=3.5, linewidth=1.6, label="read from this net")
     what = "E[direction \N{MIDDLE DOT} cos(angle)]" if name == JOINT else name
-    axes.set_title(f"One test clip: {_said(name)}", fontsize=11)
-    finish(axes, "frames seen", what)
-    legend_below(axes)
+    finish(axes, "frames seen", what, f"One test clip: {_said(name)}", legend=1)
 
 
 def _bars(axes: Axes, found: Probe) -> None:
@@ -94,9 +93,8 @@ def _bars(axes: Axes, found: Probe) -> None:
     axes.set_yticks(range(len(found.meanings)), labels)
     axes.set_ylim(len(found.meanings) - 0.4, -0.5)
     axes.set_xlim(LOWEST - 0.02, 1.03)
-    axes.set_title("How much of it can be read by a linear map", fontsize=11)
-    finish(axes, "R\N{SUPERSCRIPT TWO} on the test clips (1: all of it)", "")
-    legend_below(axes)
+    title = "How much of it can be read by a linear map"
+    finish(axes, "R\N{SUPERSCRIPT TWO} on the test clips (1: all of it)", "", title, legend=1)
 
 
 def _dots(axes: Axes, row: float, members: Sequence[ProbedMember], name: str, color: str) -> None:
@@ -118,9 +116,8 @@ def _over_frames(axes: Axes, found: Probe, name: str) -> None:
     values = numbers(last.over_frames[name])[:SHOWN_FRAMES]
     axes.plot(range(1, len(values) + 1), values, color=BLACK, linestyle=":", linewidth=2, label=few)
     axes.set_ylim(LOWEST, 1.03)
-    axes.set_title(f"{_said(name).capitalize()}, from frame to frame", fontsize=11)
-    finish(axes, "frames seen", "R\N{SUPERSCRIPT TWO} at that frame")
-    legend_below(axes)
+    title = f"{_said(name).capitalize()}, from frame to frame"
+    finish(axes, "frames seen", "R\N{SUPERSCRIPT TWO} at that frame", title, legend=1)
 
 
 def _said(name: str) -> str:
@@ -137,8 +134,7 @@ def knowing(
         levels: R^2 that is reached without such a net, by what reaches it.
         label: what R^2 is of.
     """
-    figure = new_figure(WIDTH, 5.2)
-    axes = figure.subplots()
+    figure, axes = new_chart(5.2)
     for (name, (skills, known)), color, marker in zip(nets.items(), (MODEL, BLUE, PINK), "os^", strict=True):
         axes.plot(
             skills, known, marker, color=color, markersize=5, alpha=0.75, label=f"{name} ({len(known)})"
@@ -148,9 +144,7 @@ def knowing(
             value, color=BLACK, linewidth=1.2, linestyle=dashes, label=f"{name}, {round(value, 2) + 0.0:.2f}"
         )
     axes.set_ylim(-0.05, 1.03)
-    axes.set_title("A net's knowledge, over its skill", fontsize=11)
-    finish(axes, "skill, one step ahead", label)
-    legend_below(axes, 2)
+    finish(axes, "skill, one step ahead", label, "A net's knowledge, over its skill", legend=2)
     return figure
 
 
@@ -173,13 +167,12 @@ def dynamics(found: Dynamics, shown: int) -> Figure:
     phase.set_yticks(marks, [f"{value:,}" for value in marks])
     phase.set_ylim(bottom=0)
     phase.minorticks_off()
-    phase.set_title("How far the generated light is from the true one", fontsize=11)
-    finish(phase, "", "degrees (median);\nlinear up to 10, then by factors")
+    title = "How far the generated light is from the true one"
+    finish(phase, "", "degrees (median);\nlinear up to 10, then by factors", title)
     _over_horizon(bright, found, shown, lambda loop: loop.amplitude)
     bright.set_ylim(0, 1.3)
-    bright.set_title("How bright it still is (1: as the true one)", fontsize=11)
-    finish(bright, "frames since the prompt ended", "amplitude (median)")
-    legend_below(bright, 2)
+    title = "How bright it still is (1: as the true one)"
+    finish(bright, "frames since the prompt ended", "amplitude (median)", title, legend=2)
     _verdicts(verdicts, found)
     if speeds:
         _speeds(next(panels), found)
@@ -212,7 +205,7 @@ def _verdicts(axes: Axes, found: Dynamics) -> None:
     for row, loops in enumerate(rows.values()):
         left = 0.0
         for name in VERDICTS:
-            share = _mean_share(loops, name)
+            share = sum(loop.verdicts[name] for loop in loops) / len(loops)
             axes.barh(row, share, left=left, color=VERDICT_COLORS[name], height=0.62)
             if share > 0.07:
                 axes.text(left + share / 2, row, f"{share:.0%}", ha="center", va="center", fontsize=9)
@@ -222,46 +215,36 @@ def _verdicts(axes: Axes, found: Dynamics) -> None:
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.set_title(f"{found.clips} clips after {found.horizons[-1]} frames", fontsize=11)
-    finish(axes, "share of the clips", "")
+    title = f"{found.clips} clips after {found.horizons[-1]} frames"
+    finish(axes, "share of the clips", "", title, legend=4)
     axes.grid(visible=False)
-    legend_below(axes, 4)
 
 
-def _mean_share(loops: Sequence[LongLoop], name: str) -> float:
-    return sum(loop.verdicts[name] for loop in loops) / len(loops)
+def _looks(found: Dynamics) -> list[tuple[int, dict[str, Any]]]:
+    """The probed nets' seeds, and how each is drawn."""
+    looks = zip(ranked(found), (OPTIMUM, MODEL, PINK), "^os", strict=False)
+    return [
+        (seed, {"color": color, "marker": marker, "label": f"{rank}: seed {seed}"})
+        for (rank, seed), color, marker in looks
+    ]
 
 
 def _speeds(axes: Axes, found: Dynamics) -> None:
     """By how much each clip's light is faster than the true one, over the true velocity."""
     by_seed = {loop.seed: loop for loop in found.members}
-    for (rank, seed), color, marker in zip(ranked(found), (OPTIMUM, MODEL, PINK), "^os", strict=False):
+    for seed, look in _looks(found):
         if by_seed[seed].velocities:
             true, made = np.array(by_seed[seed].velocities).T
-            axes.plot(
-                true, made - true, marker, color=color, markersize=5, alpha=0.7, label=f"{rank}: seed {seed}"
-            )
+            axes.plot(true, made - true, linestyle="none", markersize=5, alpha=0.7, **look)
     axes.axhline(0, color=BLACK, linewidth=1)
-    axes.set_title("The speed at which it runs on, less the true one", fontsize=11)
-    finish(axes, "true velocity, degrees a frame", "degrees a frame")
-    legend_below(axes, 2)
+    title = "The speed at which it runs on, less the true one"
+    finish(axes, "true velocity, degrees a frame", "degrees a frame", title, legend=2)
 
 
 def _exponents(axes: Axes, found: Dynamics) -> None:
-    for (rank, seed), each, color, marker in zip(
-        ranked(found), found.attractors, (OPTIMUM, MODEL, PINK), "^os", strict=False
-    ):
+    for (_, look), each in zip(_looks(found), found.attractors, strict=False):
         values = numbers(each.exponents)
-        axes.plot(
-            range(1, len(values) + 1),
-            values,
-            marker + "-",
-            color=color,
-            linewidth=1,
-            label=f"{rank}: seed {seed}",
-        )
+        axes.plot(range(1, len(values) + 1), values, linewidth=1, **look)
     axes.axhline(0, color=BLACK, linewidth=1)
     axes.set_xticks(range(1, max(len(each.exponents) for each in found.attractors) + 1))
-    axes.set_title("Lyapunov exponents: 0 stays, below 0 is forgotten", fontsize=11)
-    finish(axes, "direction", "nats a frame")
-    legend_below(axes, 2)
+    finish(axes, "direction", "nats a frame", "Lyapunov exponents: 0 stays, below 0 is forgotten", legend=2)

@@ -26,19 +26,10 @@ from framegen.runs.folder import Named, find, lock, read_config
 from framegen.runs.run import Run, load
 from framegen.runs.tracking import Tracker, tracked
 from framegen.runs.weights_and_biases import about_run, resolve_mode, tracker_of
-from framegen.studies.probe import long_loops, plots
+from framegen.studies.probe import linear, long_loops, plots
 from framegen.studies.probe.beliefs import MEANINGS
 from framegen.studies.probe.dynamics import ClosedLoop, fixed_points, lyapunov
-from framegen.studies.probe.linear import (
-    Examination,
-    Known,
-    examine,
-    feature_text,
-    layout_with_state,
-    names_of,
-    read_frames,
-    read_model,
-)
+from framegen.studies.probe.linear import Examination, Known
 from framegen.studies.probe.long_loops import Light
 from framegen.studies.probe.results import (
     PROBE,
@@ -100,11 +91,13 @@ def probe(
     opened = load(run, runs_dir=runs_dir)
     task, results = opened.config.task, opened.results
     opened.shown = results.median_seed
-    layout = layout_with_state(opened.model, opened.data.frame_shape, type(opened.config.model).__name__)
+    layout = linear.layout_with_state(
+        opened.model, opened.data.frame_shape, type(opened.config.model).__name__
+    )
     with threads(cpu_threads(opened.model)):
         say("going through the clips with the optimal observer", show)
         optimum = optimal_predictor(task, opened.data)
-        examination = examine(task, optimum, opened.data.train, opened.data.test)
+        examination = linear.examine(task, optimum, opened.data.train, opened.data.test)
         found, read = _read(opened, layout, examination, show)
         if num_frames and isinstance(task, Orbit):
             ranked = [member.seed for member in results.by_validation]
@@ -138,16 +131,16 @@ def _read(
     read: dict[int, Known] = {}
     for seed, model in {**run.models, **new}.items():
         computed = fused.compiled(model, config.training.engine)
-        readout, made = read_model(computed, layout, examination)
+        readout, made = linear.read_model(computed, layout, examination)
         members[seed] = ProbedMember(seed, readout)
         if seed in (run.shown, fresh):
             read[seed] = made
     found = Probe(
-        {name: MEANINGS[name] for name in names_of(examination)},
-        feature_text(layout),
+        {name: MEANINGS[name] for name in linear.names_of(examination)},
+        linear.feature_text(layout),
         tuple(members[seed] for seed in run.models),
         tuple(members[seed] for seed in new),
-        read_frames(examination),
+        linear.read_frames(examination),
         run.shown,
         None,
     )
@@ -202,15 +195,8 @@ def _attractor(seed: int, closed: ClosedLoop, task: Orbit, prompts: torch.Tensor
     places, eigenvalues = fixed_points(closed, visited)
     _, amplitude = long_loops.decode(task, closed.frames(places))
     leading = eigenvalues[:, 0]
-    found = [
-        FixedPoint(modulus, abs(turn), bright)
-        for modulus, turn, bright in zip(
-            leading.abs().tolist(),
-            torch.rad2deg(leading.angle()).tolist(),
-            amplitude.tolist(),
-            strict=True,
-        )
-    ]
+    numbers = torch.stack([leading.abs(), torch.rad2deg(leading.angle()).abs(), amplitude], 1)
+    found = [FixedPoint(*each) for each in numbers.tolist()]
     known = [value if value > -torch.inf else None for value in exponents.tolist()]
     return Attractor(seed, known, tuple(sorted(found, key=lambda point: point.modulus)))
 

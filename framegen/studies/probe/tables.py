@@ -59,7 +59,7 @@ def _early(members: Sequence[ProbedMember], name: str) -> float:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False)
+    console.print(text, markup=False)
 
 
 def _print_dynamics(found: Dynamics, console: Console) -> None:

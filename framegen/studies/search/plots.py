@@ -38,8 +38,7 @@ def draw(study: optuna.Study, space: Space, folder: Path) -> None:
 def history(study: optuna.Study) -> Figure:
     """Each trial's value in the order in which they began, and the best so far."""
     metric, trials = metric_of(study), study.get_trials(deepcopy=False, states=ENDED)
-    figure = style.new_figure(style.WIDTH, 3.9)
-    axes = figure.subplots()
+    figure, axes = style.new_chart(3.9)
     values = {each.number: _edge(each.value, metric) for each in trials if each.value is not None}
     complete = [each.number for each in trials if each.state == TrialState.COMPLETE]
     early = [number for number in values if number not in complete]
@@ -51,8 +50,7 @@ def history(study: optuna.Study) -> Figure:
     style.whole_numbers(axes)
     if metric == "mse":
         style.log_axis(axes)
-    style.finish(axes, "trial", f"validation {metric}")
-    style.legend_below(axes, columns=3)
+    style.finish(axes, "trial", f"validation {metric}", legend=3)
     return figure
 
 
@@ -60,16 +58,15 @@ def importances(study: optuna.Study) -> Figure:
     """How much each option mattered, by PED-ANOVA (Watanabe et al. 2023)."""
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=1 / GOOD)
     shares = optuna.importance.get_param_importances(study, evaluator=evaluator)  # the largest first
-    figure = style.new_figure(style.WIDTH, 1.5 + 0.42 * len(shares))
-    axes = figure.subplots()
+    figure, axes = style.new_chart(1.5 + 0.42 * len(shares))
     bars = axes.barh([*map(option, shares)], [100 * share for share in shares.values()], color=style.BLUE)
     axes.bar_label(bars, fmt="%.0f %%", padding=4)
     axes.invert_yaxis()
     axes.set_xlim(0, 112)
     trials = len(ranking(study))
     caution = ": too few to rely on it" if trials < MANY else ""
-    axes.set_title(f"From {trials} finished trials{caution}", fontsize=11)
-    style.finish(axes, "share in what makes a trial one of the best, per cent", "")
+    title = f"From {trials} finished trials{caution}"
+    style.finish(axes, "share in what makes a trial one of the best, per cent", "", title)
     return figure
 
 

@@ -76,13 +76,13 @@ def print_found(found: Found, **_: Any) -> None:
     """Print the result of `search`: the best trials, their number, and the best one's scores."""
     study, console = found.study, Screen()
     best, metric = ranking(study)[:BEST_TRIALS], metric_of(study)
-    console.print("The best trials, by the validation clips", highlight=False)
+    console.print("The best trials, by the validation clips")
     columns = "trial", f"validation {metric}", *map(option, best[0].params)
     rows = {t.user_attrs[RUN]: [formatted(metric, t.value), *map(_shown, t.params.values())] for t in best}
     print_table(console, columns, rows, best[0].user_attrs[RUN])
     ends = Counter(map(end_of, study.get_trials(deepcopy=False, states=ENDED)))
     counts = ", ".join(f"{count} {end}" for end, count in ends.items())
-    console.print(f"{count_of(ends.total(), 'trial')}: {counts}", highlight=False)
+    console.print(f"{count_of(ends.total(), 'trial')}: {counts}")
     print_results(found.run.results, console)
     made = [found.run.folder, *sorted((found.folder / "figures").glob("*.png"))]
     answer("", "The best one, and the search:", *(f"  {path}" for path in made))

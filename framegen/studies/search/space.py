@@ -13,7 +13,7 @@ from framegen.config.checks import option
 from framegen.config.config import Config, population
 from framegen.config.experiments import EXPERIMENTS, PARTS, configure, nearest, suited, values_of
 from framegen.config.options import Search
-from framegen.config.reading import Several, experiment_of, flat, parse_search, several, spelled
+from framegen.config.reading import Several, experiment_of, flat, parse_experiment, several, spelled
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import check_file
 
@@ -73,11 +73,12 @@ def read_search(name: str, words: Sequence[str]) -> tuple[Search, Config, Space]
     found = several(name, [*_of_file(name, words), *words])
     searched = [each for each in found if isinstance(each, Several)]
     first = {each.field: each.texts[0] for each in searched}
-    options, config = parse_search(name, flat(found, first))
+    options, config = parse_experiment("search", name, flat(found, first))
     space: Space = {}
     for each in searched:
-        tried = (parse_search(name, flat(found, {**first, each.field: text}))[1] for text in each.texts)
-        values = tuple(field_of(config, each.field) for config in tried)
+        tried = ({**first, each.field: text} for text in each.texts)
+        configs = (parse_experiment("search", name, flat(found, chosen))[1] for chosen in tried)
+        values = tuple(field_of(config, each.field) for config in configs)
         space[each.field] = Range(*values) if each.is_range else Choice(values)
     return options, config, space
 

@@ -61,17 +61,13 @@ def search(
     Args:
         experiment: a name of `EXPERIMENTS`, or a config.
         space: by option, a `Range` or a list of values.
-        trials: how many in all, of every process that takes part.
-        workers: how many at a time, each in a process of its own.
         name: of the folder in `runs_dir`; None: EXPERIMENT-search.
-        seeds: a trial is a population of these, as in `train`, and its value their mean.
         prune: whether a trial is ended early whose validation is worse than the median of the others' after
             as many epochs; not before 5 trials came to their end, nor in the first quarter of the epochs.
-        sampler_seed: with one worker, a search of the same seed tries the same.
-        storage: a database's URL; None asks OPTUNA_STORAGE, else the trials are kept in a journal file in the
-            folder.
         tags: W&B's; its group is the search's name.
         options: values for the fields of the task, the model or the training, the same in all trials.
+
+    The others are the options of `framegen search`, and mean what its --help says.
 
     Raises:
         UserError: Optuna is not installed, an option that cannot work, a search of that name with other
