@@ -55,7 +55,7 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
         figures[folder / "pictures.png"] = lambda: _pictures(results)
     if (hidden := results.permanence) is not None and hidden.memory:
         figures[folder / "permanence.png"] = lambda: memory_when_back({"model": hidden})
-    if (event := hiding.longest_event(run)) is not None:
+    if (event := hiding.usual_event(run)) is not None:
         figures[folder / "world.png"] = lambda: hiding.world(run, event)
     if event is not None and isinstance(run.model, MovingMemoryNet):
         figures[folder / "velocities.png"] = lambda: hiding.velocities(run, event)

@@ -30,15 +30,15 @@ class Event(NamedTuple):
     frames: range
 
 
-def longest_event(run: Run) -> Event | None:
-    """The longest time out of sight that fits a picture. None where nothing is hidden by a known world."""
+def usual_event(run: Run) -> Event | None:
+    """The first of the median time out of sight. None where nothing is hidden by a known world."""
     if not isinstance(run.config.task, Sprites) or run.data.unseen is None:
         return None
     unseen = run.data.unseen[:AMONG]
     gone = torch.where(unseen <= FRAMES - BEFORE - 2, unseen, 0)
-    clip, back = divmod(int(gone.argmax()), gone.shape[1])
-    if not gone[clip, back]:
+    if not gone.any():
         return None
+    clip, back = (gone == gone[gone > 0].median()).nonzero()[0].tolist()
     first = max(0, back - int(gone[clip, back]) - BEFORE)
     return Event(clip, range(first, min(first + FRAMES, gone.shape[1])))
 
