@@ -1,6 +1,7 @@
 """The pictures of runs/example, made anew: python -m tests.example.
 
-Of what takes hours, or a film that is not kept here, the pictures stay as they are: permanence.png, film.png.
+Of what takes hours, or a film that is not kept here, the pictures stay as they are: permanence.png, film.png,
+velocities.png, play-memory.png.
 """
 
 import json
@@ -11,6 +12,11 @@ import tempfile
 from pathlib import Path
 
 import framegen
+from framegen.config.experiments import configure
+from framegen.data.loading import load_data
+from framegen.report import hiding
+from framegen.report.figures import style
+from framegen.runs.run import Run
 from tests.live.browser import chromium
 
 EXAMPLE = Path(__file__).parents[1] / "runs" / "example"
@@ -34,6 +40,17 @@ def keep(run: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | NOWHERE | DATA, indent=2) + "\n")
 
 
+def draw_worlds(folder: Path) -> None:
+    """What is there and what is seen of it, in each world that hides something; no net is trained for it."""
+    for name in ("sprites-bar", "sprites-hidden", "sprites-away", "sprites-window"):
+        few = {"num_clips": 10, "num_val_clips": 2, "num_test_clips": 60}
+        config = configure(name, options=few)
+        run = Run(folder / name, config, {}, 0)
+        run.data = load_data(config.task, folder)
+        if (event := hiding.usual_event(run)) is not None:
+            style.save(hiding.world(run, event), EXAMPLE / f"{name}.png")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
@@ -53,6 +70,7 @@ def main() -> None:
         shutil.copy(many.folder / "figures" / "members.png", EXAMPLE / "members.png")
         sine = framegen.train("sine-lag", track="disabled")
         shutil.copy(sine.folder / "figures" / "training.gif", EXAMPLE / "sine-training.gif")
+        draw_worlds(Path(folder))
 
 
 if __name__ == "__main__":

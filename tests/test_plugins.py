@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 
 import framegen
 from framegen.config.config import Config, from_json, kind_of, to_dict
 from framegen.config.experiments import EXPERIMENTS, configure
 from framegen.machine import files, plugins
+from framegen.runs.run import load
 from framegen.studies.pool import workers
 from tests.forked import Forked
 
@@ -27,8 +29,8 @@ EXTEND = (ROOT / "docs" / "extend.md").read_text()
 SHORT = ["--epochs", "1", "--num-clips", "20", "--track", "disabled"]
 
 
-def _blocks(language: str) -> list[str]:
-    return re.findall(rf"^ *```{language}\n(.*?)^ *```", EXTEND, re.MULTILINE | re.DOTALL)
+def _blocks(language: str, page: str = EXTEND) -> list[str]:
+    return re.findall(rf"^ *```{language}\n(.*?)^ *```", page, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,8 @@ def _nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     plugins.named.clear()
     for name in EXPERIMENTS.keys() - known:
         del EXPERIMENTS[name]
-    sys.modules.pop("my_world", None)
+    for name in ("my_world", "delay"):
+        sys.modules.pop(name, None)
 
 
 def _commands() -> list[list[str]]:
@@ -83,6 +86,24 @@ def test_each_command_of_the_page_runs(
         "holds a task my_world:Swing, which is not framegen's; name its file: framegen --import my_world.py"
     )
     assert wanted in done.stderr
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_ones_own_net_is_measured_on_a_world_that_hides(
+    tmp_path: Path, framegen: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (page,) = _blocks("python", (ROOT / "docs" / "memory.md").read_text())
+    Path("delay.py").write_text(page)
+    words = "--import delay.py train bar-delay --size 8 --bar 5 --reach 1 --num-test-clips 40 --name delay"
+    small = [*SHORT, "--batch-size", "4", "--clips-per-epoch", "8", "--num-val-clips", "2"]
+    code, out, err = framegen(*words.split(), *small)
+    assert code == 0, err
+    assert "memory" in out
+    net = load("runs/delay").model
+    frames = torch.rand(2, 12, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    later = torch.cat([torch.zeros_like(frames[:, :4]), frames[:, 4:]], 1)
+    assert torch.equal(net(frames)[0][:, -1], net(later)[0][:, -1])  # the last eight frames, and no more
 
 
 def test_experiments_of_a_file_are_listed(folder: Path, framegen: Runner) -> None:
