@@ -12,8 +12,7 @@ from framegen.data import sprites
 from framegen.data.clips import to_float
 from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.report.continuation import to_levels
-from framegen.report.figures.cells import Cell, cells
-from framegen.report.figures.strips import Picture
+from framegen.report.figures.cells import Cell, Picture, cells
 from framegen.report.figures.style import GREY, RED
 from framegen.runs.run import Run
 

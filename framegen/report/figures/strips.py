@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,9 +10,8 @@ from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
 
 from framegen.report.figures import curves
+from framegen.report.figures.cells import Cell, Picture, draw_cells
 from framegen.report.figures.style import MODEL, OPTIMUM, PROMPT, TRUTH, new_figure
-
-Picture = np.ndarray[Any, np.dtype[np.uint8]]
 
 COLUMNS = 20
 
@@ -100,26 +98,13 @@ def film_strip(
     tall = 0.9 * shape[0] / shape[1]  # a picture is 0.9 wide, with 0.1 between neighbours
     heights = [0.72 * (tall + 0.1) * len(rows) + 0.75, *([2.6] if angles else [])]
     figure = new_figure(0.62 * len(columns) + 1.2, sum(heights))
-    # one axes for all frames: dozens of them would take seconds
     axes, *below = figure.subplots(len(heights), squeeze=False, height_ratios=heights).flat
     for each in below:
         curves.angles(each, angles or {}, prompt_frames, first)
-    axes.set_axis_off()
+    colors = [PROMPT if number < prompt_frames else MODEL for number in columns]
+    grid = {name: list(map(Cell, pictures, colors)) for name, pictures in rows.items()}
+    draw_cells(axes, grid, [first + number + 1 for number in columns])
     edge = {"fill": False, "linewidth": 1.5}
-    centred = {"ha": "center", "va": "bottom", "fontsize": 8}
-    for number_of_row, (name, pictures) in enumerate(rows.items()):
-        line = number_of_row * (tall + 0.1)
-        axes.text(-0.15, line + tall / 2, name, ha="right", va="center", fontsize=9)
-        for column, (picture, number) in enumerate(zip(pictures, columns, strict=True)):
-            color = PROMPT if number < prompt_frames else MODEL
-            shown = np.full((1, 1, 3), 0xD9, np.uint8) if picture is None else picture
-            axes.imshow(shown, extent=(column, column + 0.9, line + tall, line))
-            axes.add_patch(Rectangle((column, line), 0.9, tall, edgecolor=color, **edge))
-            if number_of_row == 0:
-                axes.text(column + 0.45, -0.08, str(first + number + 1), color=color, **centred)
-    axes.set_xlim(-0.02, len(columns) - 0.08)
-    axes.set_ylim(len(rows) * (tall + 0.1) - 0.08, -0.02)
-    axes.set_aspect("equal")
     handles = [Rectangle((0, 0), 1, 1, edgecolor=color, **edge) for color in (PROMPT, MODEL)]
     place = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 8}
     figure.legend(handles, ["prompt", "after the prompt"], **place)
