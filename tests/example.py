@@ -47,8 +47,7 @@ def draw_worlds(folder: Path) -> None:
         config = configure(name, options=few)
         run = Run(folder / name, config, {}, 0)
         run.data = load_data(config.task, folder)
-        if (event := hiding.usual_event(run)) is not None:
-            style.save(hiding.world(run, event), EXAMPLE / f"{name}.png")
+        style.save(hiding.world(run), EXAMPLE / f"{name}.png")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from safetensors import safe_open
 from torch import Tensor
 
+from framegen.config.tasks import Sprites
 from framegen.data.clips import Data, evenly, to_float
 from framegen.evaluation.metrics import numbers, ratio
 from framegen.evaluation.references import COPY_LAST, MEAN_FRAME, OPTIMUM
@@ -55,10 +56,10 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
         figures[folder / "pictures.png"] = lambda: _pictures(results)
     if (hidden := results.permanence) is not None and hidden.memory:
         figures[folder / "permanence.png"] = lambda: memory_when_back({"model": hidden})
-    if (event := hiding.usual_event(run)) is not None:
-        figures[folder / "world.png"] = lambda: hiding.world(run, event)
-    if event is not None and isinstance(run.model, MovingMemoryNet):
-        figures[folder / "velocities.png"] = lambda: hiding.velocities(run, event)
+    if hidden is not None and isinstance(run.config.task, Sprites):
+        figures[folder / "world.png"] = lambda: hiding.world(run)
+        if isinstance(run.model, MovingMemoryNet):
+            figures[folder / "velocities.png"] = lambda: hiding.velocities(run)
     if (sure := results.calibration) is not None:
         figures[folder / "calibration.png"] = lambda: calibration.coverage({"": sure})
     if isinstance(model := run.model, RecurrentNet):

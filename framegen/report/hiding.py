@@ -10,6 +10,7 @@ from torch import Tensor
 from framegen.config.tasks import Sprites
 from framegen.data import sprites
 from framegen.data.clips import to_float
+from framegen.machine.errors import UserError
 from framegen.models.nets.moving_memory import MovingMemoryNet
 from framegen.report.continuation import to_levels
 from framegen.report.figures.cells import Cell, Picture, cells
@@ -29,29 +30,30 @@ class Event(NamedTuple):
     frames: range
 
 
-def usual_event(run: Run) -> Event | None:
-    """The first of the median time out of sight. None where nothing is hidden by a known world."""
-    if not isinstance(run.config.task, Sprites) or run.data.unseen is None:
-        return None
+def usual_event(run: Run) -> Event:
+    """The first of the median time out of sight, of those that fit a picture. Raises UserError where none
+    does."""
+    assert run.data.unseen is not None
     unseen = run.data.unseen[:AMONG]
     gone = torch.where(unseen <= FRAMES - BEFORE - 2, unseen, 0)
     if not gone.any():
-        return None
+        raise UserError(f"nothing comes back into sight within {FRAMES} frames")
     clip, back = (gone == gone[gone > 0].median()).nonzero()[0].tolist()
     first = max(0, back - int(gone[clip, back]) - BEFORE)
     return Event(clip, range(first, min(first + FRAMES, gone.shape[1])))
 
 
-def world(run: Run, event: Event) -> Figure:
-    """What is seen of it, above what is there."""
+def world(run: Run) -> Figure:
+    """What is seen of it, above what is there. Raises UserError; see `usual_event`."""
+    event = usual_event(run)
     return cells({"seen": _seen(run, event), "there": _there(run, event)}, _numbers(event))
 
 
 @torch.inference_mode()
-def velocities(run: Run, event: Event) -> Figure:
+def velocities(run: Run) -> Figure:
     """Copies that a net holds of its memory, each moved by its velocity: what each expected of a frame before
-    it was seen, and below how much the net believed in it."""
-    net = run.model
+    it was seen, and below how much the net believed in it. Raises UserError; see `usual_event`."""
+    net, event = run.model, usual_event(run)
     assert isinstance(net, MovingMemoryNet)
     assert run.data.test_frames is not None
     frames, state, before = to_float(run.data.test_frames[event.clip][: event.frames.stop]), None, []
