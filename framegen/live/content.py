@@ -12,7 +12,8 @@ from framegen.config.tasks import Orbit, Sine, Task
 from framegen.data import orbit, sine
 from framegen.data.clips import Data, evenly
 from framegen.evaluation.results import Member, Results
-from framegen.live.hiding import base64_of, check_hiding
+from framegen.live.hiding import check_hiding
+from framegen.live.render import MAX_SIDE, base64_of
 from framegen.machine.errors import UserError
 from framegen.machine.plugins import command
 from framegen.models.nets.moving_memory import MovingMemoryNet
@@ -21,8 +22,6 @@ from framegen.models.parameters import flatten
 from framegen.models.predictor import Predictor, num_parameters
 from framegen.runs.run import Run
 
-MAX_SIDE = 32
-"""Pixels of a frame, in height and in width."""
 MAX_WEIGHTS = 120_000
 """The most weights of all nets in the page together."""
 MAX_MEMBERS, MAX_CLIPS = 8, 6

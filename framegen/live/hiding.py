@@ -1,25 +1,21 @@
 """The live page of a memory that moves: its weights, its world, and what the exact filter needs."""
 
-import base64
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from framegen.config.models import MovingMemory
 from framegen.config.tasks import Sprites
 from framegen.data import drift, sprites
 from framegen.data.kept import hidden
 from framegen.evaluation.references import optimal_predictor
-from framegen.live.render import rendered
+from framegen.live.render import MAX_SIDE, base64_of, rendered
 from framegen.machine.errors import UserError
 from framegen.machine.plugins import command
 from framegen.models.optima.sprite_filter import SpriteFilter
 from framegen.models.predictor import num_parameters
 from framegen.runs.run import Run
 
-LARGEST = 32
-"""Pixels of a frame's side."""
 STYLES = ("play.css", "controls.css", "cards.css", "widths.css", "hidden.css")
 PROGRAMS = ("draw.js", "net.js", "hidden.js", "hiding.js")
 KEYS = [
@@ -35,9 +31,9 @@ KEYS = [
 def check_hiding(run: Run) -> None:
     """Raises UserError, with the way out, where the page cannot show a run of a memory that moves."""
     task, model = run.config.task, run.config.model
-    small = isinstance(task, Sprites) and task.things == 1 and not task.view and task.size <= LARGEST
+    small = isinstance(task, Sprites) and task.things == 1 and not task.view and task.size <= MAX_SIDE
     if not small or not isinstance(model, MovingMemory) or model.density:
-        shown = f"one thing that moves, frames of up to {LARGEST} pixels a side, and no density head"
+        shown = f"one thing that moves, frames of up to {MAX_SIDE} pixels a side, and no density head"
         way_out = f"{command('generate', run.folder, '--out', 'clip.gif')} shows what it does"
         raise UserError(f"{run.folder}: of a memory that moves play shows {shown}; {way_out}")
 
@@ -101,11 +97,3 @@ def _net(run: Run) -> dict[str, Any]:
         "layers": layers,
         "given": {name.replace(".layers", ""): base64_of(each) for name, each in net.named_parameters()},
     }
-
-
-def base64_of(values: Tensor) -> str:
-    """Bytes as they are, all else as little-endian float32."""
-    array = values.detach().cpu().contiguous().numpy()
-    return base64.b64encode(
-        (array if values.dtype == torch.uint8 else array.astype("<f4")).tobytes()
-    ).decode()

@@ -37,7 +37,7 @@ def applies(frames: Tensor) -> bool:
 
 
 class Unroll(torch.autograd.Function):
-    """The state and what it expects, over a sequence, in place of `MovingMemoryNet.observed`.
+    """The state and what it expects, over a sequence, in place of `MovingMemoryNet.unroll`.
 
         expected, memory, belief = Unroll.apply(features, visible, memory, belief, constants, ways, wraps)
 
