@@ -78,8 +78,8 @@ class WandB(Tracker):
     about: About
     run: Any = None
     run_name: str = ""
-    names: set[str] = field(default_factory=set)
-    """Of values that W&B was told to summarize."""
+    summarized: set[str] = field(default_factory=set)
+    """Names of values whose least, greatest and last W&B keeps."""
 
     def begin(self, run_dir: Path, config: Mapping[str, Any]) -> None:
         """Raises UserError where W&B does not start."""
@@ -87,11 +87,10 @@ class WandB(Tracker):
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         def send(run: Any) -> None:
-            # By its name, since of two globs W&B takes either.
-            for name in sorted(values.keys() - self.names):
-                if name.startswith("val/"):
-                    run.define_metric(name, step_metric="step", summary="min,max,last")
-            self.names.update(values)
+            new = {name for name in values if name.startswith("val/")} - self.summarized
+            for name in sorted(new):  # by its name, since of two globs W&B takes either
+                run.define_metric(name, step_metric="step", summary="min,max,last")
+            self.summarized |= new
             run.log({"step": step, **values})
 
         self._tell(send)
