@@ -58,13 +58,12 @@ class Config:
             check(levels, f"--density {density}: is for pixels in [0, 1], and {self.experiment} has others")
             both = f"--loss {loss}: cannot be combined with --density {density}"
             check(loss == "mse", f"{both}, which is trained by likelihood; leave --loss at mse")
-
         if isinstance(self.model, MovingMemory) and (canvas := self.model.canvas):
-            task = self.task
-            panned = isinstance(task, Sprites) and task.view > 0 and task.told
-            check(panned, f"--canvas {canvas}: is for a window that tells its motion; --view 16 opens one")
-            size = getattr(task, "size", canvas)
-            check(canvas == size, f"--canvas {canvas}: must be the torus' own side; --canvas {size}")
+            task, own = self.task, f"--canvas {canvas}: must be the torus' own side"
+            if not (isinstance(task, Sprites) and task.view and task.told):
+                way_out = "--view 16 opens one"
+                raise OptionError(f"--canvas {canvas}: is for a window that tells its motion; {way_out}")
+            check(canvas == task.size, f"{own}; --canvas {task.size}")
 
     @property
     def members(self) -> tuple[int, ...]:

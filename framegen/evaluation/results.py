@@ -182,8 +182,10 @@ class Results(Finite):
     @property
     def by_validation(self) -> tuple[Member, ...]:
         """The members from the best to the worst on the validation clips."""
-        known = {m.seed: float("inf") if m.validation_mse is None else m.validation_mse for m in self.members}
-        return tuple(sorted(self.members, key=lambda member: known[member.seed]))
+        worst = float("inf")
+        return tuple(
+            sorted(self.members, key=lambda m: worst if m.validation_mse is None else m.validation_mse)
+        )
 
     @property
     def median(self) -> Member:
