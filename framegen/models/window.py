@@ -23,7 +23,7 @@ def laid(frames: Tensor, place: Tensor, sides: tuple[int, int], empty: float) ->
     return torus.scatter(2, pixels, frames.flatten(2)).unflatten(2, sides)
 
 
-def seen(torus: Tensor, place: Tensor, sides: tuple[int, int]) -> Tensor:
+def shown(torus: Tensor, place: Tensor, sides: tuple[int, int]) -> Tensor:
     """The inverse of `laid`: what a window with these sides shows of a torus (N, C, H, W), (N, C, h, w)."""
     pixels = _pixels(place, sides, torus.shape[2:])[:, None].expand(-1, torus.shape[1], -1)
     return torus.flatten(2).gather(2, pixels).unflatten(2, sides)

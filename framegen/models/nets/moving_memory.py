@@ -13,7 +13,7 @@ from framegen.models.mixture import Mixture
 from framegen.models.nets.answers import begin_at_zero, to_range
 from framegen.models.nets.density import ConvDensity, Net
 from framegen.models.predictor import State
-from framegen.models.window import laid, seen, told_motion
+from framegen.models.window import laid, shown, told_motion
 
 SCALE = 5
 """Numbers that the net learns as they are, without a layer, are stored as a part of this, so that a step of
@@ -103,7 +103,7 @@ class MovingMemoryNet(Net):
         expected = expected.flatten(0, 1)
         if self.told:
             lie = window[:, 1:].repeat_interleave(self.groups, 0).flatten(0, 1)
-            expected = seen(expected, lie, (frames.shape[3], frames.shape[4]))
+            expected = shown(expected, lie, (frames.shape[3], frames.shape[4]))
         held, trust = expected.split([self.size, 1], 1)
         hidden = self.write(torch.cat([held, trust / (1 + trust), flat], 1))
         made = to_range(open_ * held[:, : self.channels] + self.frame(hidden))
