@@ -15,10 +15,13 @@ from .config.models import MLP as MLP
 from .config.models import ConvRecurrent as ConvRecurrent
 from .config.models import Model as Model
 from .config.models import MotionFilter as MotionFilter
+from .config.models import MovingMemory as MovingMemory
 from .config.models import Recurrent as Recurrent
+from .config.tasks import Drift as Drift
 from .config.tasks import MovingMNIST as MovingMNIST
 from .config.tasks import Orbit as Orbit
 from .config.tasks import Sine as Sine
+from .config.tasks import Sprites as Sprites
 from .config.tasks import Task as Task
 from .config.training import Training as Training
 from .data.clips import Data as Data
