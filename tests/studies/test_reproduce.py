@@ -33,6 +33,7 @@ from framegen.runs.run import load
 from framegen.studies import pool
 from framegen.studies.claims import CLAIMS, generation, newton, parallel, running_on
 from framegen.studies.claims.learning import _dead_units
+from framegen.studies.claims.permanence import NETS
 from framegen.studies.claims.rules import share
 from framegen.studies.claims.runs import Finding, Runs, over_optimum, planned_runs
 from framegen.studies.reproduce import reproduce, write_report
@@ -140,7 +141,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Runs, dict[int, Find
         without, None, "disabled", folder / "runs", folder / "data", show=False, draw=False
     )
     shared = Runs(folder, planned_runs(2))
-    kinds = {name: hidden for name in shared.planned if name.startswith("bar-")}
+    kinds = dict.fromkeys(NETS.values(), hidden)
     kinds |= {"sine-lag": sine, "sine-next": sine, "mingru": mingru, "bits": sure, "bits-gru": sure}
     for name in shared.planned:
         (folder / name).symlink_to(kinds.get(name, video).folder)
@@ -183,9 +184,9 @@ def test_what_a_claim_says_is_what_its_runs_found(made: tuple[Runs, dict[int, Fi
     assert by_number[6].values["parallel/mingru_difference"] < 1e-5
     median = sum(ratios) / 2
     assert by_number[9].sentence.count(f"{median:.2f} at {skill.mean:.3f}") == len(running_on.TRIED)
-    behind = shared.results("bar-gru")
+    behind = shared.results("hidden-gru")
     memory = behind.spread["one_step"]["memory"]
-    assert by_number[11].values == {f"permanence/bar-{kind}": memory.mean for kind in ("gru", "mingru")}
+    assert by_number[11].values["permanence/hidden-gru"] == memory.mean
     assert f"{memory.mean:.2f} ± {memory.sd:.2f}, where" in by_number[11].sentence
     assert f"{behind.one_step['observer, 8 frames']['memory']:.2f} of 8 frames" in by_number[11].sentence
     assert by_number[11].verdict == "does not hold"  # its nets are here those without memory

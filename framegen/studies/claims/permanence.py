@@ -9,8 +9,8 @@ from framegen.report.figures.comparisons import memory_when_back
 from framegen.studies.claims.rules import doubt, graded, share
 from framegen.studies.claims.runs import Claim, Finding, Runs, skills_of, spread_text
 
-NETS = {"GRU, 128 units": "bar-gru", "minGRU, 2 layers": "bar-mingru"}
-"""By name, the runs; what a unit of the first one keeps depends on what all others kept."""
+NETS = {"memory that moves": "hidden-moving", "GRU, 128 units": "hidden-gru"}
+"""By name, the runs."""
 CAPTION = (
     "Memory skill in the frame in which a shape comes back, by how long it was out of sight; bands are "
     "standard errors. Who sees the last frames alone knows nothing of what was hidden for longer."
@@ -48,8 +48,9 @@ def _permanence(runs: Runs) -> Finding:
 PERMANENCE = Claim(
     "A world goes on where it is hidden",
     "This one is ours, not the article's. A shape moves behind a bar that hides it completely, and comes "
-    "back after some frames. Whoever sees one frame cannot expect it. A recurrent net can, if its memory "
-    "goes on moving while nothing is seen. Memory skill is how much of what can be known of the frame of its "
+    "back after 2, 3 or 5 frames, as its speed was. Whoever sees one frame cannot expect it. A recurrent net "
+    "can, if its memory goes on moving while nothing is seen: the first kind moves it for each velocity, the "
+    "second has to learn that. Memory skill is how much of what can be known of the frame of its "
     "return the net knows: 0 is the exact observer of one frame, 1 the optimum, which does not know "
     "everything either, since a shape may turn while it is hidden. The claim holds if most nets of the first "
     f"kind have more than {KNOWN:g}, in part if most have more than {SOME:g}.",

@@ -105,12 +105,13 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
 
     Args:
         seeds: nets a run, at least 2; with density at most 8, whose measuring takes long, CNNs at most 4.
-            Those of 128 units and more have 1, behind the bar 2.
+            Those of 128 units and more have 1, behind the bar 2, which trains for minutes.
         options: values that every run takes in place of its own.
     """
     eight = min(seeds, 8)
     speeds = {"period": 40, "speeds": tuple(range(1, 9))}
     large = {"size": 8, "epochs": 20}
+    behind = {"size": 12, "bar": 8, "reach": 2}
     brief = {"num_clips": 20_000, "epochs": 30}  # a fifth of its training
     runs = {
         "video": Planned("video", seeds),
@@ -133,8 +134,8 @@ def planned_runs(seeds: int, options: Mapping[str, Any] | None = None) -> dict[s
         "large-mlp": Planned("video-mlp", seeds, large),
         "large-gru": Planned("video-gru", seeds, large),
         "large-cnn": Planned("video-cnn", min(seeds, 4)),
-        "bar-gru": Planned("sprites-small", min(seeds, 2)),
-        "bar-mingru": Planned("sprites-small", min(seeds, 2), {"cell": "mingru", "num_layers": 2}),
+        "hidden-moving": Planned("sprites-hidden", min(seeds, 2), {**behind, "max_speed": 2, "epochs": 4}),
+        "hidden-gru": Planned("sprites-small", min(seeds, 2), {**behind, "num_frames": 40, "turning": 0.03}),
         **{f"hidden-{size}": Planned("video", seeds, {"hidden_size": size}) for size in HIDDEN_SIZES},
         "bits": Planned("video", eight, {"density": 4}),
         "bits-gru": Planned("video-gru", eight, {"density": 4}),
