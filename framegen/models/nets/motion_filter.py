@@ -35,6 +35,8 @@ GAIN = 2.0
 """The untrained filter's gain before the sigmoid: it trusts its measurements."""
 AVERAGED = 0.2
 """The part that a new frame has in the running mean."""
+SHARPENED = 10
+"""Own frames up to which a picture may be sharpened; after as many again it is no more."""
 WINDOW = 5
 """Pixels over which errors are averaged."""
 KEPT = 0.8
@@ -50,6 +52,8 @@ class Filtered(NamedTuple):
     """The last frame that was seen."""
     change: Change
     """What becomes of it."""
+    alone: Tensor
+    """(B,): how many frames have been predicted since then and taken for true."""
     average: Tensor
     """The running mean of the frames seen."""
     frame: Tensor
@@ -85,7 +89,8 @@ class MotionFilterNet(Net, Forecaster):
 
     All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it takes its
     predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
-    make itself, along each pixel's way since then: they stay as sharp as the net says, to any length.
+    make itself, along each pixel's way since then: they stay as sharp as the net says, to any length. Only
+    ten frames on may be sharper than that one; twenty on none is.
 
     The predicted change is scaled by how much of the recent ones came true, by least squares; the rest is a
     copy (a combination of two forecasts, as in Bates and Granger, 1969). Closed-loop this fades. Where an
@@ -111,7 +116,7 @@ class MotionFilterNet(Net, Forecaster):
             still = frames.new_zeros(len(frames), 2, *frames.shape[3:])
             pictures = first, first, first, first, first, first
             none = Change(still, still, still, still)  # only its way is asked for
-            state = Filtered(first, none, *pictures, still, found, begin(first), None)
+            state = Filtered(first, none, found[:, 0], *pictures, still, found, begin(first), None)
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, state)
@@ -124,6 +129,7 @@ class MotionFilterNet(Net, Forecaster):
         own = unseen[:, None, None, None]
         frame = torch.where(own, state.predicted, frame)
         seen, way = torch.where(own, state.seen, frame), torch.where(own, state.change.way, 0)
+        alone = torch.where(unseen, state.alone + 1, 0)
         average = torch.where(own, state.average, torch.lerp(state.average, frame, AVERAGED))
         came_true = torch.where(unseen[:, None], 0, _came_true(frame, state.frame, state.moved))
         came_true = KEPT * state.came_true + came_true
@@ -138,26 +144,13 @@ class MotionFilterNet(Net, Forecaster):
         flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
         remembered = torch.where(own, state.best, frame).detach()
         earlier, following, lag = recall(state.earlier, remembered, state.trusted, unseen)
-        change = Change(flow + warp(way, flow), shares, part, lag)
+        change = Change(flow + warp(way, flow), _faded(shares, alone), part, lag)
         moved, trusted = apply(seen, average, change)
         best = torch.where(lag[:, None, None, None] > 0, following, trusted)
         made = self.say(best[:, None], mixed[:, None])
         predicted = mean_of(made)[:, 0]
-        known = (
-            seen,
-            change,
-            average,
-            frame,
-            predicted,
-            best,
-            trusted,
-            moved,
-            belief,
-            came_true,
-            earlier,
-            memory,
-        )
-        return made, Filtered(*known)
+        pictures = average, frame, predicted, best, trusted, moved
+        return made, Filtered(seen, change, alone, *pictures, belief, came_true, earlier, memory)
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, is_seen: Tensor, state: Filtered) -> Tensor:
@@ -168,6 +161,15 @@ class MotionFilterNet(Net, Forecaster):
             measured = optical_flow(frame[is_seen], state.frame[is_seen], (0.0, 1.0))
             innovation[is_seen] = measured - state.belief[is_seen]
         return innovation * error / (error + NOTICED)
+
+
+def _faded(shares: Tensor, alone: Tensor) -> Tensor:
+    """The same (B, 3, H, W), and after many own frames such that no picture gets sharper: none negative, and
+    together at most 1. Training sees few own frames, and so would not keep what is sharpened from growing."""
+    blurring = shares.clamp(min=0)
+    blurring = blurring / blurring.sum(1, keepdim=True).clamp(min=1)
+    kept = (2 - (alone + 1) / SHARPENED).clamp(0, 1)
+    return blurring.lerp(shares, kept[:, None, None, None])
 
 
 @torch.no_grad()
