@@ -29,10 +29,11 @@ from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents, numbered
 from framegen.machine.plugins import command
-from framegen.machine.progress import answer, count_of, counted, say
+from framegen.machine.progress import answer, count_of, say
 from framegen.models.nets.recall import MEMORY, repeats
 from framegen.models.rollout import continuation, generate
 from framegen.report.continuation import Continuation, write_generated
+from framegen.report.own_size import Place, write_continued
 from framegen.report.tables import Screen, print_results
 from framegen.report.writers import ANIMATIONS
 from framegen.runs.run import Run
@@ -47,7 +48,7 @@ class Continued:
 
     run: Run
     continued: Path
-    """The generated frames alone."""
+    """The generated frames alone, at the film's own size."""
     compared: Path
     """Truth and generation, on the last part that training never saw."""
     part: str
@@ -116,10 +117,11 @@ def continue_films(
     force: bool = False,
     **options: Unpack[TrainOnKeywords],
 ) -> Continued:
-    """Train on films and write how the first of them goes on: NAME-continued.mp4, frames alone, and
-    NAME-compare.mp4, truth and generation on the last part that training never saw.
+    """Train on films and write how the first of them goes on: NAME-continued.mp4, frames alone at its own
+    size, and NAME-compare.mp4, truth and generation on the last part that training never saw, at the model's.
 
     Args:
+        size: the longer side at which motion is found, pixels.
         out: the first file; its name gives the second's. None: after the film's name, in the current
             folder, numbered where such files are there.
         start: see `continue_film`; a text such as 0:12 or 1:02:03 too.
@@ -147,12 +149,10 @@ def continue_films(
     prompt, rate, loops = _prompt(run, film, start, last)
     say(_seen(film, prompt, rate, loops, start), show)
     frames = max(1, round(seconds * rate))
-    made = counted(continuation(run.model, prompt, frames), frames, "generating")
-    continued = Continuation(prompt, made, frames, run.config.task.value_range)
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
     written = wanted if force else _free(itertools.chain([wanted], pairs))
-    write_generated(written[0], continued, rate, clean=True, exclusive=not force)
+    write_continued(written[0], run, prompt, frames, Place(film, rate, start), exclusive=not force)
     write_generated(written[1], shown, shot_fps, exclusive=not force)
     if written != wanted:  # somebody took a name during the training
         said = f"{' or '.join(map(str, wanted))} is there by now, and stays"

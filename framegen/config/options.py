@@ -45,7 +45,8 @@ class _OfRun(_Runs):
 @dataclass(frozen=True, kw_only=True)
 class _Films:
     size: int = 64
-    """Longer side of imported films in pixels, a multiple of 4; the other keeps the first's aspect ratio."""
+    """Longer side of imported films in pixels, a multiple of 4; the other keeps the first's aspect ratio.
+    `continue` finds motion at this size, and writes frames of the film's own."""
     channels: Literal[1, 3] = 3
     """Channels of imported films: 1 is grey, 3 is colour."""
     fps: float | None = None
@@ -108,8 +109,8 @@ class Search(_Experiment):
 @dataclass(frozen=True, kw_only=True)
 class Continue(_Tracked, _Data, _Films):
     """Let a film go on: import it, train on it for some minutes, and generate from its end. Writes
-    NAME-continued.mp4, the frames alone, and NAME-compare.mp4, beside the truth on a part that training
-    never saw. The same command again trains no more."""
+    NAME-continued.mp4, the frames alone at its own size, and NAME-compare.mp4, beside the truth on a part
+    that training never saw. The same command again trains no more."""
 
     films: Films
     """Films, or folders of them; the first one is continued."""

@@ -224,7 +224,8 @@ def test_the_command_writes_clean_frames_and_a_comparison(
     assert code == 0, err
     assert asked["options"] == (2.0, 32, 3)
     assert asked["seed"] == 3
-    assert len(list(read_frames(out, None))) == 12
+    shapes = [frame.shape for frame in read_frames(out, None)]
+    assert shapes == [(36, 48, 3)] * 12  # the film's own, where the model's is 24 x 32
     assert len(list(read_frames(tmp_path / "on-compare.mp4", None))) == 16  # 4 of the prompt, 12 more
     assert "psnr" in said
     assert f"{tmp_path / 'on-compare.mp4'} (my holiday.mp4 from 0:06.7 on)" in said

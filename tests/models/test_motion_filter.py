@@ -78,8 +78,8 @@ def test_its_own_frames_tell_it_nothing_new() -> None:
     made, state = model(clips)
     _, after = model(model.feedback(made[:, -1:]), state)
     assert torch.equal(after[0], state[0])  # the last frame that it did not make
-    assert torch.equal(after[2], state[2])  # the running mean
-    assert torch.equal(after[8], state[8])  # the belief
+    assert torch.equal(after[3], state[3])  # the running mean
+    assert torch.equal(after[9], state[9])  # the belief
 
 
 @torch.inference_mode()
@@ -116,7 +116,7 @@ def test_what_did_not_come_true_lately_is_said_no_more(trained: Predictor) -> No
         came = KEPT * (came - TRUSTED) + (change * (frame - before)).mean().item() + TRUSTED
         said = KEPT * (said - TRUSTED) + (change * change).mean().item() + TRUSTED
         made, state = trained(frame[:, None], state)
-        whole = state[7]
+        whole = state[8]
         part = min(1.0, max(0.0, came / said))
         torch.testing.assert_close(made[:, 0], frame + part * (whole - frame), atol=1e-5, rtol=0)
         errors.append([(each - film[:, t + 1]).square().mean() for each in (made[:, 0], whole, frame)])
@@ -133,6 +133,37 @@ def test_a_thousand_frames_stay_bounded_and_as_sharp(trained: Predictor) -> None
     assert last.min() >= 0
     assert last.max() <= 1
     assert last[:, 1].std() > 0.5 * last[:, 0].std() > 0
+
+
+def _sharpening(*shares: float) -> Predictor:
+    """A net that moves each frame on and, where shares are negative, sharpens it."""
+    model = build(MotionFilter(4), SHAPE, 0)
+    assert isinstance(model, MotionFilterNet)
+    with torch.no_grad():
+        model.head.get_parameter("bias")[:] = torch.tensor([0, 1, 0, 0, *shares])
+    return model
+
+
+@torch.inference_mode()
+def test_no_picture_is_sharpened_for_long() -> None:
+    film = _panning(10)
+    made = generate(_sharpening(-0.8, -0.4, 0), film, 60)
+    *contrasts, true = (
+        (frame[..., 1:] - frame[..., :-1]).abs().mean().item() for frame in (*made[0], film[0, 9])
+    )
+    assert contrasts[0] > 1.05 * true
+    assert max(contrasts[19:]) < 1.03 * true
+
+
+@pytest.mark.parametrize(("number", "part"), [(1, 1.0), (10, 1.0), (15, 0.5), (20, 0.0), (40, 0.0)])
+@torch.inference_mode()
+def test_negative_shares_fade_with_the_frames_that_it_made_itself(number: int, part: float) -> None:
+    model, film = _sharpening(-0.8, -0.4, 0.2), _panning(40)
+    _, state = model.run_on(film[:, :10], None, 9 + number)
+    expected = torch.tensor([-0.8 * part, -0.4 * part, 0.2])
+    torch.testing.assert_close(state.change.shares[0, :, 0, 0], expected)
+    _, state = model(film[:, 31:32], state)  # a true frame
+    torch.testing.assert_close(state.change.shares[0, :, 0, 0], torch.tensor([-0.8, -0.4, 0.2]))
 
 
 def test_frames_that_are_too_small_for_a_flow_are_named() -> None:

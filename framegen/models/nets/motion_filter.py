@@ -16,7 +16,8 @@ from framegen.config.checks import check
 from framegen.config.models import MotionFilter
 from framegen.models.mixture import Mixture, join, mean_of
 from framegen.models.motion import optical_flow, warp
-from framegen.models.nets.answers import begin_at_zero, to_range
+from framegen.models.nets.answers import begin_at_zero
+from framegen.models.nets.change import Change, apply, mean_over
 from framegen.models.nets.conv_layers import MinConvGRU
 from framegen.models.nets.density import ConvDensity, Net
 from framegen.models.nets.recall import Recall, begin, recall
@@ -32,10 +33,10 @@ NOTICED = 0.003
 """Mean error of a prediction at which half of a correction is made."""
 GAIN = 2.0
 """The untrained filter's gain before the sigmoid: it trusts its measurements."""
-BLURS = 3, 7
-"""Pixels over which predictions are blurred."""
 AVERAGED = 0.2
 """The part that a new frame has in the running mean."""
+SHARPENED = 10
+"""Own frames up to which a picture may be sharpened; after as many again it is no more."""
 WINDOW = 5
 """Pixels over which errors are averaged."""
 KEPT = 0.8
@@ -49,8 +50,10 @@ class Filtered(NamedTuple):
 
     seen: Tensor
     """The last frame that was seen."""
-    way: Tensor
-    """How far each pixel has moved since then."""
+    change: Change
+    """What becomes of it."""
+    alone: Tensor
+    """(B,): how many frames have been predicted since then and taken for true."""
     average: Tensor
     """The running mean of the frames seen."""
     frame: Tensor
@@ -86,7 +89,8 @@ class MotionFilterNet(Net, Forecaster):
 
     All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it takes its
     predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
-    make itself, along each pixel's way since then: they stay as sharp as the net says, to any length.
+    make itself, along each pixel's way since then: they stay as sharp as the net says, to any length. Only
+    ten frames on may be sharper than that one; twenty on none is.
 
     The predicted change is scaled by how much of the recent ones came true, by least squares; the rest is a
     copy (a combination of two forecasts, as in Bates and Granger, 1969). Closed-loop this fades. Where an
@@ -111,7 +115,8 @@ class MotionFilterNet(Net, Forecaster):
             first, found = frames[:, 0], frames.new_zeros(len(frames), 2)
             still = frames.new_zeros(len(frames), 2, *frames.shape[3:])
             pictures = first, first, first, first, first, first
-            state = Filtered(first, still, *pictures, still, found, begin(first), None)
+            none = Change(still, still, still, still)  # only its way is asked for
+            state = Filtered(first, none, found[:, 0], *pictures, still, found, begin(first), None)
         parts = []
         for frame in frames.unbind(1):
             made, state = self._step(frame, state)
@@ -123,7 +128,8 @@ class MotionFilterNet(Net, Forecaster):
         unseen = frame.isnan().flatten(1).any(1)  # (B,)
         own = unseen[:, None, None, None]
         frame = torch.where(own, state.predicted, frame)
-        seen, way = torch.where(own, state.seen, frame), torch.where(own, state.way, 0)
+        seen, way = torch.where(own, state.seen, frame), torch.where(own, state.change.way, 0)
+        alone = torch.where(unseen, state.alone + 1, 0)
         average = torch.where(own, state.average, torch.lerp(state.average, frame, AVERAGED))
         came_true = torch.where(unseen[:, None], 0, _came_true(frame, state.frame, state.moved))
         came_true = KEPT * state.came_true + came_true
@@ -133,32 +139,37 @@ class MotionFilterNet(Net, Forecaster):
         features = torch.cat([innovation, state.belief, *_features(frame, state)], 1)
         hidden, memory = self.memory(features[None], state.memory)
         mixed = self.mix(hidden[0].relu()).relu() + hidden[0]
-        gain, share, own_flow, *blurs = self.head(mixed).to(frame.dtype).split([1, 1, 2, 1, 1, 1], 1)
+        gain, share, own_flow, shares = self.head(mixed).to(frame.dtype).split([1, 1, 2, 3], 1)
         belief = (state.belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
         flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
-        way = flow + warp(way, flow)
-        sharp = warp(seen, way, mirror=True)
-        softer = (*(_mean(sharp, window) for window in BLURS), average)
-        blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
         remembered = torch.where(own, state.best, frame).detach()
-        earlier, following, repeats = recall(state.earlier, remembered, state.trusted, unseen)
-        moved = to_range(blurred)
-        trusted = torch.lerp(seen, moved, part)
-        best = torch.where(repeats[:, None, None, None], following, trusted)
+        earlier, following, lag = recall(state.earlier, remembered, state.trusted, unseen)
+        change = Change(flow + warp(way, flow), _faded(shares, alone), part, lag)
+        moved, trusted = apply(seen, average, change)
+        best = torch.where(lag[:, None, None, None] > 0, following, trusted)
         made = self.say(best[:, None], mixed[:, None])
         predicted = mean_of(made)[:, 0]
-        known = seen, way, average, frame, predicted, best, trusted, moved, belief, came_true, earlier, memory
-        return made, Filtered(*known)
+        pictures = average, frame, predicted, best, trusted, moved
+        return made, Filtered(seen, change, alone, *pictures, belief, came_true, earlier, memory)
 
     @torch.no_grad()
     def _innovation(self, frame: Tensor, is_seen: Tensor, state: Filtered) -> Tensor:
         """Measured less believed motion, (B, 2, H, W), where the last prediction was wrong."""
-        error = _mean((frame - state.predicted).abs().mean(1, keepdim=True), WINDOW)
+        error = mean_over((frame - state.predicted).abs().mean(1, keepdim=True), WINDOW)
         innovation = torch.zeros_like(state.belief)
         if is_seen.any():
             measured = optical_flow(frame[is_seen], state.frame[is_seen], (0.0, 1.0))
             innovation[is_seen] = measured - state.belief[is_seen]
         return innovation * error / (error + NOTICED)
+
+
+def _faded(shares: Tensor, alone: Tensor) -> Tensor:
+    """The same (B, 3, H, W), and after many own frames such that no picture gets sharper: none negative, and
+    together at most 1. Training sees few own frames, and so would not keep what is sharpened from growing."""
+    blurring = shares.clamp(min=0)
+    blurring = blurring / blurring.sum(1, keepdim=True).clamp(min=1)
+    kept = (2 - (alone + 1) / SHARPENED).clamp(0, 1)
+    return blurring.lerp(shares, kept[:, None, None, None])
 
 
 @torch.no_grad()
@@ -176,9 +187,4 @@ def _features(frame: Tensor, state: Filtered) -> list[Tensor]:
     grey = functional.pad(frame.mean(1, keepdim=True), (1, 1, 1, 1), mode="replicate")
     across = (grey[:, :, 1:-1, 2:] - grey[:, :, 1:-1, :-2]).abs()
     down = (grey[:, :, 2:, 1:-1] - grey[:, :, :-2, 1:-1]).abs()
-    return [5 * each for each in (_mean(wrong, WINDOW), _mean(moved, WINDOW), wrong, across, down)]
-
-
-def _mean(pictures: Tensor, window: int) -> Tensor:
-    """Over a square around each pixel, as far as it lies within the picture."""
-    return functional.avg_pool2d(pictures, window, 1, window // 2, count_include_pad=False)
+    return [5 * each for each in (mean_over(wrong, WINDOW), mean_over(moved, WINDOW), wrong, across, down)]

@@ -53,8 +53,8 @@ def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Re
         own: (B,) bool: the frame was generated, and says nothing of how good a prediction is.
 
     Returns:
-        The memory; the next frame (B, C, H, W) by the best lag; and (B,) bool, whether that lag is trusted,
-        its errors being clearly below the other predictor's. Elsewhere the next frame is this one.
+        The memory; the next frame (B, C, H, W) by the best lag; and that lag (B,), 0 where it is not trusted,
+        its errors not being clearly below the other predictor's. There the next frame is this one.
     """
     now, errors = _small(frame), memory.errors
     if not own.all():
@@ -65,19 +65,19 @@ def recall(memory: Recall, frame: Tensor, said: Tensor, own: Tensor) -> tuple[Re
         errors = torch.where(own[:, None], errors, errors.lerp(new, AVERAGED))
     frames = (*memory.frames[1:], frame)
     smallest, best = errors[:, 1:].min(1)
-    found, following = smallest < CLEARLY * errors[:, 0], frame
-    if found.any():
-        following = torch.stack([frames[-1 - lag][clip] for clip, lag in enumerate(best.tolist())])
-    return Recall(frames, torch.cat([memory.small[:, 1:], now[:, None]], 1), errors), following, found
+    lag, following = torch.where(smallest < CLEARLY * errors[:, 0], best + 1, 0), frame
+    if lag.any():
+        following = torch.stack([frames[min(-each, -1)][clip] for clip, each in enumerate(lag.tolist())])
+    return Recall(frames, torch.cat([memory.small[:, 1:], now[:, None]], 1), errors), following, lag
 
 
 def repeats(frames: Tensor) -> bool:
     """Whether at its end earlier frames of a film (T, C, H, W) say clearly more of the next than its last."""
-    memory, said, found = begin(frames[:1]), frames[:1], torch.tensor([False])
+    memory, said, lag = begin(frames[:1]), frames[:1], torch.zeros(1)
     for frame in frames.split(1):
-        memory, _, found = recall(memory, frame, said, torch.zeros_like(found))
+        memory, _, lag = recall(memory, frame, said, torch.tensor([False]))
         said = frame
-    return bool(found)
+    return bool(lag)
 
 
 def _small(frames: Tensor) -> Tensor:
