@@ -31,6 +31,7 @@ from framegen.machine.files import make_parents, numbered
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of, say
 from framegen.models.nets.recall import MEMORY, repeats
+from framegen.models.predictor import Predictor
 from framegen.models.rollout import continuation, generate
 from framegen.report.continuation import Continuation, write_generated
 from framegen.report.own_size import Place, write_continued
@@ -71,8 +72,13 @@ def continue_film(
         last: frames before that which the model sees; see `framegen continue --help`.
     """
     check_range("last", last, 1, MAX_PROMPT_FRAMES, " frames to go on from")
-    prompt, rate, _ = _prompt(run, Path(film), start, last)
-    return generate(run.model, prompt, max(1, round(seconds * rate)))
+    prompt, rate, loops = _prompt(run, Path(film), start, last)
+    return generate(_forecaster(run, loops), prompt, max(1, round(seconds * rate)))
+
+
+def _forecaster(run: Run, loops: bool) -> Predictor:
+    """What goes on from a prompt; one that loops is repeated by the model, which remembers it."""
+    return run.model if loops else run.blend
 
 
 def _prompt(run: Run, film: Path, start: float | None, last: int | None) -> tuple[Tensor, float, bool]:
@@ -231,6 +237,6 @@ def _unseen(run: Run, num_frames: int) -> tuple[Continuation, float, str]:
     path, start = open_split(folder, manifest, "test"), torch.tensor([shot.row + shot.frames - length])
     clip = to_float(Windows(path, start, length, crop=task.crop).frames(slice(0, 1))[0])
     prompt, truth = clip[:context], clip[context:]
-    made = continuation(run.model, prompt, len(truth))
+    made = continuation(run.blend, prompt, len(truth))
     shown = Continuation(prompt, made, len(truth), task.value_range, truth, error=True)
     return shown, shot.fps, f"{shot.source} from {clock(shot.time + (shot.frames - length) / shot.fps)} on"

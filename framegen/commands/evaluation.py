@@ -16,6 +16,7 @@ from framegen.data.clips import Data
 from framegen.data.films.dataset import MANIFEST
 from framegen.data.films.sources import content_digest
 from framegen.data.loading import determine, load_data
+from framegen.evaluation.blending import BLEND, fit_blend
 from framegen.evaluation.metrics import summary
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import (
@@ -109,11 +110,13 @@ def draw(run: Named, runs_dir: Path | str = "runs") -> list[Path]:
 
 def measure(run: Run) -> tuple[Results, AllErrors]:
     """The results of a run's models and references on the test clips, and each clip's errors."""
-    engine = run.config.training.engine
+    engine, task, data, references = run.config.training.engine, run.config.task, run.data, run.references
     models = {seed: fused.compiled(model, engine) for seed, model in run.models.items()}
-    measured = models, run.config.task, run.data, run.references
-    errors = all_errors(*measured)
-    return measure_all(*measured, run.validation, errors), errors
+    fitted = fit_blend(run.model, run.config, data, references)
+    blend, weights = ({}, None) if fitted is None else ({BLEND: fitted[0]}, fitted[1])
+    errors = all_errors({**models, **blend}, task, data, references)
+    results = measure_all(models, task, data, {**blend, **references}, run.validation, errors)
+    return replace(results, blend=weights), errors
 
 
 def log_data(data: Data, tracker: Tracker) -> None:

@@ -114,6 +114,19 @@ def load(config: Film, data_dir: Path) -> Data:
     )
 
 
+def long_windows(config: Film, folder: Path, split: Split, most_frames: int, most: int) -> Tensor:
+    """Windows of a split that are as long as its longest shot allows, up to so many frames, and spread evenly
+    over it: (N, T, C, H, W) float32 in [0, 1], N at most `most`.
+
+    Args:
+        folder: the data set's.
+    """
+    manifest = read_manifest(folder)
+    length = min(most_frames, max(shot.frames for shot in manifest.of(split)))
+    windows = _windows(replace(config, num_frames=length), folder, manifest, split)
+    return to_float(windows.frames(evenly(len(windows.starts), most)))
+
+
 def longest_clip(config: Film, data_dir: Path) -> tuple[Split, int]:
     """The split whose longest shot is the shortest, and its frames: no clip of all splits can be longer."""
     manifest = read_manifest(find_dataset(config.dataset, data_dir))

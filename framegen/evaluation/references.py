@@ -24,7 +24,7 @@ from framegen.models.optima.texture_filter import TextureFilter
 from framegen.models.optima.window_filter import WindowFilter, WindowFloor
 from framegen.models.predictor import Forecaster, Predictor
 
-COPY_LAST, MEAN_FRAME, OPTIMUM = "copy last", "mean frame", "optimum"
+COPY_LAST, MEAN_FRAME, MOTION, OPTIMUM = "copy last", "mean frame", "motion", "optimum"
 OBSERVERS = {f"observer, {count_of(count, 'frame')}": count for count in (1, 2, 4, 8)}
 """By name, the number of frames that each has seen."""
 ONE_FRAME = next(iter(OBSERVERS))
@@ -99,7 +99,7 @@ def fit_references(task: Task, data: Data) -> dict[str, Predictor]:
         if count * pixels <= LINEAR_MAX_FEATURES
     }
     moving = task.next_frame and min(data.frame_shape[1:]) >= MOTION_MIN_SIDE
-    motion = {"motion": Motion(task.value_range)} if moving else {}
+    motion = {MOTION: Motion(task.value_range)} if moving else {}
     optimum = optimal_predictor(task, data)
     known: dict[str, Predictor] = {} if optimum is None else {OPTIMUM: optimum}
     if isinstance(optimum, Forecaster) and not isinstance(optimum, Floor):

@@ -106,6 +106,17 @@ class Kept(Finite):
 
 
 @dataclass(frozen=True)
+class Weights(Finite):
+    """How a blend weighs its experts."""
+
+    experts: list[str]
+    weights: list[list[float]]
+    """By horizon 1, 2, ..., by expert: at least 0, together 1."""
+    clips: int
+    """Windows of the validation part that they were fitted on."""
+
+
+@dataclass(frozen=True)
 class Session(Finite):
     """A part of a training: from which step on, and by what it was trained."""
 
@@ -171,6 +182,8 @@ class Results(Finite):
     """None where nothing is hidden."""
     calibration: Calibration | None = None
     """The median member's; None where it has no density head."""
+    blend: Weights | None = None
+    """Of films: how the median member and what else is known of a film's future are put together."""
     training: TrainingFacts | None = None
     """None where the run was measured before its training had ended."""
 

@@ -33,7 +33,7 @@ def validate_references(references: Mapping[str, Predictor], clips: Clips) -> di
 
 
 def all_errors(
-    models: Mapping[int, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
+    models: Mapping[Name, Predictor], task: Task, data: Data, references: Mapping[str, Predictor]
 ) -> AllErrors:
     """Each test clip's errors of every model and reference: "one_step" and, of next frames, "closed_loop"."""
     pictures = min(data.frame_shape[1:]) >= MIN_SIDE

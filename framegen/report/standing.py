@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from framegen.evaluation.blending import BLEND, MODEL
 from framegen.evaluation.metrics import AT_REST
 from framegen.evaluation.references import COPY_LAST
 from framegen.evaluation.results import Results
@@ -13,11 +14,12 @@ Errors = Mapping[str, Mapping[int, float]]
 
 
 def standing(errors: Errors) -> list[str]:
-    """To which references a model loses at any horizon, and by how much; where to none, which is as good, or
-    comes next. An error below AT_REST counts as that."""
+    """To which references a model, or a blend, loses at any horizon, and by how much; where to none, which is
+    as good, or comes next. An error below AT_REST counts as that."""
     model, *others = errors
+    one = f"the {BLEND}" if model == BLEND else MODEL
     told = [
-        f"At +{horizon} this model's error is no number."
+        f"At +{horizon} {one}'s error is no number."
         for horizon, mse in errors[model].items()
         if not math.isfinite(mse)
     ]
@@ -27,12 +29,12 @@ def standing(errors: Errors) -> list[str]:
     equal = {name: [h for h in horizons if gaps[name][h] == 0] for name in others}
     nearest = {n: [h for h in horizons if gaps[n][h] == max(gaps[m][h] for m in others)] for n in others}
     if any(worse.values()):
-        told.append(f"This model is worse than {_listed(worse, gaps, errors)}.")
+        told.append(f"{one.capitalize()} is worse than {_listed(worse, gaps, errors)}.")
     elif any(equal.values()):
-        told.append(f"No reference is better than this model; as good: {_listed(equal, {}, errors)}.")
+        told.append(f"No reference is better than {one}; as good: {_listed(equal, {}, errors)}.")
     elif horizons:
         told.append(
-            f"This model is better than every reference; next best: {_listed(nearest, gaps, errors)}."
+            f"{one.capitalize()} is better than every reference; next best: {_listed(nearest, gaps, errors)}."
         )
     if max(errors[COPY_LAST].values()) <= AT_REST:
         told.append("Nothing moves in these frames: copying has no error.")

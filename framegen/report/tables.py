@@ -9,11 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from framegen.evaluation.blending import BLEND, MODEL
 from framegen.evaluation.image_quality import PICTURES
 from framegen.evaluation.likelihood import COVERAGE
 from framegen.evaluation.references import MEAN_FRAME
-from framegen.evaluation.results import ClosedLoop, Results
+from framegen.evaluation.results import ClosedLoop, Results, Weights
 from framegen.machine.errors import printable
+from framegen.machine.progress import count_of
 from framegen.report.standing import kept_weights, standing
 from framegen.tables import FORMATS, WITH_ERROR, cell, overview, rows_of
 
@@ -78,17 +80,32 @@ def print_horizons(results: Results, console: Console) -> None:
     if (loop := results.closed_loop) is None:
         return
     horizons = [horizon for horizon in HORIZONS if horizon <= loop.horizon]
+    names = [BLEND] if results.blend else []
+    names += [name for name in loop.per_horizon if name not in names]
+    found = {MODEL if name == "model" else name: loop.per_horizon[name] for name in names}
     rows = {
-        "this model" if name == "model" else name: [
-            cell("psnr", {metric: curves[metric][h - 1] for metric in ("mse", "psnr")}) for h in horizons
-        ]
-        for name, curves in loop.per_horizon.items()
+        name: [cell("psnr", {metric: curves[metric][h - 1] for metric in ("mse", "psnr")}) for h in horizons]
+        for name, curves in found.items()
     }
     title = f"psnr, frames after a prompt of {loop.context}, test clips; higher is better"
     _print(console, title, [f"+{horizon}" for horizon in horizons], rows)
-    errors = {n: {h: _error(c["mse"][h - 1]) for h in horizons} for n, c in loop.per_horizon.items()}
+    errors = {n: {h: _error(c["mse"][h - 1]) for h in horizons} for n, c in found.items()}
     for sentence in standing(errors):
         console.print(sentence)
+    if results.blend is not None:
+        print_weights(results.blend, console)
+
+
+def print_weights(blend: Weights, console: Console) -> None:
+    """One line an expert of a blend: its weight at a few horizons, in percent."""
+    horizons = [horizon for horizon in (*HORIZONS, 25, 50) if horizon <= len(blend.weights)]
+    shares = [blend.weights[horizon - 1] for horizon in horizons]
+    rows = {
+        name: [f"{100 * share[place]:.0f} %" for share in shares] for place, name in enumerate(blend.experts)
+    }
+    windows = count_of(blend.clips, "window")
+    console.print(f"\nThe blend's weights, by frames ahead; fitted on {windows} of the validation part")
+    print_table(console, ["expert", *(f"+{horizon}" for horizon in horizons)], rows, "")
 
 
 def print_all_metrics(results: Results, console: Console) -> None:

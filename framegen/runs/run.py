@@ -8,6 +8,7 @@ from pathlib import Path
 from framegen.config.config import Config
 from framegen.data.clips import Data
 from framegen.data.loading import load_data
+from framegen.evaluation.blending import blend_of
 from framegen.evaluation.references import fit_references
 from framegen.evaluation.results import RESULTS, Results, read_results
 from framegen.evaluation.scores import validate_references
@@ -34,6 +35,15 @@ class Run:
     def model(self) -> Predictor:
         """The model that pictures and videos show: the only one, or the validation clips' median one."""
         return self.models[self.shown]
+
+    @cached_property
+    def blend(self) -> Predictor:
+        """What continues a film: the model, and what needs no training, weighed as results.json says; the
+        model alone where that says nothing."""
+        found = self.results.blend
+        if found is None:
+            return self.model
+        return blend_of(found, self.model, self.config, self.data, self.references)
 
     @cached_property
     def data(self) -> Data:

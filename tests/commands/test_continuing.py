@@ -17,9 +17,13 @@ import framegen
 from framegen.commands import continuing, training
 from framegen.config.config import Config
 from framegen.config.film import Film
+from framegen.data.clips import to_float
 from framegen.data.films.frames import read_frames
+from framegen.evaluation import blending
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.plugins import command
+from framegen.models.blend import Blend
+from framegen.models.rollout import generate
 from framegen.runs.folder import CONFIG
 from tests.data.films import encode, scene
 
@@ -111,6 +115,27 @@ def test_it_goes_on_from_the_films_end_or_from_any_time(film: Path, run: framege
     torch.testing.assert_close(prompts[0.25], whole[:3])
     with pytest.raises(OptionError, match="has no frames before that"):
         framegen.continue_film(run, film, start=0.0)
+
+
+def test_what_continues_a_film_is_the_blend_that_was_measured(film: Path, run: framegen.Run) -> None:
+    found, loop, frames = run.results.blend, run.results.closed_loop, run.data.test_frames
+    assert found is not None
+    assert loop is not None
+    assert frames is not None
+    assert isinstance(run.blend, Blend)
+    weights = torch.tensor(found.weights)
+    assert weights.shape == (19, 6)  # the validation shot has 23 frames, a prompt 4
+    assert weights.min() >= 0
+    torch.testing.assert_close(weights.sum(1), torch.ones(19))
+    clips = to_float(frames)
+    made = framegen.continue_film(run, film, seconds=0.5)
+    prompt, *_ = continuing._prompt(run, film, None, None)
+    torch.testing.assert_close(made, generate(run.blend, prompt, 6))
+    experts = blending.experts(run.model, run.config, run.data, run.references).values()
+    alone = torch.stack([generate(each, clips[:, :4], 4) for each in experts])
+    blended = torch.einsum("te,entchw->ntchw", weights[:4], alone)
+    mse = (blended - clips[:, 4:]).double().square().mean().item()
+    assert loop.predictors["blend"]["mse"] == pytest.approx(mse, rel=1e-5)
 
 
 def test_another_film_goes_on_at_the_rate_of_those_that_were_trained_on(
