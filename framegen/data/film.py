@@ -15,6 +15,8 @@ from framegen.data.films.dataset import MANIFEST, Manifest, find_dataset, frames
 from framegen.data.films.sources import content_digest
 from framegen.machine.errors import UserError
 
+LONG = 0.8
+"""Part of a shot that a long window has."""
 PLACES = 5
 """Where a crop may lie: in the middle and in each corner."""
 
@@ -115,14 +117,16 @@ def load(config: Film, data_dir: Path) -> Data:
 
 
 def long_windows(config: Film, folder: Path, split: Split, most_frames: int, most: int) -> Tensor:
-    """Windows of a split that are as long as its longest shot allows, up to so many frames, and spread evenly
-    over it: (N, T, C, H, W) float32 in [0, 1], N at most `most`.
+    """Windows of a split, spread evenly over its longest shots: (N, T, C, H, W) float32 in [0, 1], N at most
+    `most`. They have LONG of the longest shot's frames, so that there are several, and at most so many.
 
     Args:
         folder: the data set's.
     """
     manifest = read_manifest(folder)
-    length = min(most_frames, max(shot.frames for shot in manifest.of(split)))
+    length = min(
+        most_frames, max(config.context + 1, int(LONG * max(shot.frames for shot in manifest.of(split))))
+    )
     windows = _windows(replace(config, num_frames=length), folder, manifest, split)
     return to_float(windows.frames(evenly(len(windows.starts), most)))
 

@@ -25,6 +25,7 @@ from framegen.report.clip_films import continued_clip
 from framegen.report.continuation import FPS, write_generated
 from framegen.report.data_pictures import chosen_clips, moving, sheet
 from framegen.report.figures import calibration, curves, network, sine, style
+from framegen.report.figures.blend import shares
 from framegen.report.figures.comparisons import memory_when_back
 from framegen.report.figures.neuron import neuron
 from framegen.report.figures.trace import Trace
@@ -60,6 +61,9 @@ def draw_run(run: Run, results: Results, missing: bool = False) -> list[Path]:
         figures[folder / "world.png"] = lambda: hiding.world(run)
         if isinstance(run.model, MovingMemoryNet):
             figures[folder / "velocities.png"] = lambda: hiding.velocities(run)
+    if results.blend is not None:
+        weights = results.blend
+        figures[folder / "blend.png"] = lambda: shares(weights)
     if (sure := results.calibration) is not None:
         figures[folder / "calibration.png"] = lambda: calibration.coverage({"": sure})
     if isinstance(model := run.model, RecurrentNet):
