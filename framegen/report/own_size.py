@@ -18,9 +18,9 @@ from framegen.data.films.facts import probe
 from framegen.data.films.frames import read_frames, read_last
 from framegen.data.films.pictures import Array
 from framegen.machine.progress import counted
-from framegen.models.nets.change import Change, apply, enlarged
+from framegen.models.nets.change import Change, apply, coarsely, enlarged
 from framegen.models.nets.motion_filter import AVERAGED, MotionFilterNet
-from framegen.models.predictor import device_of, map_state
+from framegen.models.predictor import Predictor, device_of, map_state
 from framegen.models.rollout import continuation
 from framegen.report.continuation import Continuation, to_levels, write_generated
 from framegen.report.figures.strips import LARGEST
@@ -63,7 +63,8 @@ def write_continued(
     assert isinstance(task, Film)
     if isinstance(run.model, MotionFilterNet):
         most = LARGEST if out.suffix.lower() == ".gif" else None
-        made = itertools.islice(at_own_size(run.model, prompt, place, task.crop, most), num_frames)
+        known = run.model, None if run.blend is run.model else run.blend
+        made = itertools.islice(at_own_size(*known, prompt, place, task.crop, most), num_frames)
         pictures = (to_levels(frame, task.value_range) for frame in counted(made, num_frames, "generating"))
         write_animation(out, pictures, place.rate, len(prompt) + 1, exclusive)
     else:
@@ -74,11 +75,18 @@ def write_continued(
 
 @torch.inference_mode()
 def at_own_size(
-    model: MotionFilterNet, prompt: Tensor, place: Place, crop: int = 0, most: int | None = None
+    model: MotionFilterNet,
+    blend: Predictor | None,
+    prompt: Tensor,
+    place: Place,
+    crop: int = 0,
+    most: int | None = None,
 ) -> Iterator[Tensor]:
     """The frames (C, H, W) in [0, 1] that follow a prompt, without end; memory does not grow with them.
 
     Args:
+        blend: what is shown as far as it shows at the model's size; what is finer is by the model. None: all
+            is by the model, as it is where the film repeats itself.
         prompt: (T, C, h, w) in [0, 1], the film's frames before that place at the model's size: their middle
             part of its aspect ratio, scaled, and then `crop` pixels smaller.
         most: pixels of the longer side at most; None: as many as the film has.
@@ -95,8 +103,10 @@ def at_own_size(
         average = torch.lerp(average, seen, AVERAGED)
     height, width = seen.shape[2:]
     factor = min(height / (prompt.shape[2] + crop), width / (prompt.shape[3] + crop))
-    while True:
-        yield apply(seen, average, enlarged(change, factor, (height, width)), factor)[1][0]
+    blended = itertools.repeat(None) if blend is None else _run_on(blend, prompt)
+    for coarse in blended:
+        made = apply(seen, average, enlarged(change, factor, (height, width)), factor)[1]
+        yield (made if coarse is None else coarsely(made, coarse, factor))[0]
         change = next(changes)
 
 
@@ -107,6 +117,14 @@ def _changes(model: MotionFilterNet, prompt: Tensor) -> Iterator[Change]:
         made, state = model(frames, state)
         yield map_state(Tensor.cpu, state.change)
         frames = model.feedback(made[:, -1:])
+
+
+def _run_on(model: Predictor, prompt: Tensor) -> Iterator[Tensor]:
+    """The frames that follow a prompt (T, C, h, w), (1, C, h, w) each, without end."""
+    made, state = model(prompt[None].to(device_of(model)))
+    while True:
+        yield made[:, -1].cpu()
+        made, state = model(model.feedback(made[:, -1:]), state)
 
 
 def _tensor(frame: Array) -> Tensor:

@@ -1,5 +1,6 @@
 """A continuation at a film's own size: the model's own prediction, on more pixels."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from torch.nn import functional
 
 from framegen.config.models import MotionFilter
 from framegen.models import MotionFilterNet, build
-from framegen.models.nets.change import Change, enlarged, mean_over
+from framegen.models.baselines import MeanFrame
+from framegen.models.blend import Blend
+from framegen.models.nets.change import Change, coarsely, enlarged, mean_over
+from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 from framegen.report.own_size import Place, at_own_size
 from tests.data.films import scene
@@ -49,8 +53,10 @@ def _enlarged(frames: Tensor) -> Tensor:
     return functional.interpolate(frames, scale_factor=2, mode="bilinear")
 
 
-def _made(model: MotionFilterNet, prompt: Tensor, place: Place, count: int = COUNT) -> Tensor:
-    return torch.stack([frame for frame, _ in zip(at_own_size(model, prompt, place), range(count))])  # noqa: B905
+def _made(
+    model: MotionFilterNet, prompt: Tensor, place: Place, count: int = COUNT, blend: Predictor | None = None
+) -> Tensor:
+    return torch.stack([*itertools.islice(at_own_size(model, blend, prompt, place), count)])
 
 
 @pytest.mark.parametrize("start", [None, 0.7])
@@ -73,6 +79,22 @@ def test_a_picture_that_is_enlarged_goes_on_as_the_enlarged_prediction(
     made = _made(model, prompt, Place(tmp_path / "film", 10, None))
     copied = _enlarged(prompt[-1:])
     assert (made - expected).abs().mean() < 0.06 * (copied - expected).abs().mean()
+
+
+def test_a_blend_is_shown_as_far_as_it_shows_and_the_rest_is_the_films(
+    model: MotionFilterNet, tmp_path: Path
+) -> None:
+    prompt, grey = _film(12), MeanFrame(torch.full(SHAPE, 0.5))
+    blend = Blend({"model": model, "grey": grey}, torch.tensor([[0.7, 0.3]]))
+    shown = _pictures(tmp_path / "film", prompt)
+    made = _made(model, shown, Place(tmp_path / "film", 10, None), blend=blend)
+    torch.testing.assert_close(made, generate(blend, shown, COUNT), atol=1e-5, rtol=0)
+    large = _pictures(tmp_path / "large", _enlarged(prompt))
+    pattern = (torch.arange(64) % 2 - 0.5) / 10  # finer than the model's pixels
+    made = coarsely(large[-1:] * 0.8 + 0.1 + pattern, shown[-1:] * 0.5 + 0.25, 2)
+    small = functional.avg_pool2d(made, 2)
+    torch.testing.assert_close(small, shown[-1:] * 0.5 + 0.25, atol=0.03, rtol=0)
+    assert (made[..., 1::2] - made[..., ::2]).mean().item() == pytest.approx(0.1, rel=0.2)
 
 
 def test_a_loop_goes_on_with_the_films_own_frames(model: MotionFilterNet, tmp_path: Path) -> None:

@@ -52,6 +52,18 @@ def enlarged(change: Change, factor: float, size: tuple[int, int]) -> Change:
     return change._replace(way=factor * way, shares=shares)
 
 
+def coarsely(pictures: Tensor, coarse: Tensor, factor: float) -> Tensor:
+    """Pictures (B, C, H, W) in [0, 1] with another's (B, C, h, w) large forms in place of their own: what is
+    finer than its pixels stays."""
+    rows, columns = (
+        _spread(have, want, factor).to(pictures)
+        for have, want in zip(coarse.shape[2:], pictures.shape[2:], strict=True)
+    )
+    over_rows, over_columns = (each / each.sum(0) for each in (rows, columns))  # means around each pixel
+    apart = coarse - over_rows.T @ pictures @ over_columns
+    return to_range(pictures + rows @ apart @ columns.T)
+
+
 def _spread(have: int, want: int, factor: float) -> Tensor:
     """(want, have): how much each place of a map counts at each of a picture's."""
     places = (torch.arange(want) - (want - 1) / 2) / factor + (have - 1) / 2
