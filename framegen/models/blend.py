@@ -39,6 +39,11 @@ class Blend(Forecaster):
         self.experts = torch.nn.ModuleList(experts.values())
         self.register_buffer("weights", weights)
 
+    def weight(self, name: str, ahead: int) -> float:
+        """An expert's weight so many frames behind the next one; 0 of one that it does not have."""
+        row = self.weights[min(ahead, len(self.weights) - 1)]
+        return row[self.names.index(name)].item() if name in self.names else 0.0
+
     def forward(self, frames: Tensor, state: State = None) -> tuple[Tensor, State]:
         ahead = torch.full((len(frames),), -1, device=frames.device)
         states: Sequence[State] = [(frames[:, 0], None)] * len(self.names)

@@ -17,10 +17,12 @@ from framegen.data.clips import to_float
 from framegen.data.films.facts import probe
 from framegen.data.films.frames import read_frames, read_last
 from framegen.data.films.pictures import Array
+from framegen.evaluation.references import COPY_LAST, MEAN_FRAME
 from framegen.machine.progress import counted
+from framegen.models.blend import Blend
 from framegen.models.nets.change import Change, apply, coarsely, enlarged
 from framegen.models.nets.motion_filter import AVERAGED, MotionFilterNet
-from framegen.models.predictor import Predictor, device_of, map_state
+from framegen.models.predictor import device_of, map_state
 from framegen.models.rollout import continuation
 from framegen.report.continuation import Continuation, to_levels, write_generated
 from framegen.report.figures.strips import LARGEST
@@ -63,8 +65,8 @@ def write_continued(
     assert isinstance(task, Film)
     if isinstance(run.model, MotionFilterNet):
         most = LARGEST if out.suffix.lower() == ".gif" else None
-        known = run.model, None if run.blend is run.model else run.blend
-        made = itertools.islice(at_own_size(*known, prompt, place, task.crop, most), num_frames)
+        blend = run.blend if isinstance(run.blend, Blend) else None
+        made = itertools.islice(at_own_size(run.model, blend, prompt, place, task.crop, most), num_frames)
         pictures = (to_levels(frame, task.value_range) for frame in counted(made, num_frames, "generating"))
         write_animation(out, pictures, place.rate, len(prompt) + 1, exclusive)
     else:
@@ -76,7 +78,7 @@ def write_continued(
 @torch.inference_mode()
 def at_own_size(
     model: MotionFilterNet,
-    blend: Predictor | None,
+    blend: Blend | None,
     prompt: Tensor,
     place: Place,
     crop: int = 0,
@@ -85,8 +87,9 @@ def at_own_size(
     """The frames (C, H, W) in [0, 1] that follow a prompt, without end; memory does not grow with them.
 
     Args:
-        blend: what is shown as far as it shows at the model's size; what is finer is by the model. None: all
-            is by the model, as it is where the film repeats itself.
+        blend: what is shown at the model's size. What is finer is the last frame's where it copies, the last
+            frames' mean where it takes the mean frame, and all else by the model. None: all is by the model,
+            as it is where the film repeats itself.
         prompt: (T, C, h, w) in [0, 1], the film's frames before that place at the model's size: their middle
             part of its aspect ratio, scaled, and then `crop` pixels smaller.
         most: pixels of the longer side at most; None: as many as the film has.
@@ -98,15 +101,20 @@ def at_own_size(
     while lag:  # from the end, since a file may be one round of a loop that the model saw several times
         yield from (_tensor(frames[-back % len(frames)])[0] for back in range(lag, 0, -1))
     average = seen = _tensor(frames[0])
+    mean = torch.zeros_like(seen)
     for frame in frames:
         seen = _tensor(frame)
-        average = torch.lerp(average, seen, AVERAGED)
+        average, mean = torch.lerp(average, seen, AVERAGED), mean + seen / len(frames)
     height, width = seen.shape[2:]
     factor = min(height / (prompt.shape[2] + crop), width / (prompt.shape[3] + crop))
-    blended = itertools.repeat(None) if blend is None else _run_on(blend, prompt)
-    for coarse in blended:
+    blended = None if blend is None else _run_on(blend, prompt)
+    for ahead in itertools.count():
         made = apply(seen, average, enlarged(change, factor, (height, width)), factor)[1]
-        yield (made if coarse is None else coarsely(made, coarse, factor))[0]
+        if blend is not None and blended is not None:
+            copied, averaged = (blend.weight(name, ahead) for name in (COPY_LAST, MEAN_FRAME))
+            moved = 1 - copied - averaged
+            made = coarsely(moved * made + copied * seen + averaged * mean, next(blended), factor)
+        yield made[0]
         change = next(changes)
 
 
@@ -119,7 +127,7 @@ def _changes(model: MotionFilterNet, prompt: Tensor) -> Iterator[Change]:
         frames = model.feedback(made[:, -1:])
 
 
-def _run_on(model: Predictor, prompt: Tensor) -> Iterator[Tensor]:
+def _run_on(model: Blend, prompt: Tensor) -> Iterator[Tensor]:
     """The frames that follow a prompt (T, C, h, w), (1, C, h, w) each, without end."""
     made, state = model(prompt[None].to(device_of(model)))
     while True:

@@ -15,7 +15,6 @@ from framegen.models import MotionFilterNet, build
 from framegen.models.baselines import MeanFrame
 from framegen.models.blend import Blend
 from framegen.models.nets.change import Change, coarsely, enlarged, mean_over
-from framegen.models.predictor import Predictor
 from framegen.models.rollout import generate
 from framegen.report.own_size import Place, at_own_size
 from tests.data.films import scene
@@ -54,7 +53,7 @@ def _enlarged(frames: Tensor) -> Tensor:
 
 
 def _made(
-    model: MotionFilterNet, prompt: Tensor, place: Place, count: int = COUNT, blend: Predictor | None = None
+    model: MotionFilterNet, prompt: Tensor, place: Place, count: int = COUNT, blend: Blend | None = None
 ) -> Tensor:
     return torch.stack([*itertools.islice(at_own_size(model, blend, prompt, place), count)])
 
