@@ -28,6 +28,7 @@ from framegen.data.films.shots import shot_starts
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents, numbered
+from framegen.machine.interrupts import Interrupted
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of, counted, say
 from framegen.models.nets.recall import MEMORY, repeats
@@ -143,14 +144,21 @@ def continue_films(
     for path in wanted:
         for each in paths:
             check_output(path, each, force)
-    run = train_on(paths, minutes, size, channels, **options)
-    prompt, rate, loops = _prompt(run, film, start, last)
-    say(_seen(film, prompt, rate, loops, start), show)
-    frames = max(1, round(seconds * rate))
-    made = counted(continuation(run.model, prompt, frames), frames, "generating")
-    continued = Continuation(prompt, made, frames, run.config.task.value_range)
-    shown, shot_fps, part = _unseen(run, frames)
+    early = _Early(wanted[0], force)
+
+    def on_start(untrained: Run) -> None:
+        if isinstance(untrained.config.model, MotionFilter):  # others have learned nothing yet
+            early.write(*_goes_on(untrained, film, seconds, start, last), show)
+
+    try:
+        run = train_on(paths, minutes, size, channels, on_start=on_start, **options)
+    except (Exception, Interrupted):  # the same command shall find its name free
+        early.remove()
+        raise
+    continued, rate = _goes_on(run, film, seconds, start, last, show)
+    shown, shot_fps, part = _unseen(run, continued.num_frames)
     make_parents(wanted[0])
+    early.remove()
     written = wanted if force else _free(itertools.chain([wanted], pairs))
     write_generated(written[0], continued, rate, clean=True, exclusive=not force)
     write_generated(written[1], shown, shot_fps, exclusive=not force)
@@ -160,6 +168,41 @@ def continue_films(
             raise UserError(f"{said}; what was made here is {' and '.join(map(str, written))}")
         say(f"{said}: this one becomes {written[0]}", show)
     return Continued(run, *written, part)
+
+
+@dataclass
+class _Early:
+    """What stands at the first file's name while a training goes on."""
+
+    path: Path
+    force: bool
+    made: os.stat_result | None = None
+
+    def write(self, continued: Continuation, rate: float, show: bool) -> None:
+        """Write a film, unless somebody has taken the name, or a folder has it."""
+        if not self.path.suffix or (os.path.lexists(self.path) and not self.force):
+            return
+        make_parents(self.path)
+        write_generated(self.path, continued, rate, clean=True, exclusive=not self.force)
+        self.made = self.path.stat()
+        say(f"{self.path}: how it goes on, untrained; training may replace it, and Ctrl-C ends that", show)
+
+    def remove(self) -> None:
+        """Free the name, unless somebody else has it by now."""
+        now = self.path.stat() if self.made and self.path.exists() else None
+        if self.made and now and (now.st_ino, now.st_mtime_ns) == (self.made.st_ino, self.made.st_mtime_ns):
+            self.path.unlink()
+
+
+def _goes_on(
+    run: Run, film: Path, seconds: float, start: float | None, last: int | None, show: bool = False
+) -> tuple[Continuation, float]:
+    """How a film goes on, which is generated when it is written, and its rate."""
+    prompt, rate, loops = _prompt(run, film, start, last)
+    say(_seen(film, prompt, rate, loops, start), show)
+    frames = max(1, round(seconds * rate))
+    made = counted(continuation(run.model, prompt, frames), frames, "generating")
+    return Continuation(prompt, made, frames, run.config.task.value_range), rate
 
 
 def print_films(made: Continued, **_: Any) -> None:

@@ -19,6 +19,7 @@ from framegen.machine.device import peak_memory
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
+from framegen.machine.progress import count_of, say
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
@@ -85,11 +86,20 @@ class OngoingTraining:
             raise UserError(f"{self.folder}: {lost}; {saved}: {way_out}") from lost
 
     def stop_if_told(self, save: bool) -> None:
-        """Raise `Interrupted` where a signal has come, saved first where that is to be done."""
+        """Raise `Interrupted` where a signal has come, saved first where that is to be done; or end the
+        training here, where it says that it is enough."""
+        self.end_if_enough()
         if number := int(agree(self.interrupts.received or 0)):
             if save:
                 self.save()
             raise Interrupted(number, self.interrupts.advice)
+
+    def end_if_enough(self) -> None:
+        """Where a signal says that it is enough, the step taken last is the whole training's last."""
+        if self.interrupts.is_enough():
+            self.move(planned=self.place.step)
+            ends = f"the training ends after {count_of(self.place.step, 'step')}"
+            say(f"told to stop: {ends}; the best weights so far are measured and kept", True)
 
     def move(self, **changes: object) -> None:
         """Change where it stands."""

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import framegen
 from framegen.commands import continuing, training
@@ -21,6 +22,7 @@ from framegen.data.films.frames import read_frames
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.plugins import command
 from framegen.runs.folder import CONFIG
+from framegen.training.engine import TorchEngine
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -261,7 +263,9 @@ def test_a_name_that_is_taken_during_the_training_costs_nobody_a_film(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def train_on(*_: object, **__: object) -> object:
+    def train_on(*_: object, on_start: Callable[[object], object], **__: object) -> object:
+        on_start(run)
+        assert len(list(read_frames(Path("my holiday-continued.mp4"), None))) == 6
         Path(taken).write_bytes(MINE)
         Path("my holiday-2-compare.mp4").write_bytes(MINE)
         return run
@@ -276,6 +280,66 @@ def test_a_name_that_is_taken_during_the_training_costs_nobody_a_film(
     assert all(name in said and len(list(read_frames(Path(name), None))) >= 6 for name in made)
 
 
+def _interrupted(number: int, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """SIGINT in the step of this number; what stands at the result's name in each step."""
+    take, seen = TorchEngine.run, []
+
+    def run(engine: TorchEngine, order: Tensor, rates: Sequence[float]) -> tuple[Tensor, Tensor]:
+        seen.append(Path("my holiday-continued.mp4").read_bytes())
+        if len(seen) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take(engine, order, rates)
+
+    monkeypatch.setattr(TorchEngine, "run", run)
+    return seen
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_untrained_film_stands_until_one_signal_ends_the_training(
+    film: Path,
+    run: framegen.Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The second of four steps is the last; what is best by then is measured and written."""
+    monkeypatch.chdir(tmp_path)
+    seen = _interrupted(2, monkeypatch)
+    assert run.data.file is not None
+    options = {**QUICK, "epochs": 4, "data_dir": run.data.file.parents[1], "track": "disabled"}
+    made = framegen.continue_films(film, 0.5, None, 32, **options)
+    assert len(made.run.metrics().steps) == len(seen) == 2
+    said = capsys.readouterr().err
+    assert said.index("my holiday-continued.mp4: how it goes on, untrained") < said.index("training with")
+    assert "told to stop: the training ends after 2 steps; the best weights so far" in said
+    (untrained := tmp_path / "untrained.mp4").write_bytes(seen[0])
+    early, late = (np.stack(list(read_frames(path, None))) for path in (untrained, made.continued))
+    assert len(early) == len(late) == 6
+    kept = made.run.results.training.kept if made.run.results.training else None
+    assert kept is not None
+    assert np.array_equal(early, late) == (kept.epoch == 0)
+    assert made.compared.exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_second_signal_stops_and_the_same_command_goes_on(
+    film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _interrupted(1, monkeypatch)
+    assert run.data.file is not None
+    places: dict[str, Any] = {"data_dir": run.data.file.parents[1], "track": "disabled", "show": False}
+    options: dict[str, Any] = {**places, **QUICK, "epochs": 4, "out": Path("my holiday-continued.mp4")}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "measure", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(framegen.Interrupted, match="SIGINT; all is saved, and the same command"):
+            framegen.continue_films(film, 0.5, None, 32, **options)
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}  # the name is free again
+    made = framegen.continue_films(film, 0.5, None, 32, **options)
+    assert len(made.run.metrics().steps) == 1
+    assert made.continued == options["out"]
+
+
 @pytest.mark.parametrize(("out", "compared"), [("on.mp4", "on-compare.mp4"), ("on", "on-compare.mp4")])
 @pytest.mark.parametrize("force", [False, True])
 def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
@@ -288,7 +352,8 @@ def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def train_on(*_: object, **__: object) -> object:
+    def train_on(*_: object, on_start: Callable[[object], object], **__: object) -> object:
+        on_start(run)
         (tmp_path / compared).write_bytes(MINE)
         return run
 
