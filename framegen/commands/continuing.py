@@ -28,7 +28,6 @@ from framegen.data.films.shots import shot_starts
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.files import make_parents, numbered
-from framegen.machine.interrupts import Interrupted
 from framegen.machine.plugins import command
 from framegen.machine.progress import answer, count_of, counted, say
 from framegen.models.nets.recall import MEMORY, repeats
@@ -144,21 +143,13 @@ def continue_films(
     for path in wanted:
         for each in paths:
             check_output(path, each, force)
-    early = _Early(wanted[0], force)
-
-    def on_start(untrained: Run) -> None:
-        if isinstance(untrained.config.model, MotionFilter):  # others have learned nothing yet
-            early.write(*_goes_on(untrained, film, seconds, start, last), show)
-
-    try:
+    goes_on = film, seconds, start, last
+    with _Early(wanted[0], force) as early:
+        on_start = lambda untrained: early.write(untrained, goes_on, show)  # noqa: E731
         run = train_on(paths, minutes, size, channels, on_start=on_start, **options)
-    except (Exception, Interrupted):  # the same command shall find its name free
-        early.remove()
-        raise
-    continued, rate = _goes_on(run, film, seconds, start, last, show)
+    continued, rate = _goes_on(run, *goes_on, show)
     shown, shot_fps, part = _unseen(run, continued.num_frames)
     make_parents(wanted[0])
-    early.remove()
     written = wanted if force else _free(itertools.chain([wanted], pairs))
     write_generated(written[0], continued, rate, clean=True, exclusive=not force)
     write_generated(written[1], shown, shot_fps, exclusive=not force)
@@ -172,25 +163,31 @@ def continue_films(
 
 @dataclass
 class _Early:
-    """What stands at the first file's name while a training goes on."""
+    """What stands at the first file's name while a training goes on; then, or where that fails, the name is
+    free again, unless somebody else has it by now. Where nothing is saved yet to go on with, it stays."""
 
     path: Path
     force: bool
     made: os.stat_result | None = None
 
-    def write(self, continued: Continuation, rate: float, show: bool) -> None:
-        """Write a film, unless somebody has taken the name, or a folder has it."""
-        if not self.path.suffix or (os.path.lexists(self.path) and not self.force):
+    def __enter__(self) -> "_Early":
+        return self
+
+    def write(self, run: Run, goes_on: tuple[Path, float, float | None, int | None], show: bool) -> None:
+        """Write how it goes on by an untrained filter, unless the name is taken by now, or a folder's."""
+        taken = not self.path.suffix or (os.path.lexists(self.path) and not self.force)
+        if taken or not isinstance(run.config.model, MotionFilter):  # other nets know nothing yet
             return
         make_parents(self.path)
-        write_generated(self.path, continued, rate, clean=True, exclusive=not self.force)
+        write_generated(self.path, *_goes_on(run, *goes_on), clean=True, exclusive=not self.force)
         self.made = self.path.stat()
         say(f"{self.path}: how it goes on, untrained; training may replace it, and Ctrl-C ends that", show)
 
-    def remove(self) -> None:
-        """Free the name, unless somebody else has it by now."""
-        now = self.path.stat() if self.made and self.path.exists() else None
-        if self.made and now and (now.st_ino, now.st_mtime_ns) == (self.made.st_ino, self.made.st_mtime_ns):
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.made is None or kind is KeyboardInterrupt or not self.path.exists():
+            return
+        now = self.path.stat()
+        if (now.st_ino, now.st_mtime_ns) == (self.made.st_ino, self.made.st_mtime_ns):
             self.path.unlink()
 
 

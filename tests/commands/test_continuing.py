@@ -340,6 +340,23 @@ def test_a_second_signal_stops_and_the_same_command_goes_on(
     assert made.continued == options["out"]
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, UserError("the disk is full")])
+def test_the_untrained_film_stays_where_nothing_could_be_resumed(
+    failure: BaseException, film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as while a step is timed; else the same command finds its name free."""
+
+    def train_on(*_: object, on_start: Callable[[object], object], **__: object) -> None:
+        on_start(run)
+        raise failure
+
+    monkeypatch.setattr(continuing, "train_on", train_on)
+    out = tmp_path / "on.mp4"
+    with pytest.raises((KeyboardInterrupt, UserError)):
+        framegen.continue_films(film, 0.5, out=out)
+    assert out.exists() == (failure is KeyboardInterrupt)
+
+
 @pytest.mark.parametrize(("out", "compared"), [("on.mp4", "on-compare.mp4"), ("on", "on-compare.mp4")])
 @pytest.mark.parametrize("force", [False, True])
 def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
