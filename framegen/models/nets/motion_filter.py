@@ -145,7 +145,9 @@ class MotionFilterNet(Net, Forecaster):
         softer = (*(_mean(sharp, window) for window in BLURS), average)
         blurred = sum((b * (each - sharp) for b, each in zip(blurs, softer, strict=True)), sharp)
         remembered = torch.where(own, state.best, frame).detach()
-        earlier, following, repeats = recall(state.earlier, remembered, state.trusted, unseen)
+        earlier, following, repeats = state.earlier, frame, torch.zeros_like(unseen)
+        if not (self.training and torch.is_grad_enabled()):  # a training's clips are too short to repeat
+            earlier, following, repeats = recall(earlier, remembered, state.trusted, unseen)
         moved = to_range(blurred)
         trusted = torch.lerp(seen, moved, part)
         best = torch.where(repeats[:, None, None, None], following, trusted)
