@@ -34,7 +34,7 @@ from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
 
 EXPERIMENT = "clips"
-MINUTES = 5.0
+MINUTES = 2.0
 
 
 def train_on(

@@ -94,6 +94,7 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             step = (trained.spent - before.spent) / (trained.step - before.step)
             training.place = planned_again(training.place, config.training.minutes, per_epoch, step)
             training.end_if_enough()
+            training.end_if_stalled(epoch.number, bar.show)
             training.save(epoch.shown)
             bar.plan(training.total_steps)
             bar.epoch(epoch.number, _told(training, training.losses.mean().item() / last, epoch.metrics))

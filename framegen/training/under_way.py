@@ -97,9 +97,20 @@ class OngoingTraining:
     def end_if_enough(self) -> None:
         """Where a signal says that it is enough, the step taken last is the whole training's last."""
         if self.interrupts.is_enough():
+            self.end("told to stop", True)
+
+    def end_if_stalled(self, epoch: int, show: bool) -> None:
+        """The same where no member has become better on validation for long."""
+        patience = self.config.training.patience
+        if self.best and 0 < patience <= epoch - int(self.best["epoch"].max()):
+            self.end(f"none of {count_of(patience, 'epoch')} in a row was better on validation", show)
+
+    def end(self, why: str, show: bool) -> None:
+        """End the training here, and say why, unless it was at its end."""
+        if self.place.step < self.total_steps:
             self.move(planned=self.place.step)
             ends = f"the training ends after {count_of(self.place.step, 'step')}"
-            say(f"told to stop: {ends}; the best weights so far are measured and kept", True)
+            say(f"{why}: {ends}; the best weights so far are measured and kept", show)
 
     def move(self, **changes: object) -> None:
         """Change where it stands."""
