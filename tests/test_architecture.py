@@ -22,7 +22,7 @@ FLOORS = [  # from the ground up; what stands together does not know each other
 HEIGHT = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 MOST_LINES = 300
 MOST_LINES_OF_A_FUNCTION = 50
-MOST_LINES_OF_THE_CORE = 14_450
+MOST_LINES_OF_THE_CORE = 14_600
 
 
 def test_imports_point_down() -> None:

@@ -151,14 +151,15 @@ def continue_films(
     for path in wanted:
         for each in paths:
             check_output(path, each, force)
-    run = train_on(paths, minutes, size, channels, **options)
-    prompt, rate, loops = _prompt(run, film, start, last)
-    say(_seen(film, prompt, rate, loops, start), show)
-    frames = max(1, round(seconds * rate))
+    goes_on = film, seconds, start, last
+    with _Early(wanted[0], force) as early:
+        on_start = lambda untrained: early.write(untrained, goes_on, show)  # noqa: E731
+        run = train_on(paths, minutes, size, channels, on_start=on_start, **options)
+    prompt, frames, place = _goes_on(run, *goes_on, show)
     shown, shot_fps, part = _unseen(run, frames)
     make_parents(wanted[0])
     written = wanted if force else _free(itertools.chain([wanted], pairs))
-    write_continued(written[0], run, prompt, frames, Place(film, rate, start), exclusive=not force)
+    write_continued(written[0], run, prompt, frames, place, exclusive=not force)
     write_generated(written[1], shown, shot_fps, exclusive=not force)
     if written != wanted:  # somebody took a name during the training
         said = f"{' or '.join(map(str, wanted))} is there by now, and stays"
@@ -166,6 +167,45 @@ def continue_films(
             raise UserError(f"{said}; what was made here is {' and '.join(map(str, written))}")
         say(f"{said}: this one becomes {written[0]}", show)
     return Continued(run, *written, part)
+
+
+@dataclass
+class _Early:
+    """What stands at the first file's name while a training goes on; then, or where that fails, the name is
+    free again, unless somebody else has it by now. Where nothing is saved yet to go on with, it stays."""
+
+    path: Path
+    force: bool
+    made: os.stat_result | None = None
+
+    def __enter__(self) -> "_Early":
+        return self
+
+    def write(self, run: Run, goes_on: tuple[Path, float, float | None, int | None], show: bool) -> None:
+        """Write how it goes on by an untrained filter, unless the name is taken by now, or a folder's."""
+        taken = not self.path.suffix or (os.path.lexists(self.path) and not self.force)
+        if taken or not isinstance(run.config.model, MotionFilter):  # other nets know nothing yet
+            return
+        make_parents(self.path)
+        write_continued(self.path, run, *_goes_on(run, *goes_on), exclusive=not self.force)
+        self.made = self.path.stat()
+        say(f"{self.path}: how it goes on, untrained; training may replace it, and Ctrl-C ends that", show)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.made is None or kind is KeyboardInterrupt or not self.path.exists():
+            return
+        now = self.path.stat()
+        if (now.st_ino, now.st_mtime_ns) == (self.made.st_ino, self.made.st_mtime_ns):
+            self.path.unlink()
+
+
+def _goes_on(
+    run: Run, film: Path, seconds: float, start: float | None, last: int | None, show: bool = False
+) -> tuple[Tensor, int, Place]:
+    """What the model sees of a film, (T, C, H, W), how many frames are to follow, and where."""
+    prompt, rate, loops = _prompt(run, film, start, last)
+    say(_seen(film, prompt, rate, loops, start), show)
+    return prompt, max(1, round(seconds * rate)), Place(film, rate, start)
 
 
 def print_films(made: Continued, **_: Any) -> None:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
@@ -23,16 +23,18 @@ from framegen.data.films.importing import MAX_SIZE, check_size, import_films
 from framegen.data.films.pictures import MULTIPLE, frame_size
 from framegen.data.films.sources import as_paths, content_digest, find_films
 from framegen.data.films.splits import LEAST_CLIP, frames_needed
+from framegen.data.loading import load_data
 from framegen.evaluation.results import finished
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted
 from framegen.machine.progress import count_of, say
+from framegen.models import build
 from framegen.models.nets.motion_filter import SMALLEST
 from framegen.runs.folder import CONFIG
 from framegen.runs.run import Run, load
 
 EXPERIMENT = "clips"
-MINUTES = 5.0
+MINUTES = 2.0
 
 
 def train_on(
@@ -47,6 +49,7 @@ def train_on(
     track: Mode | None = None,
     show: bool = True,
     strict: bool = False,
+    on_start: Callable[[Run], object] | None = None,
     **options: Unpack[FilmKeywords],
 ) -> Run:
     """Train a model on films of one's own; a finished run is opened, one that was stopped goes on.
@@ -55,6 +58,8 @@ def train_on(
         films: a film or a folder of films, or several.
         minutes: how long the training itself may take on this machine; None: as the experiment says.
         size, channels, fps, strict: see `import_films`.
+        on_start: called before the first step with the run as it is then, untrained and not yet on disk. With
+            it a first SIGINT ends the training, and what is best by then is the run's model.
         options: fields of task, model or training. Without num_frames clips are as long as shots allow.
 
     Raises:
@@ -75,8 +80,11 @@ def train_on(
         return load(run_dir)
     if begun := (run_dir / CONFIG).exists():
         say(f"{run_dir}: resuming its training", show)
+    elif on_start is not None:
+        on_start(_untrained(run_dir, config, Path(data_dir)))
+    told = {"show": show, "began": began, "enough": on_start is not None}
     try:
-        return training.begin_or_go_on(run_dir, config, track, data_dir, show=show, began=began)
+        return training.begin_or_go_on(run_dir, config, track, data_dir, **told)
     except Interrupted as interrupt:
         raise Interrupted(interrupt.number, "; all is saved, and the same command resumes it") from interrupt
     except OptionError as error:
@@ -84,6 +92,14 @@ def train_on(
             raise
         other = f"{run_dir}: another process has meanwhile begun to train on this film"
         raise UserError(f"{other}; once it has ended, the same command takes its model") from error
+
+
+def _untrained(run_dir: Path, config: Config, data_dir: Path) -> Run:
+    data = load_data(config.task, data_dir)
+    models = {seed: build(config.model, data.frame_shape, seed).eval() for seed in config.members}
+    run = Run(run_dir, config, models, config.members[0])
+    run.data = data
+    return run
 
 
 def _shortened(config: Config, task: Film, data_dir: Path, show: bool) -> Config:

@@ -69,6 +69,7 @@ def train(
     tags: Sequence[str] = (),
     clock: Clock = time.perf_counter,
     began: float | None = None,
+    enough: bool = False,
     **options: Unpack[Keywords],
 ) -> Run:
     """Train a model, or one for each of several seeds, and leave everything about it in a run folder.
@@ -84,6 +85,7 @@ def train(
             there, ends the training.
         group, tags: W&B's. A resumed run keeps them.
         clock, began: seconds by which minutes are kept, and when on that clock the work began.
+        enough: whether a first SIGINT ends the training alone: what is best by then is measured and kept.
         options: values for fields of the task, the model or the training, such as hidden_size=8.
 
     Returns:
@@ -106,7 +108,7 @@ def train(
         if config.task != task:  # of a film there is time for fewer test clips
             data = load_data(config.task, Path(data_dir))
     run_dir = create(Path(runs_dir), config.experiment, name)
-    with lock(run_dir), Interrupts() as interrupts:
+    with lock(run_dir), Interrupts(enough) as interrupts:
         try:
             group = group or os.environ.get("WANDB_RUN_GROUP")  # the run's own, whatever a resume finds there
             wandb = mode if isinstance(mode, str) else "disabled"
@@ -127,13 +129,14 @@ def resume(
     clock: Clock = time.perf_counter,
     began: float | None = None,
     runs_dir: Path | str = "runs",
+    enough: bool = False,
 ) -> Run:
     """Take up a training, by its folder or its name in `runs_dir`, where it was stopped, however it was; ends
     in the same weights as one never stopped. Of a finished run missing pictures are made. See `train`."""
     run_dir, began = find(run, runs_dir), clock() if began is None else began
     stored = read_config(run_dir).track
     mode = resolve_mode(track, stored) if track is None or isinstance(track, str) else track
-    with lock(run_dir), Interrupts() as interrupts:
+    with lock(run_dir), Interrupts(enough) as interrupts:
         if results.finished(run_dir):
             done_run = load(run_dir)
             # It may have been killed as it drew.

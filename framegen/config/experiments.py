@@ -51,8 +51,10 @@ _FILMS = Training(
     batch_size=8,
     clips_per_epoch=400,
     closed_loop=9,
+    square=36,
     loss="relative",
     keep="best",
+    patience=6,
     media_every=2,
 )
 _CONV = Training(batch_size=16, schedule="one-cycle", media_every=10)

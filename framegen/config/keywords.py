@@ -46,12 +46,14 @@ class FilmKeywords(TypedDict, total=False):
     closed_loop_share: float
     sampling: Sampling
     input_noise: float
+    square: int
     precision: Precision
     compile: bool
     channels_last: bool
     accumulate: int
     loss: Loss
     keep: Literal["last", "best"]
+    patience: int
     ema: float
 
 

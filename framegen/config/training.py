@@ -67,6 +67,9 @@ class Training:
     reverse, also fewer and fewer in the first half of a clip (PredRNN-V2)."""
     input_noise: float = 0.0
     """Standard deviation of noise added to the frames that the model is shown in training."""
+    square: int = 0
+    """Side in pixels of the square that is cut at random out of the clips of each training step, for nets
+    that convolve; 0 takes whole frames."""
     precision: Precision = "float32"
     """Precision of the forward pass in training: bfloat16 by autocast; weights stay float32."""
     compile: bool = False
@@ -80,6 +83,9 @@ class Training:
     that near frames and quiet clips, where there is little to gain, count as much as others."""
     keep: Literal["last", "best"] = "last"
     """Which weights are kept: the last, or the first best on validation (closed-loop with --closed-loop)."""
+    patience: int = 0
+    """Epochs in a row that are no better on validation, after which the training ends with --keep best; 0
+    goes on."""
     ema: float = 0.0
     """Decay per step of a running mean of the weights, which is measured and kept; 0: the weights."""
 
@@ -91,7 +97,7 @@ class Training:
     @property
     def special(self) -> dict[str, Any]:
         """The options that are on of those which PyTorch's engine alone knows, by name."""
-        known = "closed_loop sampling input_noise precision compile channels_last accumulate ema loss"
+        known = "closed_loop sampling input_noise square precision compile channels_last accumulate ema loss"
         return {name: value for name, value in self.changed.items() if name in known.split()}
 
     @property
@@ -102,7 +108,7 @@ class Training:
 
     def __post_init__(self) -> None:
         check_least(self, 1, "epochs", "batch_size")
-        check_least(self, 0, "media_every", "clips_per_epoch", "closed_loop")
+        check_least(self, 0, "media_every", "clips_per_epoch", "closed_loop", "square", "patience")
         check_between(self, 0, MAX_SEED, "seed")
         check_between(self, 1, self.batch_size, "accumulate", why=" (--batch-size)")
         check(0 < self.learning_rate < math.inf, f"--learning-rate {self.learning_rate}: must be more than 0")
@@ -113,6 +119,10 @@ class Training:
         for name in ("closed_loop_share", "closed_loop_grown"):
             share = getattr(self, name)
             check(0 < share <= 1, f"{option(name)} {share}: must be more than 0, and at most 1")
+        small = 0 < self.square < 16
+        check(not small, f"--square {self.square}: must be at least 16 pixels; 0 takes whole frames")
+        last = self.patience and self.keep != "best"
+        check(not last, f"--patience {self.patience}: is for a training with --keep best")
         both = self.closed_loop and self.sampling != "none"
         check(not both, f"--closed-loop {self.closed_loop}: cannot be combined with --sampling")
         for name in ("input_noise", "weight_decay", "warm_up"):

@@ -21,10 +21,15 @@ class Interrupted(BaseException):
 
 class Interrupts:
     """While it is entered, each of SIGNALS raises `Interrupted`, or waits where `held` says so; `advice` ends
-    its message. Outside the main thread, where Python delivers no signals, it does nothing."""
+    its message. Outside the main thread, where Python delivers no signals, it does nothing.
 
-    def __init__(self) -> None:
+    Args:
+        enough: whether a first SIGINT that waits asks for what is there by then, rather than for a stop.
+    """
+
+    def __init__(self, enough: bool = False) -> None:
         self.received: int | None = None
+        self._enough = enough
         self.advice = ""
         self._holding = False
         self._previous: dict[int, object] = {}
@@ -65,6 +70,13 @@ class Interrupts:
             yield
         finally:
             self._holding = False
+
+    def is_enough(self) -> bool:
+        """Whether a first SIGINT has come that asks for what is there. From then on each signal stops."""
+        if not self._enough or self.received != signal.SIGINT:
+            return False
+        self._enough, self.received = False, None
+        return True
 
     def check(self) -> None:
         """Raise `Interrupted` where a signal has come."""

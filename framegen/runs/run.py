@@ -39,8 +39,8 @@ class Run:
     @cached_property
     def blend(self) -> Predictor:
         """What continues a film: the model, and what needs no training, weighed as results.json says; the
-        model alone where that says nothing."""
-        found = self.results.blend
+        model alone where that says nothing, or is not there yet."""
+        found = self.results.blend if (self.folder / RESULTS).exists() else None
         if found is None:
             return self.model
         return blend_of(found, self.model, self.config, self.data, self.references)

@@ -15,7 +15,7 @@ from framegen.models.mixture import Mixture
 from framegen.models.parameters import flatten, load_weights, stack, trained
 from framegen.models.predictor import Predictor, check_shape, map_state
 from framegen.training.base import Engine, part_of
-from framegen.training.feeding import bits_loss, own_frames, relative_loss, unroll
+from framegen.training.feeding import bits_loss, cut, own_frames, relative_loss, unroll
 from framegen.training.ranks import Ranks
 
 
@@ -132,7 +132,10 @@ class TorchEngine(Engine):
         training = self.training
         rows, share = self.ranks.share(len(index))
         started = time.perf_counter()
-        inputs, targets = (each.to(self.device) for each in self.clips.batch(index[rows]))  # (B, T, C, H, W)
+        clips = self.clips.batch(index[rows])  # (B, T, C, H, W)
+        if training.square:
+            clips = cut(*clips, training.square, random)
+        inputs, targets = (each.to(self.device) for each in clips)
         self.waited += time.perf_counter() - started
         done, steps = self.steps / self.total_steps, inputs.shape[1]
         own = own_frames(training, done, (len(index), steps), random)[rows]

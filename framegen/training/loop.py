@@ -62,13 +62,13 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
     """The loop, from where the training stands. Hands out each epoch, and saves after the caller is done."""
     config, per_epoch = training.config, steps_per_epoch(training.config, training.data)
     training.counted = training.clock()
-    if training.place.step == 0:
-        if config.training.keep == "best":
-            training.look(_validation_mse(training, config.training.closed_loop), 0)
-        training.save()
-    if current().count > 1 and current().rank == 0:
-        take_up(training.folder)  # the others go on from there
     with training.held():
+        if training.place.step == 0:
+            if config.training.keep == "best":
+                training.look(_validation_mse(training, config.training.closed_loop), 0)
+            training.save()
+        if current().count > 1 and current().rank == 0:
+            take_up(training.folder)  # the others go on from there
         # A place at the end of an epoch is one whose epoch was handed out already.
         while training.place.step < training.total_steps:
             number = training.place.step // per_epoch
@@ -93,6 +93,8 @@ def fit(training: OngoingTraining, bar: TrainingBar) -> Iterator[Epoch]:
             training.count_time()
             step = (trained.spent - before.spent) / (trained.step - before.step)
             training.place = planned_again(training.place, config.training.minutes, per_epoch, step)
+            training.end_if_enough()
+            training.end_if_stalled(epoch.number, bar.show)
             training.save(epoch.shown)
             bar.plan(training.total_steps)
             bar.epoch(epoch.number, _told(training, training.losses.mean().item() / last, epoch.metrics))
@@ -109,7 +111,9 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
     orders = {seed: epoch_order(seed, epoch, every, in_order)[:clips] for seed in training.place.seeds}
     for model in engine.models:
         model.train()
-    while (begin := training.place.step - epoch * per_epoch) < steps:
+    while (
+        begin := training.place.step - epoch * per_epoch
+    ) < steps and training.place.step < training.total_steps:
         end = min(begin + engine.chunk, steps)
         if data.carry_state:  # stop where the next window is to be shown
             end = min(end, (begin // data.windows_apart + 1) * data.windows_apart)

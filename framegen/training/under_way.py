@@ -19,6 +19,7 @@ from framegen.machine.device import peak_memory
 from framegen.machine.errors import OptionError, UserError
 from framegen.machine.interrupts import Interrupted, Interrupts
 from framegen.machine.plugins import command
+from framegen.machine.progress import count_of, say
 from framegen.models.baselines import CopyLast
 from framegen.models.parameters import load_weights, stack
 from framegen.runs import checkpoint
@@ -85,11 +86,31 @@ class OngoingTraining:
             raise UserError(f"{self.folder}: {lost}; {saved}: {way_out}") from lost
 
     def stop_if_told(self, save: bool) -> None:
-        """Raise `Interrupted` where a signal has come, saved first where that is to be done."""
+        """Raise `Interrupted` where a signal has come, saved first where that is to be done; or end the
+        training here, where it says that it is enough."""
+        self.end_if_enough()
         if number := int(agree(self.interrupts.received or 0)):
             if save:
                 self.save()
             raise Interrupted(number, self.interrupts.advice)
+
+    def end_if_enough(self) -> None:
+        """Where a signal says that it is enough, the step taken last is the whole training's last."""
+        if self.interrupts.is_enough():
+            self.end("told to stop", True)
+
+    def end_if_stalled(self, epoch: int, show: bool) -> None:
+        """The same where no member has become better on validation for long."""
+        patience = self.config.training.patience
+        if self.best and 0 < patience <= epoch - int(self.best["epoch"].max()):
+            self.end(f"none of {count_of(patience, 'epoch')} in a row was better on validation", show)
+
+    def end(self, why: str, show: bool) -> None:
+        """End the training here, and say why, unless it was at its end."""
+        if self.place.step < self.total_steps:
+            self.move(planned=self.place.step)
+            ends = f"the training ends after {count_of(self.place.step, 'step')}"
+            say(f"{why}: {ends}; the best weights so far are measured and kept", show)
 
     def move(self, **changes: object) -> None:
         """Change where it stands."""

@@ -3,7 +3,7 @@
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 import framegen
 from framegen.commands import continuing, training
@@ -25,6 +26,7 @@ from framegen.machine.plugins import command
 from framegen.models.blend import Blend
 from framegen.models.rollout import generate
 from framegen.runs.folder import CONFIG
+from framegen.training.engine import TorchEngine
 from tests.data.films import encode, scene
 
 Runner = Callable[..., tuple[int, str, str]]
@@ -287,7 +289,9 @@ def test_a_name_that_is_taken_during_the_training_costs_nobody_a_film(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def train_on(*_: object, **__: object) -> object:
+    def train_on(*_: object, on_start: Callable[[object], object], **__: object) -> object:
+        on_start(run)
+        assert len(list(read_frames(Path("my holiday-continued.mp4"), None))) == 6
         Path(taken).write_bytes(MINE)
         Path("my holiday-2-compare.mp4").write_bytes(MINE)
         return run
@@ -302,6 +306,81 @@ def test_a_name_that_is_taken_during_the_training_costs_nobody_a_film(
     assert all(name in said and len(list(read_frames(Path(name), None))) >= 6 for name in made)
 
 
+def _interrupted(number: int, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """SIGINT in the step of this number; what stands at the result's name in each step."""
+    take, seen = TorchEngine.run, []
+
+    def run(engine: TorchEngine, order: Tensor, rates: Sequence[float]) -> tuple[Tensor, Tensor]:
+        seen.append(Path("my holiday-continued.mp4").read_bytes())
+        if len(seen) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+        return take(engine, order, rates)
+
+    monkeypatch.setattr(TorchEngine, "run", run)
+    return seen
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_untrained_film_stands_until_one_signal_ends_the_training(
+    film: Path,
+    run: framegen.Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The second of four steps is the last; what is best by then is measured and written."""
+    monkeypatch.chdir(tmp_path)
+    seen = _interrupted(2, monkeypatch)
+    assert run.data.file is not None
+    options = {**QUICK, "epochs": 4, "data_dir": run.data.file.parents[1], "track": "disabled"}
+    made = framegen.continue_films(film, 0.5, None, 32, **options)
+    assert len(made.run.metrics().steps) == len(seen) == 2
+    said = capsys.readouterr().err
+    assert said.index("my holiday-continued.mp4: how it goes on, untrained") < said.index("training with")
+    assert "told to stop: the training ends after 2 steps; the best weights so far" in said
+    (untrained := tmp_path / "untrained.mp4").write_bytes(seen[0])
+    early, late = (np.stack(list(read_frames(path, None))) for path in (untrained, made.continued))
+    assert len(early) == len(late) == 6
+    assert not np.array_equal(early, late)  # the blend is fitted at the end
+    assert made.compared.exists()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_second_signal_stops_and_the_same_command_goes_on(
+    film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _interrupted(1, monkeypatch)
+    assert run.data.file is not None
+    places: dict[str, Any] = {"data_dir": run.data.file.parents[1], "track": "disabled", "show": False}
+    options: dict[str, Any] = {**places, **QUICK, "epochs": 4, "out": Path("my holiday-continued.mp4")}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "measure", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(framegen.Interrupted, match="SIGINT; all is saved, and the same command"):
+            framegen.continue_films(film, 0.5, None, 32, **options)
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}  # the name is free again
+    made = framegen.continue_films(film, 0.5, None, 32, **options)
+    assert len(made.run.metrics().steps) == 1
+    assert made.continued == options["out"]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, UserError("the disk is full")])
+def test_the_untrained_film_stays_where_nothing_could_be_resumed(
+    failure: BaseException, film: Path, run: framegen.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as while a step is timed; else the same command finds its name free."""
+
+    def train_on(*_: object, on_start: Callable[[object], object], **__: object) -> None:
+        on_start(run)
+        raise failure
+
+    monkeypatch.setattr(continuing, "train_on", train_on)
+    out = tmp_path / "on.mp4"
+    with pytest.raises((KeyboardInterrupt, UserError)):
+        framegen.continue_films(film, 0.5, out=out)
+    assert out.exists() == (failure is KeyboardInterrupt)
+
+
 @pytest.mark.parametrize(("out", "compared"), [("on.mp4", "on-compare.mp4"), ("on", "on-compare.mp4")])
 @pytest.mark.parametrize("force", [False, True])
 def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
@@ -314,7 +393,8 @@ def test_a_file_named_by_the_user_that_appears_during_the_training_stays(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def train_on(*_: object, **__: object) -> object:
+    def train_on(*_: object, on_start: Callable[[object], object], **__: object) -> object:
+        on_start(run)
         (tmp_path / compared).write_bytes(MINE)
         return run
 

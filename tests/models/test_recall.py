@@ -34,6 +34,17 @@ def test_a_loop_that_was_seen_once_and_a_little_goes_on_for_ever() -> None:
     assert (once - film[:, PERIOD : PERIOD + 400]).abs().mean() > 0.01
 
 
+def test_in_a_step_of_training_nothing_is_recalled() -> None:
+    film, model = _looping(PERIOD + TRUSTED_AFTER + 5), build(MotionFilter(4), (3, 20, 24), 0)
+    with torch.no_grad():
+        recalled = model(film)[0]
+    trained = model(film)[0]
+    assert torch.equal(trained[:, :PERIOD], recalled[:, :PERIOD])
+    assert not torch.equal(trained[:, -5:], recalled[:, -5:])
+    model.eval()
+    assert torch.equal(model(film)[0], recalled)
+
+
 def test_with_a_density_head_too() -> None:
     """Whose mean is not what was said before it; what is remembered is not altered each time it comes."""
     film, model = _looping(60 + 12 * PERIOD), build(MotionFilter(4, density=2), (3, 20, 24), 0)

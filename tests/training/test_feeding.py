@@ -19,12 +19,14 @@ from framegen.data.clips import TensorClips
 from framegen.machine.errors import OptionError
 from framegen.machine.interrupts import Interrupted
 from framegen.models import build
+from framegen.models.nets.convolutional import ConvRecurrentNet
 from framegen.models.parameters import flatten
+from framegen.models.predictor import State
 from framegen.runs import checkpoint
 from framegen.runs.tracking import Tracker
 from framegen.training import schedule
 from framegen.training.engine import TorchEngine
-from framegen.training.feeding import own_frames, unroll
+from framegen.training.feeding import cut, own_frames, unroll
 from tests.conftest import SMALL_CONFIG, rows_of
 
 
@@ -158,17 +160,20 @@ def test_channels_lie_last_and_a_net_learns_the_same() -> None:
     assert not all(kernel.is_contiguous() for kernel in kernels)
 
 
+@pytest.mark.parametrize("options", [{"channels_last": True}, {"square": 16}])
+def test_what_is_for_convolutions_is_refused_elsewhere(options: dict[str, Any], tmp_path: Path) -> None:
+    name, value = next(iter(options.items()))
+    said = f"--{name}" if value is True else f"--{name} {value}"
+    with pytest.raises(OptionError, match=f"{said.replace('_', '-')}: is for nets that convolve; Recurrent"):
+        train(SMALL_CONFIG, "x", "disabled", tmp_path, tmp_path, show=False, **options)
+
+
 def test_with_channels_last_a_training_goes_on_bit_by_bit() -> None:
     begun, resumed, whole = (_convolving(channels_last=True) for _ in range(3))
     _weights(begun, 2)
     resumed.load_state_dict(begun.state_dict())
     _weights(whole, 2)
     assert torch.equal(_weights(resumed, 2), _weights(whole, 2))
-
-
-def test_a_net_that_does_not_convolve_has_no_channels_to_lay_last(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match="--channels-last: is for nets that convolve; Recurrent does not"):
-        train(SMALL_CONFIG, "x", "disabled", tmp_path, tmp_path, show=False, channels_last=True)
 
 
 def test_the_mean_of_the_weights_is_their_mean() -> None:
@@ -182,6 +187,51 @@ def test_the_mean_of_the_weights_is_their_mean() -> None:
         expected = keep * expected + (1 - keep) * weights
     kept = torch.nn.utils.parameters_to_vector(engine.kept[0].parameters())
     torch.testing.assert_close(kept, expected.detach())
+
+
+def test_a_step_sees_a_square_at_random_of_frames_that_are_larger() -> None:
+    frames = torch.arange(2 * 3 * 20 * 40).view(2, 3, 1, 20, 40)
+    random = np.random.default_rng(0)
+    places = set()
+    for _ in range(60):
+        inputs, targets = cut(frames, frames + 1, 18, random)
+        top, left = divmod(int(inputs[0, 0, 0, 0, 0]), 40)
+        assert torch.equal(inputs, frames[..., top : top + 18, left : left + 18])
+        assert torch.equal(targets, inputs + 1)
+        places.add((top, left))
+    assert {top for top, _ in places} == {0, 1, 2}
+    assert len({left for _, left in places}) > 15
+    assert {left for _, left in places} <= set(range(23))
+    assert torch.equal(cut(frames, frames, 64, random)[0], frames)
+
+
+def test_a_training_on_squares_sees_no_whole_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes: set[tuple[int, ...]] = set()
+    predict = ConvRecurrentNet.predict
+
+    def seen(net: ConvRecurrentNet, frames: torch.Tensor, state: State) -> Any:
+        shapes.add(tuple(frames.shape[3:]))
+        return predict(net, frames, state)
+
+    monkeypatch.setattr(ConvRecurrentNet, "predict", seen)
+    model, clips = build(ConvRecurrent(hidden_size=2), (1, 20, 24), 0), torch.rand(4, 3, 1, 20, 24)
+    engine = TorchEngine([model], TensorClips(clips, clips), Training(square=16), False)
+    engine.run(torch.arange(4)[None], [0.01])
+    assert shapes == {(16, 16)}
+
+
+def test_a_training_ends_where_no_epoch_is_better_for_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worse = {"learning_rate": 50.0, "max_grad_norm": math.inf, "keep": "best", "patience": 2, "epochs": 9}
+    config = replace(SMALL_CONFIG, training=replace(SMALL_CONFIG.training, **worse))
+    run = train(config, None, "disabled", tmp_path, tmp_path / "data", draw=False)
+    facts = run.results.training
+    assert facts is not None
+    assert facts.kept is not None
+    assert facts.epochs == facts.kept.epoch + 2 < 9
+    said = "none of 2 epochs in a row was better on validation: the training ends after"
+    assert said in capsys.readouterr().err
 
 
 def test_the_best_weights_are_kept_and_the_first_are_among_them(tmp_path: Path) -> None:

@@ -87,10 +87,11 @@ class MotionFilterNet(Net, Forecaster):
         B <- B + sigmoid(2 + k) s (F - B),      s = e / (e + .003), e the error of the last prediction
         prediction = the last frame moved by a B + o, and blurred
 
-    All seven begin at 0: an untrained net copies the last frame, exactly. Closed-loop it takes its
-    predictions for the frames and so keeps its motion, and moves and blurs the last frame that it did not
-    make itself, along each pixel's way since then: they stay as sharp as the net says, to any length. Only
-    ten frames on may be sharper than that one; twenty on none is.
+    The share begins at 1 and all others at 0: an untrained net moves the last frame on as it believes, and
+    is no worse than a copy on films that move. Closed-loop it takes its predictions for the frames and so
+    keeps its motion, and moves and blurs the last frame that it did not make itself, along each pixel's way
+    since then: they stay as sharp as the net says, to any length. Only ten frames on may be sharper than
+    that one; twenty on none is.
 
     The predicted change is scaled by how much of the recent ones came true, by least squares; the rest is a
     copy (a combination of two forecasts, as in Bates and Granger, 1969). Closed-loop this fades. Where an
@@ -107,6 +108,9 @@ class MotionFilterNet(Net, Forecaster):
         self.memory = MinConvGRU(FEATURES, config.hidden_size, 3)
         self.mix = nn.Conv2d(config.hidden_size, config.hidden_size, 3, padding=1)
         self.head = begin_at_zero(nn.Conv2d(config.hidden_size, 7, 1))
+        with torch.no_grad():
+            assert self.head.bias is not None
+            self.head.bias[1] = 1  # the share
         heads = config.density, config.hidden_size, frame_shape[0], 1
         self.spread = ConvDensity(*heads) if config.density else None
 
@@ -143,7 +147,9 @@ class MotionFilterNet(Net, Forecaster):
         belief = (state.belief + (GAIN + gain).sigmoid() * innovation).clamp(-self.reach, self.reach)
         flow = (share * belief + own_flow).clamp(-self.reach, self.reach)
         remembered = torch.where(own, state.best, frame).detach()
-        earlier, following, lag = recall(state.earlier, remembered, state.trusted, unseen)
+        earlier, following, lag = state.earlier, frame, torch.zeros_like(unseen).long()
+        if not (self.training and torch.is_grad_enabled()):  # a training's clips are too short to repeat
+            earlier, following, lag = recall(earlier, remembered, state.trusted, unseen)
         change = Change(flow + warp(way, flow), _faded(shares, alone), part, lag)
         moved, trusted = apply(seen, average, change)
         best = torch.where(lag[:, None, None, None] > 0, following, trusted)
