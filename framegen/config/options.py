@@ -116,7 +116,7 @@ class Continue(_Tracked, _Data, _Films):
     """Films, or folders of them; the first one is continued."""
     seconds: float = 2.0
     """Seconds to generate, at the film's own rate."""
-    minutes: float = 5.0
+    minutes: float = 2.0
     """How long the training may take on this machine; reading, measuring and drawing come on top."""
     start: str | None = None
     """Where to go on from, as seconds, 0:12 or 1:02:03; without it the film's end."""
