@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from framegen.data.clips import Data
-from framegen.evaluation.metrics import number, ratio_standard_error, skill
+from framegen.evaluation.metrics import number, ratio_standard_error, skill, standard_error
 from framegen.evaluation.references import ONE_FRAME, OPTIMUM
 from framegen.evaluation.results import Permanence, Scores
 
@@ -18,6 +18,8 @@ LONGEST = 12
 """Frames out of sight from which on all are pooled."""
 FEWEST = 10
 """Number of events from which on a mean is shown."""
+CLEARLY = 4
+"""Standard errors by which memory must be worth more than nothing for a memory skill to be told."""
 
 
 def memory(squared: Mapping[int | str, Tensor], back: Tensor) -> dict[int | str, Scores]:
@@ -39,9 +41,17 @@ def memory(squared: Mapping[int | str, Tensor], back: Tensor) -> dict[int | str,
     }
 
 
+def _told(squared: Mapping[int | str, Tensor], back: Tensor) -> bool:
+    """Whether what memory is worth in those frames is clearly more than nothing, and so can be divided by."""
+    worth = ((squared[ONE_FRAME] - squared[OPTIMUM]) * back).sum(1)  # (N,)
+    error = standard_error(worth)
+    return error is not None and worth.mean().item() > CLEARLY * error
+
+
 def permanence(squared: Mapping[int | str, Tensor], data: Data, median_seed: int) -> Permanence | None:
     """One step ahead on the test clips, the squared error summed over a frame in which something comes back,
-    and the memory skill, by how long it was out of sight. None where nothing is hidden, or too seldom.
+    and the memory skill, by how long it was out of sight. None where nothing is hidden, or too seldom; no
+    memory skill where memory is not clearly worth anything.
 
     Args:
         squared: by seed or name, the mean squared error of each frame one step ahead, (N, T - 1) float64.
@@ -56,7 +66,11 @@ def permanence(squared: Mapping[int | str, Tensor], data: Data, median_seed: int
         return None
     shown = {"model": median_seed} | {name: name for name in squared if isinstance(name, str)}
     errors = {name: squared[key] * math.prod(data.frame_shape) for name, key in shown.items()}
-    rows = [memory(squared, unseen == n) for n in frames] if ONE_FRAME in squared else []
+    back = [unseen == n for n in frames] if ONE_FRAME in squared else []
+    nothing: Scores = {"memory": None, "memory_se": None}
+    rows = [
+        memory(squared, each) if _told(squared, each) else dict.fromkeys(squared, nothing) for each in back
+    ]
     curves = {
         metric: {name: [row[key][metric] for row in rows] for name, key in shown.items() if rows}
         for metric in ("memory", "memory_se")

@@ -91,6 +91,21 @@ def test_memory_is_what_is_known_of_a_return_beyond_what_one_frame_shows(measure
     assert found.frames[-1] <= LONGEST == 12
 
 
+def test_where_memory_is_hardly_worth_anything_no_memory_skill_is_told(measured: Any) -> None:
+    data, known, _ = measured
+    unseen = data.unseen[:, 1:].clamp(max=LONGEST)
+    rare = int(unseen.flatten().bincount()[1:].argmax()) + 1
+    squared = {name: each.clone() for name, each in known.items()}
+    noise = torch.randn(squared[OPTIMUM].shape, generator=torch.Generator().manual_seed(0)).double()
+    worthless = known[ONE_FRAME] + 1e-3 * noise  # now a bit more, now a bit less
+    squared[OPTIMUM] = torch.where(unseen == rare, worthless, known[OPTIMUM])
+    found = permanence(squared, data, 0)
+    assert found is not None
+    told = dict(zip(found.frames, found.memory["model"], strict=True))
+    assert told.pop(rare) is None
+    assert None not in told.values()
+
+
 def test_memory_of_all_returns_stands_beside_skill(measured: Any) -> None:
     """And its standard error is that of drawing other clips."""
     data, known, results = measured
