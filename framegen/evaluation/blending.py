@@ -30,7 +30,6 @@ def experts(
     model: Predictor, config: Config, data: Data, references: Mapping[str, Predictor]
 ) -> dict[str, Predictor]:
     """What a blend weighs, by name."""
-    device = device_of(model)
     known = {
         COPY_LAST: references[COPY_LAST],
         MEAN_FRAME: references[MEAN_FRAME],
@@ -38,7 +37,7 @@ def experts(
         STEADY: Motion(config.task.value_range, 4),
         UNTRAINED: build(config.model, data.frame_shape, 0).eval(),
     }
-    return {name: each.to(device) for name, each in known.items()} | {MODEL: model}
+    return known | {MODEL: model}
 
 
 def fit_blend(
@@ -52,9 +51,11 @@ def fit_blend(
     assert data.file is not None
     known = experts(model, config, data, references)
     windows = long_windows(task, data.file.parent, "val", data.context + AHEAD, CLIPS)
-    products = error_products(known, windows.to(device_of(model)), data.context)
-    weights = fit_weights(products.cpu(), torch.tensor([GUESS.get(name, 0.0) for name in known]))
-    return Blend(known, weights.float()), Weights([*known], weights.tolist(), len(windows))
+    where = device_of(model)
+    known = {name: each.to(where) for name, each in known.items()}
+    products = error_products(known, windows, data.context, where)
+    weights = fit_weights(products, torch.tensor([GUESS.get(name, 0.0) for name in known]))
+    return Blend(known, weights.float()).to(where), Weights([*known], weights.tolist(), len(windows))
 
 
 def blend_of(
@@ -62,4 +63,5 @@ def blend_of(
 ) -> Blend:
     """The blend whose weights stand in a run's results."""
     known = experts(model, config, data, references)
-    return Blend({name: known[name] for name in found.experts}, torch.tensor(found.weights))
+    blend = Blend({name: known[name] for name in found.experts}, torch.tensor(found.weights))
+    return blend.to(device_of(model))

@@ -139,16 +139,19 @@ def least(products: Tensor, guess: Tensor, part: float) -> Tensor:
 
 
 @torch.inference_mode()
-def error_products(experts: Mapping[str, Predictor], frames: Tensor, context: int) -> Tensor:
+def error_products(
+    experts: Mapping[str, Predictor], frames: Tensor, context: int, device: torch.device | None = None
+) -> Tensor:
     """Mean products of two experts' errors over pixels, closed-loop behind a prompt: (N, H, E, E) float64.
 
     Args:
-        frames: (N, T, C, H, W) float32, the first `context` are the prompt.
+        frames: (N, T, C, H, W) float32 on the CPU, the first `context` are the prompt.
+        device: where the experts compute; None: there too.
     """
     horizon = frames.shape[1] - context
-    errors = []
+    shown, errors = frames[:, :context].to(device), []
     for expert in experts.values():
-        made, _ = expert.run_on(frames[:, :context], None, context + horizon - 1)
-        errors.append((made[:, context - 1 :] - frames[:, context:]).flatten(2))
+        made, _ = expert.run_on(shown, None, context + horizon - 1)
+        errors.append((made[:, context - 1 :].cpu() - frames[:, context:]).flatten(2))
     stacked = torch.stack(errors, 2)  # (N, H, E, P)
     return (stacked @ stacked.mT).double() / stacked.shape[3]
