@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from framegen.evaluation.blending import MODEL
 from framegen.evaluation.references import ONE_FRAME
 from framegen.evaluation.results import Results, Scores
 
@@ -63,7 +64,7 @@ def rows_of(results: Results, part: str, metrics: Sequence[str]) -> dict[str, li
     """What a table shows, by predictor; of a population mean and sd, and best, median and worst seed on
     validation."""
     predictors = results.parts()[part]
-    rows: dict[str, Scores] = {"this model": predictors["model"]}
+    rows: dict[str, Scores] = {MODEL: predictors["model"]}
     statistics: dict[str, Scores] = {}
     if len(results.members) > 1:
         ranking = results.by_validation

@@ -18,8 +18,9 @@ from framegen.models.predictor import Predictor, device_of
 
 BLEND, STEADY, UNTRAINED, MODEL = "blend", "motion, 4 flows", "untrained filter", "this model"
 GUESS = {STEADY: 0.5, MODEL: 0.5}
-"""The weights where validation says nothing: on no film that was tried worse than the better of the two by
-more than .4 dB, and often better than both."""
+"""The weights where validation says nothing. With an untrained filter as the model, on two films of one
+window each, they are .03 and .36 dB worse over ten frames than the better of the two alone, .4 and .9 dB
+better than the other."""
 AHEAD = 50
 """Frames ahead up to which weights differ, where the validation part is long enough."""
 CLIPS = 16
@@ -30,6 +31,7 @@ def experts(
     model: Predictor, config: Config, data: Data, references: Mapping[str, Predictor]
 ) -> dict[str, Predictor]:
     """What a blend weighs, by name."""
+    device = device_of(model)
     known = {
         COPY_LAST: references[COPY_LAST],
         MEAN_FRAME: references[MEAN_FRAME],
@@ -37,7 +39,7 @@ def experts(
         STEADY: Motion(config.task.value_range, 4),
         UNTRAINED: build(config.model, data.frame_shape, 0).eval(),
     }
-    return known | {MODEL: model}
+    return {name: each.to(device) for name, each in known.items()} | {MODEL: model}
 
 
 def fit_blend(
@@ -51,11 +53,10 @@ def fit_blend(
     assert data.file is not None
     known = experts(model, config, data, references)
     windows = long_windows(task, data.file.parent, "val", data.context + AHEAD, CLIPS)
-    where = device_of(model)
-    known = {name: each.to(where) for name, each in known.items()}
-    products = error_products(known, windows, data.context, where)
+    products = error_products(known, windows, data.context, device_of(model))
     weights = fit_weights(products, torch.tensor([GUESS.get(name, 0.0) for name in known]))
-    return Blend(known, weights.float()).to(where), Weights([*known], weights.tolist(), len(windows))
+    blend = Blend(known, weights.float().to(device_of(model)))
+    return blend, Weights([*known], weights.tolist(), len(windows))
 
 
 def blend_of(
@@ -63,5 +64,5 @@ def blend_of(
 ) -> Blend:
     """The blend whose weights stand in a run's results."""
     known = experts(model, config, data, references)
-    blend = Blend({name: known[name] for name in found.experts}, torch.tensor(found.weights))
-    return blend.to(device_of(model))
+    weights = torch.tensor(found.weights).to(device_of(model))
+    return Blend({name: known[name] for name in found.experts}, weights)

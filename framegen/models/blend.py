@@ -58,17 +58,12 @@ class Blend(Forecaster):
             for expert, (before, known) in zip(self.experts, states, strict=True):
                 assert isinstance(expert, Predictor)
                 shown = torch.where(unseen[:, None, None, None], expert.feedback(before), frame)
-                (prediction,), known = _step(expert, shown, known)
-                made.append(prediction)
-                after.append((prediction, known))
+                prediction, known = expert(shown[:, None], known)
+                made.append(prediction[:, 0])
+                after.append((prediction[:, 0], known))
             states = tuple(after)
             predictions.append(torch.einsum("be,ebchw->bchw", weights.to(frame.dtype), torch.stack(made)))
         return torch.stack(predictions, 1), (ahead, states)
-
-
-def _step(expert: Predictor, frame: Tensor, state: State) -> tuple[list[Tensor], State]:
-    made, state = expert(frame[:, None], state)
-    return [made[:, 0]], state
 
 
 def fit_weights(products: Tensor, guess: Tensor) -> Tensor:

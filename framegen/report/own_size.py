@@ -4,6 +4,7 @@ So what is shown stays as sharp as the film, and a model needs few pixels to see
 """
 
 import itertools
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,13 +108,13 @@ def at_own_size(
         average, mean = torch.lerp(average, seen, AVERAGED), mean + seen / len(frames)
     height, width = seen.shape[2:]
     factor = min(height / (prompt.shape[2] + crop), width / (prompt.shape[3] + crop))
-    blended = None if blend is None else _run_on(blend, prompt)
+    blended = None if blend is None else continuation(blend, prompt, sys.maxsize)
     for ahead in itertools.count():
         made = apply(seen, average, enlarged(change, factor, (height, width)), factor)[1]
         if blend is not None and blended is not None:
             copied, averaged = (blend.weight(name, ahead) for name in (COPY_LAST, MEAN_FRAME))
             moved = 1 - copied - averaged
-            made = coarsely(moved * made + copied * seen + averaged * mean, next(blended), factor)
+            made = coarsely(moved * made + copied * seen + averaged * mean, next(blended)[None], factor)
         yield made[0]
         change = next(changes)
 
@@ -125,14 +126,6 @@ def _changes(model: MotionFilterNet, prompt: Tensor) -> Iterator[Change]:
         made, state = model(frames, state)
         yield map_state(Tensor.cpu, state.change)
         frames = model.feedback(made[:, -1:])
-
-
-def _run_on(model: Blend, prompt: Tensor) -> Iterator[Tensor]:
-    """The frames that follow a prompt (T, C, h, w), (1, C, h, w) each, without end."""
-    made, state = model(prompt[None].to(device_of(model)))
-    while True:
-        yield made[:, -1].cpu()
-        made, state = model(model.feedback(made[:, -1:]), state)
 
 
 def _tensor(frame: Array) -> Tensor:
