@@ -39,10 +39,13 @@ def choose_engine(config: Config, models: Mapping[int, Predictor], data: Data, s
                 way_out = "--engine torch trains every model"
                 raise OptionError(f"--engine fused: it {reason}; {way_out}") from reason
             because = f" (the fused engine {reason})"
-    convolving = "--channels-last" if training.channels_last else f"--square {training.square}"
-    is_for = training.channels_last or training.square
-    flat = is_for and all(parameter.dim() < 4 for parameter in nets[0].parameters())
-    check(not flat, f"{convolving}: is for nets that convolve; {type(config.model).__name__} does not")
+    flat = all(parameter.dim() < 4 for parameter in nets[0].parameters())
+    for name, asked in (
+        ("--channels-last", training.channels_last),
+        (f"--square {training.square}", training.square),
+    ):
+        is_for = f"{name}: is for nets that convolve; {type(config.model).__name__} does not"
+        check(not (asked and flat), is_for)
     engine = _torch_engine(config, models, data)
     say(f"training with PyTorch on {_described(engine, nets[0])}{because}", show)
     return engine

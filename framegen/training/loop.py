@@ -111,9 +111,8 @@ def _train_epoch(training: OngoingTraining, epoch: int, per_epoch: int, bar: Tra
     orders = {seed: epoch_order(seed, epoch, every, in_order)[:clips] for seed in training.place.seeds}
     for model in engine.models:
         model.train()
-    while (
-        begin := training.place.step - epoch * per_epoch
-    ) < steps and training.place.step < training.total_steps:
+    while training.place.step < min(epoch * per_epoch + steps, training.total_steps):
+        begin = training.place.step - epoch * per_epoch
         end = min(begin + engine.chunk, steps)
         if data.carry_state:  # stop where the next window is to be shown
             end = min(end, (begin // data.windows_apart + 1) * data.windows_apart)

@@ -96,8 +96,8 @@ class OngoingTraining:
 
     def end_if_enough(self) -> None:
         """Where a signal says that it is enough, the step taken last is the whole training's last."""
-        if self.interrupts.is_enough():
-            self.end("told to stop", True)
+        if agree(self.interrupts.is_enough()):
+            self.end("told to stop", current().rank == 0)
 
     def end_if_stalled(self, epoch: int, show: bool) -> None:
         """The same where no member has become better on validation for long."""
