@@ -68,6 +68,7 @@ def sheet(numbers: list[int], clips: list[Tensor], total: int, value_range: Rang
 def moving(numbers: list[int], clips: list[Tensor], total: int, value_range: Range) -> Iterator[Picture]:
     """The clips as they run at once: pictures (height, width, 3) uint8."""
     length = min(len(clips[0]), MOVING)
+    shown = f"{length}" if length == len(clips[0]) else f"the first {length} of {len(clips[0])}"
     letters, step = 13, (GIF_WIDTH - GAP) // COLUMNS
     width, height = _fitted(clips[0], step - GAP)
     top, down = 44, height + letters + GAP + 6
@@ -80,9 +81,7 @@ def moving(numbers: list[int], clips: list[Tensor], total: int, value_range: Ran
         draw.text((x, y - 4), f"clip {number + 1}", EDGE, font, "ls")
     for frame in range(length):
         draw.rectangle((0, 0, GIF_WIDTH, top - 8), "white")
-        draw.text(
-            (GAP, 6), f"{of_all}: frame {frame + 1} of {len(clips[0])}", "black", ImageFont.load_default(18)
-        )
+        draw.text((GAP, 6), f"{of_all}: frame {frame + 1} of {shown}", "black", ImageFont.load_default(18))
         done = GAP + (GIF_WIDTH - 2 * GAP) * (frame + 1) // length
         draw.rectangle((GAP, top - 12, GIF_WIDTH - GAP, top - 8), LIGHT_GREY)
         draw.rectangle((GAP, top - 12, done, top - 8), EDGE)
